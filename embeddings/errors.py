@@ -1,0 +1,88 @@
+"""The errors of the library: each has a stable `code` for programs and a `detail` for people."""
+
+import difflib
+from collections.abc import Iterable
+from typing import Literal
+
+ImageErrorCode = Literal[
+    "empty_file",
+    "not_a_picture",
+    "unsupported_format",
+    "truncated",
+    "corrupt",
+    "too_many_pixels",
+    "hostile",
+]
+
+
+class EmbeddingsError(Exception):
+    """Base of every error that this library raises on purpose.
+
+    `code` is a stable snake_case word; `detail` is a sentence that says what was wrong and,
+    where that is known, what would be right.
+    """
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(code, detail)
+        self.code = code
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return self.detail
+
+
+class ImageError(EmbeddingsError):
+    """A picture that cannot be used. The same bytes always fail with the same code."""
+
+    def __init__(self, code: ImageErrorCode, detail: str) -> None:
+        super().__init__(code, detail)
+
+
+class InputError(EmbeddingsError):
+    """An argument of a kind or shape that a pipeline does not take (code `bad_input`)."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("bad_input", detail)
+        self.args = (detail,)  # what pickle calls the class with
+
+
+class RecipeError(EmbeddingsError):
+    """A recipe that is malformed or asks an operator for what it cannot do (code `bad_recipe`)."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("bad_recipe", detail)
+        self.args = (detail,)
+
+
+class WeightsError(EmbeddingsError):
+    """Weights that are missing (`weights_missing`) or not the right ones (`weights_mismatch`)."""
+
+
+class Busy(EmbeddingsError):
+    """The waiting line is full: ask again a little later (code `busy`)."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("busy", detail)
+        self.args = (detail,)
+
+
+class UnknownName(EmbeddingsError):
+    """A name that is not registered (code `unknown_name`).
+
+    `kind` says what was looked for ("pipeline", "operator", ...), `nearest` holds up to three
+    registered names, the likeliest first.
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        known = tuple(sorted(known))
+        self.kind = kind
+        self.name = name
+        self.nearest = tuple(difflib.get_close_matches(name, known, n=3, cutoff=0.4))
+        if self.nearest:
+            hint = "did you mean " + " or ".join(repr(near) for near in self.nearest) + "?"
+        elif known:
+            hint = "known are " + ", ".join(repr(one) for one in known) + "."
+        else:
+            hint = "none is registered."
+        super().__init__("unknown_name", f"There is no {kind} named {name!r}; {hint}")
+        self.args = (kind, name, known)

@@ -1,0 +1,1 @@
+"""Models: cards that describe them, and the loading of their weights."""

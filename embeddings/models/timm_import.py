@@ -1,0 +1,56 @@
+"""Import timm where torch and torchvision were built for different devices.
+
+A CPU build of torch beside a CUDA build of torchvision makes `import torchvision`, and so
+`import timm`, die with "operator torchvision::nms does not exist": torchvision's compiled
+operators did not load, and its Python side registers shapes for them all the same. Nothing
+here ever calls those operators, so it is enough that their schemas exist. They are defined
+only after a plain import has failed, so that matching builds keep their native operators.
+"""
+
+import importlib
+import sys
+import threading
+from types import ModuleType
+from typing import Any
+
+_MISSING = "operator torchvision::"
+_SCHEMAS = tuple(
+    f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor" for name in ("nms", "qnms")
+)
+_lock = threading.Lock()
+_library: Any = None  # the definitions vanish when the library object does
+
+
+def _forget(package: str) -> None:
+    """Drop a half-imported package, so that the next import starts from the beginning."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == package]:
+        del sys.modules[name]
+
+
+def _define_schemas() -> None:
+    global _library
+    import torch
+
+    library = torch.library.Library("torchvision", "DEF")
+    for schema in _SCHEMAS:
+        library.define(schema)
+    _library = library
+
+
+def shimmed() -> bool:
+    """Whether this process had to define torchvision's schemas."""
+    return _library is not None
+
+
+def timm() -> ModuleType:
+    """The timm module. Raises whatever its import raises where the shim is not the cure."""
+    with _lock:
+        try:
+            return importlib.import_module("timm")
+        except RuntimeError as error:
+            if _library is not None or _MISSING not in str(error):
+                raise
+            _forget("torchvision")
+            _forget("timm")
+            _define_schemas()
+            return importlib.import_module("timm")

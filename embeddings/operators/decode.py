@@ -1,0 +1,230 @@
+"""Bytes to a picture: by content, within limits, upright, sRGB, on white."""
+
+import contextlib
+import io
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import pillow_heif
+from PIL import (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    ExifTags,
+    GifImagePlugin,
+    Image,
+    ImageFile,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+
+from embeddings.errors import ImageError, RecipeError
+from embeddings.operators import headers
+from embeddings.operators.color import to_srgb
+from embeddings.operators.sniff import WANTED, sniff
+
+DEFAULT_MAX_PIXELS = 100_000_000
+
+Source = bytes | str | os.PathLike[str] | BinaryIO
+
+_TRANSPOSE = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+class _TiffImageFile(TiffImagePlugin.TiffImageFile):
+    """TIFF without Pillow's own check of the size; ours has been made by then."""
+
+    def load_prepare(self) -> None:
+        if self._im is None:
+            self.im = Image.core.new(self.mode, self._tile_size)
+        ImageFile.ImageFile.load_prepare(self)
+
+
+# The classes are called directly and not through Image.open: content has already said which
+# one it is, so no other plug-in gets to see the file, nothing need be registered, and Pillow's
+# process-wide pixel limit (a warning from 89 megapixels on) does not come into it. A JPEG with
+# further pictures in it (MPO) is read as the JPEG that it begins with.
+_OPENERS: Mapping[str, Callable[[BinaryIO], ImageFile.ImageFile]] = {
+    "jpeg": JpegImagePlugin.JpegImageFile,
+    "png": PngImagePlugin.PngImageFile,
+    "webp": WebPImagePlugin.WebPImageFile,
+    "gif": GifImagePlugin.GifImageFile,
+    "bmp": BmpImagePlugin.BmpImageFile,
+    "tiff": _TiffImageFile,
+    "avif": AvifImagePlugin.AvifImageFile,
+    "heic": pillow_heif.HeifImageFile,
+}
+
+# How the libraries say that a file is sound but beyond them.
+_UNSUPPORTED = ("cannot handle", "unknown pixel mode", "unsupported", "not supported")
+_TRUNCATED = ("truncated", "end of file", "end-of-file", "no more images", "unexpected end")
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A picture ready for use.
+
+    `image` is RGB, upright, sRGB, on white, without metadata; `format` is what the file was
+    (jpeg, png, webp, gif, bmp, tiff, avif, heic); `width` and `height` are those of `image`.
+    """
+
+    image: Image.Image
+    format: str
+    width: int
+    height: int
+
+
+def decode(source: Source, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Decoded:
+    """Decode one picture, the first frame where there are several.
+
+    `source` is the file's bytes, its path, or a binary file object (read from where it stands).
+    The format is found from content. More than `max_pixels` are refused before memory for them
+    is taken. Raises `ImageError` for every picture that cannot be used, and OSError where the
+    file itself cannot be read. Thread-safe; most of the work drops the GIL. A `max_pixels`
+    above 178,956,970 does not help WebP, where Pillow has that limit of its own.
+    """
+    data = _read(source)
+    kind = sniff(data)
+    try:
+        data = _check_headers(data, kind, max_pixels)
+        with contextlib.closing(io.BytesIO(data)) as file:
+            opened = _OPENERS[kind](file)
+            _check_pixels(opened.size, max_pixels)
+            opened.load()
+            # Some formats tell their true size only now.
+            _check_pixels(opened.size, max_pixels)
+            image = standardize(opened)
+    except ImageError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise ImageError(
+            "too_many_pixels", f"This picture has more pixels than can be decoded: {error}"
+        ) from error
+    except (MemoryError, RecursionError) as error:
+        raise ImageError(
+            "hostile",
+            "Decoding this picture takes far more memory than its size explains; it may have "
+            "been made to do harm. Save it anew with an image editor and send that.",
+        ) from error
+    except Exception as error:  # decoders raise anything at all for broken input
+        raise _failure(data, kind, error) from error
+    return Decoded(image, kind, image.width, image.height)
+
+
+def standardize(image: Image.Image) -> Image.Image:
+    """A picture that Pillow has opened as RGB: upright, sRGB, on white. It is not changed."""
+    image.load()
+    upright = _TRANSPOSE.get(_orientation(image))
+    if upright is None:
+        return to_srgb(image)
+    # Colours first: afterwards there are never more than three bytes a pixel to turn.
+    return to_srgb(image).transpose(upright)
+
+
+class PillowDecode:
+    """`image_decode.pillow`: `decode` and `standardize` as an operator of a recipe."""
+
+    def __init__(self, orientation: str, color: str, background: str) -> None:
+        if (orientation, color, background) != ("exif", "srgb", "#ffffff"):
+            raise RecipeError(
+                "image_decode.pillow works with orientation 'exif', color 'srgb' and background "
+                f"'#ffffff'; not {orientation!r}, {color!r} and {background!r}."
+            )
+
+    def __call__(self, source: Source | Image.Image) -> Image.Image:
+        """A file, or a picture that Pillow has opened, as RGB. Raises `ImageError`."""
+        if not isinstance(source, Image.Image):
+            return decode(source).image
+        _check_pixels(source.size, DEFAULT_MAX_PIXELS)
+        return standardize(source)
+
+
+def _read(source: Source) -> bytes:
+    if isinstance(source, bytes | bytearray | memoryview):
+        return bytes(source)
+    if isinstance(source, str | os.PathLike):
+        return Path(source).read_bytes()
+    return source.read()
+
+
+def _check_headers(data: bytes, kind: str, max_pixels: int) -> bytes:
+    """Refuse by what the header says, before a decoder sees it; the bytes to decode."""
+    size = None
+    if kind == "webp":
+        size = headers.webp_size(data)
+    elif kind in ("avif", "heic"):
+        size = headers.isobmff_size(data)
+    elif kind == "gif" and (frame := headers.gif_first_frame(data)) is not None:
+        size, data = frame
+    elif kind == "jpeg" and headers.jpeg_scans(data) > headers.MAX_JPEG_SCANS:
+        raise ImageError(
+            "hostile",
+            f"This JPEG has more than {headers.MAX_JPEG_SCANS} scans, which only serves to keep "
+            "a server busy. Save it anew with an image editor and send that.",
+        )
+    if size is not None:
+        _check_pixels(size, max_pixels)
+    return data
+
+
+def _check_pixels(size: tuple[int, int], max_pixels: int) -> None:
+    width, height = size
+    if width * height > max_pixels:
+        raise ImageError(
+            "too_many_pixels",
+            f"This picture has {width:,} x {height:,} = {width * height:,} pixels; "
+            f"the most that is taken is {max_pixels:,}. Send a smaller copy.",
+        )
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8; 1 where there is none or it cannot be read."""
+    # EXIF that cannot be parsed fails in many ways, and is no reason to refuse a picture.
+    with contextlib.suppress(Exception):
+        value = image.getexif().get(ExifTags.Base.Orientation)
+        if isinstance(value, int) and 1 <= value <= 8:
+            return value
+    return 1
+
+
+def _failure(data: bytes, kind: str, error: Exception) -> ImageError:
+    """What a decoder's exception means."""
+    said = str(error).lower()
+    name = kind.upper() if kind != "webp" else "WebP"
+    if kind == "png" and ("max_text" in said or "too much memory used in text" in said):
+        return ImageError(
+            "hostile",
+            "This PNG holds compressed text or a colour profile that unpacks to far more than a "
+            "picture needs. Save it anew without metadata and send that.",
+        )
+    if any(words in said for words in _UNSUPPORTED):
+        return ImageError(
+            "unsupported_format",
+            f"This {name} stores its pixels in a way that is not supported ({error}). "
+            f"Save it as an ordinary 8-bit picture; what is taken is {WANTED}.",
+        )
+    short = isinstance(error, EOFError) or any(words in said for words in _TRUNCATED)
+    if kind == "webp":
+        short = short or int.from_bytes(data[4:8], "little") + 8 > len(data)
+    elif kind in ("avif", "heic"):
+        short = short or headers.isobmff_is_short(data)
+    if short:
+        return ImageError(
+            "truncated",
+            f"This {name} ends too early; part of the file is missing. Send the whole file.",
+        )
+    return ImageError(
+        "corrupt",
+        f"This {name} is damaged and cannot be decoded. Send an intact copy of it.",
+    )

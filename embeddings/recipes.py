@@ -1,0 +1,205 @@
+"""Recipes: what a pipeline does to a picture, as data, with a fingerprint.
+
+A recipe says everything that decides a vector's meaning: decoder, resize filter and crop,
+mean and std, architecture, weights digest, layer, pooling, normalization. Vectors may be
+compared exactly when the fingerprints of their recipes are equal. The recipe's own name and
+the runtime and precision that computed it are not part of the fingerprint.
+
+This module imports neither torch nor an image library.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from embeddings.errors import RecipeError, UnknownName
+from embeddings.models import cards
+
+DEFAULT_PIPELINE = "image-embedding-efficientnet-lite0:exact"
+
+Scalar = str | int | float | bool | None
+Value = Scalar | tuple[Scalar, ...]
+
+
+def _scalar(value: object) -> Scalar:
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        # JSON does not tell 1.0 from 1, and some stores turn the one into the other.
+        return int(value) if value.is_integer() and abs(value) < 2**53 else value
+    raise RecipeError(
+        f"A parameter of an operator is {value!r}; it must be text, a finite number, "
+        "true, false, null, or a list of these."
+    )
+
+
+def _value(value: object) -> Value:
+    if isinstance(value, list | tuple):
+        return tuple(_scalar(item) for item in value)
+    return _scalar(value)
+
+
+@dataclass(frozen=True, eq=False)
+class Operator:
+    """One step of a recipe: `task.implementation`, its version, and its parameters.
+
+    `parameters` are pairs sorted by name; `Operator.of` makes them from a mapping.
+    Two operators are equal when their canonical JSON is.
+    """
+
+    name: str
+    version: int
+    parameters: tuple[tuple[str, Value], ...] = ()
+
+    @classmethod
+    def of(
+        cls, name: str, version: int, parameters: Mapping[str, object] | None = None
+    ) -> "Operator":
+        """The operator, with its parameters checked and frozen. Raises `RecipeError`."""
+        pairs = dict(parameters or {})
+        if not isinstance(name, str) or not all(isinstance(key, str) for key in pairs):
+            raise RecipeError("The names of operators and of their parameters must be text.")
+        if isinstance(version, bool) or not isinstance(version, int):
+            raise RecipeError(f"The version of operator {name!r} must be a whole number.")
+        frozen = tuple(sorted((key, _value(value)) for key, value in pairs.items()))
+        return cls(name, version, frozen)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The operator as plain JSON types."""
+        parameters = {
+            key: list(value) if isinstance(value, tuple) else value
+            for key, value in self.parameters
+        }
+        return {"name": self.name, "version": self.version, "parameters": parameters}
+
+    @property
+    def canonical(self) -> str:
+        """The JSON text that stands for this operator in a fingerprint."""
+        return json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Operator) and self.canonical == other.canonical
+
+    def __hash__(self) -> int:
+        return hash(self.canonical)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A named list of operators that turns a picture into a vector of `dimension` float32."""
+
+    name: str
+    operators: tuple[Operator, ...]
+    dimension: int
+
+    def __iter__(self) -> Iterator[Operator]:
+        return iter(self.operators)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256, 64 hex digits, over the canonical JSON of the operators in their order."""
+        canonical = "[" + ",".join(operator.canonical for operator in self.operators) + "]"
+        return hashlib.sha256(canonical.encode("ascii")).hexdigest()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The recipe as plain JSON types."""
+        return {
+            "name": self.name,
+            "dimension": self.dimension,
+            "operators": [operator.to_dict() for operator in self.operators],
+        }
+
+    def to_json(self) -> str:
+        """The recipe as JSON text, which `from_json` reads back."""
+        return json.dumps(self.to_dict(), sort_keys=True)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Recipe":
+        """The recipe that `to_dict` wrote. Raises `RecipeError` where it is malformed."""
+        try:
+            name, dimension = data["name"], data["dimension"]
+            operators = tuple(
+                Operator.of(item["name"], item["version"], item.get("parameters"))
+                for item in data["operators"]
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise RecipeError(
+                "A recipe is an object with 'name', 'dimension' and 'operators', each operator "
+                f"with 'name', 'version' and 'parameters'; this one is not ({error!r})."
+            ) from error
+        if not isinstance(name, str) or not operators:
+            raise RecipeError("A recipe needs a name and at least one operator.")
+        if isinstance(dimension, bool) or not isinstance(dimension, int) or dimension < 1:
+            raise RecipeError(f"A recipe's dimension must be 1 or more, not {dimension!r}.")
+        return cls(name, operators, dimension)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> "Recipe":
+        """The recipe that `to_json` wrote. Raises `RecipeError` where it is malformed."""
+        try:
+            data = json.loads(text)
+        except ValueError as error:
+            raise RecipeError(f"A recipe must be JSON: {error}.") from error
+        if not isinstance(data, dict):
+            raise RecipeError("A recipe must be a JSON object.")
+        return cls.from_dict(data)
+
+
+def _exact(name: str, card: cards.ModelCard) -> Recipe:
+    """The reference recipe of a model: full decode, Pillow's antialiased resize, centre crop."""
+    return Recipe(
+        name=name,
+        dimension=card.dimension,
+        operators=(
+            Operator.of(
+                "image_decode.pillow",
+                1,
+                {"orientation": "exif", "color": "srgb", "background": "#ffffff"},
+            ),
+            Operator.of(
+                "image_transform.resize_center_crop",
+                1,
+                {
+                    "size": card.input_size,
+                    "crop_pct": card.crop_pct,
+                    "interpolation": card.interpolation,
+                    "antialias": True,
+                },
+            ),
+            Operator.of(
+                "image_embedding.timm",
+                1,
+                {
+                    "architecture": card.architecture,
+                    "weights_sha256": card.sha256,
+                    "mean": card.mean,
+                    "std": card.std,
+                    "layer": "features",
+                    "pooling": "avg",
+                },
+            ),
+            Operator.of("normalize.l2", 1),
+        ),
+    )
+
+
+_RECIPES: dict[str, Callable[[str], Recipe]] = {
+    DEFAULT_PIPELINE: lambda name: _exact(name, cards.model_card("efficientnet-lite0")),
+}
+
+
+def names() -> tuple[str, ...]:
+    """The names that `recipe` knows, sorted."""
+    return tuple(sorted(_RECIPES))
+
+
+def recipe(name: str = DEFAULT_PIPELINE) -> Recipe:
+    """The recipe of that name. Raises `UnknownName` with the nearest names."""
+    try:
+        make = _RECIPES[name]
+    except KeyError:
+        raise UnknownName("pipeline", name, _RECIPES) from None
+    return make(name)

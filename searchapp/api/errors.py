@@ -1,0 +1,93 @@
+"""Errors of the API: RFC 9457 problem documents with a stable `code`."""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from django.core.exceptions import (
+    PermissionDenied,
+    RequestDataTooBig,
+    TooManyFilesSent,
+)
+from django.http import Http404, JsonResponse
+from rest_framework import exceptions
+from rest_framework.response import Response
+from rest_framework.views import set_rollback
+
+from searchapp.services.errors import ServiceError
+
+log = logging.getLogger(__name__)
+CONTENT_TYPE = "application/problem+json"
+
+
+def problem_document(status: int, code: str, detail: str, **more: Any) -> dict[str, Any]:
+    """Return the members of a problem; `type` is a name, not a page."""
+    return {
+        "type": f"urn:lookalike:problem:{code}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "code": code,
+        "detail": detail,
+        **more,
+    }
+
+
+def problem_response(status: int, code: str, detail: str) -> JsonResponse:
+    """Return a problem from outside of a REST view, such as an unknown address under /api/."""
+    return JsonResponse(
+        problem_document(status, code, detail), status=status, content_type=CONTENT_TYPE
+    )
+
+
+def problem(error: Exception, context: dict[str, Any]) -> Response | None:
+    """Django REST framework's exception handler; None lets Django answer 500 and log it."""
+    headers: dict[str, str] = {}
+    more: dict[str, Any] = {}
+    if isinstance(error, ServiceError):
+        status, code, detail = error.status, error.code, error.detail
+        if error.retry_after is not None:
+            headers["Retry-After"] = str(error.retry_after)
+    elif isinstance(error, TooManyFilesSent):
+        status, code = 400, "too_many_files"
+        detail = f"{_text(error)} Send them in several requests."
+    elif isinstance(error, RequestDataTooBig):
+        status, code, detail = 413, "request_too_large", _text(error)
+    elif isinstance(error, Http404):
+        status, code, detail = 404, "not_found", "There is nothing at this address."
+    elif isinstance(error, PermissionDenied):
+        status, code, detail = 403, "permission_denied", "You may not do this."
+    elif isinstance(error, exceptions.ValidationError):
+        status, code = 400, "invalid"
+        more["errors"] = error.detail
+        detail = _first_sentence(error.detail)
+    elif isinstance(error, exceptions.APIException):
+        status, code = error.status_code, str(error.get_codes())
+        detail = str(error.detail)
+        if isinstance(error, exceptions.AuthenticationFailed | exceptions.NotAuthenticated):
+            headers["WWW-Authenticate"] = getattr(error, "auth_header", "Bearer")
+    else:
+        return None
+    set_rollback()
+    document = problem_document(status, code, detail, **more)
+    return Response(document, status=status, headers=headers, content_type=CONTENT_TYPE)
+
+
+def _text(error: Exception) -> str:
+    if isinstance(error, TooManyFilesSent):
+        from django.conf import settings
+
+        return f"One request may have {settings.MAX_FILES} files."
+    return str(error)
+
+
+def _first_sentence(detail: Any) -> str:
+    """Return the first of DRF's nested messages, with the field that it is about."""
+    if isinstance(detail, dict):
+        field, inner = next(iter(detail.items()))
+        sentence = _first_sentence(inner)
+        return sentence if field == "non_field_errors" else f"{field}: {sentence}"
+    if isinstance(detail, list):
+        return _first_sentence(detail[0]) if detail else "The input is not valid."
+    return str(detail)

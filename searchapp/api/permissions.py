@@ -1,0 +1,49 @@
+"""What a key's scope allows, and whose dataset it is."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from django.http import Http404
+from rest_framework.exceptions import PermissionDenied
+from rest_framework.permissions import SAFE_METHODS, BasePermission
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from searchapp.models import ApiKey, Dataset, Scope
+
+
+class ScopeAllows(BasePermission):
+    """Reading is open to anyone (what there is to read is another question, see below); changing
+    needs a signed-in user or a key whose scope is `write` at least.
+
+    A view that changes nothing though its method is POST sets `scope = Scope.READ`.
+    """
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        default = Scope.READ if request.method in SAFE_METHODS else Scope.WRITE
+        needed = getattr(view, "scope", default)
+        if needed == Scope.READ:
+            return True
+        if not request.user.is_authenticated:
+            return False  # answered with 401
+        if isinstance(request.auth, ApiKey) and not request.auth.allows(needed):
+            raise PermissionDenied(
+                f"This key has the scope '{request.auth.scope}'; '{needed}' is needed.",
+                code="insufficient_scope",
+            )
+        return True
+
+
+def visible_dataset(request: Request, slug: str) -> Dataset:
+    """Return a dataset that the user may see; one they may not see is not there for them (404)."""
+    dataset = Dataset.objects.visible_to(request.user).filter(slug=slug).first()
+    if dataset is None:
+        raise Http404
+    return cast(Dataset, dataset)
+
+
+def require_editor(request: Request, dataset: Dataset) -> None:
+    """Raise PermissionDenied unless the user may change `dataset`."""
+    if not dataset.may_edit(request.user):
+        raise PermissionDenied("Only the owner of this dataset may change it.", code="not_owner")

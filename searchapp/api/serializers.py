@@ -1,0 +1,220 @@
+"""What goes over the wire. Input is checked here; output has the shapes of `docs/api.md`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from rest_framework import serializers
+from rest_framework.request import Request
+
+from searchapp.models import Dataset, Image, ImportItem, ImportJob, Query, Visibility
+from searchapp.services import jobs
+from searchapp.services.search import MAX_RESULTS, Answer
+
+MAX_METADATA_BYTES = 16_384
+
+
+class CountsSerializer(serializers.Serializer[Any]):
+    received = serializers.IntegerField()
+    processing = serializers.IntegerField()
+    ready = serializers.IntegerField()
+    rejected = serializers.IntegerField()
+    failed = serializers.IntegerField()
+    total = serializers.IntegerField()
+
+
+class DatasetSerializer(serializers.ModelSerializer[Dataset]):
+    slug = serializers.CharField(required=False, max_length=80)
+    visibility = serializers.ChoiceField(choices=Visibility.choices, default=Visibility.PRIVATE)
+    counts = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Dataset
+        fields = ["slug", "name", "description", "visibility", "counts", "created", "updated"]
+        read_only_fields = ["created", "updated"]
+
+    def get_counts(self, dataset: Dataset) -> dict[str, int]:
+        return self.context["counts"][dataset.pk]  # type: ignore[no-any-return]
+
+    def validate_slug(self, slug: str) -> str:
+        if self.instance is not None and slug != self.instance.slug:
+            raise serializers.ValidationError(
+                "The slug of a dataset cannot be changed: addresses lead to it."
+            )
+        return slug
+
+
+class ErrorSerializer(serializers.Serializer[Any]):
+    code = serializers.CharField()
+    detail = serializers.CharField()
+
+
+def _error(row: Image | ImportItem) -> dict[str, str] | None:
+    return {"code": row.error_code, "detail": row.error_detail} if row.error_code else None
+
+
+class MetadataField(serializers.JSONField):
+    """A JSON object; in a form, its text."""
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        if isinstance(data, str):
+            try:
+                data = json.loads(data)
+            except ValueError:
+                raise serializers.ValidationError("This is not JSON.") from None
+        if not isinstance(data, dict):
+            raise serializers.ValidationError('This must be a JSON object, such as {"year": 1969}.')
+        if len(json.dumps(data)) > MAX_METADATA_BYTES:
+            raise serializers.ValidationError(f"At most {MAX_METADATA_BYTES} bytes are kept.")
+        return data
+
+
+class ImageSerializer(serializers.ModelSerializer[Image]):
+    dataset = serializers.SlugRelatedField[Dataset](slug_field="slug", read_only=True)
+    error = serializers.SerializerMethodField()
+    title = serializers.CharField(max_length=255, allow_blank=True, required=False)
+    metadata = MetadataField(required=False)
+    url = serializers.SerializerMethodField()
+    thumbnail_url = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Image
+        fields = [
+            "id", "dataset", "state", "error", "name", "title", "url", "thumbnail_url", "width",
+            "height", "bytes", "format", "sha256", "metadata", "source", "created",
+        ]  # fmt: skip
+        read_only_fields = [name for name in fields if name not in ("title", "metadata")]
+
+    def get_error(self, image: Image) -> dict[str, str] | None:
+        return _error(image)
+
+    def get_url(self, image: Image) -> str:
+        return _absolute(self.context["request"], image.original_url)
+
+    def get_thumbnail_url(self, image: Image) -> str:
+        return _absolute(self.context["request"], image.thumbnail_url())
+
+
+class UploadSerializer(serializers.Serializer[Any]):
+    """Fields that come with the files of an upload."""
+
+    title = serializers.CharField(max_length=255, allow_blank=True, default="")
+    metadata = MetadataField(default=dict)
+
+
+class UploadRequestSerializer(UploadSerializer):
+    """For the schema: DRF's own file field would refuse a whole request for one empty file."""
+
+    file = serializers.ListField(child=serializers.FileField())
+
+
+class ItemSerializer(serializers.ModelSerializer[ImportItem]):
+    id = serializers.IntegerField(source="image_id", allow_null=True)
+    error = serializers.SerializerMethodField()
+
+    class Meta:
+        model = ImportItem
+        fields = ["id", "name", "state", "duplicate", "error"]
+
+    def get_error(self, item: ImportItem) -> dict[str, str] | None:
+        return _error(item)
+
+
+class UploadAnswerSerializer(serializers.Serializer[Any]):
+    job = serializers.UUIDField()
+    items = ItemSerializer(many=True)
+
+
+class JobSerializer(serializers.ModelSerializer[ImportJob]):
+    dataset = serializers.SlugRelatedField[Dataset](slug_field="slug", read_only=True)
+    state = serializers.CharField(read_only=True)
+    ready = serializers.IntegerField(read_only=True)
+    rejected = serializers.IntegerField(read_only=True)
+    failed = serializers.IntegerField(read_only=True)
+    waiting = serializers.IntegerField(read_only=True)
+    items = ItemSerializer(many=True, read_only=True)
+
+    class Meta:
+        model = ImportJob
+        fields = [
+            "id", "dataset", "state", "total", "ready", "rejected", "failed", "waiting", "created",
+            "items",
+        ]  # fmt: skip
+
+    def to_representation(self, job: ImportJob) -> dict[str, Any]:
+        progress = jobs.progress(job)
+        for name in ("state", "ready", "rejected", "failed", "waiting"):
+            setattr(job, name, getattr(progress, name))
+        return super().to_representation(job)
+
+
+class SearchSerializer(serializers.Serializer[Any]):
+    """A question: one of `image` (a file), `image_id`, `url`."""
+
+    image = serializers.FileField(required=False, allow_empty_file=True)
+    image_id = serializers.IntegerField(required=False, min_value=1)
+    url = serializers.CharField(required=False, max_length=2000)
+    dataset = serializers.CharField(required=False, max_length=80, allow_blank=True)
+    top_k = serializers.IntegerField(default=20, min_value=1, max_value=MAX_RESULTS)
+    min_score = serializers.FloatField(
+        required=False, allow_null=True, default=None, min_value=-1, max_value=1
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        unknown = sorted(set(self.initial_data) - set(self.fields))
+        if unknown:
+            raise serializers.ValidationError(
+                {unknown[0]: [f"There is no such field; there are: {', '.join(self.fields)}."]}
+            )
+        given = [name for name in ("image", "image_id", "url") if name in attrs]
+        if len(given) != 1:
+            raise serializers.ValidationError(
+                "Send one picture: `image` (a file, multipart), `image_id`, or `url`."
+            )
+        return attrs
+
+
+def search_answer(answer: Answer, query: Query | None, image: Image | None, request: Request) -> dict[str, Any]:
+    """The body of a search's answer. Written by hand: it is the hottest path of the API."""
+    picture: dict[str, Any] = {"width": answer.width, "height": answer.height}
+    if query is not None:
+        picture |= {
+            "id": query.token,
+            "sha256": query.sha256,
+            "page_url": _absolute(request, query.get_absolute_url()),
+            "expires": query.expires,
+        }
+    elif image is not None:
+        picture |= {"image_id": image.pk, "sha256": image.sha256}
+    took = answer.took
+    return {
+        "query": picture,
+        "pipeline": {"name": answer.pipeline, "fingerprint": answer.fingerprint},
+        "took_ms": {
+            "decode": round(took.decode, 2),
+            "embed": round(took.embed, 2),
+            "search": round(took.search, 2),
+            "total": round(took.total, 2),
+        },
+        "results": [
+            {
+                "rank": match.rank,
+                "score": round(match.score, 6),
+                "image": {
+                    "id": match.image.pk,
+                    "title": match.image.label,
+                    "url": _absolute(request, match.image.original_url),
+                    "thumbnail_url": _absolute(request, match.image.thumbnail_url()),
+                    "width": match.image.width,
+                    "height": match.image.height,
+                    "metadata": match.image.metadata,
+                },
+            }
+            for match in answer.matches
+        ],
+    }
+
+
+def _absolute(request: Request, path: str) -> str:
+    return f"{request.scheme}://{request.get_host()}{path}"

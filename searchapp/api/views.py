@@ -1,0 +1,165 @@
+"""The REST API, version 1: datasets, images, jobs."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from django.http import Http404
+from django.shortcuts import get_object_or_404
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.parsers import MultiPartParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from searchapp.api.paging import DatasetPages, ImagePages
+from searchapp.api.permissions import require_editor, visible_dataset
+from searchapp.api.serializers import (
+    DatasetSerializer,
+    ImageSerializer,
+    ItemSerializer,
+    JobSerializer,
+    UploadAnswerSerializer,
+    UploadRequestSerializer,
+    UploadSerializer,
+)
+from searchapp.models import Dataset, Image, ImageState, ImportJob
+from searchapp.services import datasets, images, ingest
+from searchapp.services.errors import Invalid
+from searchapp.uploads import HashedUpload
+
+
+def _dataset_body(dataset: Dataset) -> dict[str, Any]:
+    context = {"counts": datasets.counts_of([dataset])}
+    return DatasetSerializer(dataset, context=context).data
+
+
+class DatasetList(APIView):
+    """The datasets that one may see, and new ones."""
+
+    pagination_class = DatasetPages
+
+    @extend_schema(responses=DatasetSerializer(many=True))
+    def get(self, request: Request) -> Response:
+        pages = self.pagination_class()
+        page = pages.paginate_queryset(Dataset.objects.visible_to(request.user), request) or []
+        context = {"counts": datasets.counts_of(page)}
+        return pages.get_paginated_response(
+            DatasetSerializer(page, many=True, context=context).data
+        )
+
+    @extend_schema(request=DatasetSerializer, responses={201: DatasetSerializer})
+    def post(self, request: Request) -> Response:
+        given = DatasetSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        dataset = datasets.create_dataset(owner=request.user, **given.validated_data)
+        return Response(_dataset_body(dataset), status=201)
+
+
+class DatasetDetail(APIView):
+    """One dataset."""
+
+    @extend_schema(responses=DatasetSerializer)
+    def get(self, request: Request, slug: str) -> Response:
+        return Response(_dataset_body(visible_dataset(request, slug)))
+
+    @extend_schema(request=DatasetSerializer, responses=DatasetSerializer)
+    def patch(self, request: Request, slug: str) -> Response:
+        dataset = visible_dataset(request, slug)
+        require_editor(request, dataset)
+        given = DatasetSerializer(dataset, data=request.data, partial=True)
+        given.is_valid(raise_exception=True)
+        given.save()
+        return Response(_dataset_body(dataset))
+
+    @extend_schema(responses={204: None})
+    def delete(self, request: Request, slug: str) -> Response:
+        dataset = visible_dataset(request, slug)
+        require_editor(request, dataset)
+        datasets.delete_dataset(dataset)
+        return Response(status=204)
+
+
+class DatasetImages(APIView):
+    """The images of a dataset, newest first, and new ones."""
+
+    pagination_class = ImagePages
+    parser_classes = [MultiPartParser]
+
+    @extend_schema(
+        parameters=[OpenApiParameter("state", str, enum=ImageState.values)],
+        responses=ImageSerializer(many=True),
+    )
+    def get(self, request: Request, slug: str) -> Response:
+        found = visible_dataset(request, slug).images.select_related("dataset")
+        state = request.query_params.get("state")
+        if state is not None:
+            if state not in ImageState.values:
+                raise Invalid("invalid_state", f"state is one of: {', '.join(ImageState.values)}.")
+            found = found.filter(state=state)
+        pages = self.pagination_class()
+        page = pages.paginate_queryset(found, request)
+        body = ImageSerializer(page, many=True, context={"request": request}).data
+        return pages.get_paginated_response(body)
+
+    @extend_schema(request=UploadRequestSerializer, responses={202: UploadAnswerSerializer})
+    def post(self, request: Request, slug: str) -> Response:
+        dataset = visible_dataset(request, slug)
+        require_editor(request, dataset)
+        uploads = cast(list[HashedUpload], request.FILES.getlist("file"))
+        if not uploads:
+            raise Invalid("no_file", "Send one or more files in the multipart field `file`.")
+        given = UploadSerializer(data={name: request.data[name] for name in ("title", "metadata")
+                                       if name in request.data})
+        given.is_valid(raise_exception=True)
+        job = ingest.accept(dataset, uploads, user=request.user, **given.validated_data)
+        items = ItemSerializer(job.items.all(), many=True).data
+        return Response({"job": str(job.pk), "items": items}, status=202)
+
+
+class ImageDetail(APIView):
+    """One image."""
+
+    def _image(self, request: Request, pk: int) -> Image:
+        visible = Image.objects.visible_to(request.user).select_related("dataset")
+        return get_object_or_404(visible, pk=pk)
+
+    @extend_schema(responses=ImageSerializer)
+    def get(self, request: Request, pk: int) -> Response:
+        return self._answer(request, self._image(request, pk))
+
+    @extend_schema(request=ImageSerializer, responses=ImageSerializer)
+    def patch(self, request: Request, pk: int) -> Response:
+        image = self._image(request, pk)
+        require_editor(request, image.dataset)
+        given = ImageSerializer(
+            image, data=request.data, partial=True, context={"request": request}
+        )
+        given.is_valid(raise_exception=True)
+        for name, value in given.validated_data.items():
+            setattr(image, name, value)
+        # Only what was sent: a worker may be writing the other columns of this row.
+        image.save(update_fields=list(given.validated_data))
+        return self._answer(request, image)
+
+    @extend_schema(responses={204: None})
+    def delete(self, request: Request, pk: int) -> Response:
+        image = self._image(request, pk)
+        require_editor(request, image.dataset)
+        images.delete_image(image)
+        return Response(status=204)
+
+    def _answer(self, request: Request, image: Image) -> Response:
+        return Response(ImageSerializer(image, context={"request": request}).data)
+
+
+class JobDetail(APIView):
+    """How far an upload has come, file by file."""
+
+    @extend_schema(responses=JobSerializer)
+    def get(self, request: Request, pk: str) -> Response:
+        job = get_object_or_404(ImportJob.objects.select_related("dataset"), pk=pk)
+        own = request.user.is_authenticated and job.user_id == request.user.pk
+        if not (own or job.dataset.may_edit(request.user)):
+            raise Http404
+        return Response(JobSerializer(job).data)

@@ -1,0 +1,9 @@
+"""The one Django application of the project."""
+
+from django.apps import AppConfig
+
+
+class SearchAppConfig(AppConfig):
+    name = "searchapp"
+    verbose_name = "Lookalike"
+    default_auto_field = "django.db.models.BigAutoField"

@@ -1,0 +1,96 @@
+"""Stored pictures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
+from django.db import models
+from django.db.models import Q
+from django.urls import reverse
+
+from searchapp.models.choices import PENDING_STATES, ImageState, Source
+from searchapp.models.dataset import Dataset
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+
+class ImageQuerySet(models.QuerySet["Image"]):
+    def visible_to(self, user: User | AnonymousUser) -> ImageQuerySet:
+        if user.is_superuser:
+            return self
+        return self.filter(dataset__in=Dataset.objects.visible_to(user))
+
+
+class Image(models.Model):
+    """One picture in one dataset, unique there by its content."""
+
+    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="images")
+    content_key = models.CharField(max_length=128)
+    sha256 = models.CharField(max_length=64, db_index=True)
+    name = models.CharField(max_length=255, help_text="file name as it was sent")
+    title = models.CharField(max_length=255, blank=True)
+    metadata = models.JSONField(default=dict, blank=True)
+    source = models.CharField(max_length=10, choices=Source.choices, default=Source.UPLOAD)
+    added_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL
+    )
+    created = models.DateTimeField(auto_now_add=True)
+
+    bytes = models.PositiveBigIntegerField()
+    format = models.CharField(max_length=10, blank=True)
+    width = models.PositiveIntegerField(null=True, blank=True)
+    height = models.PositiveIntegerField(null=True, blank=True)
+    color = models.CharField(max_length=7, blank=True, help_text="dominant colour, #rrggbb")
+
+    state = models.CharField(
+        max_length=10, choices=ImageState.choices, default=ImageState.RECEIVED
+    )
+    error_code = models.CharField(max_length=60, blank=True)
+    error_detail = models.CharField(max_length=500, blank=True)
+    ready_at = models.DateTimeField(null=True, blank=True)
+    # A claim names the batch that works on the row; while the row is received, `lease_until` is
+    # the time before which nobody need try again.
+    claim = models.CharField(max_length=32, blank=True)
+    lease_until = models.DateTimeField(null=True, blank=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+
+    objects = ImageQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["dataset", "content_key"], name="one_image_per_content_in_dataset"
+            )
+        ]
+        indexes = [
+            # Pages of a gallery (keyset by id) and counts by state.
+            models.Index(fields=["dataset", "state", "-id"], name="image_gallery"),
+            # The work that waits: small, whatever the number of ready pictures.
+            models.Index(
+                fields=["state", "attempts", "id"],
+                condition=Q(state__in=PENDING_STATES),
+                name="image_pending",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.label
+
+    def get_absolute_url(self) -> str:
+        return reverse("image", args=[self.pk])
+
+    @property
+    def label(self) -> str:
+        """What people read under the picture."""
+        return self.title or self.name or f"Picture {self.pk}"
+
+    @property
+    def original_url(self) -> str:
+        return reverse("media-original", args=[self.pk])
+
+    def thumbnail_url(self, side: int = 256) -> str:
+        return reverse("media-thumbnail", args=[self.pk, side])

@@ -1,0 +1,156 @@
+"""The one door to Redis: tasks sent by name, replies awaited, vectors remembered, heartbeats.
+
+The web process sends tasks here and never imports the worker that carries them out.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Any
+from urllib.parse import urlsplit
+
+import redis
+from celery import Celery
+from django.conf import settings
+from kombu.exceptions import OperationalError
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from searchapp.services.errors import Unavailable
+
+QUERY, INGEST, MAINTENANCE = "query", "ingest", "maintenance"
+HEARTBEAT_SECONDS = 5
+_HEARTBEAT_LIFE = 3 * HEARTBEAT_SECONDS + 1
+
+
+def broker_url(url: str) -> str:
+    """Return a redis-py address as kombu spells it: Unix sockets differ."""
+    parts = urlsplit(url)
+    if parts.scheme != "unix":
+        return url
+    database = parts.query.removeprefix("db=") or "0"
+    return f"redis+socket://{parts.path}?virtual_host={database}"
+
+
+celery_app = Celery("lookalike", broker=broker_url(settings.REDIS_URL))
+celery_app.conf.update(
+    task_serializer="json",
+    accept_content=["json"],
+    task_ignore_result=True,  # replies to queries go through their own Redis list, see below
+    task_routes={
+        "query.*": {"queue": QUERY},
+        "ingest.*": {"queue": INGEST},
+        "maintenance.*": {"queue": MAINTENANCE},
+    },
+    task_default_queue=MAINTENANCE,
+    worker_prefetch_multiplier=1,
+    worker_hijack_root_logger=False,
+    worker_cancel_long_running_tasks_on_connection_loss=False,
+    broker_connection_retry_on_startup=True,
+    broker_connection_max_retries=None,
+    broker_transport_options={
+        "visibility_timeout": 3600,
+        "socket_connect_timeout": 2,
+        "socket_keepalive": True,
+        "health_check_interval": 25,
+    },
+    enable_utc=True,
+    timezone="UTC",
+)
+
+
+class QueueUnavailable(Unavailable):
+    def __init__(self) -> None:
+        super().__init__(
+            "queue_unavailable", "The queue (Redis) cannot be reached. Please try again shortly."
+        )
+
+
+_lock = threading.Lock()
+_client: tuple[int, redis.Redis] | None = None
+
+
+def client() -> redis.Redis:
+    """Return this process's Redis client, made after the fork. Its calls fail fast."""
+    global _client
+    with _lock:
+        if _client is None or _client[0] != os.getpid():
+            made = redis.Redis.from_url(
+                settings.REDIS_URL,
+                socket_connect_timeout=2,
+                socket_timeout=settings.QUERY_TIMEOUT + 10,
+                retry=Retry(NoBackoff(), 1),
+            )
+            _client = (os.getpid(), made)
+        return _client[1]
+
+
+def ping() -> None:
+    """Raise QueueUnavailable unless Redis answers."""
+    try:
+        client().ping()
+    except redis.RedisError:
+        raise QueueUnavailable from None
+
+
+def send(task: str, *, expires: float | None = None, **kwargs: Any) -> None:
+    """Send a task; raises QueueUnavailable at once when Redis is down."""
+    ping()  # kombu would retry for long; our own client fails fast
+    try:
+        celery_app.send_task(task, kwargs=kwargs, expires=expires, retry=False)
+    except (OperationalError, redis.RedisError, OSError):
+        raise QueueUnavailable from None
+
+
+def waiting(queue: str) -> int:
+    """Return how many tasks wait in `queue`."""
+    try:
+        return int(client().llen(queue))  # type: ignore[arg-type]
+    except redis.RedisError:
+        raise QueueUnavailable from None
+
+
+def wait_for_reply(key: str, timeout: float) -> bytes | None:
+    """Wait for the one reply to a query task; None when none came in time."""
+    try:
+        got = client().blpop([key], timeout=timeout)
+    except redis.RedisError:
+        raise QueueUnavailable from None
+    return None if got is None else got[1]  # type: ignore[index, no-any-return]
+
+
+def reply(key: str, payload: bytes) -> None:
+    """Answer whoever waits for `key`; an answer that nobody takes is gone in a minute."""
+    with client().pipeline(transaction=True) as pipe:
+        pipe.rpush(key, payload)
+        pipe.expire(key, 60)
+        pipe.execute()
+
+
+def remember(key: str, payload: bytes, seconds: int) -> None:
+    client().set(key, payload, ex=seconds)
+
+
+def recall(key: str) -> bytes | None:
+    try:
+        return client().get(key)  # type: ignore[return-value]
+    except redis.RedisError:
+        raise QueueUnavailable from None
+
+
+def beat_heart(pool: str, worker: str) -> None:
+    """Say that `worker` of `pool` is alive and ready for tasks."""
+    client().set(f"lookalike:worker:{pool}:{worker}", b"1", ex=_HEARTBEAT_LIFE)
+
+
+def stop_heart(pool: str, worker: str) -> None:
+    client().delete(f"lookalike:worker:{pool}:{worker}")
+
+
+def workers(pool: str) -> int:
+    """Return how many workers of `pool` have shown life lately."""
+    try:
+        return sum(1 for _ in client().scan_iter(f"lookalike:worker:{pool}:*", count=1000))
+    except redis.RedisError:
+        raise QueueUnavailable from None

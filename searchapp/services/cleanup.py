@@ -1,0 +1,94 @@
+"""Removing what nothing points to any more: files, vectors, query pictures, upload drafts."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from searchapp import storage
+from searchapp.models import Image, Query, VectorCleanup
+from searchapp.services.locks import lock_contents
+from searchapp.vectors.errors import VectorsUnavailable
+from searchapp.vectors.store import get_store
+
+log = logging.getLogger(__name__)
+_DRAFT_LIFE = 24 * 3600
+
+
+def after_deletion(hashes: Iterable[str]) -> None:
+    """Remove the files that only deleted rows used, and let Milvus forget their vectors."""
+    for sha256 in hashes:
+        remove_unused_files(sha256)
+    forget_vectors()
+
+
+def remove_unused_files(sha256: str) -> None:
+    """Remove the files of `sha256` unless an image uses them.
+
+    Looking and removing happen under the same lock as storing and writing the row.
+    """
+    with transaction.atomic():
+        lock_contents([sha256])
+        if not Image.objects.filter(sha256=sha256).exists():
+            storage.delete_image_files(sha256)
+
+
+def forget_vectors(limit: int = 1000) -> int:
+    """Work off the list of vectors to forget; returns how many entries were done.
+
+    When Milvus is down the list simply stays for the next sweep.
+    """
+    rows = list(VectorCleanup.objects.all()[:limit])
+    by_collection: dict[str, list[VectorCleanup]] = {}
+    for row in rows:
+        by_collection.setdefault(row.collection, []).append(row)
+    done: list[int] = []
+    try:
+        for collection, entries in by_collection.items():
+            if any(entry.image_id is None for entry in entries):
+                get_store().drop(collection)
+            else:
+                get_store().delete(
+                    collection, [entry.image_id for entry in entries if entry.image_id is not None]
+                )
+            done += [entry.pk for entry in entries]
+    except VectorsUnavailable as error:
+        log.warning("vectors to forget must wait: %s", error)
+    VectorCleanup.objects.filter(pk__in=done).delete()
+    return len(done)
+
+
+def expire_queries(limit: int = 500) -> int:
+    """Delete query pictures whose time is over; returns how many rows were deleted."""
+    rows = list(Query.objects.filter(expires__lte=timezone.now())[:limit])
+    for row in rows:
+        discard_query(row)
+    return len(rows)
+
+
+def discard_query(query: Query) -> None:
+    """Delete a query, and its picture unless another query keeps the same one."""
+    with transaction.atomic():
+        lock_contents([query.sha256])
+        query.delete()
+        if not Query.objects.filter(sha256=query.sha256).exists():
+            storage.delete_query_files(query.sha256)
+
+
+def query_life() -> timedelta:
+    return timedelta(hours=settings.QUERY_KEEP_HOURS)
+
+
+def remove_old_drafts() -> None:
+    """Remove upload drafts that a killed process left behind."""
+    if not settings.UPLOAD_DIR.is_dir():
+        return
+    for draft in settings.UPLOAD_DIR.glob("upload-*"):
+        if time.time() - draft.stat().st_mtime > _DRAFT_LIFE:
+            draft.unlink(missing_ok=True)

@@ -1,0 +1,50 @@
+"""What can go wrong in a service, in words for people and codes for programs."""
+
+from __future__ import annotations
+
+
+class ServiceError(Exception):
+    """A refusal with a stable code, a sentence, and the HTTP status that fits it."""
+
+    status = 400
+
+    def __init__(
+        self,
+        code: str,
+        detail: str,
+        *,
+        status: int | None = None,
+        retry_after: int | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+        self.status = status or self.status
+        self.retry_after = retry_after
+
+
+class Invalid(ServiceError):
+    status = 400
+
+
+class Conflict(ServiceError):
+    status = 409
+
+
+class Gone(ServiceError):
+    status = 410
+
+
+class BadPicture(ServiceError):
+    """The picture that came with a question cannot be used."""
+
+    status = 422
+
+
+class Unavailable(ServiceError):
+    """A service that we need does not answer now; trying again helps."""
+
+    status = 503
+
+    def __init__(self, code: str, detail: str, retry_after: int = 5) -> None:
+        super().__init__(code, detail, retry_after=retry_after)

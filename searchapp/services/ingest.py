@@ -1,0 +1,156 @@
+"""A picture comes in: its bytes are kept, its rows committed, and only then is a worker woken."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
+from django.db import transaction
+
+from searchapp import queue, storage
+from searchapp.models import Dataset, Image, ImageState, ImportItem, ImportJob, Source
+from searchapp.services.errors import ServiceError
+from searchapp.services.locks import lock_contents
+from searchapp.uploads import HashedUpload
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+log = logging.getLogger(__name__)
+# Wake-up calls in Redis at any time; each one that finds a full batch calls the next.
+_MOST_WAKEUPS = 8
+
+
+@dataclass
+class Arrival:
+    """A file with what is to be known of it."""
+
+    upload: HashedUpload
+    title: str = ""
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+def accept(
+    dataset: Dataset,
+    uploads: Sequence[HashedUpload],
+    *,
+    user: User | AnonymousUser | None,
+    title: str = "",
+    metadata: dict[str, Any] | None = None,
+) -> ImportJob:
+    """Take files into `dataset`: see `accept_arrivals`."""
+    arrivals = [Arrival(upload, title, dict(metadata or {})) for upload in uploads]
+    return accept_arrivals(dataset, arrivals, user=user)
+
+
+def accept_arrivals(
+    dataset: Dataset,
+    arrivals: Sequence[Arrival],
+    *,
+    user: User | AnonymousUser | None,
+    source: Source = Source.UPLOAD,
+) -> ImportJob:
+    """Take files into `dataset`. When this returns they are on disk and in the database.
+
+    Bytes that the dataset has already lead to the image that is there. Bytes that it has rejected
+    or failed on are tried again, under the same id. A file that is refused at the door (empty, too
+    large) becomes a rejected image, so that it has an address and a reason like any other.
+
+    Raises:
+        ServiceError: code `storage_full` when nothing could be kept; then no row exists either.
+    """
+    account = user if user is not None and user.is_authenticated else None
+    try:
+        with transaction.atomic():
+            lock_contents(arrival.upload.sha256 for arrival in arrivals)
+            job = ImportJob.objects.create(dataset=dataset, user=account, total=len(arrivals))
+            taken = _take(dataset, arrivals, account, source)
+            ImportItem.objects.bulk_create(
+                ImportItem(
+                    job=job,
+                    position=position,
+                    name=arrival.upload.name or "",
+                    image=image,
+                    duplicate=duplicate,
+                    state=image.state,
+                    error_code=image.error_code,
+                    error_detail=image.error_detail,
+                )
+                for position, (arrival, (image, duplicate)) in enumerate(
+                    zip(arrivals, taken, strict=True)
+                )
+            )
+            transaction.on_commit(lambda: wake(len(arrivals)))
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise ServiceError(
+                "storage_full", "The disk of the server is full; nothing was kept.", status=507
+            ) from error
+        raise
+    return job
+
+
+def _take(
+    dataset: Dataset, arrivals: Sequence[Arrival], user: User | None, source: Source
+) -> list[tuple[Image, bool]]:
+    """Return for each arrival its image, and whether that was there before."""
+    known = {
+        image.content_key: image
+        for image in Image.objects.filter(
+            dataset=dataset, content_key__in={arrival.upload.sha256 for arrival in arrivals}
+        )
+    }
+    fresh: list[Image] = []
+    taken: list[tuple[Image, bool]] = []
+    for arrival in arrivals:
+        upload = arrival.upload
+        image = known.get(upload.sha256)
+        if image is not None and image.state not in (ImageState.REJECTED, ImageState.FAILED):
+            taken.append((image, True))
+            continue
+        if upload.refusal is None:
+            storage.put_original(upload)
+        if image is None:
+            image = Image(
+                dataset=dataset,
+                content_key=upload.sha256,
+                sha256=upload.sha256,
+                name=upload.name or "",
+                title=arrival.title,
+                metadata=arrival.metadata,
+                source=source,
+                added_by=user,
+                bytes=upload.size or 0,
+            )
+            known[upload.sha256] = image
+            fresh.append(image)
+        _begin(image, upload.refusal)
+        if image.pk:
+            image.save()
+        taken.append((image, False))
+    Image.objects.bulk_create(fresh)
+    return taken
+
+
+def _begin(image: Image, refusal: tuple[str, str] | None) -> None:
+    image.state = ImageState.REJECTED if refusal else ImageState.RECEIVED
+    image.error_code, image.error_detail = refusal or ("", "")
+    image.claim, image.lease_until, image.attempts = "", None, 0
+
+
+def wake(images: int) -> None:
+    """Call for workers to look at what waits. Losing the call loses nothing: the sweeper calls
+    again, and a worker takes whatever waits, not what the call was about."""
+    calls = min(math.ceil(images / settings.INGEST_BATCH), _MOST_WAKEUPS)
+    try:
+        calls = min(calls, max(0, _MOST_WAKEUPS - queue.waiting(queue.INGEST)))
+        for _ in range(calls):
+            queue.send("ingest.process")
+    except queue.QueueUnavailable:
+        log.warning("Redis is down: %d images wait for the sweeper", images)

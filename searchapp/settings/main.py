@@ -1,0 +1,245 @@
+"""Django settings, read from the environment through `env.KNOWN` and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import environ
+
+from searchapp.settings.env import Environment
+from searchapp.settings.paths import kept_secret, make_private, runtime_dir
+
+env = Environment()
+
+BASE_DIR = Path(__file__).resolve().parents[2]
+VERSION = "0.1.0"
+MODE: str = env["LOOKALIKE_MODE"]
+PRODUCTION = MODE == "production"
+DEBUG: bool = env["LOOKALIKE_DEBUG"]
+DATA_DIR: Path = env["LOOKALIKE_DATA_DIR"] or BASE_DIR / "var"
+RUNTIME_DIR = runtime_dir(DATA_DIR)
+DEMO_DIR = BASE_DIR / "demo"
+make_private(DATA_DIR)
+make_private(RUNTIME_DIR)
+
+HOST: str = env["HOST"]
+PORT: int = env["PORT"]
+DEMO: bool = env["LOOKALIKE_DEMO"]
+ADMIN_PASSWORD: str | None = env["LOOKALIKE_ADMIN_PASSWORD"]
+
+# --- Who may ask -------------------------------------------------------------------------------
+_PRODUCTION = "when LOOKALIKE_MODE is production"
+SECRET_KEY: str
+if PRODUCTION:
+    SECRET_KEY = env.required("SECRET_KEY", _PRODUCTION)
+    ALLOWED_HOSTS: list[str] = env.required("ALLOWED_HOSTS", _PRODUCTION)
+else:
+    SECRET_KEY = env["SECRET_KEY"] or kept_secret(DATA_DIR / "secret_key")
+    _listening = ["*"] if HOST in ("0.0.0.0", "::") else [HOST]  # noqa: S104 (compared, not bound)
+    ALLOWED_HOSTS = env["ALLOWED_HOSTS"] or ["localhost", "127.0.0.1", "[::1]", *_listening]
+CSRF_TRUSTED_ORIGINS: list[str] = env["CSRF_TRUSTED_ORIGINS"]
+
+_https = env["LOOKALIKE_HTTPS"]
+HTTPS: bool = PRODUCTION if _https is None else _https
+SECURE_SSL_REDIRECT = HTTPS
+SESSION_COOKIE_SECURE = HTTPS
+CSRF_COOKIE_SECURE = HTTPS
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
+SECURE_HSTS_PRELOAD = HTTPS
+SECURE_REFERRER_POLICY = "same-origin"
+SESSION_COOKIE_SAMESITE = "Lax"
+X_FRAME_OPTIONS = "DENY"
+if env["LOOKALIKE_PROXY_HEADERS"]:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+# --- The application ---------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django_htmx",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "searchapp",
+]
+MIDDLEWARE = [
+    "searchapp.health.HealthMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "searchapp.policy.ContentSecurityPolicyMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "searchapp.urls"
+WSGI_APPLICATION = "searchapp.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+LANGUAGE_CODE = "en"
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = "UTC"
+LOGIN_URL = "/login/"
+LOGIN_REDIRECT_URL = "/datasets/"
+LOGOUT_REDIRECT_URL = "/"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+
+# --- Database ----------------------------------------------------------------------------------
+DATABASE_URL: str = env["DATABASE_URL"] or f"sqlite:///{DATA_DIR / 'db.sqlite3'}"
+_database: dict[str, Any] = environ.Env.db_url_config(DATABASE_URL)
+if _database["ENGINE"].endswith("sqlite3"):
+    # Writers take the lock when the transaction begins: a deferred one that upgrades later fails
+    # at once with 'database is locked', whatever the timeout. FULL: an acknowledged upload has
+    # reached the disk.
+    _database["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 30,
+        "init_command": (
+            "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=30000;"
+            "PRAGMA temp_store=MEMORY; PRAGMA cache_size=-16000; PRAGMA mmap_size=268435456;"
+        ),
+    }
+_database["CONN_MAX_AGE"] = 600
+_database["CONN_HEALTH_CHECKS"] = not _database["ENGINE"].endswith("sqlite3")
+DATABASES = {"default": _database}
+
+# --- Services ----------------------------------------------------------------------------------
+EMBEDDED_REDIS: bool = env["REDIS_URL"] is None
+REDIS_SOCKET = RUNTIME_DIR / "redis.sock"
+REDIS_URL: str = env["REDIS_URL"] or f"unix://{REDIS_SOCKET}?db=0"
+EMBEDDED_MILVUS: bool = env["MILVUS_URI"] is None
+MILVUS_URI: str = env["MILVUS_URI"] or f"unix:{RUNTIME_DIR / 'milvus.sock'}"
+MILVUS_TOKEN: str = env["MILVUS_TOKEN"]
+
+WEB_WORKERS: int = env["LOOKALIKE_WEB_WORKERS"]
+WEB_THREADS: int = env["LOOKALIKE_WEB_THREADS"]
+QUERY_THREADS: int = env["LOOKALIKE_QUERY_THREADS"]
+INGEST_PROCESSES: int = env["LOOKALIKE_INGEST_PROCESSES"]
+INGEST_BATCH: int = env["LOOKALIKE_INGEST_BATCH"]
+
+# --- Files -------------------------------------------------------------------------------------
+STORAGE_URL: str = env["STORAGE_URL"] or f"file://{DATA_DIR / 'files'}"
+_storage = urlsplit(STORAGE_URL)
+_files: dict[str, Any]
+if _storage.scheme == "s3":
+    _files = {
+        "BACKEND": "storages.backends.s3.S3Storage",
+        "OPTIONS": {
+            "bucket_name": _storage.netloc,
+            "location": _storage.path.strip("/"),
+            "access_key": env["AWS_ACCESS_KEY_ID"] or None,
+            "secret_key": env["AWS_SECRET_ACCESS_KEY"] or None,
+            "endpoint_url": env["AWS_S3_ENDPOINT_URL"] or None,
+            "region_name": env["AWS_S3_REGION_NAME"] or None,
+            "file_overwrite": True,
+            "querystring_auth": True,
+        },
+    }
+else:
+    _files = {
+        "BACKEND": "searchapp.storage.DurableFileSystemStorage",
+        "OPTIONS": {"location": _storage.path},
+    }
+STORAGES: dict[str, dict[str, Any]] = {
+    "default": _files,
+    "staticfiles": {"BACKEND": "searchapp.staticfiles.ModuleManifestStorage"},
+}
+STATIC_URL = "/static/"
+STATIC_ROOT = DATA_DIR / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+UPLOAD_DIR = DATA_DIR / "uploads"
+FILE_UPLOAD_HANDLERS = ["searchapp.uploads.HashingUploadHandler"]
+
+# --- Limits ------------------------------------------------------------------------------------
+MAX_UPLOAD_BYTES: int = env["LOOKALIKE_MAX_UPLOAD_BYTES"]
+MAX_PIXELS: int = env["LOOKALIKE_MAX_PIXELS"]
+MAX_FILES: int = env["LOOKALIKE_MAX_FILES"]
+MAX_REQUEST_BYTES: int = env["LOOKALIKE_MAX_REQUEST_BYTES"]
+MAX_WAITING_QUERIES: int = env["LOOKALIKE_MAX_WAITING_QUERIES"]
+QUERY_KEEP_HOURS: int = env["LOOKALIKE_QUERY_KEEP_HOURS"]
+QUERY_TIMEOUT = 20.0
+DATA_UPLOAD_MAX_NUMBER_FILES = MAX_FILES
+FETCH_ALLOWED_HOSTS: list[str] = env["LOOKALIKE_FETCH_ALLOWED_HOSTS"]
+FETCH_ALLOWED_PORTS: list[int] = env["LOOKALIKE_FETCH_PORTS"]
+FETCH_TIMEOUT: float = env["LOOKALIKE_FETCH_TIMEOUT"]
+FETCH_MAX_REDIRECTS = 5
+
+# --- API ---------------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "searchapp.api.authentication.KeyAuthentication",
+        "searchapp.api.authentication.BrowserSession",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["searchapp.api.permissions.ScopeAllows"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": [
+        "rest_framework.parsers.JSONParser",
+        "rest_framework.parsers.MultiPartParser",
+        "rest_framework.parsers.FormParser",
+    ],
+    "EXCEPTION_HANDLER": "searchapp.api.errors.problem",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Lookalike",
+    "DESCRIPTION": "Reverse image search: send a picture, get the pictures most like it.",
+    "VERSION": "v1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": [],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
+}
+UNFOLD = {
+    "SITE_TITLE": "Lookalike",
+    "SITE_HEADER": "Lookalike",
+    "SITE_URL": "/",
+    "SHOW_HISTORY": True,
+    "COLORS": {
+        "primary": {
+            "50": "#effaf9", "100": "#d3f1ef", "200": "#a8e2de", "300": "#74cdc8",
+            "400": "#45b1ac", "500": "#2a9591", "600": "#1f7875", "700": "#1c605e",
+            "800": "#1a4d4c", "900": "#184140", "950": "#082626",
+        },
+    },
+}
+
+# --- Logging -----------------------------------------------------------------------------------
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": env["LOOKALIKE_LOG_LEVEL"]},
+    "loggers": {"django.server": {"propagate": True}, "django.request": {"level": "ERROR"}},
+}

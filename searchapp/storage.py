@@ -1,0 +1,146 @@
+"""The one door to files: originals, thumbnails and query pictures, by content hash.
+
+Names are made from hashes alone, so nothing that a user typed ever becomes a path.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import secrets
+from pathlib import Path
+from typing import IO
+
+from django.core.files.base import ContentFile, File
+from django.core.files.storage import FileSystemStorage, default_storage
+from django.utils.deconstruct import deconstructible
+
+from searchapp.uploads import CHUNK, HashedUpload
+
+THUMBNAIL_SIDES = (256, 512)
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@deconstructible
+class DurableFileSystemStorage(FileSystemStorage):
+    """A file is there whole or not at all; an original has reached the disk when `save` returns."""
+
+    def get_available_name(self, name: str, max_length: int | None = None) -> str:
+        return name  # names are content hashes: the same name is the same content
+
+    def _save(self, name: str, content: File[bytes]) -> str:
+        target = Path(self.path(name))
+        made = _make_folders(target.parent)
+        durable = name.startswith("originals/")
+        draft = target.with_name(f".{secrets.token_hex(8)}")
+        try:
+            if not _moved(content, draft):
+                with draft.open("xb") as output:
+                    for chunk in content.chunks(CHUNK):
+                        output.write(chunk)
+            if durable:
+                _sync(draft)
+            os.replace(draft, target)
+        finally:
+            draft.unlink(missing_ok=True)
+        if durable:
+            for folder in {target.parent, *(path.parent for path in made)}:
+                _sync(folder)
+        return name
+
+
+def _make_folders(folder: Path) -> list[Path]:
+    """Create `folder` and return those of its parents, and itself, that were not there."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    return missing
+
+
+def _moved(content: File[bytes], draft: Path) -> bool:
+    """Move an uploaded file to its place, when both are on one file system."""
+    if not isinstance(content, HashedUpload):
+        return False
+    try:
+        os.rename(content.path, draft)
+    except OSError as error:
+        if error.errno == errno.EXDEV:
+            return False
+        raise
+    return True
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _name(kind: str, sha256: str, suffix: str = "") -> str:
+    if not _SHA256.fullmatch(sha256):
+        raise ValueError(f"not a SHA-256: {sha256!r}")
+    return f"{kind}/{sha256[:2]}/{sha256[2:4]}/{sha256}{suffix}"
+
+
+def _thumbnail(sha256: str, side: int) -> str:
+    if side not in THUMBNAIL_SIDES:
+        raise FileNotFoundError(f"no thumbnails of {side} pixels are kept")
+    return _name("thumbnails", sha256, f"-{side}.webp")
+
+
+def _put(name: str, content: File[bytes]) -> None:
+    if not default_storage.exists(name):
+        default_storage.save(name, content)
+
+
+def put_original(upload: HashedUpload) -> None:
+    """Keep the bytes of an image. Call it inside the transaction that writes the image's row."""
+    _put(_name("originals", upload.sha256), upload)
+
+
+def put_query(upload: HashedUpload) -> None:
+    """Keep the bytes of a query picture for as long as its query lives."""
+    _put(_name("queries", upload.sha256), upload)
+
+
+def put_thumbnail(sha256: str, side: int, webp: bytes) -> None:
+    default_storage.save(_thumbnail(sha256, side), ContentFile(webp))
+
+
+def put_query_thumbnail(sha256: str, webp: bytes) -> None:
+    default_storage.save(_name("queries", sha256, ".webp"), ContentFile(webp))
+
+
+def open_original(sha256: str) -> IO[bytes]:
+    """Open an original for reading; raises FileNotFoundError."""
+    return default_storage.open(_name("originals", sha256))
+
+
+def open_query(sha256: str) -> IO[bytes]:
+    return default_storage.open(_name("queries", sha256))
+
+
+def open_thumbnail(sha256: str, side: int) -> IO[bytes]:
+    return default_storage.open(_thumbnail(sha256, side))
+
+
+def open_query_thumbnail(sha256: str) -> IO[bytes]:
+    return default_storage.open(_name("queries", sha256, ".webp"))
+
+
+def has_original(sha256: str) -> bool:
+    return default_storage.exists(_name("originals", sha256))
+
+
+def delete_image_files(sha256: str) -> None:
+    """Remove original and thumbnails. Nobody else may use them: the caller has looked."""
+    default_storage.delete(_name("originals", sha256))
+    for side in THUMBNAIL_SIDES:
+        default_storage.delete(_thumbnail(sha256, side))
+
+
+def delete_query_files(sha256: str) -> None:
+    default_storage.delete(_name("queries", sha256))
+    default_storage.delete(_name("queries", sha256, ".webp"))

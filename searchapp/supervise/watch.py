@@ -1,0 +1,137 @@
+"""Supervisor, run inside this process: restarts what dies, gives up on what keeps dying."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections import defaultdict, deque
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from supervisor import events
+from supervisor.medusa import asyncore_25 as asyncore
+from supervisor.options import ServerOptions
+from supervisor.states import SupervisorStates
+from supervisor.supervisord import Supervisor
+
+from searchapp.supervise.programs import Program
+
+# A program that dies so often in so many seconds will not get better by another start.
+MOST_DEATHS, WITHIN_SECONDS = 6, 60.0
+_LAST_LINES = 15
+
+
+def log_file(name: str) -> Path:
+    return Path(settings.DATA_DIR) / "log" / f"{name}.log"
+
+
+def _quoted(word: str) -> str:
+    """Quote a word for Supervisor's command lines, in which % and quotes are special."""
+    escaped = word.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'.replace("%", "%%")
+
+
+def _section(program: Program, priority: int) -> str:
+    tether = [sys.executable, "-m", "searchapp.supervise.tether"]
+    if program.lock is not None:
+        tether += ["--lock", str(program.lock)]
+    command = " ".join(_quoted(word) for word in [*tether, *program.command])
+    log = str(log_file(program.name)).replace("%", "%%")
+    return f"""
+[program:{program.name}]
+command={command}
+directory={str(settings.BASE_DIR).replace("%", "%%")}
+environment=PYTHONUNBUFFERED="1"
+priority={priority}
+startsecs=3
+startretries=3
+autorestart=true
+stopsignal={program.stop_signal}
+stopwaitsecs={program.stop_seconds}
+killasgroup=true
+redirect_stderr=true
+stdout_logfile={log}
+stdout_logfile_maxbytes=10MB
+stdout_logfile_backups=2
+"""
+
+
+def write_configuration(programs: Sequence[Program]) -> Path:
+    """Write Supervisor's configuration file into the runtime folder and return its path."""
+    log_file("supervisor").parent.mkdir(parents=True, exist_ok=True)
+    header = f"""[supervisord]
+nodaemon=true
+silent=true
+minfds=1024
+logfile={str(log_file("supervisor")).replace("%", "%%")}
+logfile_maxbytes=2MB
+logfile_backups=1
+pidfile={str(settings.RUNTIME_DIR / "supervisor.pid").replace("%", "%%")}
+"""
+    path = Path(settings.RUNTIME_DIR) / "supervisor.conf"
+    sections = [_section(program, 10 * rank) for rank, program in enumerate(programs, start=1)]
+    path.write_text(header + "".join(sections))
+    return path
+
+
+class Watch:
+    """Runs the programs until a signal or a program that keeps dying ends it."""
+
+    def __init__(self, programs: Sequence[Program]) -> None:
+        self._options = ServerOptions()
+        self._options.realize(["-c", str(write_configuration(programs))], doc=__doc__)
+        self._options.first = True
+        self._deaths: dict[str, deque[float]] = defaultdict(deque)
+        self.reason: str | None = None
+
+    @property
+    def stopping(self) -> bool:
+        return bool(self._options.mood < SupervisorStates.RUNNING)
+
+    def run(self) -> str | None:
+        """Run until everything has stopped.
+
+        Returns:
+            Why it had to stop, in words, or None when it was asked to.
+        """
+        events.clear()
+        for died in (events.ProcessStateExitedEvent, events.ProcessStateBackoffEvent):
+            events.subscribe(died, self._note_death)
+        events.subscribe(events.ProcessStateFatalEvent, self._note_fatal)
+        with contextlib.suppress(asyncore.ExitNow):
+            Supervisor(self._options).main()
+        self._options.close_logger()
+        return self.reason
+
+    def _note_death(self, event: Any) -> None:
+        if self.stopping:
+            return
+        name = event.process.config.name
+        now = time.monotonic()
+        deaths = self._deaths[name]
+        deaths.append(now)
+        while now - deaths[0] > WITHIN_SECONDS:
+            deaths.popleft()
+        if len(deaths) >= MOST_DEATHS:
+            self._give_up(name)
+
+    def _note_fatal(self, event: Any) -> None:
+        self._give_up(event.process.config.name)
+
+    def _give_up(self, name: str) -> None:
+        if self.reason is None:
+            self.reason = f"'{name}' keeps dying. The end of its log, {log_file(name)}:\n" + _tail(
+                log_file(name)
+            )
+            self._options.mood = SupervisorStates.SHUTDOWN
+
+
+def _tail(path: Path) -> str:
+    try:
+        lines = path.read_text(errors="replace").splitlines()
+    except OSError:
+        return "  (there is no log)"
+    return "\n".join(f"  {line}" for line in lines[-_LAST_LINES:])

@@ -1,0 +1,5 @@
+"""The one door to Milvus.
+
+Kept empty on purpose: the Milvus Lite launcher in this package must set the thread limits of
+BLAS and OpenMP before anything imports numpy.
+"""

@@ -1,0 +1,349 @@
+"""Milvus Lite behind a lock: the gRPC service of our launcher.
+
+Milvus Lite wants one writer at a time and leaves the serializing to its user. Here every call
+holds one lock, except the few that a visitor waits for: search, look-up by id and counting
+read an immutable `View` and wait for nobody, not even for a flush or a compaction.
+
+Writes are acknowledged when they are in the write-ahead log, which survives a kill. Sealing
+rows into Parquet is done in the background, many small batches at a time: sealing each batch
+of 32 costs four times the insert and triggers endless compaction, and unsealed rows are
+searched as quickly as sealed ones here.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+import numpy as np
+from milvus_lite.adapter.grpc.errors import success_status_kwargs
+from milvus_lite.adapter.grpc.servicer import MilvusServicer
+from milvus_lite.adapter.grpc.translators.records import records_to_fields_data
+from milvus_lite.adapter.grpc.translators.search import parse_search_request
+from milvus_lite.engine.projection import build_projection_plan
+from milvus_lite.exceptions import MilvusLiteError
+from milvus_lite.schema.types import DataType
+from pymilvus.grpc_gen import common_pb2, milvus_pb2, schema_pb2
+
+from searchapp.vectors.lite_view import Condition, View
+
+logger = logging.getLogger(__name__)
+
+SEAL_ROWS = 1000
+SEAL_IDLE_SECONDS = 1.0
+# Compaction can hold sealing back for seconds; beyond this many open rows, writes wait for it.
+MOST_OPEN_ROWS = 8 * SEAL_ROWS
+TICK_SECONDS = 0.2
+
+# Answered without the lock: they read nothing that changes, or lock for themselves.
+UNLOCKED = frozenset({"Connect", "GetVersion", "CheckHealth", "Search", "Query"})
+ROW_WRITES = frozenset({"Insert", "Upsert", "Delete"})
+UNEXPECTED = 1
+
+
+class LiteService(MilvusServicer):  # type: ignore[misc]
+    """The Milvus protocol on one `MilvusLite`, safe for any number of concurrent clients."""
+
+    def __init__(self, db: Any) -> None:
+        super().__init__(db)
+        self._lock = threading.RLock()
+        self._views: dict[tuple[str, str], View] = {}
+        self._last_write: dict[Any, float] = {}
+        self._wake = threading.Event()
+        self._stopping = False
+        self._sealer = threading.Thread(target=self._seal_in_background, daemon=True)
+        with self._lock:
+            for collection in db._collections.values():
+                self._seal(collection)
+            self._refresh_views()
+        self._sealer.start()
+
+    # -- the lock ------------------------------------------------------------------------
+
+    def guard(self, method: str, behaviour: Callable[..., Any]) -> Callable[..., Any]:
+        """Wrap one gRPC method of this service in the lock and in what must follow a write."""
+        if method in UNLOCKED:
+            return behaviour
+
+        def guarded(request: Any, context: grpc.ServicerContext) -> Any:
+            with self._lock:
+                if self._stopping:
+                    context.abort(grpc.StatusCode.UNAVAILABLE, "The vector server is stopping.")
+                answer = behaviour(request, context)
+                if method in ROW_WRITES:
+                    self._after_row_write(request, context, answer)
+                else:
+                    self._refresh_views()
+            return answer
+
+        return guarded
+
+    def _after_row_write(self, request: Any, context: Any, answer: Any) -> None:
+        name = self._db.resolve_collection_name(
+            request.collection_name, database_name=self._database_name(request, context)
+        )
+        collection = self._db._collections.get((self._database_name(request, context), name))
+        if collection is None:
+            return
+        if answer.status.code == UNEXPECTED or _open_rows(collection) >= MOST_OPEN_ROWS:
+            # A write that broke off (a full disk) leaves half a record in the log, and replay
+            # stops there: seal what was acknowledged and begin a new log before going on.
+            self._seal(collection)
+        else:
+            self._last_write[collection] = time.monotonic()
+        if _open_rows(collection) >= SEAL_ROWS:
+            self._wake.set()
+
+    # -- sealing -------------------------------------------------------------------------
+
+    def _seal(self, collection: Any) -> None:
+        """Flush the open rows of `collection`. The caller holds the lock."""
+        try:
+            # The engine swaps its table before it takes its own lock: taking that lock first
+            # keeps compaction and views away until rows and view fit together again.
+            with collection._maintenance_lock:
+                collection.flush()
+                self._publish(collection)
+            # Runs after the compaction that the flush has scheduled, on the same thread, and
+            # lets go of the segments that compaction has replaced.
+            collection._bg_executor.submit(self._publish, collection)
+        except Exception:
+            # The rows are in the log but no longer in memory. Only a restart brings them back;
+            # going on would let the next flush delete their log.
+            logger.critical("Sealing %s failed; stopping at once", collection.name, exc_info=True)
+            os._exit(1)
+        self._last_write.pop(collection, None)
+
+    def _seal_in_background(self) -> None:
+        while not self._stopping:
+            self._wake.wait(TICK_SECONDS)
+            self._wake.clear()
+            for collection in list(self._last_write):
+                with self._lock:
+                    self._seal_if_due(collection)
+
+    def _seal_if_due(self, collection: Any) -> None:
+        written = self._last_write.get(collection)
+        if written is None or self._stopping:
+            return
+        idle = time.monotonic() - written
+        if _open_rows(collection) < SEAL_ROWS and idle < SEAL_IDLE_SECONDS:
+            return
+        # While compaction runs, let the writers have the lock, and come back later.
+        if collection._maintenance_lock.acquire(blocking=False):
+            try:
+                self._seal(collection)
+            finally:
+                collection._maintenance_lock.release()
+
+    def close(self) -> None:
+        """Finish the write in flight, seal everything and refuse what comes after."""
+        with self._lock:
+            self._stopping = True
+            for collection in self._db._collections.values():
+                collection.flush()
+        self._wake.set()
+        self._sealer.join()
+
+    # -- views ---------------------------------------------------------------------------
+
+    def _publish(self, collection: Any) -> None:
+        key = next(
+            (k for k, known in list(self._db._collections.items()) if known is collection), None
+        )
+        if key is None or not _is_plain(collection):
+            return
+        with collection._maintenance_lock:
+            self._views[key] = View(
+                tuple(collection._segment_cache.values()),
+                collection._delta_index.snapshot,
+                collection._memtable,
+                collection._vector_name,
+                previous=self._views.get(key),
+            )
+
+    def _refresh_views(self) -> None:
+        """Follow collections that were created, dropped or renamed."""
+        open_now = self._db._collections
+        for key, view in list(self._views.items()):
+            known = open_now.get(key)
+            if known is None or known._memtable is not view.memtable:
+                del self._views[key]
+        for key, collection in open_now.items():
+            if key not in self._views:
+                self._publish(collection)
+        for collection in list(self._last_write):
+            if collection not in open_now.values():
+                del self._last_write[collection]
+
+    def _view(self, request: Any, context: Any) -> tuple[Any, View] | None:
+        database = self._database_name(request, context)
+        name = self._db.resolve_collection_name(request.collection_name, database_name=database)
+        view = self._views.get((database, name))
+        collection = self._db._collections.get((database, name))
+        return (collection, view) if view is not None and collection is not None else None
+
+    # -- reading -------------------------------------------------------------------------
+
+    def Search(self, request: Any, context: grpc.ServicerContext) -> Any:
+        """Answer plain cosine searches from the view; anything else as Milvus Lite does."""
+        found = self._view(request, context)
+        if found is not None:
+            collection, view = found
+            try:
+                wanted = parse_search_request(request)
+                if _is_plain_search(wanted, collection):
+                    return _search_view(collection, view, wanted)
+            except MilvusLiteError:
+                logger.debug("The engine words its own errors", exc_info=True)
+        with self._lock:
+            return super().Search(request, context)
+
+    def Query(self, request: Any, context: grpc.ServicerContext) -> Any:
+        """Answer look-ups by id, pages of ids and plain counts from the view."""
+        found = self._view(request, context)
+        if found is not None:
+            answer = self._query_view(request, *found)
+            if answer is not None:
+                return answer
+        with self._lock:
+            return super().Query(request, context)
+
+    def _query_view(self, request: Any, collection: Any, view: View) -> Any:
+        fields = list(request.output_fields)
+        key = collection._pk_name
+        if request.partition_names:
+            return None
+        if fields == ["count(*)"] and not request.expr:
+            column = schema_pb2.FieldData(field_name="count(*)", type=schema_pb2.Int64)
+            column.scalars.long_data.data.append(len(view.ids()))
+            return _rows_answer(collection, [column], fields)
+        if not fields or set(fields) - {key, collection._vector_name}:
+            return None
+        limits = {pair.key: pair.value for pair in request.query_params}
+        ids = self._extract_pks_from_expr(request.expr, collection)
+        if ids is not None and not limits.get("offset") and "iterator" not in limits:
+            rows = [
+                {key: found, collection._vector_name: vector.tolist()}
+                for found, vector in view.fetch(ids)
+            ]
+        elif fields == [key] and (after := _page_start(request.expr, key)) is not None:
+            page = view.ids()
+            start = int(np.searchsorted(page, after, side="right")) + int(limits.get("offset", 0))
+            end = start + int(limits["limit"]) if int(limits.get("limit", -1)) >= 0 else None
+            rows = [{key: int(found)} for found in page[start:end]]
+        else:
+            return None
+        plan = build_projection_plan(fields, collection.schema, api_kind="query")
+        columns = records_to_fields_data(
+            rows, collection.schema, output_fields=fields, projection_plan=plan
+        )
+        return _rows_answer(collection, columns, fields)
+
+    # -- writing -------------------------------------------------------------------------
+
+    def Upsert(self, request: Any, context: grpc.ServicerContext) -> Any:
+        """Replace whole rows, as the Milvus server does unless a partial update is asked for.
+
+        Milvus Lite would first look each row up and merge it, waiting for compaction each time;
+        its insert overwrites a row of the same id.
+        """
+        if request.partial_update:
+            return super().Upsert(request, context)
+        answer = super().Insert(request, context)
+        answer.upsert_cnt = answer.insert_cnt
+        return answer
+
+
+def _open_rows(collection: Any) -> int:
+    return int(collection._memtable.size())
+
+
+def _is_plain(collection: Any) -> bool:
+    """Tell whether views understand the collection: integer ids, one dense vector, no index."""
+    fields = {field.name: field for field in collection.schema.fields}
+    vector = fields.get(collection._vector_name)
+    return (
+        fields[collection._pk_name].dtype == DataType.INT64
+        and vector is not None
+        and not vector.nullable
+        and collection._partition_key_field is None
+    )
+
+
+def _is_plain_search(wanted: dict[str, Any], collection: Any) -> bool:
+    unusual = (
+        "partition_names", "group_by_field", "radius", "range_filter", "ranker", "rerank",
+        "function_chains", "has_function_score", "order_by_fields", "offset", "timezone",
+    )  # fmt: skip
+    return (
+        not any(wanted[name] for name in unusual)
+        and wanted["radius"] is None
+        and wanted["range_filter"] is None
+        and wanted["round_decimal"] < 0
+        and set(wanted["output_fields"] or ()) <= {collection._pk_name}
+        and collection._resolve_anns_field(wanted["anns_field"]) == collection._vector_name
+        and collection.resolve_search_metric(wanted["anns_field"], wanted["metric_type"])
+        == "COSINE"
+        and collection.load_state == "loaded"
+        and wanted["top_k"] > 0
+        and isinstance(wanted["query_vectors"][0], list)
+        and len(wanted["query_vectors"][0]) == _dimension(collection)
+    )
+
+
+def _dimension(collection: Any) -> int:
+    return next(
+        int(field.dim)
+        for field in collection.schema.fields
+        if field.name == collection._vector_name
+    )
+
+
+def _search_view(collection: Any, view: View, wanted: dict[str, Any]) -> Any:
+    condition = None
+    if wanted["expr"]:
+        compiled = collection._compile_filter(wanted["expr"])
+        condition = Condition(compiled, collection._indexed_filter_plan(compiled))
+    results = [
+        view.search(np.asarray(vector, dtype=np.float32), wanted["top_k"], condition)
+        for vector in wanted["query_vectors"]
+    ]
+    data = schema_pb2.SearchResultData(
+        num_queries=len(results),
+        top_k=wanted["top_k"],
+        topks=[len(hits) for hits in results],
+        scores=[score for hits in results for _, score in hits],
+        primary_field_name=collection._pk_name,
+    )
+    data.ids.int_id.data.extend(found for hits in results for found, _ in hits)
+    return milvus_pb2.SearchResults(
+        status=common_pb2.Status(**success_status_kwargs()),
+        results=data,
+        collection_name=collection.name,
+    )
+
+
+def _rows_answer(collection: Any, columns: list[Any], fields: list[str]) -> Any:
+    return milvus_pb2.QueryResults(
+        status=common_pb2.Status(**success_status_kwargs()),
+        fields_data=columns,
+        collection_name=collection.name,
+        output_fields=fields,
+        primary_field_name=collection._pk_name,
+    )
+
+
+def _page_start(expression: str, key: str) -> int | None:
+    """Return N where the expression asks for all ids above N, as pymilvus' iterators word it."""
+    everything = f"{key} < {np.iinfo(np.int64).max}"
+    if expression in ("", everything):
+        return int(np.iinfo(np.int64).min)
+    match = re.fullmatch(rf"{re.escape(key)} > (-?\d+) and \({re.escape(everything)}\)", expression)
+    return int(match[1]) if match else None

@@ -1,0 +1,31 @@
+"""Gunicorn's configuration: `gunicorn -c python:searchapp.webserver searchapp.wsgi:application`."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from django.conf import settings
+
+_host = f"[{settings.HOST}]" if ":" in settings.HOST else settings.HOST
+bind = [f"{_host}:{settings.PORT}"]
+worker_class = "gthread"
+workers = settings.WEB_WORKERS
+threads = settings.WEB_THREADS
+# A worker that stops beating is replaced; a slow upload does not stop a threaded worker's heart.
+timeout = 60
+graceful_timeout = 10
+keepalive = 30
+max_requests_jitter = 0
+worker_tmp_dir = str(settings.RUNTIME_DIR)
+control_socket_disable = True
+forwarded_allow_ips = "*" if hasattr(settings, "SECURE_PROXY_SSL_HEADER") else "127.0.0.1"
+
+
+def post_worker_init(worker: Any) -> None:
+    """Import what the first search needs, after the fork and beside the first requests."""
+
+    def warm_up() -> None:
+        import pymilvus  # noqa: F401 (its import takes over a second)
+
+    threading.Thread(target=warm_up, name="warm-up", daemon=True).start()

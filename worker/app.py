@@ -1,0 +1,86 @@
+"""The Celery application: `celery -A worker.app worker -Q query` and `-Q ingest,maintenance`.
+
+The query pool is one process of threads around one model thread (`embeddings.batching.Batcher`):
+queries that wait while the model runs become its next tensor. The ingest pool is of processes,
+each with a model of its own, so that an import never delays a visitor and a file that kills its
+process takes nobody else along.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Any
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "searchapp.settings.main")
+# One thread a process: two-thread kernels stall when other processes load the cores.
+for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_variable, "1")
+django.setup()
+
+from celery import signals  # noqa: E402 (Django must be ready first)
+
+from searchapp import queue  # noqa: E402
+from searchapp.queue import celery_app as app  # noqa: E402
+
+app.conf.update(
+    include=["worker.query", "worker.ingest", "worker.maintenance"],
+    beat_schedule={
+        "sweep": {"task": "maintenance.sweep", "schedule": 5.0, "options": {"expires": 5}},
+        "tidy": {"task": "maintenance.tidy", "schedule": 600.0, "options": {"expires": 600}},
+    },
+    # Our schedule is in the code above; nothing need be remembered in a file.
+    beat_scheduler="celery.beat:Scheduler",
+    worker_proc_alive_timeout=120,  # a child loads its model before it says that it is up
+    task_time_limit=300,
+    task_soft_time_limit=270,
+)
+
+_stopping = threading.Event()
+
+
+def _pools(consumer: Any) -> list[str]:
+    consumed = set(consumer.app.amqp.queues.consume_from)
+    return [pool for pool in (queue.QUERY, queue.INGEST) if pool in consumed]
+
+
+@signals.celeryd_after_setup.connect
+def _warm_query_pool(instance: Any, **_: Any) -> None:
+    """Load the model before the first query is taken."""
+    if queue.QUERY in _pools(instance):
+        from worker.engines import warm_up
+
+        warm_up()
+
+
+@signals.worker_process_init.connect
+def _warm_ingest_process(**_: Any) -> None:
+    from worker.engines import warm_up
+
+    warm_up()
+
+
+@signals.worker_ready.connect
+def _start_heart(sender: Any, **_: Any) -> None:
+    def beat() -> None:
+        while not _stopping.is_set():
+            for pool in _pools(sender):
+                try:
+                    queue.beat_heart(pool, sender.hostname)
+                except Exception:  # noqa: BLE001, S110 (Redis is down: the next beat will tell)
+                    pass
+            _stopping.wait(queue.HEARTBEAT_SECONDS)
+
+    threading.Thread(target=beat, name="heartbeat", daemon=True).start()
+
+
+@signals.worker_shutting_down.connect
+def _stop_heart(sender: Any, **_: Any) -> None:
+    _stopping.set()
+    for pool in (queue.QUERY, queue.INGEST):
+        try:
+            queue.stop_heart(pool, sender)
+        except Exception:  # noqa: BLE001, S110 (its life ends by itself)
+            pass

@@ -1,0 +1,53 @@
+"""The models of this process: one pipeline, and one batcher around it, a fingerprint."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+from PIL import Image as PillowImage
+
+from embeddings.batching import Batcher
+from embeddings.pipelines import Pipeline, pipeline
+from embeddings.recipes import DEFAULT_PIPELINE
+from embeddings.runtime import set_threads
+
+
+class PipelineUnavailable(Exception):
+    """This worker's pipeline of that name is not the one that the index was made with."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    pipeline: Pipeline
+    batcher: Batcher
+
+
+_engines: dict[str, Engine] = {}
+_lock = threading.Lock()
+
+
+def engine_for(name: str, fingerprint: str) -> Engine:
+    """Return the engine that makes exactly the vectors of `fingerprint`.
+
+    Raises:
+        PipelineUnavailable: when this version's recipe of that name is another one.
+    """
+    with _lock:
+        if fingerprint not in _engines:
+            made = pipeline(name)
+            if made.fingerprint != fingerprint:
+                raise PipelineUnavailable(
+                    f"The index was made by another version of the pipeline {name}: "
+                    f"{fingerprint[:12]}, not {made.fingerprint[:12]}. Re-index the dataset."
+                )
+            _engines[fingerprint] = Engine(made, Batcher(made.embed))
+        return _engines[fingerprint]
+
+
+def warm_up() -> None:
+    """Load the default model and run it once, so that the first picture need not wait."""
+    set_threads(1)
+    made = pipeline(DEFAULT_PIPELINE)
+    engine = engine_for(DEFAULT_PIPELINE, made.fingerprint)
+    engine.batcher.submit(made.prepare(PillowImage.new("RGB", (256, 256)))).result()

@@ -1,0 +1,126 @@
+"""The task that turns received pictures into searchable ones."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+from django.conf import settings
+
+from embeddings.errors import ImageError
+from embeddings.operators.decode import decode
+from embeddings.operators.thumbnails import dominant_color, thumbnail
+from embeddings.pipelines import Pipeline
+from searchapp import queue, storage
+from searchapp.models import Image, Index, IndexState
+from searchapp.services import ledger
+from searchapp.vectors.errors import VectorsUnavailable
+from searchapp.vectors.store import get_store
+from worker.app import app
+from worker.engines import PipelineUnavailable, engine_for
+
+log = logging.getLogger(__name__)
+DECODE_THREADS = 2
+_RENEW_SECONDS = 10.0
+
+
+@app.task(name="ingest.process")
+def process() -> None:
+    """Take one batch of what waits, and call for the next.
+
+    The call itself names no images: it may be lost, doubled or late without harm.
+    """
+    try:
+        get_store().ping()
+    except VectorsUnavailable:
+        return  # nothing could be finished; the sweeper calls again
+    images = ledger.claim(settings.INGEST_BATCH)
+    if not images:
+        return
+    for dataset_id, members in groupby(
+        sorted(images, key=lambda image: (image.dataset_id, image.pk)),
+        key=lambda image: image.dataset_id,
+    ):
+        index = Index.objects.get(dataset_id=dataset_id, state=IndexState.ACTIVE)
+        _process(list(members), index)
+    if ledger.waiting():
+        queue.send("ingest.process")
+
+
+def _process(images: list[Image], index: Index) -> None:
+    try:
+        engine = engine_for(index.pipeline, index.fingerprint)
+    except PipelineUnavailable as error:
+        for image in images:
+            ledger.fail(image, "pipeline_unavailable", str(error))
+        return
+    good = list(_look_at(images, engine.pipeline))
+    if not good:
+        return
+    vectors = engine.pipeline.embed([picture.prepared for picture in good])
+    ledger.renew([picture.image for picture in good])
+    try:
+        _store(index, [picture.image for picture in good], vectors)
+    except VectorsUnavailable as error:
+        log.warning("%d images wait for the vector store: %s", len(good), error)
+        ledger.release([picture.image for picture in good])
+        return
+    gone = ledger.finish([picture.image for picture in good])
+    if gone:
+        get_store().delete(index.collection, gone)
+    if not index.runtime:
+        index.runtime, index.precision = engine.pipeline.runtime, engine.pipeline.precision
+        index.save(update_fields=["runtime", "precision", "updated"])
+
+
+def _store(index: Index, images: Sequence[Image], vectors: np.ndarray) -> None:
+    store = get_store()
+    store.ensure_collection(index.collection, index.dimension)
+    store.upsert(index.collection, [image.pk for image in images], vectors)
+
+
+@dataclass(frozen=True)
+class _Picture:
+    image: Image
+    prepared: np.ndarray
+
+
+def _look_at(images: Sequence[Image], pipeline: Pipeline) -> Iterable[_Picture]:
+    """Decode in threads; yield the good ones, write the bad ones into the ledger.
+
+    Only the model's small input leaves a thread: a batch of huge pictures need not fit in memory.
+    """
+    renewed = time.monotonic()
+    with ThreadPoolExecutor(DECODE_THREADS, thread_name_prefix="decode") as threads:
+        futures = {threads.submit(_look, image, pipeline): image for image in images}
+        for future in as_completed(futures):
+            image = futures[future]
+            try:
+                yield _Picture(image, future.result())
+            except ImageError as error:
+                ledger.reject(image, error.code, error.detail)
+            except FileNotFoundError:
+                ledger.fail(image, "original_missing", "The stored original is missing.")
+            except Exception:
+                log.exception("image %s failed", image.pk)
+                ledger.fail(image, "internal_error", "The worker failed; its log says why.")
+            if time.monotonic() - renewed > _RENEW_SECONDS:
+                ledger.renew(images)
+                renewed = time.monotonic()
+
+
+def _look(image: Image, pipeline: Pipeline) -> np.ndarray:
+    """Decode one original, set its facts, write its thumbnails, return the model's input."""
+    with storage.open_original(image.sha256) as original:
+        decoded = decode(original, max_pixels=settings.MAX_PIXELS)
+    picture = decoded.image
+    image.format, image.width, image.height = decoded.format, decoded.width, decoded.height
+    image.color = dominant_color(picture)
+    for side in storage.THUMBNAIL_SIDES:
+        storage.put_thumbnail(image.sha256, side, thumbnail(picture, side))
+    return pipeline.prepare(picture)

@@ -1,0 +1,111 @@
+"""Tasks that a visitor waits for."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import IO
+
+from django.conf import settings
+
+from embeddings.errors import Busy, EmbeddingsError
+from embeddings.operators.decode import decode
+from embeddings.operators.thumbnails import thumbnail
+from searchapp import queue, storage
+from searchapp.fetch import FetchError, fetch_picture
+from searchapp.services import cleanup, search
+from searchapp.services.exchange import Embedded, refusal_payload, vector_key
+from searchapp.services.errors import ServiceError
+from searchapp.uploads import HashingWriter
+from worker.app import app
+from worker.engines import PipelineUnavailable, engine_for
+
+log = logging.getLogger(__name__)
+_GONE = "This search is gone: its picture is no longer kept."
+
+
+@app.task(name="query.embed")
+def embed(reply: str, sha256: str, pipeline: str, fingerprint: str) -> None:
+    """Embed a stored query picture."""
+    _answer(reply, lambda: _embed_stored(sha256, pipeline, fingerprint))
+
+
+@app.task(name="query.fetch")
+def fetch(
+    reply: str, url: str, token: str, user_id: int | None, pipeline: str, fingerprint: str
+) -> None:
+    """Fetch a picture from an address, keep it as a query, and embed it."""
+
+    def work() -> bytes:
+        writer = HashingWriter()
+        try:
+            fetch_picture(url, writer)
+        except BaseException:
+            writer.discard()
+            raise
+        with writer.finish("") as upload:
+            query = search.keep_fetched(upload, url, token, user_id)
+        try:
+            return _embed_stored(query.sha256, pipeline, fingerprint)
+        except BaseException:
+            cleanup.discard_query(query)
+            raise
+
+    _answer(reply, work)
+
+
+@app.task(name="query.thumbnail")
+def make_thumbnail(reply: str, sha256: str) -> None:
+    """Make the small picture that the result page shows of the query."""
+
+    def work() -> bytes:
+        with storage.open_query(sha256) as original:
+            picture = decode(original, max_pixels=settings.MAX_PIXELS).image
+        storage.put_query_thumbnail(sha256, thumbnail(picture, 512))
+        return b"{}\n"
+
+    _answer(reply, work)
+
+
+def _embed_stored(sha256: str, pipeline: str, fingerprint: str) -> bytes:
+    engine = engine_for(pipeline, fingerprint)
+    started = time.perf_counter()
+    with storage.open_query(sha256) as original:
+        prepared, width, height = _prepare(original, engine.pipeline.prepare)
+    decoded = time.perf_counter()
+    vector = engine.batcher.submit(prepared).result()
+    done = time.perf_counter()
+    payload = Embedded(
+        vector=vector,
+        sha256=sha256,
+        width=width,
+        height=height,
+        decode=round((decoded - started) * 1000, 2),
+        embed=round((done - decoded) * 1000, 2),
+    ).to_payload()
+    queue.remember(
+        vector_key(sha256, fingerprint), payload, seconds=settings.QUERY_KEEP_HOURS * 3600
+    )
+    return payload
+
+
+def _prepare(original: IO[bytes], prepare: Callable) -> tuple:
+    picture = decode(original, max_pixels=settings.MAX_PIXELS)
+    return prepare(picture.image), picture.width, picture.height
+
+
+def _answer(reply: str, work: Callable[[], bytes]) -> None:
+    """Send what `work` returns, or its refusal in words: whoever asked always gets an answer."""
+    try:
+        payload = work()
+    except (EmbeddingsError, FetchError, ServiceError) as error:
+        payload = refusal_payload(error.code, error.detail)
+    except PipelineUnavailable as error:
+        payload = refusal_payload("pipeline_unavailable", str(error))
+    except FileNotFoundError:
+        payload = refusal_payload("query_gone", _GONE)
+    except Exception:
+        log.exception("a query failed")
+        payload = refusal_payload("internal_error", "The worker failed; its log says why.")
+    queue.reply(reply, payload)
