@@ -69,7 +69,8 @@ class Pipeline:
         cannot be read, `InputError` for what is no picture at all.
         """
         if not isinstance(pictures, list | tuple):
-            return self.embed([self._prepared(pictures)])[0]
+            vector: NDArray[np.float32] = self.embed([self._prepared(pictures)])[0]
+            return vector
         vectors = np.empty((len(pictures), self.recipe.dimension), np.float32)
         for start, chunk in _chunks(pictures):
             # Prepared a chunk at a time, so that memory does not grow with the list.

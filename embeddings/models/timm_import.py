@@ -31,7 +31,9 @@ def _define_schemas() -> None:
     global _library
     import torch
 
-    library = torch.library.Library("torchvision", "DEF")
+    library: Any = torch.library.Library(  # type: ignore[no-untyped-call]
+        "torchvision", "DEF"
+    )
     for schema in _SCHEMAS:
         library.define(schema)
     _library = library

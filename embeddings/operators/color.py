@@ -56,6 +56,8 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     if not (image.mode.startswith("I") or image.mode == "F"):
         return image
     values: Any = np.asarray(image)
+    low: float
+    high: float
     if image.mode.startswith("I;16"):
         grey = (values >> 8).astype(np.uint8)
     elif image.mode == "I":

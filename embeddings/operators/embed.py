@@ -10,14 +10,18 @@ from numpy.typing import NDArray
 from embeddings import runtime
 from embeddings.errors import RecipeError
 from embeddings.models.cards import card_for_weights
+from embeddings.models.fold import fold_batch_norms
 from embeddings.models.weights import load_model
+
+_PICTURES_PER_THREAD = 2
 
 
 class TimmEmbedding:
     """`image_embedding.timm`: a timm model's last feature map, averaged over its places.
 
     Runs torch in float32 on the processor with channels-last memory, which agrees with the
-    plain layout and is half as fast again. Loading verifies the weights' digest.
+    plain layout and is half as fast again, and with batch norms folded away. Loading verifies
+    the weights' digest.
     """
 
     runtime = "torch"
@@ -47,21 +51,23 @@ class TimmEmbedding:
             raise RecipeError("mean and std need three numbers each, those of std above 0.")
         runtime.apply_threads()
         self.dimension = card.dimension
-        self.model: Any = load_model(card).to(memory_format=torch.channels_last)
+        self.model: Any = fold_batch_norms(load_model(card)).to(memory_format=torch.channels_last)
         # (x / 255 - mean) / std as one multiplication and one addition.
         deviation = torch.tensor(std, dtype=torch.float32).view(1, 3, 1, 1)
         self._scale = 1 / (255 * deviation)
         self._shift = -torch.tensor(mean, dtype=torch.float32).view(1, 3, 1, 1) / deviation
 
-    def features(self, pixels: NDArray[np.uint8]) -> torch.Tensor:
-        """uint8 (N, 3, H, W) to the last feature map, float32 (N, C, h, w)."""
-        with torch.inference_mode():
-            x = torch.from_numpy(pixels).to(torch.float32, memory_format=torch.channels_last)
-            features: torch.Tensor = self.model.forward_features(x * self._scale + self._shift)
-            return features
-
     def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """uint8 (N, 3, H, W) to float32 (N, dimension)."""
+        # A few pictures a thread: more of them at once outgrow the caches, and their activations
+        # outgrow what the allocator keeps, so that each layer faults fresh pages in. Measured
+        # with one thread, 32 at once take about twice as long as 16 times 2.
+        step = _PICTURES_PER_THREAD * runtime.threads()
+        pooled = np.empty((len(pixels), self.dimension), np.float32)
         with torch.inference_mode():
-            pooled: NDArray[np.float32] = self.features(pixels).mean(dim=(2, 3)).numpy()
+            for start in range(0, len(pixels), step):
+                x = torch.from_numpy(pixels[start : start + step])
+                x = x.to(torch.float32, memory_format=torch.channels_last)
+                features = self.model.forward_features(x * self._scale + self._shift)
+                pooled[start : start + step] = features.mean(dim=(2, 3)).numpy()
         return pooled

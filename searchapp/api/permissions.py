@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from django.http import Http404
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from searchapp.models import ApiKey, Dataset, Scope
+
+if TYPE_CHECKING:
+    from rest_framework.views import APIView  # which itself imports this module by its setting
 
 
 class ScopeAllows(BasePermission):

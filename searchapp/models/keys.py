@@ -16,6 +16,10 @@ def key_digest(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
 
+def new_key() -> str:
+    return f"lk_{secrets.token_urlsafe(32)}"
+
+
 class ApiKey(models.Model):
     """A key that acts for one user, within one scope. The key itself is shown once, at creation."""
 
@@ -40,7 +44,7 @@ class ApiKey(models.Model):
     @classmethod
     def issue(cls, *, name: str, user_id: int, scope: str) -> tuple[ApiKey, str]:
         """Create a key and return the row with the key in clear, which is stored nowhere."""
-        key = f"lk_{secrets.token_urlsafe(32)}"
+        key = new_key()
         row = cls.objects.create(
             name=name, user_id=user_id, scope=scope, prefix=key[:8], digest=key_digest(key)
         )

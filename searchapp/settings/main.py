@@ -6,10 +6,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import django_stubs_ext
 import environ
 
 from searchapp.settings.env import Environment
 from searchapp.settings.paths import kept_secret, make_private, runtime_dir
+
+# Lets classes of Django that are generic for the type checker be written so at run time too.
+django_stubs_ext.monkeypatch()
 
 env = Environment()
 
@@ -64,7 +68,6 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
-    "django_htmx",
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",

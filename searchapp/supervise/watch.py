@@ -84,6 +84,7 @@ class Watch:
         self._options = ServerOptions()
         self._options.realize(["-c", str(write_configuration(programs))], doc=__doc__)
         self._options.first = True
+        self._options.test = False
         self._deaths: dict[str, deque[float]] = defaultdict(deque)
         self.reason: str | None = None
 

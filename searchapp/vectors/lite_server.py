@@ -88,8 +88,11 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def clear_stale_socket(path: Path) -> None:
-    """Remove the socket file of a killed predecessor. Raises Refused if somebody answers there."""
+def check_socket(path: Path) -> None:
+    """Raise Refused unless `path` is free or the socket of a killed predecessor.
+
+    gRPC replaces any socket file that it finds, even one that a live server listens on.
+    """
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:
@@ -101,7 +104,6 @@ def clear_stale_socket(path: Path) -> None:
         try:
             probe.connect(str(path))
         except ConnectionRefusedError:
-            path.unlink(missing_ok=True)
             return
         except OSError:
             pass
@@ -176,7 +178,7 @@ def serve(data_dir: Path, uri: str) -> None:
         raise Refused(f"The data directory {data_dir} cannot be used: {error}.") from error
     try:
         if socket_path is not None:
-            clear_stale_socket(socket_path)
+            check_socket(socket_path)
             socket_path.parent.mkdir(parents=True, exist_ok=True)
         open_collections(db)
         service = LiteService(db)

@@ -122,7 +122,14 @@ class TestSize:
             assert fetch(server.url(), server, max_bytes=self.LIMIT)[0].bytes == self.LIMIT
 
     def test_an_announced_size_over_the_limit_is_refused_before_the_body(self) -> None:
-        with serve(sending(response(bytes(self.LIMIT + 1)))) as server:
+        running: list[Server] = []
+
+        def script(_request: Request, client: socket.socket) -> None:
+            client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\n")
+            running[0].stopped.wait(5)  # the body does not come before the client has gone
+
+        with serve(script) as server:
+            running.append(server)
             error, written = self.refused(server)
         assert error.code == "file_too_large"
         assert "1000 bytes" in error.detail

@@ -141,6 +141,25 @@ def test_the_next_address_is_tried_when_one_does_not_answer(fetch: Fetch) -> Non
         assert fetch(url, resolver=names, allowed_hosts=allowed)[1] == PICTURE
 
 
+def test_addresses_that_stay_silent_share_the_time(
+    refusal: Refusal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits: list[float | None] = []
+
+    def connect(sock: socket.socket, _address: object) -> None:
+        limits.append(sock.gettimeout())
+        raise TimeoutError("nobody answers")
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    answer = list(PUBLIC_IPV4)
+    error = refusal("http://silent.example/", resolver=lambda _host: answer, timeout=20)
+    assert error.code == "fetch_timeout"
+    assert len(limits) == 4, "no more than four addresses of a name are tried"
+    for limit, share in zip(limits, (5, 20 / 3, 10, 20), strict=True):
+        assert limit is not None
+        assert 0 < limit <= share
+
+
 @pytest.mark.parametrize("answer", [socket.gaierror(socket.EAI_NONAME, "no"), OSError("no"), []])
 def test_unknown_names_are_not_found(answer: object, refusal: Refusal) -> None:
     def resolver(_host: str) -> list[str]:

@@ -81,23 +81,29 @@ def test_rows_sealed_just_before_a_kill_are_not_doubled(
     server: Launcher, store: VectorStore
 ) -> None:
     """A kill between the commit of sealed rows and the removal of their log leaves both."""
+    from pymilvus import MilvusClient
+
     store.ensure_collection(NAME, DIMENSION)
-    vectors = random_vectors(40, DIMENSION)
-    store.upsert(NAME, range(40), vectors)
+    vectors = random_vectors(50, DIMENSION)
+    store.upsert(NAME, range(40), vectors[:40])
     log = server.data / "collections" / NAME / "wal"
     kept = server.data.parent / "log"
     shutil.copytree(log, kept)
     assert list(kept.iterdir())
     server.stop()
+    server.start()
+    store.upsert(NAME, range(40, 50), vectors[40:])
+    server.kill()
     shutil.copytree(kept, log, dirs_exist_ok=True)
 
     server.start()
-    store.upsert(NAME, range(40, 50), random_vectors(10, DIMENSION, seed=1))
-    server.stop()
-    server.start()
-    hits = store.search(NAME, vectors[3], 100)
-    assert sorted(hit.image_id for hit in hits) == list(range(50))
-    assert len(list((server.data / "collections" / NAME).glob("partitions/*/data/*"))) == 2
+    assert store.count(NAME) == 50
+    assert sorted(hit.image_id for hit in store.search(NAME, vectors[3], 100)) == list(range(50))
+    # Milvus Lite's own reading, which our store does not use, counts what is on disk.
+    client = MilvusClient(server.uri, dedicated=True)
+    rows = client.query(NAME, filter="image_id >= 0", output_fields=["image_id"])
+    client.close()
+    assert sorted(row["image_id"] for row in rows) == list(range(50))
 
 
 def test_an_index_file_cut_short_by_a_kill_is_built_again(

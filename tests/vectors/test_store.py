@@ -200,7 +200,7 @@ def test_drop_removes_one_collection_and_its_name_can_be_used_again(
 def test_ids_come_in_pages_without_gap_or_repeat(
     shared_store: VectorStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("searchapp.vectors.shared_store.IDS_PER_PAGE", 100)
+    monkeypatch.setattr("searchapp.vectors.store.IDS_PER_PAGE", 100)
     shared_store.ensure_collection(NAME, DIMENSION)
     ids = [-5, *range(10, 1000, 3), 2**62]
     shared_store.upsert(NAME, ids, random_vectors(len(ids), DIMENSION))
@@ -269,22 +269,22 @@ def test_what_was_acknowledged_is_found_at_every_moment(shared_store: VectorStor
             shared_store.upsert(NAME, range(start, start + 50), vectors[start : start + 50])
             written = start + 50
 
-    thread = threading.Thread(target=write)
-    thread.start()
     chooser = np.random.default_rng(1)
     searches = 0
-    while thread.is_alive():
-        if known := written:
-            # The newest batch and any older one.
-            for image_id in (known - 1, int(chooser.integers(known))):
-                hit = shared_store.search(NAME, vectors[image_id], 1)[0]
-                assert hit.image_id == image_id
-                assert image_id in shared_store.fetch(NAME, [image_id])
-                searches += 1
-            assert shared_store.count(NAME) >= known
-    thread.join()
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(write)
+        while not writing.done():
+            if known := written:
+                # The newest batch and any older one.
+                for image_id in (known - 1, int(chooser.integers(known))):
+                    hit = shared_store.search(NAME, vectors[image_id], 1)[0]
+                    assert hit.image_id == image_id
+                    assert image_id in shared_store.fetch(NAME, [image_id])
+                    searches += 1
+                assert shared_store.count(NAME) >= known
+        writing.result()
     assert searches
-    assert sorted(shared_store.ids(NAME)) == list(range(6000))
+    assert list(shared_store.ids(NAME)) == list(range(6000))
 
 
 def test_importing_the_store_brings_in_nothing_heavy() -> None:

@@ -1,0 +1,56 @@
+# Two commands matter: `make run` and `make test`. Both set up what they need.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format bench clean
+
+help: ## list these commands
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+
+run: $(VENV)/.run ## set up everything and serve the application
+	@exec $(BIN)/python manage.py serve
+
+test: lint ## set up everything and run every check and test
+	@$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev ## style, types, import rules, settings and migrations
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy .
+	$(BIN)/lint-imports
+	$(BIN)/python -m tests.deploy_check
+	$(BIN)/python -m tests.browser.find
+
+format: $(VENV)/.dev ## format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.dev ## measure speed and memory beside peers (ARGS="--images 1000" for a quick one)
+	$(BIN)/python -m benchmarks $(ARGS)
+
+clean: ## remove the virtual environment and caches; var/ (your data) stays
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.made:
+	@command -v "$(PYTHON)" >/dev/null || \
+		{ echo "PYTHON: there is no interpreter '$(PYTHON)'; set PYTHON to a Python 3.11 or later."; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "PYTHON: '$(PYTHON)' is older than Python 3.11; set PYTHON to a later one."; exit 1; }
+	@echo "Making the virtual environment $(VENV) …"
+	@"$(PYTHON)" -m venv --clear $(VENV)
+	@touch $@
+
+$(VENV)/.run: $(VENV)/.made requirements/run.txt requirements/constraints.txt
+	@echo "Installing what the application runs on (about 2 GB on disk, once; minutes on a slow line) …"
+	@$(PIP) -r requirements/run.txt
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run requirements/dev.txt
+	@echo "Installing what the tests need …"
+	@$(PIP) -r requirements/dev.txt
+	@touch $@

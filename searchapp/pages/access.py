@@ -1,0 +1,44 @@
+"""Who may see and change what, for pages. What one may not see does not exist: 404."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import PermissionDenied
+from django.http import Http404
+
+from searchapp.models import Dataset, Image
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+
+def visible_dataset(user: User | AnonymousUser, slug: str) -> Dataset:
+    dataset = Dataset.objects.visible_to(user).filter(slug=slug).first()
+    if dataset is None:
+        raise Http404(f"There is no dataset '{slug}', or it is private.")
+    return dataset
+
+
+def own_dataset(user: User | AnonymousUser, slug: str) -> Dataset:
+    """Return the dataset if `user` may change it; 403 when it may only be seen."""
+    dataset = visible_dataset(user, slug)
+    if not dataset.may_edit(user):
+        raise PermissionDenied("Only the owner of this dataset may change it.")
+    return dataset
+
+
+def visible_image(user: User | AnonymousUser, pk: int) -> Image:
+    image = Image.objects.select_related("dataset").visible_to(user).filter(pk=pk).first()
+    if image is None:
+        raise Http404("There is no such picture, or it is in a private dataset.")
+    return image
+
+
+def own_image(user: User | AnonymousUser, pk: int) -> Image:
+    """Return the image if `user` may change it; 403 when it may only be seen."""
+    image = visible_image(user, pk)
+    if not image.dataset.may_edit(user):
+        raise PermissionDenied("Only the owner of this picture's dataset may change it.")
+    return image

@@ -1,0 +1,64 @@
+"""What people see when a page cannot be had. Programs get problem documents instead."""
+
+from __future__ import annotations
+
+from django.core.exceptions import TooManyFilesSent
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseServerError
+from django.shortcuts import render
+from django.template import TemplateDoesNotExist, loader
+
+from searchapp.api.errors import problem_response
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    detail = "The server could not make sense of this request."
+    code = "bad_request"
+    if isinstance(exception, TooManyFilesSent):
+        code = "too_many_files"
+        detail = f"At most {settings.MAX_FILES} files fit into one request. Send fewer at once."
+    return _page(request, 400, code, "That did not work", detail)
+
+
+def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
+    detail = str(exception) or "You may look at this, but not change it."
+    return _page(request, 403, "permission_denied", "This is not yours to change", detail)
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    detail = (
+        "This form has grown old, or cookies are switched off. Go back, reload the page, and send "
+        "it again."
+    )
+    return _page(request, 403, "csrf_failed", "Please send that again", detail)
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    said = exception.args[0] if exception.args else ""
+    # Django's own reason lists the patterns it tried: nothing for people.
+    detail = said if isinstance(said, str) and said else "Nothing lives at this address."
+    return _page(request, 404, "not_found", "There is nothing here", detail)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    detail = "The server met something that it was not prepared for. It is noted in its log."
+    if _is_api(request):
+        return problem_response(500, "internal_error", detail)
+    try:
+        return HttpResponseServerError(loader.render_to_string("errors/500.html"))
+    except (TemplateDoesNotExist, ValueError):
+        # Static files may not be collected yet, and an error page must not fail itself.
+        return HttpResponseServerError(detail, content_type="text/plain")
+
+
+def _page(
+    request: HttpRequest, status: int, code: str, heading: str, detail: str
+) -> HttpResponse:
+    if _is_api(request):
+        return problem_response(status, code, detail)
+    context = {"heading": heading, "detail": detail, "status": status}
+    return render(request, f"errors/{status}.html", context, status=status)
+
+
+def _is_api(request: HttpRequest) -> bool:
+    return request.path.startswith("/api/")

@@ -1,0 +1,120 @@
+"""Picture files, under the permission of their dataset."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import IO
+
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.utils.cache import get_conditional_response, patch_vary_headers
+from django.utils.http import content_disposition_header, quote_etag
+from django.views.decorators.http import require_safe
+
+from searchapp import storage
+from searchapp.api.authentication import user_of
+from searchapp.models import Image, Visibility
+from searchapp.services.errors import ServiceError
+from searchapp.services.search import find_query, query_thumbnail
+
+# Rasters that every browser shows and none runs. Anything else is a download.
+SAFE_TYPES = {
+    "JPEG": "image/jpeg",
+    "MPO": "image/jpeg",
+    "PNG": "image/png",
+    "WEBP": "image/webp",
+    "GIF": "image/gif",
+    "BMP": "image/bmp",
+    "AVIF": "image/avif",
+}
+OTHER_TYPES = {"TIFF": "image/tiff", "HEIF": "image/heif", "HEIC": "image/heic"}
+_KEEP = "max-age=86400, immutable"
+
+
+@require_safe
+def original(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """The bytes as they were sent."""
+    image = _visible(request, pk)
+    kind = image.format.upper()
+    shown = SAFE_TYPES.get(kind)
+    response = _file(
+        request,
+        lambda: storage.open_original(image.sha256),
+        etag=image.sha256,
+        content_type=shown or OTHER_TYPES.get(kind, "application/octet-stream"),
+    )
+    response["Content-Disposition"] = content_disposition_header(
+        shown is None, _file_name(image.name, image.pk)
+    )
+    return _governed(response, image)
+
+
+@require_safe
+def thumbnail(request: HttpRequest, pk: int, side: int) -> HttpResponseBase:
+    image = _visible(request, pk)
+    response = _file(
+        request,
+        lambda: storage.open_thumbnail(image.sha256, side),
+        etag=f"{image.sha256}-{side}",
+        content_type="image/webp",
+    )
+    return _governed(response, image)
+
+
+@require_safe
+def query_picture(request: HttpRequest, token: str) -> HttpResponseBase:
+    """A query picture. Its address cannot be guessed and dies with the query."""
+    try:
+        query = find_query(token)
+        file = query_thumbnail(query)
+    except ServiceError as error:
+        response = HttpResponse(error.detail, content_type="text/plain", status=error.status)
+        if error.retry_after is not None:
+            response["Retry-After"] = str(error.retry_after)
+        response["Cache-Control"] = "no-store"
+        return response
+    if file is None:
+        raise Http404("There is no picture of this search.")
+    answer = _file(request, lambda: file, etag=query.sha256, content_type="image/webp")
+    answer["Cache-Control"] = f"private, {_KEEP}"
+    return answer
+
+
+def _visible(request: HttpRequest, pk: int) -> Image:
+    image = Image.objects.select_related("dataset").filter(pk=pk).first()
+    if image is not None and image.dataset.visibility == Visibility.PUBLIC:
+        return image  # without a look at the session: shared caches may keep these
+    if image is None or not Image.objects.visible_to(user_of(request)).filter(pk=pk).exists():
+        raise Http404("There is no such picture, or it is in a private dataset.")
+    return image
+
+
+def _file(
+    request: HttpRequest, open_file: Callable[[], IO[bytes]], *, etag: str, content_type: str
+) -> HttpResponseBase:
+    quoted = quote_etag(etag)
+    response: HttpResponseBase | None = get_conditional_response(request, etag=quoted)
+    if response is None:
+        try:
+            response = FileResponse(open_file(), content_type=content_type)
+        except FileNotFoundError:
+            raise Http404("This picture has no such file.") from None
+    response["ETag"] = quoted
+    response["X-Content-Type-Options"] = "nosniff"
+    response["Content-Security-Policy"] = "default-src 'none'; sandbox"
+    return response
+
+
+def _governed(response: HttpResponseBase, image: Image) -> HttpResponseBase:
+    if image.dataset.visibility == Visibility.PUBLIC:
+        response["Cache-Control"] = f"public, {_KEEP}"
+    else:
+        response["Cache-Control"] = f"private, {_KEEP}"
+        patch_vary_headers(response, ["Cookie", "Authorization"])  # type: ignore[arg-type]
+    return response
+
+
+def _file_name(name: str, pk: int) -> str:
+    """The name as it was sent, less what could mean something to a file system or a header."""
+    safe = re.sub(r"[\x00-\x1f\x7f/\\:*?\"<>|]+", "_", name).strip(". ")
+    return safe[-150:] or f"picture-{pk}"

@@ -1,0 +1,39 @@
+"""Find a browser for the tests, or install one: `python -m tests.browser.find`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+
+
+def browser() -> str | None:
+    """Return the path of an installed Chromium or Chrome; CHROMIUM names another one."""
+    return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, _NAMES)), None)
+
+
+def install() -> None:
+    """Install Debian's Chromium, which takes root."""
+    for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", "chromium"]):
+        environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+        subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
+
+
+def main() -> None:
+    if browser() is None and os.geteuid() == 0 and Path("/etc/debian_version").exists():
+        print("Installing Chromium for the browser tests …", flush=True)
+        install()
+    if browser() is None:
+        sys.exit(
+            "The browser tests need Chromium or Chrome: install one (on Debian, as root: "
+            "apt-get install chromium), or set CHROMIUM to its path."
+        )
+    print(f"Browser: {browser()}")
+
+
+if __name__ == "__main__":
+    main()

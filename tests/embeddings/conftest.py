@@ -1,0 +1,21 @@
+"""The shared pipeline and the demo pictures."""
+
+from pathlib import Path
+
+import pytest
+
+from embeddings.pipelines import Pipeline, pipeline
+
+DEMO = Path(__file__).resolve().parents[2] / "demo"
+
+
+@pytest.fixture(scope="session")
+def demo() -> list[Path]:
+    """The 228 demo photographs."""
+    return sorted(DEMO.glob("*.jpg"))
+
+
+@pytest.fixture(scope="session")
+def exact() -> Pipeline:
+    """The default pipeline, loaded once for all tests."""
+    return pipeline()

@@ -1,0 +1,49 @@
+"""What importing the library loads, and what it must not."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+HEAVY = ("torch", "timm", "cv2", "torchvision", "openvino")
+
+
+def _loaded(code: str) -> set[str]:
+    script = f"import sys\n{code}\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import embeddings",
+        "import embeddings.recipes, embeddings.models.cards, embeddings.errors",
+        "from embeddings import recipe, Recipe; recipe().fingerprint",
+        "from embeddings import pipeline, Pipeline",
+        "import embeddings.operators.decode, embeddings.operators.thumbnails",
+        "import embeddings.operators.registry, embeddings.batching, embeddings.runtime",
+    ],
+)
+def test_light_imports_load_nothing_heavy(code: str) -> None:
+    assert not _loaded(code) & set(HEAVY)
+
+
+def test_a_pipeline_does_load_torch() -> None:
+    """The check above can fail: it sees torch where torch is."""
+    assert "torch" in _loaded("import embeddings.operators.embed")
+
+
+def test_exports() -> None:
+    import embeddings
+    from embeddings.pipelines import pipeline
+
+    assert embeddings.pipeline is pipeline
+    assert set(embeddings.__all__) <= set(dir(embeddings))
+    assert all(getattr(embeddings, name) is not None for name in embeddings.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = embeddings.nothing

@@ -1,0 +1,18 @@
+"""The environment of the test run, set before Django reads it: nothing of the outside leaks in.
+
+Loaded by `-p tests.environment` (see pyproject.toml), which comes before pytest-django.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+
+from tests.installation import clean_environment
+
+_folder = tempfile.mkdtemp(prefix="lk-test-")
+atexit.register(shutil.rmtree, _folder, ignore_errors=True)
+os.environ.clear()
+os.environ.update(clean_environment(LOOKALIKE_DATA_DIR=_folder, LOOKALIKE_LOG_LEVEL="WARNING"))
