@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import redis
@@ -106,7 +106,7 @@ def send(task: str, *, expires: float | None = None, **kwargs: Any) -> None:
 def waiting(queue: str) -> int:
     """Return how many tasks wait in `queue`."""
     try:
-        return int(client().llen(queue))  # type: ignore[arg-type]
+        return int(client().llen(queue))
     except redis.RedisError:
         raise QueueUnavailable from None
 
@@ -114,10 +114,10 @@ def waiting(queue: str) -> int:
 def wait_for_reply(key: str, timeout: float) -> bytes | None:
     """Wait for the one reply to a query task; None when none came in time."""
     try:
-        got = client().blpop([key], timeout=timeout)
+        got = cast(list[bytes] | None, client().blpop([key], timeout=timeout))
     except redis.RedisError:
         raise QueueUnavailable from None
-    return None if got is None else got[1]  # type: ignore[index, no-any-return]
+    return None if got is None else got[1]
 
 
 def reply(key: str, payload: bytes) -> None:
@@ -134,7 +134,7 @@ def remember(key: str, payload: bytes, seconds: int) -> None:
 
 def recall(key: str) -> bytes | None:
     try:
-        return client().get(key)  # type: ignore[return-value]
+        return cast(bytes | None, client().get(key))
     except redis.RedisError:
         raise QueueUnavailable from None
 

@@ -10,7 +10,7 @@ import os
 import re
 import secrets
 from pathlib import Path
-from typing import IO
+from typing import BinaryIO, cast
 
 from django.core.files.base import ContentFile, File
 from django.core.files.storage import FileSystemStorage, default_storage
@@ -95,6 +95,10 @@ def _put(name: str, content: File[bytes]) -> None:
         default_storage.save(name, content)
 
 
+def _open(name: str) -> BinaryIO:
+    return cast(BinaryIO, default_storage.open(name))
+
+
 def put_original(upload: HashedUpload) -> None:
     """Keep the bytes of an image. Call it inside the transaction that writes the image's row."""
     _put(_name("originals", upload.sha256), upload)
@@ -113,21 +117,21 @@ def put_query_thumbnail(sha256: str, webp: bytes) -> None:
     default_storage.save(_name("queries", sha256, ".webp"), ContentFile(webp))
 
 
-def open_original(sha256: str) -> IO[bytes]:
+def open_original(sha256: str) -> BinaryIO:
     """Open an original for reading; raises FileNotFoundError."""
-    return default_storage.open(_name("originals", sha256))
+    return _open(_name("originals", sha256))
 
 
-def open_query(sha256: str) -> IO[bytes]:
-    return default_storage.open(_name("queries", sha256))
+def open_query(sha256: str) -> BinaryIO:
+    return _open(_name("queries", sha256))
 
 
-def open_thumbnail(sha256: str, side: int) -> IO[bytes]:
-    return default_storage.open(_thumbnail(sha256, side))
+def open_thumbnail(sha256: str, side: int) -> BinaryIO:
+    return _open(_thumbnail(sha256, side))
 
 
-def open_query_thumbnail(sha256: str) -> IO[bytes]:
-    return default_storage.open(_name("queries", sha256, ".webp"))
+def open_query_thumbnail(sha256: str) -> BinaryIO:
+    return _open(_name("queries", sha256, ".webp"))
 
 
 def has_original(sha256: str) -> bool:

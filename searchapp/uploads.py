@@ -20,9 +20,7 @@ CHUNK = 256 * 1024
 def temporary_file() -> IO[bytes]:
     """Open a new file in the upload folder; the sweeper removes what a killed process left."""
     settings.UPLOAD_DIR.mkdir(parents=True, exist_ok=True)
-    return tempfile.NamedTemporaryFile(  # noqa: SIM115 (closed by whoever took it)
-        dir=settings.UPLOAD_DIR, prefix="upload-", delete=False
-    )
+    return tempfile.NamedTemporaryFile(dir=settings.UPLOAD_DIR, prefix="upload-", delete=False)
 
 
 def refusal_of(size: int) -> tuple[str, str] | None:
@@ -38,7 +36,7 @@ def refusal_of(size: int) -> tuple[str, str] | None:
     return None
 
 
-class HashedUpload(UploadedFile):
+class HashedUpload(UploadedFile[Any]):
     """A file on disk with the SHA-256 and the size of all that was sent.
 
     Of a file over the limit only the hash and the size are kept, not the bytes.

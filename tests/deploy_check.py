@@ -22,7 +22,8 @@ def main() -> None:
             ["check", "--deploy", "--fail-level", "WARNING"],
             ["makemigrations", "--check", "--dry-run"],
         ):
-            done = subprocess.run([sys.executable, "manage.py", *arguments], cwd=ROOT, env=environment)
+            command = [sys.executable, "manage.py", *arguments]
+            done = subprocess.run(command, cwd=ROOT, env=environment)
             if done.returncode:
                 sys.exit(done.returncode)
 

@@ -18,10 +18,10 @@ from embeddings.operators.thumbnails import dominant_color, thumbnail
 from embeddings.pipelines import Pipeline
 from searchapp import queue, storage
 from searchapp.models import Image, Index, IndexState
+from searchapp.queue import celery_app
 from searchapp.services import ledger
 from searchapp.vectors.errors import VectorsUnavailable
 from searchapp.vectors.store import get_store
-from worker.app import app
 from worker.engines import PipelineUnavailable, engine_for
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ DECODE_THREADS = 2
 _RENEW_SECONDS = 10.0
 
 
-@app.task(name="ingest.process")
+@celery_app.task(name="ingest.process")
 def process() -> None:
     """Take one batch of what waits, and call for the next.
 

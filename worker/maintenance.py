@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 
+from searchapp.queue import celery_app
 from searchapp.services import cleanup, ingest, ledger
-from worker.app import app
 
 log = logging.getLogger(__name__)
 
 
-@app.task(name="maintenance.sweep")
+@celery_app.task(name="maintenance.sweep")
 def sweep() -> None:
     """Free what dead workers held, call again for what waits, forget what was deleted."""
     freed = ledger.free_expired()
@@ -22,7 +22,7 @@ def sweep() -> None:
     cleanup.forget_vectors()
 
 
-@app.task(name="maintenance.tidy")
+@celery_app.task(name="maintenance.tidy")
 def tidy() -> None:
     """Delete query pictures whose day is over, and drafts of uploads that never ended."""
     while cleanup.expire_queries() == 500:

@@ -5,33 +5,36 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from typing import IO
+from typing import BinaryIO
 
+import numpy as np
 from django.conf import settings
+from numpy.typing import NDArray
+from PIL import Image as PillowImage
 
-from embeddings.errors import Busy, EmbeddingsError
+from embeddings.errors import EmbeddingsError
 from embeddings.operators.decode import decode
 from embeddings.operators.thumbnails import thumbnail
 from searchapp import queue, storage
 from searchapp.fetch import FetchError, fetch_picture
+from searchapp.queue import celery_app
 from searchapp.services import cleanup, search
-from searchapp.services.exchange import Embedded, refusal_payload, vector_key
 from searchapp.services.errors import ServiceError
+from searchapp.services.exchange import Embedded, refusal_payload, vector_key
 from searchapp.uploads import HashingWriter
-from worker.app import app
 from worker.engines import PipelineUnavailable, engine_for
 
 log = logging.getLogger(__name__)
 _GONE = "This search is gone: its picture is no longer kept."
 
 
-@app.task(name="query.embed")
+@celery_app.task(name="query.embed")
 def embed(reply: str, sha256: str, pipeline: str, fingerprint: str) -> None:
     """Embed a stored query picture."""
     _answer(reply, lambda: _embed_stored(sha256, pipeline, fingerprint))
 
 
-@app.task(name="query.fetch")
+@celery_app.task(name="query.fetch")
 def fetch(
     reply: str, url: str, token: str, user_id: int | None, pipeline: str, fingerprint: str
 ) -> None:
@@ -55,7 +58,7 @@ def fetch(
     _answer(reply, work)
 
 
-@app.task(name="query.thumbnail")
+@celery_app.task(name="query.thumbnail")
 def make_thumbnail(reply: str, sha256: str) -> None:
     """Make the small picture that the result page shows of the query."""
 
@@ -90,7 +93,9 @@ def _embed_stored(sha256: str, pipeline: str, fingerprint: str) -> bytes:
     return payload
 
 
-def _prepare(original: IO[bytes], prepare: Callable) -> tuple:
+def _prepare(
+    original: BinaryIO, prepare: Callable[[PillowImage.Image], NDArray[np.uint8]]
+) -> tuple[NDArray[np.uint8], int, int]:
     picture = decode(original, max_pixels=settings.MAX_PIXELS)
     return prepare(picture.image), picture.width, picture.height
 

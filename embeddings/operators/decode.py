@@ -215,11 +215,7 @@ def _failure(data: bytes, kind: str, error: Exception) -> ImageError:
             f"Save it as an ordinary 8-bit picture; what is taken is {WANTED}.",
         )
     short = isinstance(error, EOFError) or any(words in said for words in _TRUNCATED)
-    if kind == "webp":
-        short = short or int.from_bytes(data[4:8], "little") + 8 > len(data)
-    elif kind in ("avif", "heic"):
-        short = short or headers.isobmff_is_short(data)
-    if short:
+    if short or headers.is_short(data, kind):
         return ImageError(
             "truncated",
             f"This {name} ends too early; part of the file is missing. Send the whole file.",

@@ -44,7 +44,20 @@ def isobmff_size(data: bytes) -> tuple[int, int] | None:
     return max(sizes, key=lambda size: size[0] * size[1], default=None)
 
 
-def isobmff_is_short(data: bytes) -> bool:
+def is_short(data: bytes, kind: str) -> bool:
+    """Whether the file's own structure says that its end is missing."""
+    if kind == "jpeg":  # no end mark behind the last scan
+        return b"\xff\xd9" not in data[max(0, data.rfind(b"\xff\xda")) :]
+    if kind == "png":
+        return b"IEND" not in data
+    if kind == "webp":
+        return int.from_bytes(data[4:8], "little") + 8 > len(data)
+    if kind in ("avif", "heic"):
+        return _isobmff_is_short(data)
+    return False
+
+
+def _isobmff_is_short(data: bytes) -> bool:
     """Whether a top-level box of an ISO media file says that it goes on beyond the end."""
     at = 0
     while at + 8 <= len(data):

@@ -20,7 +20,9 @@ from searchapp.services.images import delete_image
 
 @admin.register(Image)
 class ImageAdmin(ModelAdmin):  # type: ignore[misc]
-    list_display = ["thumbnail", "label", "dataset", "shown_state", "error_code", "format", "created"]
+    list_display = [
+        "thumbnail", "label", "dataset", "shown_state", "error_code", "format", "created",
+    ]  # fmt: skip
     list_display_links = ["thumbnail", "label"]
     list_filter = ["state", "dataset", "format", "source"]
     list_select_related = ["dataset"]
@@ -56,7 +58,7 @@ class ImageAdmin(ModelAdmin):  # type: ignore[misc]
             return "–"
         return format_html('<img src="{}" width="64" alt="">', image.thumbnail_url())
 
-    @display(
+    @display(  # type: ignore[untyped-decorator]
         description="state",
         label={
             "ready": "success",

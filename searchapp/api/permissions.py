@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from django.http import Http404
 from rest_framework.exceptions import PermissionDenied
@@ -42,7 +42,7 @@ def visible_dataset(request: Request, slug: str) -> Dataset:
     dataset = Dataset.objects.visible_to(request.user).filter(slug=slug).first()
     if dataset is None:
         raise Http404
-    return cast(Dataset, dataset)
+    return dataset
 
 
 def require_editor(request: Request, dataset: Dataset) -> None:

@@ -175,7 +175,9 @@ class SearchSerializer(serializers.Serializer[Any]):
         return attrs
 
 
-def search_answer(answer: Answer, query: Query | None, image: Image | None, request: Request) -> dict[str, Any]:
+def search_answer(
+    answer: Answer, query: Query | None, image: Image | None, request: Request
+) -> dict[str, Any]:
     """The body of a search's answer. Written by hand: it is the hottest path of the API."""
     picture: dict[str, Any] = {"width": answer.width, "height": answer.height}
     if query is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+from django.contrib.auth.models import User
 from django.http import Http404
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -52,7 +53,7 @@ class DatasetList(APIView):
     def post(self, request: Request) -> Response:
         given = DatasetSerializer(data=request.data)
         given.is_valid(raise_exception=True)
-        dataset = datasets.create_dataset(owner=request.user, **given.validated_data)
+        dataset = datasets.create_dataset(owner=cast(User, request.user), **given.validated_data)
         return Response(_dataset_body(dataset), status=201)
 
 
@@ -109,8 +110,10 @@ class DatasetImages(APIView):
         uploads = cast(list[HashedUpload], request.FILES.getlist("file"))
         if not uploads:
             raise Invalid("no_file", "Send one or more files in the multipart field `file`.")
-        given = UploadSerializer(data={name: request.data[name] for name in ("title", "metadata")
-                                       if name in request.data})
+        fields = cast(dict[str, Any], request.data)
+        given = UploadSerializer(
+            data={name: fields[name] for name in ("title", "metadata") if name in fields}
+        )
         given.is_valid(raise_exception=True)
         job = ingest.accept(dataset, uploads, user=request.user, **given.validated_data)
         items = ItemSerializer(job.items.all(), many=True).data

@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Protocol
 
 import h11
 
@@ -17,6 +17,12 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _WORTH_ANOTHER_TRY = frozenset({408, 425, 429})
 
 
+class Writer(Protocol):
+    """What the picture is written to, piece by piece."""
+
+    def write(self, data: bytes, /) -> object: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Fetched:
     """What arrived: from where in the end, how many bytes, and their SHA-256 in hexadecimal."""
@@ -28,7 +34,7 @@ class Fetched:
 
 def fetch_picture(
     url: str,
-    destination: BinaryIO,
+    destination: Writer,
     *,
     policy: FetchPolicy | None = None,
     resolver: Resolver = system_resolver,
@@ -66,7 +72,7 @@ def fetch_picture(
 
 
 def _receive(
-    connection: Connection, destination: BinaryIO, target: Target, policy: FetchPolicy
+    connection: Connection, destination: Writer, target: Target, policy: FetchPolicy
 ) -> Fetched:
     size = 0
     digest = hashlib.sha256()

@@ -65,9 +65,7 @@ class Index(models.Model):
     """The vectors of one dataset under one pipeline."""
 
     dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="indexes")
-    state = models.CharField(
-        max_length=10, choices=IndexState.choices, default=IndexState.BUILDING
-    )
+    state = models.CharField(max_length=10, choices=IndexState.choices, default=IndexState.BUILDING)
     pipeline = models.CharField(max_length=120)
     recipe = models.JSONField()
     fingerprint = models.CharField(max_length=64)

@@ -45,9 +45,7 @@ class Image(models.Model):
     height = models.PositiveIntegerField(null=True, blank=True)
     color = models.CharField(max_length=7, blank=True, help_text="dominant colour, #rrggbb")
 
-    state = models.CharField(
-        max_length=10, choices=ImageState.choices, default=ImageState.RECEIVED
-    )
+    state = models.CharField(max_length=10, choices=ImageState.choices, default=ImageState.RECEIVED)
     error_code = models.CharField(max_length=60, blank=True)
     error_detail = models.CharField(max_length=500, blank=True)
     ready_at = models.DateTimeField(null=True, blank=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from django.core.exceptions import TooManyFilesSent
 from django.conf import settings
+from django.core.exceptions import TooManyFilesSent
 from django.http import HttpRequest, HttpResponse, HttpResponseServerError
 from django.shortcuts import render
 from django.template import TemplateDoesNotExist, loader

@@ -32,7 +32,8 @@ class Fact:
 @require_safe
 def detail(request: HttpRequest, pk: int) -> HttpResponse:
     image = visible_image(request.user, pk)
-    return render(request, "images/detail.html", _context(request, image, TitleForm(instance=image)))
+    context = _context(request, image, TitleForm(instance=image))
+    return render(request, "images/detail.html", context)
 
 
 @login_required

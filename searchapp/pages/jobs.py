@@ -7,13 +7,14 @@ from datetime import datetime
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
+from django.db.models import Case, Value, When
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.dateparse import parse_datetime
 from django.utils.timezone import is_naive
 from django.views.decorators.http import require_safe
 
-from searchapp.models import ImportJob
+from searchapp.models import ImageState, ImportJob
 from searchapp.pages.responses import is_fragment
 from searchapp.services.jobs import JobProgress, progress
 
@@ -21,6 +22,10 @@ PAGE = 30
 MOST_ITEMS = 500
 # htmx stops to poll at this status.
 STOP_POLLING = 286
+# What went wrong stands at the top of the ledger.
+_BAD_FIRST = Case(
+    When(state__in=[ImageState.REJECTED, ImageState.FAILED], then=Value(0)), default=Value(1)
+)
 STATE_WORDS = {
     "queued": "queued",
     "running": "running",
@@ -67,7 +72,7 @@ def detail(request: HttpRequest, pk: UUID) -> HttpResponse:
         "job": job,
         "done": done,
         "settled": row.progress.total - row.progress.waiting,
-        "items": job.items.select_related("image")[:MOST_ITEMS],
+        "items": job.items.select_related("image").order_by(_BAD_FIRST, "position")[:MOST_ITEMS],
         "most_items": MOST_ITEMS,
         "fragment": is_fragment(request),
     }

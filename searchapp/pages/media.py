@@ -43,9 +43,8 @@ def original(request: HttpRequest, pk: int) -> HttpResponseBase:
         etag=image.sha256,
         content_type=shown or OTHER_TYPES.get(kind, "application/octet-stream"),
     )
-    response["Content-Disposition"] = content_disposition_header(
-        shown is None, _file_name(image.name, image.pk)
-    )
+    disposition = content_disposition_header(shown is None, _file_name(image.name, image.pk))
+    response["Content-Disposition"] = disposition or "inline"
     return _governed(response, image)
 
 
@@ -110,7 +109,7 @@ def _governed(response: HttpResponseBase, image: Image) -> HttpResponseBase:
         response["Cache-Control"] = f"public, {_KEEP}"
     else:
         response["Cache-Control"] = f"private, {_KEEP}"
-        patch_vary_headers(response, ["Cookie", "Authorization"])  # type: ignore[arg-type]
+        patch_vary_headers(response, ["Cookie", "Authorization"])
     return response
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
 from django.conf import settings
@@ -20,6 +21,9 @@ from searchapp.pages.responses import count, render_error
 from searchapp.services import search as service
 from searchapp.services.errors import BadPicture, Invalid, ServiceError
 from searchapp.uploads import HashedUpload
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
 
 RESULT_STEPS = (24, 60, 120, 200)
 # A selector with more entries than this helps nobody; the dataset's own page has a search link.
@@ -167,10 +171,8 @@ def _show(
     }
     try:
         answer = answer_with(datasets, top_k)
-    except BadPicture as error:
-        return _ask_again(request, error)
     except ServiceError as error:
-        # The worker's refusals of a picture carry the same status and belong to the drop zone.
+        # That the picture cannot be used is known only now, and belongs to the drop zone.
         if error.status == BadPicture.status and subject.query is not None:
             return _ask_again(request, error)
         return render_error(request, "search/results.html", context, error)
@@ -211,8 +213,8 @@ def _home_context(request: HttpRequest, address: str = "") -> dict[str, object]:
     }
 
 
-def _choices(user: AnonymousUser | object) -> list[Dataset]:
-    return list(Dataset.objects.visible_to(user)[:MOST_CHOICES])  # type: ignore[arg-type]
+def _choices(user: User | AnonymousUser) -> list[Dataset]:
+    return list(Dataset.objects.visible_to(user)[:MOST_CHOICES])
 
 
 def _chosen_slug(request: HttpRequest) -> str:

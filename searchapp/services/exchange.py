@@ -44,7 +44,8 @@ class Embedded:
         facts = asdict(self)
         vector = facts.pop("vector").astype("<f4")
         del facts["cached"]
-        return json.dumps(facts).encode() + b"\n" + vector.tobytes()
+        raw: bytes = vector.tobytes()
+        return json.dumps(facts).encode() + b"\n" + raw
 
     @classmethod
     def from_payload(cls, payload: bytes, *, cached: bool) -> Embedded:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 from django.conf import settings
@@ -174,7 +174,7 @@ def answer_image(
     except VectorsUnavailable as error:
         raise _vectors_unavailable() from error
     if image.pk not in found:
-        raise Conflict("image_not_ready", "This picture's vector is missing; it must be re-indexed.")
+        raise Conflict("image_not_ready", "This picture's vector is missing.")
     embedded = Embedded(
         vector=found[image.pk],
         sha256=image.sha256,
@@ -200,7 +200,7 @@ def find_query(token: str) -> Query:
     return query
 
 
-def query_thumbnail(query: Query) -> IO[bytes] | None:
+def query_thumbnail(query: Query) -> BinaryIO | None:
     """Open the 512-pixel WebP of a query picture; a worker makes it when it is first asked for.
 
     Raises:
@@ -220,9 +220,7 @@ def _refuse(upload: HashedUpload) -> None:
         raise BadPicture(code, detail)
 
 
-def _keep(
-    upload: HashedUpload, user_id: int | None, *, url: str = "", token: str = ""
-) -> Query:
+def _keep(upload: HashedUpload, user_id: int | None, *, url: str = "", token: str = "") -> Query:
     _refuse(upload)
     with transaction.atomic():
         lock_contents([upload.sha256])

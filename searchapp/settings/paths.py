@@ -31,8 +31,9 @@ def make_private(folder: Path) -> Path:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if folder.stat().st_uid != os.getuid():
-            raise ImproperlyConfigured(f"{folder} belongs to another user; remove it or choose "
-                                       "another LOOKALIKE_DATA_DIR.")
+            raise ImproperlyConfigured(
+                f"{folder} belongs to another user; remove it or choose another LOOKALIKE_DATA_DIR."
+            )
     except OSError as error:
         raise ImproperlyConfigured(
             f"LOOKALIKE_DATA_DIR: the folder {folder} cannot be made: {error.strerror}."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections import defaultdict, deque
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,9 @@ from supervisor.supervisord import Supervisor
 
 from searchapp.supervise.programs import Program
 
-# A program that dies so often in so many seconds will not get better by another start.
-MOST_DEATHS, WITHIN_SECONDS = 6, 60.0
+# A program that dies young so often in a row will not get better by another start. Young: a start
+# takes some seconds, many on a busy machine, before what is wrong shows.
+MOST_YOUNG_DEATHS, YOUNG_SECONDS = 4, 30.0
 _LAST_LINES = 15
 
 
@@ -85,7 +86,7 @@ class Watch:
         self._options.realize(["-c", str(write_configuration(programs))], doc=__doc__)
         self._options.first = True
         self._options.test = False
-        self._deaths: dict[str, deque[float]] = defaultdict(deque)
+        self._young_deaths: Counter[str] = Counter()
         self.reason: str | None = None
 
     @property
@@ -111,12 +112,9 @@ class Watch:
         if self.stopping:
             return
         name = event.process.config.name
-        now = time.monotonic()
-        deaths = self._deaths[name]
-        deaths.append(now)
-        while now - deaths[0] > WITHIN_SECONDS:
-            deaths.popleft()
-        if len(deaths) >= MOST_DEATHS:
+        young = time.time() - event.process.laststart < YOUNG_SECONDS
+        self._young_deaths[name] = self._young_deaths[name] + 1 if young else 0
+        if self._young_deaths[name] >= MOST_YOUNG_DEATHS:
             self._give_up(name)
 
     def _note_fatal(self, event: Any) -> None:

@@ -29,8 +29,11 @@ Scalar = bool | int | float | str
 ID = "image_id"
 VECTOR = "embedding"
 METRIC = "COSINE"
-# Found at once after its upsert, by every process.
-CONSISTENCY = "Strong"
+# A "Strong" read on a Milvus server waits for its clock, some 200 ms; a "Bounded" one takes what
+# has arrived. So each write ends with a Strong read (it returns once the rows are visible),
+# and no visitor waits. Milvus Lite is always up to date.
+STRONG = "Strong"
+QUICK = "Bounded"
 
 HNSW = {"M": 16, "efConstruction": 200}
 LEAST_EF = 64
@@ -95,7 +98,7 @@ class VectorStore:
             schema.add_field(ID, DataType.INT64, is_primary=True)
             schema.add_field(VECTOR, DataType.FLOAT_VECTOR, dim=dimension)
             client.create_collection(
-                name, schema=schema, consistency_level=CONSISTENCY, timeout=WRITE_SECONDS
+                name, schema=schema, consistency_level=QUICK, timeout=WRITE_SECONDS
             )
 
         try:
@@ -164,15 +167,19 @@ class VectorStore:
         Raises InvalidVectors, CollectionMissing.
         """
         rows = _rows(ids, vectors, scalars)
-        for start in range(0, len(rows), ROWS_PER_WRITE):
-            self._write(name, "upsert", data=rows[start : start + ROWS_PER_WRITE])
+        self._write(
+            name, lambda client, part: client.upsert(name, part, timeout=WRITE_SECONDS), rows
+        )
 
     def delete(self, name: str, ids: Sequence[int]) -> None:
         """Delete the rows of `ids`. Unknown ids and a missing collection are no error."""
         wanted = [int(found) for found in ids]
         try:
-            for start in range(0, len(wanted), ROWS_PER_WRITE):
-                self._write(name, "delete", ids=wanted[start : start + ROWS_PER_WRITE])
+            self._write(
+                name,
+                lambda client, part: client.delete(name, ids=part, timeout=WRITE_SECONDS),
+                wanted,
+            )
         except CollectionMissing:
             return
 
@@ -189,6 +196,7 @@ class VectorStore:
         `filter` is a Milvus expression, applied inside the search, so that k rows come back
         whenever that many match. Never build it from what a user typed. `timeout` in seconds
         takes the place of the store's own. A missing collection has no rows.
+        Raises InvalidVectors.
         """
         query = _checked(np.asarray(vector)[None], 1)
         try:
@@ -201,13 +209,14 @@ class VectorStore:
                     filter=filter or "",
                     anns_field=VECTOR,
                     search_params={"params": {"ef": max(LEAST_EF, 2 * k)}},
-                    consistency_level=CONSISTENCY,
+                    consistency_level=QUICK,
                     timeout=timeout or self._timeout,
                 ),
             )
         except CollectionMissing:
             return []
-        return [Hit(int(hit[ID]), float(hit["distance"])) for hit in results[0]]
+        # Rounding can carry a server's cosine a little beyond 1.
+        return [Hit(int(hit.id), max(-1.0, min(1.0, hit.distance))) for hit in results[0]]
 
     def fetch(self, name: str, ids: Sequence[int]) -> dict[int, npt.NDArray[np.float32]]:
         """Return {id: vector (D,) float32} for those of `ids` that are stored."""
@@ -216,7 +225,7 @@ class VectorStore:
         try:
             for start in range(0, len(wanted), ROWS_PER_READ):
                 expression = f"{ID} in {wanted[start : start + ROWS_PER_READ]}"
-                for row in self._query(name, expression, [ID, VECTOR]):
+                for row in self._query(name, expression, [ID, VECTOR], QUICK):
                     vectors[int(row[ID])] = np.asarray(row[VECTOR], dtype=np.float32)
         except CollectionMissing:
             return {}
@@ -225,7 +234,7 @@ class VectorStore:
     def count(self, name: str) -> int:
         """Return how many rows collection `name` holds; 0 if it does not exist."""
         try:
-            return int(self._query(name, "", ["count(*)"])[0]["count(*)"])
+            return int(self._query(name, "", ["count(*)"], STRONG)[0]["count(*)"])
         except CollectionMissing:
             return 0
 
@@ -238,7 +247,7 @@ class VectorStore:
                     name,
                     batch_size=IDS_PER_PAGE,
                     output_fields=[ID],
-                    consistency_level=CONSISTENCY,
+                    consistency_level=STRONG,
                     timeout=self._timeout,
                 ),
             )
@@ -257,12 +266,23 @@ class VectorStore:
 
     # -- inside --------------------------------------------------------------------------
 
-    def _write(self, name: str, verb: str, **rows: Any) -> None:
-        self._on_loaded(
-            name, lambda client: getattr(client, verb)(name, timeout=WRITE_SECONDS, **rows)
-        )
+    def _write(
+        self, name: str, operation: Callable[[Any, list[Any]], Any], rows: list[Any]
+    ) -> None:
+        """Call `operation` with the client and each part of `rows`; return when all can see it."""
+        for start in range(0, len(rows), ROWS_PER_WRITE):
+            part = rows[start : start + ROWS_PER_WRITE]
 
-    def _query(self, name: str, expression: str, fields: list[str]) -> list[dict[str, Any]]:
+            def write(client: Any, part: list[Any] = part) -> Any:
+                return operation(client, part)
+
+            self._on_loaded(name, write)
+        if rows and not self._connection.is_lite():
+            self._query(name, f"{ID} in [0]", [ID], STRONG)
+
+    def _query(
+        self, name: str, expression: str, fields: list[str], consistency: str
+    ) -> list[dict[str, Any]]:
         return self._on_loaded(
             name,
             lambda client: list(
@@ -270,7 +290,7 @@ class VectorStore:
                     name,
                     filter=expression,
                     output_fields=fields,
-                    consistency_level=CONSISTENCY,
+                    consistency_level=consistency,
                     timeout=self._timeout,
                 )
             ),
@@ -294,6 +314,8 @@ def _checked(vectors: npt.NDArray[Any], rows: int) -> npt.NDArray[np.float32]:
     checked = np.ascontiguousarray(vectors, dtype=np.float32)
     if not np.isfinite(checked).all():
         raise InvalidVectors("The vectors contain numbers that are not finite (NaN or infinity).")
+    if not checked.any(axis=1).all():
+        raise InvalidVectors("A vector is all zeros: it has no direction and resembles nothing.")
     return checked
 
 

@@ -8,7 +8,6 @@ const POLL_MS = 700;
 const MOST_POLL_MS = 5000;
 
 const form = document.querySelector("form[data-upload]");
-if (form) start();
 
 function start() {
   const picker = form.querySelector("[data-picker]");
@@ -98,11 +97,10 @@ class Panel {
     this.files = 0;
     this.bytes = 0; // to be sent
     this.sent = 0; // of requests that have ended
-    this.ready = 0; // files whose end was known when they were sent
-    this.failed = 0;
-    this.jobs = new Map(); // id -> what the server last said of it
+    this.failed = 0; // refused before the server had a row for them
+    this.jobs = new Map(); // id -> what the server last said of it; empty before
     this.unsent = [];
-    this.failures = new Map(); // file name with its place -> list entry
+    this.failures = new Map(); // file, or job and place -> list entry
   }
 
   add(files) {
@@ -119,7 +117,7 @@ class Panel {
     const good = [];
     for (const file of files) {
       if (file.size > largest) {
-        this.fail(file.name, `This file has ${megabytes(file.size)} MB; at most ${largest / 1e6} MB are accepted.`);
+        this.fail(file.name, `This file has ${megabytes(file.size)} MB; at most ${largest / 1e6} MB are accepted.`, file);
         this.failed += 1;
       } else {
         good.push(file);
@@ -140,8 +138,8 @@ class Panel {
       try {
         // The form's own framing is sent too: it is not counted as pictures.
         const answer = await post(batch, (loaded) => this.show(Math.min(loaded, size)));
-        this.jobs.set(answer.job.id, answer);
-        this.note(answer);
+        this.jobs.set(answer.job, {});
+        this.note(answer.job, answer.items);
       } catch (error) {
         for (const file of batch) this.fail(file.name, error.message, file);
         this.failed += batch.length;
@@ -155,13 +153,14 @@ class Panel {
     this.finish();
   }
 
-  note(answer) {
-    for (const item of answer.items) {
-      if (item.error) this.fail(item.name, item.error.detail, `${answer.job?.id ?? answer.id}/${item.id}`);
+  /** List the files of a job that have failed so far, each once. */
+  note(job, items) {
+    for (const [place, item] of items.entries()) {
+      if (item.error) this.fail(item.name, item.error.detail, `${job}/${place}`);
     }
   }
 
-  fail(name, reason, key = {}) {
+  fail(name, reason, key) {
     if (this.failures.has(key)) return;
     const entry = document.createElement("li");
     const title = document.createElement("b");
@@ -191,9 +190,8 @@ class Panel {
     let ready = 0;
     let failed = this.failed;
     for (const job of this.jobs.values()) {
-      const from = "total" in job ? job : job.job;
-      ready += from.ready ?? 0;
-      failed += (from.rejected ?? 0) + (from.failed ?? 0);
+      ready += job.ready ?? 0;
+      failed += (job.rejected ?? 0) + (job.failed ?? 0);
     }
     return { ready, failed, settled: ready + failed };
   }
@@ -226,7 +224,7 @@ class Panel {
           if (!response.ok) continue;
           const job = await response.json();
           this.jobs.set(id, job);
-          this.note(job);
+          this.note(id, job.items);
         } catch {
           // The server is away for a moment: what it has, it keeps.
         }
@@ -248,3 +246,5 @@ class Panel {
     this.find("upload-again").hidden = !this.unsent.length;
   }
 }
+
+if (form) start();

@@ -71,3 +71,32 @@ def difference(one: Image.Image, other: Image.Image) -> float:
     """Mean absolute difference of two pictures of one size, 0 to 255."""
     a, b = (np.asarray(image.convert("RGB"), dtype=float) for image in (one, other))
     return float(np.abs(a - b).mean())
+
+
+def claiming(kind: str, width: int, height: int) -> bytes:
+    """A small file whose header claims a size (at most 16,384 a side for WebP)."""
+    if kind == "png":
+        return png(width, height)
+    if kind == "gif":
+        return gif((width, height), (width, height))
+    data = bytearray(encode(scene(), kind))
+    if kind in ("avif", "heic"):
+        return isobmff_claiming(bytes(data), width, height)
+    if kind == "jpeg":
+        struct.pack_into(">HH", data, data.index(b"\xff\xc0") + 5, height, width)
+    elif kind == "bmp":
+        struct.pack_into("<ii", data, 18, width, height)
+    elif kind == "webp":
+        body = struct.pack("<I", 0) + (width - 1).to_bytes(3, "little")
+        extended = b"VP8X" + struct.pack("<I", 10) + body + (height - 1).to_bytes(3, "little")
+        rest = b"WEBP" + extended + bytes(data[12:])
+        return b"RIFF" + struct.pack("<I", len(rest)) + rest
+    elif kind == "tiff":
+        at = struct.unpack_from("<I", data, 4)[0]
+        for entry in range(struct.unpack_from("<H", data, at)[0]):
+            place = at + 2 + 12 * entry
+            tag = struct.unpack_from("<H", data, place)[0]
+            if tag in (256, 257, 278):  # width, length, rows per strip
+                size = width if tag == 256 else height
+                struct.pack_into("<HHII", data, place, tag, 4, 1, size)
+    return bytes(data)

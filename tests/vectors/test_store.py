@@ -146,16 +146,6 @@ def test_the_last_of_equal_ids_in_one_batch_stays(shared_store: VectorStore) -> 
     np.testing.assert_array_equal(shared_store.fetch(NAME, [4])[4], vectors[2])
 
 
-def test_a_zero_vector_matches_nothing_and_breaks_nothing(shared_store: VectorStore) -> None:
-    shared_store.ensure_collection(NAME, DIMENSION)
-    vectors = random_vectors(3, DIMENSION)
-    vectors[1] = 0
-    shared_store.upsert(NAME, [0, 1, 2], vectors)
-    scores = {hit.image_id: hit.score for hit in shared_store.search(NAME, vectors[0], 3)}
-    assert scores[1] == 0
-    assert len(shared_store.search(NAME, np.zeros(DIMENSION, np.float32), 3)) == 3
-
-
 def test_a_missing_collection_is_empty(shared_store: VectorStore) -> None:
     vector = random_vectors(1, DIMENSION)
     assert shared_store.search(NAME, vector[0], 5) == []
@@ -220,6 +210,7 @@ def test_a_second_dimension_is_refused(shared_store: VectorStore) -> None:
         ([1, 2], np.ones((1, DIMENSION)), "2 rows"),
         ([1], np.ones(DIMENSION), "shape"),
         ([1], np.full((1, DIMENSION), np.nan), "not finite"),
+        ([1, 2], np.eye(1, DIMENSION, dtype=np.float32).repeat(2, 0) * [[1], [0]], "all zeros"),
     ],
 )
 def test_bad_vectors_are_refused_in_words(
@@ -229,6 +220,8 @@ def test_bad_vectors_are_refused_in_words(
     with pytest.raises(InvalidVectors, match=sentence):
         shared_store.upsert(NAME, ids, vectors)
     assert shared_store.count(NAME) == 0
+    with pytest.raises(InvalidVectors, match="all zeros"):
+        shared_store.search(NAME, np.zeros(DIMENSION, np.float32), 3)
 
 
 def test_vectors_of_another_dimension_are_refused(shared_store: VectorStore) -> None:

@@ -1,0 +1,59 @@
+"""Schema, documentation, health."""
+
+from __future__ import annotations
+
+import requests
+import yaml
+
+from tests.installation import Client, Installation
+
+
+def test_schema_and_documentation_need_no_key(installation: Installation) -> None:
+    schema = requests.get(f"{installation.url}/api/schema/", timeout=30)
+    assert schema.status_code == 200
+    paths = yaml.safe_load(schema.text)["paths"]
+    assert {
+        "/api/v1/datasets/", "/api/v1/datasets/{slug}/", "/api/v1/datasets/{slug}/images/",
+        "/api/v1/images/{id}/", "/api/v1/jobs/{id}/", "/api/v1/search/",
+    } <= set(paths)  # fmt: skip
+    page = requests.get(f"{installation.url}/api/docs/", timeout=30)
+    assert page.status_code == 200
+    assert "swagger" in page.text.lower()
+
+
+def test_alive_and_ready(installation: Installation) -> None:
+    assert requests.get(f"{installation.url}/healthz", timeout=30).status_code == 200
+    body = requests.get(f"{installation.url}/readyz", timeout=30).json()
+    assert body.pop("demo") == {"ready": 228, "total": 228}
+    assert body.pop("status") == "ready"
+    assert body == dict.fromkeys(
+        ("database", "redis", "milvus", "query", "ingest"), {"state": "ok"}
+    )
+
+
+def test_unknown_addresses_are_problems_too(anyone: Client) -> None:
+    missing = anyone.get("/nothing/")
+    assert (missing.status_code, missing.json()["code"]) == (404, "not_found")
+    assert missing.headers["Content-Type"] == "application/problem+json"
+    wrong = anyone.delete("/search/")
+    assert (wrong.status_code, wrong.json()["code"]) == (405, "method_not_allowed")
+
+
+def test_a_session_needs_the_csrf_token(installation: Installation) -> None:
+    browser = requests.Session()
+    page = browser.get(f"{installation.url}/login/", timeout=30)
+    token = browser.cookies["csrftoken"]
+    signed_in = browser.post(
+        f"{installation.url}/login/",
+        data={"username": "admin", "password": installation.admin_password,
+              "csrfmiddlewaretoken": token},
+        headers={"Referer": page.url}, timeout=30,
+    )  # fmt: skip
+    assert signed_in.ok
+    assert "sessionid" in browser.cookies
+    address = f"{installation.url}/api/v1/datasets/"
+    refused = browser.post(address, json={"name": "forged"}, timeout=30)
+    assert (refused.status_code, refused.json()["code"]) == (403, "permission_denied")
+    headers = {"X-CSRFToken": browser.cookies["csrftoken"]}
+    made = browser.post(address, json={"name": "by session"}, headers=headers, timeout=30)
+    assert made.status_code == 201

@@ -1,0 +1,233 @@
+"""Uploads, jobs and images."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Callable
+
+import pytest
+from PIL import Image
+
+from tests.installation import Client, Installation, wait_until
+
+Picture = Callable[[int], bytes]
+
+
+def test_from_upload_to_facts(admin: Client, dataset: str, picture: Picture) -> None:
+    answer = admin.upload(
+        dataset, ("häuser.jpg", picture(10)), title="Houses", metadata='{"year": 1969}'
+    )
+    item = answer["items"][0]
+    assert item == {
+        "id": item["id"], "name": "häuser.jpg", "state": "received", "duplicate": False,
+        "error": None,
+    }  # fmt: skip
+    job = admin.finished(answer["job"])
+    assert (job["state"], job["total"], job["ready"], job["rejected"], job["failed"]) == (
+        "finished", 1, 1, 0, 0,
+    )  # fmt: skip
+    assert job["items"][0]["state"] == "ready"
+    body = admin.get(f"/images/{item['id']}/").json()
+    facts = {name: body[name] for name in ("dataset", "state", "error", "title", "metadata",
+             "width", "height", "bytes", "format", "sha256")}  # fmt: skip
+    assert facts == {
+        "dataset": dataset,
+        "state": "ready",
+        "error": None,
+        "title": "Houses",
+        "metadata": {"year": 1969},
+        "width": 160,
+        "height": 120,
+        "bytes": len(picture(10)),
+        "format": "jpeg",
+        "sha256": hashlib.sha256(picture(10)).hexdigest(),
+    }
+    original = admin.session.get(body["url"], timeout=30)
+    assert (original.content, original.headers["Content-Type"]) == (picture(10), "image/jpeg")
+    thumbnail = admin.session.get(body["thumbnail_url"], timeout=30)
+    assert thumbnail.headers["Content-Type"] == "image/webp"
+    assert Image.open(io.BytesIO(thumbnail.content)).size == (160, 120)
+    assert admin.get(f"/datasets/{dataset}/").json()["counts"]["ready"] == 1
+
+
+def test_one_bad_file_never_fails_the_others(
+    admin: Client, dataset: str, picture: Picture, giraffe: bytes
+) -> None:
+    answer = admin.upload(
+        dataset,
+        ("good.jpg", picture(20)),
+        ("empty.jpg", b""),
+        ("letter.jpg", b"%PDF-1.7 not a picture"),
+        ("half.jpg", giraffe[: len(giraffe) // 2]),
+        ("good.png", picture(21)),
+    )
+    assert [item["name"] for item in answer["items"]] == [
+        "good.jpg", "empty.jpg", "letter.jpg", "half.jpg", "good.png",
+    ]  # fmt: skip
+    job = admin.finished(answer["job"])
+    assert job["state"] == "finished_with_errors"
+    outcomes = [(item["state"], (item["error"] or {}).get("code")) for item in job["items"]]
+    assert outcomes == [
+        ("ready", None),
+        ("rejected", "empty_file"),
+        ("rejected", "not_a_picture"),
+        ("rejected", "truncated"),
+        ("ready", None),
+    ]
+    for item in job["items"]:
+        body = admin.get(f"/images/{item['id']}/").json()
+        assert (body["state"], body["error"]) == (item["state"], item["error"])
+    states = admin.get(f"/datasets/{dataset}/images/", params={"state": "rejected"}).json()
+    assert {row["name"] for row in states["results"]} == {"empty.jpg", "letter.jpg", "half.jpg"}
+
+
+def test_the_same_bytes_again_are_the_image_that_is_there(
+    admin: Client, dataset: str, picture: Picture
+) -> None:
+    first = admin.upload(dataset, ("a.jpg", picture(30)), ("twin.jpg", picture(30)))
+    assert [item["duplicate"] for item in first["items"]] == [False, True]
+    admin.finished(first["job"])
+    second = admin.upload(dataset, ("b.jpg", picture(30)))
+    item = second["items"][0]
+    assert item == {
+        "id": first["items"][0]["id"], "name": "b.jpg", "state": "ready", "duplicate": True,
+        "error": None,
+    }  # fmt: skip
+    assert admin.finished(second["job"])["ready"] == 1
+    assert admin.get(f"/datasets/{dataset}/").json()["counts"]["total"] == 1
+
+
+def test_the_same_bytes_in_another_dataset_are_an_image_of_their_own(
+    admin: Client, picture: Picture
+) -> None:
+    one, other = admin.dataset("one of two"), admin.dataset("other of two")
+    ids = []
+    for slug in (one, other):
+        answer = admin.upload(slug, ("a.jpg", picture(31)))
+        admin.finished(answer["job"])
+        ids.append(answer["items"][0]["id"])
+    assert ids[0] != ids[1]
+    # The files are shared: they stay while the other image needs them.
+    assert admin.delete(f"/images/{ids[0]}/").status_code == 204
+    left = admin.get(f"/images/{ids[1]}/").json()
+    assert admin.session.get(left["url"], timeout=30).content == picture(31)
+    assert admin.session.get(left["thumbnail_url"], timeout=30).status_code == 200
+
+
+def test_a_rejected_file_that_is_sent_again_is_tried_again(admin: Client, dataset: str) -> None:
+    first = admin.upload(dataset, ("a.jpg", b"no picture"))
+    admin.finished(first["job"])
+    second = admin.upload(dataset, ("a.jpg", b"no picture"))
+    assert second["items"][0]["id"] == first["items"][0]["id"]
+    assert second["items"][0]["duplicate"] is False
+    assert admin.finished(second["job"])["rejected"] == 1
+
+
+def test_deletion_leaves_nothing(
+    installation: Installation, admin: Client, dataset: str, picture: Picture
+) -> None:
+    answer = admin.upload(dataset, ("a.jpg", picture(40)), ("b.jpg", picture(41)))
+    admin.finished(answer["job"])
+    gone, kept = (item["id"] for item in answer["items"])
+    sha256 = hashlib.sha256(picture(40)).hexdigest()
+    files = [path for path in installation.data.rglob(f"{sha256}*") if "queries" not in path.parts]
+    assert len(files) == 3  # the original and two thumbnails
+    assert admin.delete(f"/images/{gone}/").status_code == 204
+    assert admin.get(f"/images/{gone}/").status_code == 404
+    assert not any(path.exists() for path in files)
+    found = admin.search(picture(40), dataset=dataset).json()["results"]
+    assert [match["image"]["id"] for match in found] == [kept]
+
+
+def test_deleting_a_dataset_removes_its_files(
+    installation: Installation, admin: Client, dataset: str, picture: Picture
+) -> None:
+    admin.finished(admin.upload(dataset, ("a.jpg", picture(42)))["job"])
+    admin.delete(f"/datasets/{dataset}/")
+    sha256 = hashlib.sha256(picture(42)).hexdigest()
+    assert not list(installation.data.rglob(f"{sha256}*"))
+
+
+def test_edit_title_and_metadata(admin: Client, dataset: str, picture: Picture) -> None:
+    answer = admin.upload(dataset, ("a.jpg", picture(50)))
+    path = f"/images/{answer['items'][0]['id']}/"
+    admin.finished(answer["job"])
+    changed = admin.patch(path, json={"title": "<b>Bold</b>", "metadata": {"a": [1, None]}})
+    assert (changed.json()["title"], changed.json()["metadata"]) == (
+        "<b>Bold</b>",
+        {"a": [1, None]},
+    )
+    assert admin.patch(path, json={"state": "failed"}).json()["state"] == "ready"
+    assert admin.patch(path, json={"metadata": [1]}).status_code == 400
+    assert admin.patch(path, json={"title": "x" * 256}).status_code == 400
+
+
+def test_images_come_in_pages_newest_first(admin: Client, dataset: str, picture: Picture) -> None:
+    answer = admin.upload(dataset, *[(f"{n}.jpg", picture(60 + n)) for n in range(5)])
+    admin.finished(answer["job"])
+    ids: list[int] = []
+    page = admin.get(f"/datasets/{dataset}/images/", params={"page_size": 2}).json()
+    while True:
+        ids += [row["id"] for row in page["results"]]
+        if page["next"] is None:
+            break
+        page = admin.session.get(page["next"], timeout=30).json()
+    assert ids == sorted((item["id"] for item in answer["items"]), reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "code"),
+    [
+        ({"metadata": "{not json"}, 400, "invalid"),
+        ({"metadata": "[1]"}, 400, "invalid"),
+        ({"metadata": json.dumps({"x": "y" * 20_000})}, 400, "invalid"),
+        ({"title": "x" * 256}, 400, "invalid"),
+    ],
+)
+def test_wrong_fields_are_refused(
+    admin: Client, dataset: str, picture: Picture, fields: dict[str, str], status: int, code: str
+) -> None:
+    files = [("file", ("a.jpg", picture(70)))]
+    refused = admin.post(f"/datasets/{dataset}/images/", files=files, data=fields)
+    assert (refused.status_code, refused.json()["code"]) == (status, code)
+    assert admin.get(f"/datasets/{dataset}/").json()["counts"]["total"] == 0
+
+
+def test_no_file_and_too_many_files(admin: Client, dataset: str) -> None:
+    path = f"/datasets/{dataset}/images/"
+    nothing = admin.post(path, files=[("picture", ("a.jpg", b"x"))])
+    assert (nothing.status_code, nothing.json()["code"]) == (400, "no_file")
+    assert "`file`" in nothing.json()["detail"]
+    assert admin.post(path, json={}).status_code == 415
+    many = admin.post(path, files=[("file", (f"{n}.jpg", b"x")) for n in range(101)])
+    assert (many.status_code, many.json()["code"]) == (400, "too_many_files")
+    assert "100" in many.json()["detail"]
+
+
+def test_a_hundred_files_at_once(admin: Client, dataset: str, picture: Picture) -> None:
+    answer = admin.upload(dataset, *[(f"{n}.jpg", picture(1000 + n)) for n in range(100)])
+    job = admin.finished(answer["job"])
+    assert (job["total"], job["ready"]) == (100, 100)
+    assert admin.get(f"/datasets/{dataset}/").json()["counts"]["ready"] == 100
+
+
+def test_names_that_look_like_paths_stay_names(
+    installation: Installation, admin: Client, dataset: str, picture: Picture
+) -> None:
+    answer = admin.upload(dataset, ("../../../../tmp/lookalike-escaped.jpg", picture(80)))
+    admin.finished(answer["job"])
+    body = admin.get(f"/images/{answer['items'][0]['id']}/").json()
+    assert body["state"] == "ready"
+    assert not list(installation.data.rglob("*escaped*"))
+
+
+def test_two_clients_see_each_other_arrive(
+    admin: Client, reader: Client, dataset: str, picture: Picture
+) -> None:
+    answer = admin.upload(dataset, ("a.jpg", picture(90)))
+    wait_until(
+        lambda: reader.get(f"/datasets/{dataset}/").json()["counts"]["ready"] == 1, "not ready"
+    )
+    assert reader.job(answer["job"])["ready"] == 1

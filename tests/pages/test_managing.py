@@ -1,0 +1,139 @@
+"""Making, changing and deleting; adding pictures by a plain form; the ledger; signing in."""
+
+from __future__ import annotations
+
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from django.urls import reverse
+
+from searchapp.models import Dataset, Image, ImageState, ImportItem, ImportJob
+from tests.pages.conftest import House, add_image, picture
+
+
+def test_a_dataset_from_making_to_deleting(house: House) -> None:
+    client = house.client("outsider")
+    made = client.post(reverse("dataset-new"), {"name": "Ten Maps", "visibility": "private"})
+    assert made["Location"] == "/datasets/ten-maps/"
+    settings = reverse("dataset-settings", args=["ten-maps"])
+    client.post(settings, {"name": "Maps", "description": "Old.", "visibility": "public"})
+    dataset = Dataset.objects.get(slug="ten-maps")
+    assert (dataset.name, dataset.description, dataset.visibility) == ("Maps", "Old.", "public")
+    delete = reverse("dataset-delete", args=["ten-maps"])
+    refused = client.post(delete, {"slug": "maps"})
+    assert refused.status_code == 400
+    assert "Type &#x27;ten-maps&#x27;" in refused.content.decode()
+    assert client.post(delete, {"slug": "ten-maps"}).status_code == 302
+    assert not Dataset.objects.filter(slug="ten-maps").exists()
+
+
+def test_a_dataset_needs_a_name(house: House) -> None:
+    client = house.client("owner")
+    for url in (reverse("dataset-new"), reverse("dataset-settings", args=["birds"])):
+        answer = client.post(url, {"name": "", "visibility": "public"})
+        assert answer.status_code == 400
+        assert "A dataset needs a name." in answer.content.decode()
+
+
+def test_adding_pictures_by_a_plain_form(house: House) -> None:
+    client = house.client("owner")
+    files = [SimpleUploadedFile("a.png", picture()), SimpleUploadedFile("empty.png", b"")]
+    answer = client.post(reverse("dataset-upload", args=["birds"]), {"file": files})
+    job = ImportJob.objects.get()
+    assert answer["Location"] == reverse("job", args=[job.pk])
+    page = client.get(answer["Location"]).content.decode()
+    assert "empty.png" in page
+    assert "This file is empty" in page
+    assert page.index("empty.png") < page.index("a.png</a>")  # what went wrong comes first
+
+
+def test_no_file_is_said_at_the_form(house: House) -> None:
+    answer = house.client("owner").post(reverse("dataset-upload", args=["birds"]))
+    assert answer.status_code == 400
+    assert "Choose one picture or more first." in answer.content.decode()
+
+
+def test_too_many_files_are_refused_with_the_number(house: House, settings: object) -> None:
+    settings.DATA_UPLOAD_MAX_NUMBER_FILES = 2  # type: ignore[attr-defined]
+    settings.MAX_FILES = 2  # type: ignore[attr-defined]
+    files = [SimpleUploadedFile(f"{place}.png", picture(shade=place)) for place in range(3)]
+    answer = house.client("owner").post(reverse("dataset-upload", args=["birds"]), {"file": files})
+    assert answer.status_code == 400
+    assert "At most 2 files fit into one request." in answer.content.decode()
+    assert not Image.objects.exists()
+
+
+def test_the_ledger_polls_until_all_is_done(house: House) -> None:
+    job = ImportJob.objects.create(dataset=house.public, user=house.owner, total=1)
+    item = ImportItem.objects.create(
+        job=job, position=0, name="a.png", state=ImageState.RECEIVED, image=add_image(house.public)
+    )
+    client = house.client("owner")
+    url = reverse("job", args=[job.pk])
+    assert f'hx-get="{url}"' in client.get(url).content.decode()
+    assert client.get(url, headers={"HX-Request": "true"}).status_code == 200
+    item.state = ImageState.READY
+    item.save()
+    done = client.get(url, headers={"HX-Request": "true"})
+    assert done.status_code == 286  # htmx's word for 'ask no more'
+    assert "1 of 1 ready" in done.content.decode()
+    assert "hx-get" not in client.get(url).content.decode()
+
+
+def test_a_title_is_edited_and_a_picture_deleted(house: House) -> None:
+    image = add_image(house.public)
+    client = house.client("owner")
+    client.post(reverse("image-edit", args=[image.pk]), {"title": "  Wren "})
+    assert "<h1>Wren</h1>" in client.get(image.get_absolute_url()).content.decode()
+    long = client.post(reverse("image-edit", args=[image.pk]), {"title": "x" * 256})
+    assert long.status_code == 400
+    assert "255 characters at most" in long.content.decode()
+    assert client.post(reverse("image-delete", args=[image.pk])).status_code == 302
+    assert client.get(image.get_absolute_url()).status_code == 404
+
+
+def test_facts_of_a_picture(house: House) -> None:
+    image = add_image(
+        house.public,
+        metadata={"source": "https://example.org/a", "trap": "javascript:alert(1)", "year": 1969},
+    )
+    page = house.client("anonymous").get(image.get_absolute_url()).content.decode()
+    assert "6 × 4" in page
+    assert "PNG" in page
+    assert '<a href="https://example.org/a" rel="noopener noreferrer nofollow">' in page
+    assert 'href="javascript' not in page
+    assert "1969" in page
+
+
+def test_a_rejected_picture_has_its_reason(house: House) -> None:
+    image = add_image(
+        house.public, b"x", state=ImageState.REJECTED, error_code="not_a_picture",
+        error_detail="This file is not a picture.", width=None, height=None,
+    )  # fmt: skip
+    page = house.client("owner").get(image.get_absolute_url()).content.decode()
+    assert "This file is not a picture." in page
+    assert "not_a_picture" in page
+    assert "Find similar" not in page
+
+
+def test_signing_in(house: House) -> None:
+    client = Client()
+    wrong = client.post(reverse("login"), {"username": "owner", "password": "no"})
+    assert "do not belong together" in wrong.content.decode()
+    right = client.post(
+        reverse("login"), {"username": "owner", "password": "a long password", "next": "/jobs/"}
+    )
+    assert right["Location"] == "/jobs/"
+
+
+def test_credits_name_author_licence_and_source(db: None) -> None:
+    page = Client().get(reverse("credits")).content.decode()
+    assert page.count("<li>") > 228
+    assert "Nosferattus · CC0-1.0" in page
+    assert 'rel="noopener noreferrer"' in page
+
+
+def test_an_old_form_is_answered_in_words(house: House) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(house.owner)
+    answer = client.post(reverse("dataset-new"), {"name": "x"})
+    assert answer.status_code == 403

@@ -1,0 +1,180 @@
+"""kill -9 in the middle of an import: nothing acknowledged is lost, nothing is there twice.
+
+All disasters strike one installation, one after the other, each in the middle of 200 new images
+and none waiting for the recovery from the one before. Then the tests look at what became of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import psutil
+import pytest
+import requests
+
+from tests.installation import Client, Installation, wait_until
+from tests.survival import census
+from tests.survival.pictures import pictures
+
+IMAGES, REQUESTS = 200, 10
+
+
+def _kill_tree(process: psutil.Process) -> None:
+    """Kill a process and all that it started before any of them can react."""
+    family = [*process.children(recursive=True), process]
+    for member in family:
+        member.suspend()
+    for member in family:
+        member.kill()
+    psutil.wait_procs(family, 20)
+
+
+def _kill_child(process: psutil.Process) -> None:
+    child = process.children()[0]
+    child.kill()
+    psutil.wait_procs([child], 20)
+
+
+def _kill_one(process: psutil.Process) -> None:
+    process.kill()
+    process.wait(20)
+
+
+# Ingest workers first: their claims take longest to lapse.
+DISASTERS: dict[str, tuple[str, Callable[[psutil.Process], None]]] = {
+    "ingest worker, all of it": ("ingest", _kill_tree),
+    "ingest worker, one child": ("ingest", _kill_child),
+    "Milvus": ("milvus", _kill_one),
+    "Redis": ("redis", _kill_one),
+    "web server, its master": ("web", _kill_one),
+    "web server, one child": ("web", _kill_child),
+}
+
+
+@dataclass
+class Import:
+    """200 pictures on their way, sent in several requests by a client that does not give up."""
+
+    slug: str
+    pictures: dict[str, bytes]
+    ids: dict[str, int] = field(default_factory=dict)  # by name: the acknowledged ones
+    requests_done: int = 0
+
+    def send(self, client: Client) -> None:
+        files = list(self.pictures.items())
+        size = len(files) // REQUESTS
+        for start in range(0, len(files), size):
+            part = [("file", file) for file in files[start : start + size]]
+            for item in self._insist(client, part):
+                assert item["error"] is None, item
+                assert self.ids.setdefault(item["name"], item["id"]) == item["id"]
+            self.requests_done += 1
+
+    def _insist(
+        self, client: Client, part: list[tuple[str, tuple[str, bytes]]]
+    ) -> list[dict[str, object]]:
+        def attempt() -> list[dict[str, object]] | None:
+            with contextlib.suppress(requests.ConnectionError):
+                answer = client.post(f"/datasets/{self.slug}/images/", files=part)
+                assert answer.status_code == 202, answer.text
+                return answer.json()["items"]  # type: ignore[no-any-return]
+            return None
+
+        return wait_until(attempt, "uploads do not get through")
+
+
+@contextlib.contextmanager
+def _sending(one: Import, client: Client) -> Iterator[None]:
+    failures: list[BaseException] = []
+
+    def send() -> None:
+        try:
+            one.send(client)
+        except BaseException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+    if failures:
+        raise failures[0]
+
+
+def _wait_for_the_middle(one: Import, client: Client, process: psutil.Process) -> None:
+    """Return when some of the images are ready and more are not, with `process` still."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        counts = client.get(f"/datasets/{one.slug}/").json()["counts"]
+        if one.requests_done >= REQUESTS // 4 and counts["ready"] and counts["processing"]:
+            assert counts["ready"] < IMAGES
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"the import of {IMAGES} images was never in its middle: {counts}")
+
+
+@pytest.fixture(scope="module")
+def aftermath(_survivor: Installation, owner: Client) -> dict[str, Import]:
+    """Let every disaster strike in the middle of its import; return what was acknowledged."""
+    imports: dict[str, Import] = {}
+    # A session of its own: requests' sessions are not made for several threads.
+    sender = Client(_survivor.url)
+    sender.session.headers.update(owner.session.headers)
+    for number, (disaster, (program, strike)) in enumerate(DISASTERS.items()):
+        _survivor.wait_ready()
+        slug = owner.dataset(disaster)
+        one = imports[disaster] = Import(slug, pictures(IMAGES, seed=number))
+        process = _survivor.process(program)
+        with _sending(one, sender):
+            _wait_for_the_middle(one, owner, process)
+            strike(process)
+    _survivor.wait_ready()
+    return imports
+
+
+@pytest.mark.parametrize("disaster", DISASTERS)
+def test_every_acknowledged_image_arrives_once(
+    disaster: str, survivor: Installation, owner: Client, aftermath: dict[str, Import]
+) -> None:
+    one = aftermath[disaster]
+    assert len(set(one.ids.values())) == len(one.ids) == IMAGES
+
+    counts = census.settled(owner, one.slug)
+
+    found = census.images(owner, one.slug)
+    assert counts["ready"] == counts["total"] == len(found) == IMAGES, counts
+    assert {image["id"] for image in found} == set(one.ids.values())
+    assert {image["sha256"] for image in found} == {
+        hashlib.sha256(picture).hexdigest() for picture in one.pictures.values()
+    }
+
+
+@pytest.mark.parametrize("disaster", DISASTERS)
+def test_search_finds_what_arrived(
+    disaster: str, survivor: Installation, owner: Client, aftermath: dict[str, Import]
+) -> None:
+    one = aftermath[disaster]
+    census.settled(owner, one.slug)
+    for name in sorted(one.pictures)[::40]:
+        answer = owner.search(one.pictures[name], dataset=one.slug, top_k=1)
+        assert answer.status_code == 200, answer.text
+        (best,) = answer.json()["results"]
+        assert best["image"]["id"] == one.ids[name]
+        assert best["score"] > 0.999
+
+
+def test_the_vector_store_holds_one_vector_of_each(
+    survivor: Installation, owner: Client, aftermath: dict[str, Import]
+) -> None:
+    for one in aftermath.values():
+        census.settled(owner, one.slug)
+    stored = census.all_vectors(f"unix:{survivor.data}/run/milvus.sock")
+    assert stored == census.all_ready(owner)
+    assert len(stored) >= IMAGES * len(DISASTERS)
