@@ -43,7 +43,7 @@ class HashedUpload(UploadedFile[Any]):
     """
 
     def __init__(self, file: IO[bytes], name: str, size: int, sha256: str) -> None:
-        super().__init__(file, name, size=size)
+        super().__init__(file, name or None, size=size)  # a fetched picture has no file name
         self.path = Path(file.name)
         self.sha256 = sha256
         self.refusal = refusal_of(size)

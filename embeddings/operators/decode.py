@@ -66,6 +66,10 @@ _OPENERS: Mapping[str, Callable[[BinaryIO], ImageFile.ImageFile]] = {
     "heic": pillow_heif.HeifImageFile,
 }
 
+# HEIC codes whole blocks and crops; its header may declare up to this much more on a side. The
+# cropped size is known, and checked, once the file is open.
+_HEIC_PADDING = 63
+
 # How the libraries say that a file is sound but beyond them.
 _UNSUPPORTED = ("cannot handle", "unknown pixel mode", "unsupported", "not supported")
 _TRUNCATED = ("truncated", "end of file", "end-of-file", "no more images", "unexpected end")
@@ -174,13 +178,13 @@ def _check_headers(data: bytes, kind: str, max_pixels: int) -> bytes:
             "a server busy. Save it anew with an image editor and send that.",
         )
     if size is not None:
-        _check_pixels(size, max_pixels)
+        _check_pixels(size, max_pixels, padding=_HEIC_PADDING if kind == "heic" else 0)
     return data
 
 
-def _check_pixels(size: tuple[int, int], max_pixels: int) -> None:
+def _check_pixels(size: tuple[int, int], max_pixels: int, padding: int = 0) -> None:
     width, height = size
-    if width * height > max_pixels:
+    if max(1, width - padding) * max(1, height - padding) > max_pixels:
         raise ImageError(
             "too_many_pixels",
             f"This picture has {width:,} x {height:,} = {width * height:,} pixels; "

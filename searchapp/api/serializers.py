@@ -153,7 +153,7 @@ class SearchSerializer(serializers.Serializer[Any]):
     """A question: one of `image` (a file), `image_id`, `url`."""
 
     image = serializers.FileField(required=False, allow_empty_file=True)
-    image_id = serializers.IntegerField(required=False, min_value=1)
+    image_id = serializers.IntegerField(required=False, min_value=1, max_value=2**63 - 1)
     url = serializers.CharField(required=False, max_length=2000)
     dataset = serializers.CharField(required=False, max_length=80, allow_blank=True)
     top_k = serializers.IntegerField(default=20, min_value=1, max_value=MAX_RESULTS)

@@ -18,6 +18,7 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import grpc
@@ -104,6 +105,11 @@ class LiteService(MilvusServicer):  # type: ignore[misc]
 
     def _seal(self, collection: Any) -> None:
         """Flush the open rows of `collection`. The caller holds the lock."""
+        view = self._views.get(self._key_of(collection))
+        if view is not None:
+            view.freeze()
+        table = collection._memtable
+        table._build_data_table = partial(_gather, table)
         try:
             # The engine swaps its table before it takes its own lock: taking that lock first
             # keeps compaction and views away until rows and view fit together again.
@@ -153,11 +159,14 @@ class LiteService(MilvusServicer):  # type: ignore[misc]
 
     # -- views ---------------------------------------------------------------------------
 
+    def _key_of(self, collection: Any) -> tuple[str, str]:
+        """Return (database, name) of an open collection, two empty strings of a dropped one."""
+        opened = list(self._db._collections.items())
+        return next((key for key, known in opened if known is collection), ("", ""))
+
     def _publish(self, collection: Any) -> None:
-        key = next(
-            (k for k, known in list(self._db._collections.items()) if known is collection), None
-        )
-        if key is None or not _is_plain(collection):
+        key = self._key_of(collection)
+        if not all(key) or not _is_plain(collection):
             return
         with collection._maintenance_lock:
             self._views[key] = View(
@@ -259,6 +268,20 @@ class LiteService(MilvusServicer):  # type: ignore[misc]
         answer = super().Insert(request, context)
         answer.upsert_cnt = answer.insert_cnt
         return answer
+
+
+def _gather(table: Any, rows: list[tuple[int, int]]) -> Any:
+    """Return the (batch, row) pairs of an in-memory table as one Arrow table.
+
+    The engine's own way makes a Python object of every number of every vector.
+    """
+    import pyarrow as pa  # type: ignore[import-untyped]
+
+    batches = table._insert_batches
+    starts = np.cumsum([0, *(batch.num_rows for batch in batches)])
+    at = np.array(rows, dtype=np.int64)
+    gathered = pa.Table.from_batches(batches).take(pa.array(starts[at[:, 0]] + at[:, 1]))
+    return gathered.select(table._data_schema.names).cast(table._data_schema)
 
 
 def _open_rows(collection: Any) -> int:

@@ -21,6 +21,10 @@ Floats = npt.NDArray[np.float32]
 Longs = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
+# {id: (batch, row)} of the open rows, the ids deleted since the last sealing, the open batches.
+OpenRows = tuple[dict[int, tuple[int, int]], list[int], tuple[Any, ...]]
+LOCK_SECONDS = 0.005
+
 NO_ROWS: Longs = np.empty(0, dtype=np.int64)
 
 
@@ -72,6 +76,7 @@ class View:
         self.vector_field = vector_field
         self._open_batches: list[tuple[Floats, Floats]] = []
         self._open_lock = threading.Lock()
+        self._frozen: OpenRows | None = None
 
         lengths = [len(sealed.ids) for sealed in self.sealed]
         self.offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64)
@@ -106,14 +111,26 @@ class View:
 
     # -- the open table ------------------------------------------------------------------
 
-    def _open_rows(self) -> tuple[dict[int, tuple[int, int]], list[int], tuple[Any, ...]]:
-        """Return {id: (batch, row)} of open rows, ids deleted since, and the open batches."""
+    def freeze(self) -> None:
+        """Remember the open rows as they are. The caller sees to it that nobody writes any more.
+
+        Sealing holds the table's lock for long; readers of a frozen view do not need it.
+        """
+        self._frozen = self._copy_of_open_rows()
+
+    def _open_rows(self) -> OpenRows:
+        while self._frozen is None:
+            if self.memtable._lock.acquire(timeout=LOCK_SECONDS):
+                try:
+                    return self._copy_of_open_rows()
+                finally:
+                    self.memtable._lock.release()
+        return self._frozen
+
+    def _copy_of_open_rows(self) -> OpenRows:
         table = self.memtable
-        with table._lock:
-            positions = {key: (at[0], at[1]) for key, at in table._pk_index.items()}
-            deleted = list(table._delete_index)
-            batches = tuple(table._insert_batches)
-        return positions, deleted, batches
+        positions = {key: (at[0], at[1]) for key, at in table._pk_index.items()}
+        return positions, list(table._delete_index), tuple(table._insert_batches)
 
     def _open_vectors(self, batches: tuple[Any, ...]) -> list[tuple[Floats, Floats]]:
         """Return (vectors, 1/norms) of each open batch; each is unpacked once."""

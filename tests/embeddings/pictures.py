@@ -42,7 +42,12 @@ def chunk(kind: bytes, body: bytes) -> bytes:
 def png(width: int, height: int, *extra: bytes, depth: int = 8, color: int = 2) -> bytes:
     """A PNG that claims a size, with further chunks before its (empty) pixels."""
     header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
-    parts = [chunk(b"IHDR", header), *extra, chunk(b"IDAT", zlib.compress(b"")), chunk(b"IEND", b"")]
+    parts = [
+        chunk(b"IHDR", header),
+        *extra,
+        chunk(b"IDAT", zlib.compress(b"")),
+        chunk(b"IEND", b""),
+    ]
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 

@@ -29,7 +29,9 @@ def _profile(device: bytes, space: bytes, tags: dict[bytes, bytes]) -> bytes:
         content += b"\0" * (-len(content) % 4)
         table += name + struct.pack(">II", start + len(body), len(content))
         body += content
-    header = struct.pack(">I4sI4s4s4s", start + len(body), b"lcms", 0x02400000, device, space, b"Lab ")
+    header = struct.pack(
+        ">I4sI4s4s4s", start + len(body), b"lcms", 0x02400000, device, space, b"Lab "
+    )
     header += struct.pack(">6H", 2026, 1, 1, 0, 0, 0) + b"acsp" + b"\0" * 28
     header += struct.pack(">3I", 0xF6D6, 0x10000, 0xD32D)
     return header.ljust(128, b"\0") + table + body
@@ -49,10 +51,10 @@ def cyan_is_orange() -> bytes:
     corners[0] = bytes([255, 128, 128])  # C varies slowest: 0000 is paper
     corners[8] = bytes([178, 168, 198])  # 1000 is cyan alone: L 70, a 40, b 70
     matrix = struct.pack(">9i", *(65536 if at % 4 == 0 else 0 for at in range(9)))
-    table = b"mft1\0\0\0\0" + bytes([4, 3, 2, 0]) + matrix + curve * 4 + b"".join(corners) + curve * 3
-    return _profile(
-        b"prtr", b"CMYK", {b"desc": _text(b"test"), b"wtpt": WHITE, b"A2B0": table}
+    table = (
+        b"mft1\0\0\0\0" + bytes([4, 3, 2, 0]) + matrix + curve * 4 + b"".join(corners) + curve * 3
     )
+    return _profile(b"prtr", b"CMYK", {b"desc": _text(b"test"), b"wtpt": WHITE, b"A2B0": table})
 
 
 def linear_grey() -> bytes:

@@ -32,7 +32,9 @@ def test_every_format(kind: str) -> None:
     assert type(decoded.image) is Image.Image
     assert not decoded.image.info
     # GIF has 256 colours; the others come close.
-    assert difference(picture, decoded.image) <= (0 if kind in LOSSLESS else 4 if kind == "gif" else 2)
+    assert difference(picture, decoded.image) <= (
+        0 if kind in LOSSLESS else 4 if kind == "gif" else 2
+    )
 
 
 def test_bytes_paths_and_files_are_the_same_and_names_do_not_count(tmp_path: pathlib.Path) -> None:

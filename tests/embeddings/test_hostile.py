@@ -121,13 +121,6 @@ def test_claims() -> None:
         assert refusal(data).code == "too_many_pixels"
 
 
-def test_a_real_avif_of_17000_squared() -> None:
-    # 289 megapixels of one colour, made by Pillow's own encoder in strips would take minutes:
-    # the claim is what counts, and a real file makes the same one.
-    data = isobmff_claiming(encode(Image.new("RGB", (512, 512)), "avif"), 17_000, 17_000)
-    assert "289,000,000" in refusal(data).detail
-
-
 LIMITED = """
 import resource, sys
 from embeddings.errors import ImageError
@@ -164,11 +157,10 @@ def test_refused_before_memory_is_taken() -> None:
     assert said == {kind: "too_many_pixels" for kind in FORMATS} | {"without": "hostile"}
 
 
-@pytest.mark.parametrize("kind", ["png", "gif", "tiff", "bmp", "webp"])
+@pytest.mark.parametrize("kind", ["png", "gif", "tiff", "bmp"])
 def test_95_megapixels_are_taken_without_a_warning(kind: str) -> None:
     """Pillow would warn from 89 megapixels on; warnings are errors here."""
-    mode = "L" if kind in ("gif", "webp") else "1"
-    data = encode(Image.new(mode, (9_500, 10_000), 255), kind, **({"method": 0} if kind == "webp" else {}))
+    data = encode(Image.new("L" if kind == "gif" else "1", (9_500, 10_000), 255), kind)
     decoded = decode(data)
     assert (decoded.width, decoded.height) == (9_500, 10_000)
     assert decoded.image.getpixel((9_499, 9_999)) == (255, 255, 255)
@@ -234,18 +226,14 @@ def test_half_a_file_is_called_truncated(kind: str) -> None:
     assert refusal(FILES[kind][: len(FILES[kind]) // 2]).code == "truncated"
 
 
-@pytest.mark.parametrize("kind", ["png", "jpeg", "webp", "avif", "heic", "tiff"])
-def test_garbage_behind_the_header_is_called_corrupt(kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "start", "end"),
+    [("png", 60, -30), ("avif", 200, -2), ("heic", 200, -2), ("jpeg", 20, -2)],
+)
+def test_garbage_in_the_middle_is_called_corrupt(kind: str, start: int, end: int) -> None:
     data = FILES[kind]
-    start, end = (60, -30) if kind == "png" else (len(data) // 3, -2)
-    if kind == "jpeg":
-        start, end = 20, -2
-    if kind == "tiff":
-        data = encode(scene(), "tiff", compression="tiff_lzw")
-        start = 10
-        end = len(data) // 2
     garbage = bytes((7 * at + 13) % 251 for at in range(len(data)))
-    assert refusal(data[:start] + garbage[start:end] + data[end:]).code in ("corrupt", "truncated")
+    assert refusal(data[:start] + garbage[start:end] + data[end:]).code == "corrupt"
 
 
 def _outcome(data: bytes) -> None:

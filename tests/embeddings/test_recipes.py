@@ -13,14 +13,21 @@ from hypothesis import strategies as st
 from embeddings.errors import RecipeError, UnknownName
 from embeddings.recipes import DEFAULT_PIPELINE, Operator, Recipe, names, recipe
 
-scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text()
+)
 values = scalars | st.lists(scalars, max_size=4)
 parameters = st.dictionaries(st.text(min_size=1, max_size=8), values, max_size=5)
-operators = st.builds(
-    Operator.of, st.text(min_size=1, max_size=12), st.integers(0, 9), parameters
-)
+operators = st.builds(Operator.of, st.text(min_size=1, max_size=12), st.integers(0, 9), parameters)
 recipes = st.builds(
-    Recipe, st.text(min_size=1), st.lists(operators, min_size=1, max_size=4).map(tuple), st.integers(1, 4096)
+    Recipe,
+    st.text(min_size=1),
+    st.lists(operators, min_size=1, max_size=4).map(tuple),
+    st.integers(1, 4096),
 )
 
 

@@ -19,7 +19,12 @@ def opened(data: bytes) -> Image.Image:
 
 @pytest.mark.parametrize(
     ("size", "expected"),
-    [((640, 480), (256, 192)), ((300, 600), (128, 256)), ((100, 50), (100, 50)), ((9000, 1), (256, 1))],
+    [
+        ((640, 480), (256, 192)),
+        ((300, 600), (128, 256)),
+        ((100, 50), (100, 50)),
+        ((9000, 1), (256, 1)),
+    ],
 )
 def test_long_side_and_never_enlarged(size: tuple[int, int], expected: tuple[int, int]) -> None:
     small = opened(thumbnail(scene(*size), 256))
@@ -60,4 +65,7 @@ def test_dominant_color() -> None:
     picture.paste((250, 250, 250), (0, 0, 100, 200))
     assert dominant_color(picture) == "#0ac81e"
     assert dominant_color(Image.new("L", (1, 1), 255)) == "#ffffff"
-    assert dominant_color(decode(encode(Image.new("RGB", (5000, 3), (0, 0, 0)), "png")).image) == "#000000"
+    assert (
+        dominant_color(decode(encode(Image.new("RGB", (5000, 3), (0, 0, 0)), "png")).image)
+        == "#000000"
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
@@ -32,6 +33,12 @@ class House:
         if who != "anonymous":
             client.force_login(getattr(self, who))
         return client
+
+
+@pytest.fixture(autouse=True)
+def static_root(settings: object) -> None:
+    """WhiteNoise warns about a folder that nobody has collected into."""
+    Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)  # type: ignore[attr-defined]
 
 
 @pytest.fixture
