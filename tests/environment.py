@@ -13,6 +13,7 @@ import tempfile
 from tests.installation import clean_environment
 
 _folder = tempfile.mkdtemp(prefix="lk-test-")
+os.mkdir(os.path.join(_folder, "static"))  # WhiteNoise warns where nothing was collected
 atexit.register(shutil.rmtree, _folder, ignore_errors=True)
 os.environ.clear()
 os.environ.update(clean_environment(LOOKALIKE_DATA_DIR=_folder, LOOKALIKE_LOG_LEVEL="WARNING"))

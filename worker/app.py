@@ -35,7 +35,6 @@ app.conf.update(
     },
     # Our schedule is in the code above; nothing need be remembered in a file.
     beat_scheduler="celery.beat:Scheduler",
-    worker_proc_alive_timeout=120,  # a child loads its model before it says that it is up
     task_time_limit=300,
     task_soft_time_limit=270,
 )
@@ -50,18 +49,12 @@ def _pools(consumer: Any) -> list[str]:
 
 @signals.celeryd_after_setup.connect
 def _warm_query_pool(instance: Any, **_: Any) -> None:
-    """Load the model before the first query is taken."""
+    """Load the model before the first query is taken. (An ingest process loads its own with its
+    first picture: nobody waits for it, and at rest it costs no memory.)"""
     if queue.QUERY in _pools(instance):
         from worker.engines import warm_up
 
         warm_up()
-
-
-@signals.worker_process_init.connect
-def _warm_ingest_process(**_: Any) -> None:
-    from worker.engines import warm_up
-
-    warm_up()
 
 
 @signals.worker_ready.connect

@@ -35,6 +35,7 @@ def engine_for(name: str, fingerprint: str) -> Engine:
     """
     with _lock:
         if fingerprint not in _engines:
+            set_threads(1)  # see worker.app
             made = pipeline(name)
             if made.fingerprint != fingerprint:
                 raise PipelineUnavailable(
@@ -47,7 +48,6 @@ def engine_for(name: str, fingerprint: str) -> Engine:
 
 def warm_up() -> None:
     """Load the default model and run it once, so that the first picture need not wait."""
-    set_threads(1)
     made = pipeline(DEFAULT_PIPELINE)
     engine = engine_for(DEFAULT_PIPELINE, made.fingerprint)
     engine.batcher.submit(made.prepare(PillowImage.new("RGB", (256, 256)))).result()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 
@@ -26,8 +27,19 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
         return False
 
 
+class DeletedByService:
+    """For models whose deletion a service carries out, rows that hang on them included: those need
+    no permission of their own."""
+
+    def get_deleted_objects(
+        self, objs: Iterable[Model], request: HttpRequest
+    ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
+        names = [str(row) for row in objs]
+        return names, {"rows": len(names)}, set(), []
+
+
 @admin.register(Dataset)
-class DatasetAdmin(ModelAdmin):  # type: ignore[misc]
+class DatasetAdmin(DeletedByService, ModelAdmin):  # type: ignore[misc]
     list_display = ["name", "slug", "visibility", "owner", "ready", "waiting", "created"]
     list_filter = ["visibility"]
     search_fields = ["name", "slug", "description"]

@@ -12,14 +12,14 @@ from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
-from searchapp.admin.datasets import ReadOnlyAdmin
+from searchapp.admin.datasets import DeletedByService, ReadOnlyAdmin
 from searchapp.models import Image, ImageState, Query
 from searchapp.services import ingest, ledger
 from searchapp.services.images import delete_image
 
 
 @admin.register(Image)
-class ImageAdmin(ModelAdmin):  # type: ignore[misc]
+class ImageAdmin(DeletedByService, ModelAdmin):  # type: ignore[misc]
     list_display = [
         "thumbnail", "label", "dataset", "shown_state", "error_code", "format", "created",
     ]  # fmt: skip

@@ -51,9 +51,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
         return HttpResponseServerError(detail, content_type="text/plain")
 
 
-def _page(
-    request: HttpRequest, status: int, code: str, heading: str, detail: str
-) -> HttpResponse:
+def _page(request: HttpRequest, status: int, code: str, heading: str, detail: str) -> HttpResponse:
     if _is_api(request):
         return problem_response(status, code, detail)
     context = {"heading": heading, "detail": detail, "status": status}

@@ -18,8 +18,7 @@ class Program:
     command: list[str]
     lock: Path | None = None  # for programs that own data on disk
     stop_seconds: int = 15
-    # Gentle for what finishes its work, quick for what has none to lose.
-    stop_signal: str = "TERM"
+    nice: int = 0
 
 
 def programs() -> list[Program]:
@@ -47,7 +46,8 @@ def programs() -> list[Program]:
         Program("query", [*worker, "-P", "threads", "-c", str(settings.QUERY_THREADS),
                           "-Q", "query", "-n", "query@local"]),
         Program("ingest", [*worker, "-P", "prefork", "-c", str(settings.INGEST_PROCESSES),
-                           "-Q", "ingest,maintenance", "-n", "ingest@local"], stop_seconds=60),
+                           "-Q", "ingest,maintenance", "-n", "ingest@local"],
+                stop_seconds=60, nice=10),
         Program("beat", [*celery, "beat", "--max-interval", "5", "--loglevel", "WARNING"]),
     ]  # fmt: skip
 

@@ -1,12 +1,14 @@
-"""Run a command that ends with its parent: `python -m searchapp.supervise.tether [--lock F] CMD…`.
+"""Run a command that ends with its parent: `… -m searchapp.supervise.tether [options] CMD…`.
 
 A supervisor that is killed outright cannot stop its children; on Linux the kernel then sends them
 SIGTERM. With --lock, the command also waits until its predecessor, which may still be writing to
-the same data, has ended: the lock is inherited by the command and ends with it.
+the same data, has ended: the lock is inherited by the command and ends with it. With --nice, the
+command gives way to the others when the cores are busy.
 """
 
 from __future__ import annotations
 
+import argparse
 import ctypes
 import fcntl
 import os
@@ -43,13 +45,18 @@ def hold(path: str) -> None:
             time.sleep(0.1)
 
 
-def main(arguments: list[str]) -> None:
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--lock")
+    parser.add_argument("--nice", type=int, default=0)
+    parser.add_argument("command", nargs=argparse.REMAINDER)
+    options = parser.parse_args()
     end_with_parent()
-    if arguments[0] == "--lock":
-        hold(arguments[1])
-        arguments = arguments[2:]
-    os.execvp(arguments[0], arguments)  # noqa: S606 (no shell is wanted)
+    if options.lock:
+        hold(options.lock)
+    os.nice(options.nice)
+    os.execvp(options.command[0], options.command)  # noqa: S606 (no shell is wanted)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

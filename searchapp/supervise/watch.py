@@ -39,6 +39,8 @@ def _section(program: Program, priority: int) -> str:
     tether = [sys.executable, "-m", "searchapp.supervise.tether"]
     if program.lock is not None:
         tether += ["--lock", str(program.lock)]
+    if program.nice:
+        tether += ["--nice", str(program.nice)]
     command = " ".join(_quoted(word) for word in [*tether, *program.command])
     log = str(log_file(program.name)).replace("%", "%%")
     return f"""
@@ -50,7 +52,6 @@ priority={priority}
 startsecs=3
 startretries=3
 autorestart=true
-stopsignal={program.stop_signal}
 stopwaitsecs={program.stop_seconds}
 killasgroup=true
 redirect_stderr=true

@@ -240,7 +240,7 @@ class Condition:
 
     def of_open_rows(self, batches: tuple[Any, ...], at: Longs) -> Mask:
         """Tell which open rows pass, `at` being their (batch, row) pairs (n, 2); shape (n,)."""
-        import pyarrow as pa  # type: ignore[import-untyped]
+        import pyarrow as pa
         from milvus_lite.search.filter import evaluate_mask
 
         starts = np.cumsum([0, *(batch.num_rows for batch in batches)])

@@ -6,6 +6,7 @@ import hashlib
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -19,6 +20,16 @@ from searchapp.models import Dataset, Image, ImageState
 from searchapp.services.datasets import create_dataset
 
 
+class ReadingClient(Client):
+    """Reads what is streamed, so that no file stays open; the bytes are `answer.body`."""
+
+    def request(self, **request: Any) -> Any:
+        answer = super().request(**request)
+        answer.body = answer.getvalue()
+        answer.close()
+        return answer
+
+
 @dataclass
 class House:
     """A public and a private dataset of one owner, and people around them."""
@@ -29,7 +40,7 @@ class House:
     private: Dataset
 
     def client(self, who: str) -> Client:
-        client = Client()
+        client = ReadingClient()
         if who != "anonymous":
             client.force_login(getattr(self, who))
         return client
@@ -43,10 +54,10 @@ def static_root(settings: object) -> None:
 
 @pytest.fixture
 def house(db: None) -> House:
-    owner = User.objects.create_user("owner", password="a long password")
+    owner = User.objects.create_user("owner")
     return House(
         owner=owner,
-        outsider=User.objects.create_user("outsider", password="a long password"),
+        outsider=User.objects.create_user("outsider"),
         public=create_dataset(name="Birds", owner=owner, visibility="public"),
         private=create_dataset(name="Letters", owner=owner),
     )

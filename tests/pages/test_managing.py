@@ -116,6 +116,8 @@ def test_a_rejected_picture_has_its_reason(house: House) -> None:
 
 
 def test_signing_in(house: House) -> None:
+    house.owner.set_password("a long password")
+    house.owner.save()
     client = Client()
     wrong = client.post(reverse("login"), {"username": "owner", "password": "no"})
     assert "do not belong together" in wrong.content.decode()

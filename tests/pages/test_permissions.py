@@ -22,9 +22,7 @@ PEOPLE = ("owner", "outsider", "anonymous")
         ("dataset-settings", "private", (OK, MISSING, LOGIN)),
     ],
 )
-def test_dataset_pages(
-    house: House, page: str, visibility: str, expected: tuple[int, ...]
-) -> None:
+def test_dataset_pages(house: House, page: str, visibility: str, expected: tuple[int, ...]) -> None:
     url = reverse(page, args=[getattr(house, visibility).slug])
     assert tuple(house.client(who).get(url).status_code for who in PEOPLE) == expected
 
@@ -40,9 +38,7 @@ def test_dataset_pages(
         ("media-original", "private", (OK, MISSING, MISSING)),
     ],
 )
-def test_image_pages(
-    house: House, page: str, visibility: str, expected: tuple[int, ...]
-) -> None:
+def test_image_pages(house: House, page: str, visibility: str, expected: tuple[int, ...]) -> None:
     image = add_image(getattr(house, visibility))
     url = reverse(page, args=[image.pk])
     assert tuple(house.client(who).get(url).status_code for who in PEOPLE) == expected

@@ -99,9 +99,7 @@ def test_search_without_a_question_is_the_search_page(db: None) -> None:
     assert Client().get("/search/")["Location"] == "/"
 
 
-def test_results_are_written_without_styles(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_results_are_written_without_styles(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """The page of an answer, from real rows; the search itself is asked in a real browser."""
     one, two = add_image(house.public, title="Wren <i>"), add_image(house.public, title="Robin")
 

@@ -1,0 +1,124 @@
+"""Claims, leases and outcomes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from searchapp.models import Image, ImageState, ImportItem, ImportJob
+from searchapp.services import jobs, ledger
+
+Images = Callable[[int], list[Image]]
+
+
+def _expire() -> None:
+    """As if the worker had died and its lease had run out."""
+    Image.objects.filter(state=ImageState.PROCESSING).update(
+        lease_until=timezone.now() - timedelta(seconds=1)
+    )
+
+
+def test_nothing_is_claimed_twice(images: Images) -> None:
+    made = images(5)
+    first, second = ledger.claim(3), ledger.claim(3)
+    assert [image.pk for image in first + second] == [image.pk for image in made]
+    assert ledger.claim(3) == []
+
+
+def test_a_living_batch_is_not_freed(images: Images) -> None:
+    images(2)
+    ledger.claim(2)
+    assert ledger.free_expired() == 0
+
+
+def test_renewing_prolongs_the_lease(images: Images) -> None:
+    images(1)
+    batch = ledger.claim(1)
+    _expire()
+    ledger.renew(batch)
+    assert ledger.free_expired() == 0
+
+
+def test_what_died_as_a_batch_is_tried_one_by_one(images: Images) -> None:
+    images(3)
+    ledger.claim(3)
+    _expire()
+    assert ledger.free_expired() == 3
+    fresh = images_after(3)
+    assert [image.pk for image in ledger.claim(10)] == [image.pk for image in fresh]
+    assert len(ledger.claim(10)) == 1
+
+
+def images_after(number: int) -> list[Image]:
+    dataset = Image.objects.first().dataset  # type: ignore[union-attr]
+    return Image.objects.bulk_create(
+        Image(dataset=dataset, content_key=f"new{n}", sha256=f"{n:064x}", name="n", bytes=1)
+        for n in range(number)
+    )
+
+
+def test_a_file_that_keeps_killing_its_worker_fails_with_a_reason(images: Images) -> None:
+    image = images(1)[0]
+    for _ in range(ledger.MOST_ATTEMPTS):
+        assert len(ledger.claim(10)) == 1
+        _expire()
+        ledger.free_expired()
+    image.refresh_from_db()
+    assert (image.state, image.error_code) == (ImageState.FAILED, "worker_died")
+    assert ledger.claim(10) == []
+    assert ledger.retry([image]) == 1
+    assert [again.pk for again in ledger.claim(10)] == [image.pk]
+
+
+def test_waiting_for_a_service_is_no_attempt(images: Images) -> None:
+    images(2)
+    for _ in range(ledger.MOST_ATTEMPTS + 2):
+        ledger.release(ledger.claim(2))
+        assert ledger.claim(2) == []  # not at once
+        Image.objects.update(lease_until=None)
+    assert len(ledger.claim(2)) == 2
+
+
+def test_who_was_given_up_cannot_overwrite_its_successor(images: Images) -> None:
+    images(1)
+    late = ledger.claim(1)
+    _expire()
+    ledger.free_expired()
+    current = ledger.claim(1)
+    ledger.reject(late[0], "corrupt", "Late.")
+    assert Image.objects.get().state == ImageState.PROCESSING
+    assert ledger.finish(late) == []
+    assert Image.objects.get().state == ImageState.PROCESSING
+    ledger.finish(current)
+    assert Image.objects.get().state == ImageState.READY
+
+
+def test_finishing_tells_what_was_deleted_meanwhile(images: Images) -> None:
+    images(2)
+    batch = ledger.claim(2)
+    gone = batch[0].pk
+    Image.objects.filter(pk=gone).delete()
+    assert ledger.finish(batch) == [gone]
+    assert Image.objects.get().state == ImageState.READY
+
+
+@pytest.mark.parametrize(("outcome", "state"), [("reject", "rejected"), ("fail", "failed")])
+def test_items_follow_their_images(images: Images, outcome: str, state: str) -> None:
+    made = images(2)
+    job = ImportJob.objects.create(dataset=made[0].dataset, total=2)
+    for position, image in enumerate(made):
+        ImportItem.objects.create(
+            job=job, position=position, name=image.name, image=image, state=image.state
+        )
+    assert jobs.progress(job).state == "queued"
+    good, bad = ledger.claim(2)
+    ledger.finish([good])
+    assert jobs.progress(job).state == "running"
+    getattr(ledger, outcome)(bad, "some_code", "Some reason.")
+    progress = jobs.progress(job)
+    assert (progress.state, progress.ready) == ("finished_with_errors", 1)
+    item = job.items.get(image=bad)
+    assert (item.state, item.error_code, item.error_detail) == (state, "some_code", "Some reason.")
