@@ -4,6 +4,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from embeddings.errors import Busy
 
 __all__ = ["Batcher", "Busy"]
 
-Array = NDArray[np.generic]
+Array = NDArray[Any]
 Vector = NDArray[np.float32]
 
 

@@ -15,5 +15,8 @@ from tests.installation import clean_environment
 _folder = tempfile.mkdtemp(prefix="lk-test-")
 os.mkdir(os.path.join(_folder, "static"))  # WhiteNoise warns where nothing was collected
 atexit.register(shutil.rmtree, _folder, ignore_errors=True)
+# The embedded PostgreSQL warns where there is none.
+_environment = clean_environment(LOOKALIKE_DATA_DIR=_folder, LOOKALIKE_LOG_LEVEL="WARNING")
+_environment.setdefault("XDG_RUNTIME_DIR", _folder)
 os.environ.clear()
-os.environ.update(clean_environment(LOOKALIKE_DATA_DIR=_folder, LOOKALIKE_LOG_LEVEL="WARNING"))
+os.environ.update(_environment)

@@ -47,7 +47,9 @@ def engine_for(name: str, fingerprint: str) -> Engine:
 
 
 def warm_up() -> None:
-    """Load the default model and run it once, so that the first picture need not wait."""
+    """Load the default model and run it once, unless it is there, so that no picture waits for it."""
+    if _engines:
+        return
     made = pipeline(DEFAULT_PIPELINE)
     engine = engine_for(DEFAULT_PIPELINE, made.fingerprint)
     engine.batcher.submit(made.prepare(PillowImage.new("RGB", (256, 256)))).result()

@@ -22,7 +22,7 @@ from searchapp.queue import celery_app
 from searchapp.services import ledger
 from searchapp.vectors.errors import VectorsUnavailable
 from searchapp.vectors.store import get_store
-from worker.engines import PipelineUnavailable, engine_for
+from worker.engines import PipelineUnavailable, engine_for, warm_up
 
 log = logging.getLogger(__name__)
 DECODE_THREADS = 2
@@ -35,6 +35,7 @@ def process() -> None:
 
     The call itself names no images: it may be lost, doubled or late without harm.
     """
+    warm_up()  # before anything is claimed: loading a model may take longer than a lease lasts
     try:
         get_store().ping()
     except VectorsUnavailable:

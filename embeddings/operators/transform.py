@@ -8,6 +8,9 @@ from PIL import Image
 
 from embeddings.errors import RecipeError
 
+# From this shape on only the part that is kept is resized.
+_LONG_AND_THIN = 16
+
 _FILTERS = {
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
@@ -37,24 +40,26 @@ class ResizeCenterCrop:
         self._filter = _FILTERS[interpolation]
 
     def __call__(self, image: Image.Image) -> NDArray[np.uint8]:
-        """RGB picture to uint8 (3, size, size), contiguous. Thread-safe; Pillow drops the GIL.
-
-        Resize and crop happen in one step: Pillow maps only the part that is kept, with the
-        same filter support around it. That is the same pixels for less work, and a picture of
-        100,000,000 x 1 does not become one of 25,600,000,000 x 256 on the way.
-        """
+        """RGB picture to uint8 (3, size, size), contiguous. Thread-safe; Pillow drops the GIL."""
         width, height = image.size
         if width <= height:
             scaled = (self._short, int(self._short * height / width))
         else:
             scaled = (int(self._short * width / height), self._short)
         left, top = (round((side - self._size) / 2) for side in scaled)
-        across, down = width / scaled[0], height / scaled[1]
-        box = (
-            max(0.0, left * across),
-            max(0.0, top * down),
-            min(float(width), (left + self._size) * across),
-            min(float(height), (top + self._size) * down),
-        )
-        square = image.resize((self._size, self._size), self._filter, box=box)
+        if max(scaled) <= _LONG_AND_THIN * self._short:
+            # The whole, and then the crop, although Pillow could do both at once: it orders its
+            # two passes, which round in between, by the size that is asked for. timm does so too.
+            square = image.resize(scaled, self._filter)
+            square = square.crop((left, top, left + self._size, top + self._size))
+        else:
+            # A picture of 100,000,000 x 1 would become one of 25,600,000,000 x 256 on the way.
+            across, down = width / scaled[0], height / scaled[1]
+            box = (
+                max(0.0, left * across),
+                max(0.0, top * down),
+                min(float(width), (left + self._size) * across),
+                min(float(height), (top + self._size) * down),
+            )
+            square = image.resize((self._size, self._size), self._filter, box=box)
         return np.ascontiguousarray(np.asarray(square).transpose(2, 0, 1))

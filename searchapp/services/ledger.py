@@ -63,21 +63,24 @@ def finish(images: Sequence[Image]) -> list[int]:
     """
     if not images:
         return []
-    claims = {image.claim for image in images}
+    ids = [image.pk for image in images]
+    held = Image.objects.filter(pk__in=ids, claim__in={image.claim for image in images})
     now = timezone.now()
     for image in images:
         image.state = ImageState.READY
         image.ready_at = now
         image.claim, image.lease_until = "", None
         image.error_code = image.error_detail = ""
-    ids = [image.pk for image in images]
     state = ["state", "ready_at", "claim", "lease_until", "error_code", "error_detail"]
     with transaction.atomic():
-        changed = Image.objects.filter(claim__in=claims).bulk_update(images, FACTS + state)
-        ImportItem.objects.filter(image__in=ids, state__in=PENDING_STATES).update(
+        ours = set(held.select_for_update().values_list("pk", flat=True))
+        mine = [image for image in images if image.pk in ours]
+        Image.objects.bulk_update(mine, FACTS + state)
+        # Not those of images that somebody else holds by now: their outcome is still to come.
+        ImportItem.objects.filter(image__in=ours, state__in=PENDING_STATES).update(
             state=ImageState.READY
         )
-    if changed == len(ids):
+    if len(mine) == len(ids):
         return []
     there = set(Image.objects.filter(pk__in=ids).values_list("pk", flat=True))
     return [pk for pk in ids if pk not in there]

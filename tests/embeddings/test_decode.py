@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from embeddings.operators.decode import decode, standardize
+from embeddings.operators.decode import Source, decode, standardize
 from tests.embeddings import profiles
 from tests.embeddings.pictures import FORMATS, chunk, difference, encode, scene
 
@@ -42,7 +42,7 @@ def test_bytes_paths_and_files_are_the_same_and_names_do_not_count(tmp_path: pat
     path = tmp_path / "picture.jpg"
     path.write_bytes(data)
     with path.open("rb") as file:
-        sources = [data, path, str(path), file, io.BytesIO(data)]
+        sources: list[Source] = [data, path, str(path), file, io.BytesIO(data)]
         pictures = [decode(source) for source in sources]
     assert {picture.format for picture in pictures} == {"png"}
     assert len({picture.image.tobytes() for picture in pictures}) == 1
@@ -145,7 +145,7 @@ def test_palette_with_alpha() -> None:
 
 @pytest.mark.parametrize(("mode", "key"), [("L", 7), ("RGB", (7, 7, 7)), ("1", 0)])
 def test_a_transparent_colour(mode: str, key: int | tuple[int, ...]) -> None:
-    picture = Image.new(mode, (4, 4), key)  # type: ignore[arg-type]
+    picture = Image.new(mode, (4, 4), key)
     picture.putpixel((1, 1), (255, 255, 255) if mode == "RGB" else 255)
     assert pixel(encode(picture, "png", transparency=key)) == (255, 255, 255)
     assert pixel(encode(picture, "png")) != (255, 255, 255)

@@ -1,6 +1,7 @@
 """The pipeline itself: faithful to timm, deterministic, thread-safe, clear about bad input."""
 
 import dataclasses
+import importlib
 import io
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -43,9 +44,8 @@ def test_agrees_with_timm_on_every_demo_picture(
     vectors: Vectors, demo: list[Path], reference: Any
 ) -> None:
     timm()
-    from timm.data import create_transform
-
-    transform = create_transform(
+    data: Any = importlib.import_module("timm.data")
+    transform = data.create_transform(
         input_size=(3, 224, 224),
         interpolation="bicubic",
         mean=(0.5, 0.5, 0.5),
@@ -107,10 +107,10 @@ def test_vectors_are_unit_float32_and_contiguous(vectors: Vectors) -> None:
 
 
 def test_any_batch_size_gives_the_same_vectors(exact: Pipeline, demo: list[Path]) -> None:
-    prepared = [exact.prepare(decode(path).image) for path in demo[:37]]
+    prepared = [exact.prepare(decode(path).image) for path in demo[:34]]
     whole = exact.embed(prepared)
-    for size in (1, 2, 3, 7, 16, 32):
-        parts = [exact.embed(prepared[at : at + size]) for at in range(0, 37, size)]
+    for size in (1, 3, 16):
+        parts = [exact.embed(prepared[at : at + size]) for at in range(0, 34, size)]
         assert np.abs(np.concatenate(parts) - whole).max() <= 1e-5
     assert np.array_equal(exact.embed(prepared), whole)
 
@@ -292,7 +292,7 @@ def test_unknown_pipelines() -> None:
 
 
 @pytest.mark.parametrize(
-    "size", [(1, 1), (1, 3000), (50_000, 1), (224, 224), (256, 256), (225, 301)]
+    "size", [(1, 1), (1, 3000), (50_000_000, 1), (224, 224), (256, 256), (225, 301)]
 )
 def test_odd_sizes(exact: Pipeline, size: tuple[int, int]) -> None:
     prepared = exact.prepare(Image.new("RGB", size, (200, 100, 50)))
@@ -302,15 +302,14 @@ def test_odd_sizes(exact: Pipeline, size: tuple[int, int]) -> None:
     assert prepared.mean(axis=(1, 2)).tolist() == [200, 100, 50]
 
 
-@pytest.mark.parametrize("size", [(640, 480), (333, 500), (97, 61), (256, 256), (1200, 300)])
-def test_resize_and_crop_in_one_step_is_resize_then_crop(size: tuple[int, int]) -> None:
-    rng = np.random.default_rng(3)
-    image = Image.fromarray(rng.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8))
+@pytest.mark.parametrize("size", [(4097, 256), (100, 2000), (9000, 300)])
+def test_long_and_thin_pictures_are_resized_where_they_are_kept(size: tuple[int, int]) -> None:
+    """The short cut gives what resizing the whole and cropping gives, but for rounding."""
+    image = scene(*size)
     short = min(size)
-    scaled = image.resize(
-        (int(256 * size[0] / short), int(256 * size[1] / short)), Image.Resampling.BICUBIC
-    )
-    left, top = round((scaled.width - 224) / 2), round((scaled.height - 224) / 2)
-    expected = np.asarray(scaled.crop((left, top, left + 224, top + 224)), dtype=int)
+    scaled = tuple(int(256 * side / short) for side in size)
+    left, top = (round((side - 224) / 2) for side in scaled)
+    whole = image.resize((scaled[0], scaled[1]), Image.Resampling.BICUBIC)
+    expected = np.asarray(whole.crop((left, top, left + 224, top + 224)), dtype=int)
     ours = ResizeCenterCrop(224, 0.875, "bicubic", True)(image).transpose(1, 2, 0).astype(int)
     assert np.abs(ours - expected).max() <= 1

@@ -85,7 +85,7 @@ def test_a_pickle_runs_no_code(tmp_path: Path) -> None:
             return os.mkdir, (str(tmp_path / "ran"),)
 
     path = tmp_path / "weights.pth"
-    path.write_bytes(pickle.dumps(Bomb()))
+    path.write_bytes(pickle.dumps(Bomb(), protocol=2))
     with pytest.raises(pickle.UnpicklingError):
         read_weights(path, hashlib.sha256(path.read_bytes()).hexdigest())
     assert not (tmp_path / "ran").exists()

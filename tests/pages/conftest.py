@@ -12,6 +12,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.http import StreamingHttpResponse
 from django.test import Client
 from PIL import Image as Pillow
 
@@ -21,12 +22,13 @@ from searchapp.services.datasets import create_dataset
 
 
 class ReadingClient(Client):
-    """Reads what is streamed, so that no file stays open; the bytes are `answer.body`."""
+    """Reads what is streamed, so that no file stays open; `answer.getvalue()` has it."""
 
     def request(self, **request: Any) -> Any:
-        answer = super().request(**request)
-        answer.body = answer.getvalue()
-        answer.close()
+        answer: Any = super().request(**request)
+        if isinstance(answer, StreamingHttpResponse):
+            answer.streaming_content = [answer.getvalue()]
+            answer.close()
         return answer
 
 
@@ -80,7 +82,7 @@ def add_image(dataset: Dataset, content: bytes | None = None, **fields: object) 
         "content_key": sha256, "sha256": sha256, "name": "a.png", "bytes": len(content),
         "format": "png", "width": 6, "height": 4, "color": "#88aa44", "state": ImageState.READY,
     }  # fmt: skip
-    return Image.objects.create(dataset=dataset, **(values | fields))  # type: ignore[arg-type]
+    return Image.objects.create(dataset=dataset, **(values | fields))
 
 
 def add_rows(dataset: Dataset, number: int) -> list[Image]:

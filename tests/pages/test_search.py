@@ -9,7 +9,6 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from searchapp.models import ImageState, Query
-from searchapp.pages import search as pages
 from searchapp.services.search import Answer, Match, Took
 from tests.pages.conftest import House, add_image, picture
 
@@ -108,7 +107,7 @@ def test_results_are_written_without_styles(house: House, monkeypatch: pytest.Mo
         return Answer("p", "f", Took(1, 2, 3, 7), matches, True, 6, 4, house_datasets)
 
     house_datasets = [house.public]
-    monkeypatch.setattr(pages.service, "answer_image", answer)
+    monkeypatch.setattr("searchapp.services.search.answer_image", answer)
     page = house.client("anonymous").get(f"/search/?image={one.pk}").content.decode()
     assert "<strong>2 matches</strong> in 2 pictures" in page
     assert page.count("this picture") == 1

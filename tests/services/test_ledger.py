@@ -90,8 +90,17 @@ def test_who_was_given_up_cannot_overwrite_its_successor(images: Images) -> None
     current = ledger.claim(1)
     ledger.reject(late[0], "corrupt", "Late.")
     assert Image.objects.get().state == ImageState.PROCESSING
+    item = ImportItem.objects.create(
+        job=ImportJob.objects.create(dataset=late[0].dataset, total=1),
+        position=0,
+        name="a",
+        image=late[0],
+        state=ImageState.PROCESSING,
+    )
     assert ledger.finish(late) == []
     assert Image.objects.get().state == ImageState.PROCESSING
+    item.refresh_from_db()
+    assert item.state == ImageState.PROCESSING
     ledger.finish(current)
     assert Image.objects.get().state == ImageState.READY
 

@@ -1,0 +1,31 @@
+"""`python -m benchmarks [NAME …]`: run benchmarks and say what they found."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from benchmarks import ingest, memory, query, startup
+from benchmarks.options import Options, parse
+from benchmarks.report import Section, write_markdown
+
+BENCHMARKS: dict[str, Callable[[Options], Section]] = {
+    "query": query.run,
+    "ingest": ingest.run,
+    "memory": memory.run,
+    "startup": startup.run,
+}
+
+
+def main(arguments: list[str]) -> None:
+    options = parse(arguments)
+    for name in options.names:
+        print(f"Running {options.command(name)} …", file=sys.stderr, flush=True)
+        section = BENCHMARKS[name](options)
+        print(section.text() + "\n", flush=True)
+        if options.markdown is not None:
+            write_markdown(options.markdown, section)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,47 @@
+"""As many different photographs as a benchmark needs, cut from the demo gallery."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+from PIL import Image, ImageEnhance
+
+from tests.installation import ROOT
+
+
+def make(folder: Path, number: int, side: int, seed: int, *, enlarge: bool = False) -> list[Path]:
+    """Write `number` JPEGs whose long side is at most `side` pixels; return their paths.
+
+    Each is another crop, light and quality of one of the gallery's photographs, so that no two
+    have the same bytes or the same vector. `enlarge` brings smaller ones to `side` too. The same
+    `seed` makes the same pictures.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    chosen = random.Random(seed)
+    sources = sorted((ROOT / "demo").glob("*.jpg"))
+    made = []
+    for place in range(number):
+        path = folder / f"{seed}-{place:05}.jpg"
+        picture = _cut(sources[place % len(sources)], chosen)
+        scale = side / max(picture.size)
+        if scale < 1 or enlarge:
+            width, height = (max(1, round(length * scale)) for length in picture.size)
+            picture = picture.resize((width, height), Image.Resampling.BICUBIC)
+        picture.save(path, "JPEG", quality=chosen.randint(84, 92))
+        made.append(path)
+    return made
+
+
+def _cut(source: Path, chosen: random.Random) -> Image.Image:
+    with Image.open(source) as opened:
+        picture = opened.convert("RGB")
+    width, height = picture.size
+    left, top = (round(chosen.uniform(0, 0.12) * length) for length in picture.size)
+    right = width - round(chosen.uniform(0, 0.12) * width)
+    bottom = height - round(chosen.uniform(0, 0.12) * height)
+    cut = picture.crop((left, top, right, bottom))
+    if chosen.random() < 0.5:
+        cut = cut.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    cut = ImageEnhance.Brightness(cut).enhance(chosen.uniform(0.8, 1.2))
+    return ImageEnhance.Color(cut).enhance(chosen.uniform(0.7, 1.3))
