@@ -1,0 +1,153 @@
+"""`docs/api.md` against the running application: addresses, examples, fields."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import pytest
+import requests
+import yaml
+
+from searchapp.api.serializers import SearchSerializer
+from searchapp.models import ImageState, Scope
+from tests.docs.curl import carry_out, commands, same_shape
+from tests.docs.markdown import blocks, code, prose, tables
+from tests.installation import ROOT, Client, Installation
+
+PAGE = ROOT / "docs" / "api.md"
+README = ROOT / "README.md"
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def example_org() -> Iterator[str]:
+    """What stands for the picture on the web that the documentation names."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(ROOT / "demo")))
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/erase-giraffe.jpg"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def _documented_operations() -> set[tuple[str, str]]:
+    return set(re.findall(r"(?m)^### `([A-Z]+) (/\S+)`$", PAGE.read_text()))
+
+
+def test_every_operation_is_documented_and_no_other(installation: Installation) -> None:
+    schema = yaml.safe_load(requests.get(f"{installation.url}/api/schema/", timeout=30).text)
+    offered = {
+        (method.upper(), path)
+        for path, operations in schema["paths"].items()
+        for method in operations
+        if method != "parameters"
+    }
+    assert _documented_operations() == offered
+
+
+def test_the_examples_answer_as_documented(
+    installation: Installation, admin: Client, example_org: str
+) -> None:
+    """All of them, in their order, as a reader would try them."""
+    variables = {"SITE": installation.url, "KEY": installation.key("write")}
+    answer: requests.Response | None = None
+    ran = 0
+    for block in blocks(PAGE):
+        if block.kind == "json":
+            assert answer is not None, block.text
+            same_shape(json.loads(block.text), answer.json(), block.headings[-1])
+            continue
+        for command in commands(block.text):
+            command = command.replace("https://example.org/picture.jpg", example_org)
+            answer = carry_out(command, variables)
+            ran += 1
+            assert answer.status_code == _promised(block.headings[-1]), f"{command}\n{answer.text}"
+            operation = (answer.request.method or "", block.headings[-1].strip("`").split(" ")[0])
+            assert operation[0] == operation[1] or not block.headings[-1].startswith("`")
+            if answer.status_code == 202:
+                body = answer.json()
+                variables |= {"JOB": body["job"], "IMAGE": str(body["items"][0]["id"])}
+                admin.finished(body["job"])
+    assert ran >= len(_documented_operations())
+
+
+def _promised(heading: str) -> int:
+    """The status that the section below `heading` promises in bold."""
+    section = PAGE.read_text().split(f" {heading}\n", 1)[1].split("\n#", 1)[0]
+    promised = re.search(r"\*\*(\d{3})\*\*", section)
+    if promised is None:
+        promised = re.search(r'"status": (\d{3})|answers (200)', section)
+    assert promised is not None, heading
+    return int(next(group for group in promised.groups() if group))
+
+
+def test_the_fields_of_a_search_are_documented() -> None:
+    documented = {
+        code(row["field"]) for _, rows in tables(PAGE) for row in rows if "field" in row
+    }
+    assert documented == set(SearchSerializer().fields)
+
+
+def test_the_defaults_of_a_search_are_as_documented() -> None:
+    fields = SearchSerializer().fields
+    rows = {code(row["field"]): row for _, rows in tables(PAGE) for row in rows if "default" in row}
+    assert rows["top_k"]["default"] == str(fields["top_k"].default)
+    assert f"{fields['top_k'].min_value} to {fields['top_k'].max_value}" in rows["top_k"][""]
+
+
+def test_states_and_scopes_are_documented() -> None:
+    columns = {
+        name: [code(row[name]) for row in rows] for _, rows in tables(PAGE) for name in rows[0]
+    }
+    assert columns["scope"] == list(Scope.values)
+    assert columns["state of an image or item"] == list(ImageState.values)
+    # The words of services.jobs.progress.
+    jobs = (ROOT / "searchapp" / "services" / "jobs.py").read_text()
+    assert set(columns["state of a job"]) == set(re.findall(r'"(queued|running|finished\w*)"', jobs))
+
+
+def test_the_first_search_of_the_readme_works(installation: Installation) -> None:
+    variables = {"SITE": installation.url, "KEY": installation.key("write")}
+    ran = [
+        carry_out(command.replace("http://127.0.0.1:8000", installation.url), variables)
+        for block in blocks(README)
+        for command in commands(block.text)
+    ]
+    assert ran
+    for answer in ran:
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["results"]
+
+
+@pytest.mark.parametrize("page", [PAGE, README], ids=lambda page: page.name)
+def test_a_key_is_made_as_documented(installation: Installation, page: object) -> None:
+    (command,) = set(
+        re.findall(r"manage\.py (create_api_key \w+ --user admin --scope \w+)", PAGE.read_text())
+    )
+    made = installation.manage(*command.split())
+    assert made.stdout.startswith("lk_")
+
+
+def test_paging_is_as_documented(admin: Client) -> None:
+    text = prose(PAGE)
+    assert "`page_size` is 50 unless given, 200 at most" in text
+    slug = "demo"
+    page = admin.get(f"/datasets/{slug}/images/").json()
+    assert len(page["results"]) == 50
+    most = admin.get(f"/datasets/{slug}/images/?page_size=1000").json()
+    assert len(most["results"]) == 200
+    rest = admin.session.get(most["next"], timeout=60).json()
+    assert len(rest["results"]) == 28
+    assert rest["next"] is None
+    back = admin.session.get(rest["previous"], timeout=60).json()
+    assert back["results"] == most["results"]
