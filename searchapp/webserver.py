@@ -7,6 +7,8 @@ from typing import Any
 
 from django.conf import settings
 
+from searchapp.vectors.client import import_driver
+
 _host = f"[{settings.HOST}]" if ":" in settings.HOST else settings.HOST
 bind = [f"{_host}:{settings.PORT}"]
 worker_class = "gthread"
@@ -24,8 +26,4 @@ forwarded_allow_ips = "*" if hasattr(settings, "SECURE_PROXY_SSL_HEADER") else "
 
 def post_worker_init(worker: Any) -> None:
     """Import what the first search needs, after the fork and beside the first requests."""
-
-    def warm_up() -> None:
-        import pymilvus  # noqa: F401 (its import takes over a second)
-
-    threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
+    threading.Thread(target=import_driver, name="warm-up", daemon=True).start()

@@ -47,7 +47,7 @@ def engine_for(name: str, fingerprint: str) -> Engine:
 
 
 def warm_up() -> None:
-    """Load the default model and run it once, unless it is there, so that no picture waits for it."""
+    """Load the default model and run it once, so that no picture waits for it."""
     if _engines:
         return
     made = pipeline(DEFAULT_PIPELINE)

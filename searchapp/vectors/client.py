@@ -32,6 +32,29 @@ PASSING_CODES = frozenset({2, 3, 8, 9, 103, 200, 201, 500, 501, 502, 503, 901})
 NOT_READY = "not ready"
 
 
+_importing = threading.Lock()
+_imported = False
+
+
+def import_driver() -> None:
+    """Import pymilvus, which takes over a second, before anything is imported from it.
+
+    While it is imported it reads MILVUS_URI for a connection of its own, which nobody uses, and
+    fails on the address of a Unix socket: so it gets to see none.
+    """
+    global _imported
+    with _importing:
+        if _imported:
+            return
+        address = os.environ.pop("MILVUS_URI", None)
+        try:
+            import pymilvus  # noqa: F401
+        finally:
+            if address is not None:
+                os.environ["MILVUS_URI"] = address
+        _imported = True
+
+
 class Connection:
     """A client for `uri`, made when first needed and made anew in a forked process."""
 
@@ -49,6 +72,7 @@ class Connection:
         Raises VectorsUnavailable, CollectionMissing, CollectionNotLoaded, or VectorsError with
         what the server said.
         """
+        import_driver()
         import grpc
         from pymilvus.exceptions import MilvusException
 

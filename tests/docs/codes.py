@@ -19,7 +19,7 @@ _CLASSES = {
     for name, made in vars(errors).items()
     if isinstance(made, type) and issubclass(made, errors.ServiceError)
 }
-# Calls whose first, or second, argument is a code.
+# Calls whose first, or second, argument is a code. (`__init__`: of an error's base.)
 _FIRST = {*_CLASSES, "FetchError", "ImageError", "EmbeddingsError", "WeightsError",
           "refusal_payload", "__init__"}  # fmt: skip
 _SECOND = {"problem_response", "reject", "fail"}
@@ -44,7 +44,11 @@ def codes() -> Found:
 
 
 def _text(node: ast.AST | None) -> str | None:
-    if isinstance(node, ast.Constant) and isinstance(node.value, str) and _CODE.fullmatch(node.value):
+    if (
+        isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and _CODE.fullmatch(node.value)
+    ):
         return node.value
     return None
 
@@ -76,6 +80,8 @@ def _codes_of_call(node: ast.Call) -> Iterator[tuple[str, int]]:
         yield code, 0 if code in _STATUS and name == "FetchError" else status
     if name in _SECOND and len(node.args) > 1 and (code := _text(node.args[1])):
         yield code, _number(node.args[0])
+    if name == "_page" and len(node.args) > 2 and (code := _text(node.args[2])):
+        yield code, _number(node.args[1])
     for keyword in ("code", "error_code"):
         if code := _text(keywords.get(keyword)):
             yield code, {"AuthenticationFailed": 401, "PermissionDenied": 403}.get(name, 0)
@@ -86,7 +92,8 @@ def _codes_of_assignment(target: ast.AST, value: ast.AST) -> Iterator[tuple[str,
         yield code, 0
     if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
         pairs = {
-            getattr(name, "id", ""): item for name, item in zip(target.elts, value.elts, strict=True)
+            getattr(name, "id", ""): item
+            for name, item in zip(target.elts, value.elts, strict=True)
         }
         if code := _text(pairs.get("code")):
             yield code, _number(pairs.get("status"))

@@ -45,9 +45,7 @@ def carry_out(command: str, variables: dict[str, str]) -> requests.Response:
                 if value.startswith("@"):
                     path = ROOT / value[1:]
                     kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-                    files.append(
-                        (name, (path.name, opened.enter_context(path.open("rb")), kind))
-                    )
+                    files.append((name, (path.name, opened.enter_context(path.open("rb")), kind)))
                 else:
                     fields[name] = value
             else:

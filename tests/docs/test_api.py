@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 
 import pytest
@@ -15,6 +16,7 @@ import yaml
 
 from searchapp.api.serializers import SearchSerializer
 from searchapp.models import ImageState, Scope
+from searchapp.pages.jobs import STATE_WORDS
 from tests.docs.curl import carry_out, commands, same_shape
 from tests.docs.markdown import blocks, code, prose, tables
 from tests.installation import ROOT, Client, Installation
@@ -92,9 +94,7 @@ def _promised(heading: str) -> int:
 
 
 def test_the_fields_of_a_search_are_documented() -> None:
-    documented = {
-        code(row["field"]) for _, rows in tables(PAGE) for row in rows if "field" in row
-    }
+    documented = {code(row["field"]) for _, rows in tables(PAGE) for row in rows if "field" in row}
     assert documented == set(SearchSerializer().fields)
 
 
@@ -113,7 +113,9 @@ def test_states_and_scopes_are_documented() -> None:
     assert columns["state of an image or item"] == list(ImageState.values)
     # The words of services.jobs.progress.
     jobs = (ROOT / "searchapp" / "services" / "jobs.py").read_text()
-    assert set(columns["state of a job"]) == set(re.findall(r'"(queued|running|finished\w*)"', jobs))
+    assert set(columns["state of a job"]) == set(
+        re.findall(r'"(queued|running|finished\w*)"', jobs)
+    )
 
 
 def test_the_first_search_of_the_readme_works(installation: Installation) -> None:
@@ -130,7 +132,7 @@ def test_the_first_search_of_the_readme_works(installation: Installation) -> Non
 
 
 @pytest.mark.parametrize("page", [PAGE, README], ids=lambda page: page.name)
-def test_a_key_is_made_as_documented(installation: Installation, page: object) -> None:
+def test_a_key_is_made_as_documented(installation: Installation, page: Path) -> None:
     (command,) = set(
         re.findall(r"manage\.py (create_api_key \w+ --user admin --scope \w+)", PAGE.read_text())
     )

