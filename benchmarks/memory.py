@@ -11,12 +11,12 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks import machine, pictures
+from benchmarks import pictures
 from benchmarks.http_client import SearchClient
 from benchmarks.ingest import FILES_A_REQUEST
 from benchmarks.options import Options
 from benchmarks.place import fill, place, processes, rest
-from benchmarks.report import Section, Table
+from benchmarks.report import Findings, Table
 from tests.installation import Client, Installation
 
 _SEARCHERS = 4
@@ -26,9 +26,8 @@ _MIB = 2**20
 Memory = dict[str, tuple[float, float]]  # program: USS, PSS in MiB
 
 
-def run(options: Options) -> Section:
+def run(options: Options) -> Findings:
     """Look at a filled installation at rest, then while it imports and four clients search."""
-    section = Section("memory", options.command("memory"), machine.describe())
     with tempfile.TemporaryDirectory(prefix="lk-bench-") as folder, place() as installation:
         filled = fill(installation, options.images)
         resting = measure(installation)
@@ -52,7 +51,7 @@ def run(options: Options) -> Section:
         highest = _highest(installation, [send] + [ask] * _SEARCHERS)
         rest(installation)
         afterwards = measure(installation)
-    section.parts += [
+    return [
         f"MiB by psutil: USS is what a process has to itself, PSS adds its share of what several "
         f"share (the sum of PSS is what all take together). {options.images:,} images are "
         f"stored. Load: {options.pictures} pictures are imported while {_SEARCHERS} clients send "
@@ -60,7 +59,6 @@ def run(options: Options) -> Section:
         "each process at its own moment.",
         _table(resting, highest, afterwards),
     ]
-    return section
 
 
 def measure(installation: Installation) -> Memory:

@@ -24,7 +24,7 @@ from embeddings.models.weights import load_model
 def main() -> None:
     card = model_card("efficientnet-lite0")
     timm()  # where it needs help to be imported, it gets it here
-    from timm.data import create_transform
+    from timm.data.transforms_factory import create_transform
 
     model = load_model(card)
     transform = create_transform(
@@ -40,7 +40,8 @@ def main() -> None:
             pixels = transform(picture.convert("RGB")).unsqueeze(0)
             features = model.forward_head(model.forward_features(pixels), pre_logits=True)
         vector: np.ndarray = features[0].numpy()
-        return vector / np.linalg.norm(vector)
+        vector /= np.linalg.norm(vector)
+        return vector
 
     print(json.dumps({"threads": torch.get_num_threads()}), flush=True)
     for line in sys.stdin:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from benchmarks import machine, pictures
+from benchmarks import pictures
 from benchmarks.http_client import SearchClient
 from benchmarks.options import Options
 from benchmarks.peer import Peer
 from benchmarks.place import cpu_seconds, fill, place
-from benchmarks.report import Section, Table, percentile
+from benchmarks.report import Findings, Table, percentile
 from tests.installation import clean_environment
 
 AIM_MS = 15.0
@@ -23,9 +23,8 @@ _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM
 Sample = dict[str, float]
 
 
-def run(options: Options) -> Section:
+def run(options: Options) -> Findings:
     """Search over HTTP and barely, picture by picture, each first in turn."""
-    section = Section("query", options.command("query"), machine.describe())
     with tempfile.TemporaryDirectory(prefix="lk-bench-") as folder, place() as installation:
         queries = pictures.make(
             Path(folder), _WARM_UP + options.searches, 500, seed=1, enlarge=True
@@ -51,16 +50,17 @@ def run(options: Options) -> Section:
                 else:
                     barely.append(_barely(peer, query))
                     over_http.append(_over_http(client, query))
-            # Two bare calls and one over HTTP have asked Milvus: its share cannot be told apart.
+            # Bare calls have asked Milvus too: its share of a search cannot be told apart.
             used = cpu_seconds(installation) - before
-    section.parts += _findings(options, over_http, barely)
     spent = ", ".join(
         f"{name} {1000 * seconds / options.searches:.1f}"
         for name, seconds in used.most_common()
         if name != "milvus" and seconds
     )
-    section.parts.append(f"Processor time in ms a search, by program: {spent}.")
-    return section
+    return [
+        *_findings(options, over_http, barely),
+        f"Processor time in ms a search, by program: {spent}.",
+    ]
 
 
 def _over_http(client: SearchClient, query: Path) -> Sample:
@@ -80,7 +80,7 @@ def _barely(peer: Peer, query: Path) -> Sample:
     return sample | {"all": model + sample["search"], "with numpy": model + sample["numpy"]}
 
 
-def _findings(options: Options, over_http: list[Sample], barely: list[Sample]) -> list[str | Table]:
+def _findings(options: Options, over_http: list[Sample], barely: list[Sample]) -> Findings:
     def row(label: str, samples: list[Sample], name: str) -> list[str]:
         values = [sample[name] for sample in samples]
         return [label, *(f"{percentile(values, percent):.1f}" for percent in (50, 95))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 
@@ -46,14 +46,17 @@ class Table:
         return "\n".join(self._lines("| ", " | ", " |"))
 
 
-@dataclass
+Findings = Sequence[str | Table]
+
+
+@dataclass(frozen=True)
 class Section:
     """One benchmark's findings: how they came about, then paragraphs and tables in order."""
 
     name: str
     command: str
     machine: str
-    parts: list[str | Table] = field(default_factory=list)
+    parts: Findings
 
     def text(self) -> str:
         head = f"== {self.name} ==\n{self.command}\n{self.machine}"

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import requests
 
-from benchmarks import machine, pictures
+from benchmarks import pictures
 from benchmarks.options import Options
-from benchmarks.report import Section, Table
+from benchmarks.report import Findings, Table
 from tests.installation import Installation
 
 _POLL_SECONDS = 0.05
@@ -24,9 +24,8 @@ class _Unwaited(Installation):
         return
 
 
-def run(options: Options) -> Section:
+def run(options: Options) -> Findings:
     """Start on a new data folder, stop, and start again on the same."""
-    section = Section("startup", options.command("startup"), machine.describe())
     rows = []
     with tempfile.TemporaryDirectory(prefix="lk-bench-") as folder:
         query = pictures.make(Path(folder), 1, 500, seed=401, enlarge=True)[0].read_bytes()
@@ -38,14 +37,13 @@ def run(options: Options) -> Section:
                 installation.stop()
         finally:
             installation.remove()
-    section.parts += [
+    return [
         "From `manage.py serve`, with the demo gallery, until /readyz answers 200, until a search "
         "is answered with at least one picture, and until the whole gallery can be found. The "
         "files of Python and its packages are in the page cache, and nothing is installed "
         "meanwhile: the first `make run` of a machine also downloads.",
         Table(["seconds on", "ready", "first search answered", "whole gallery"], rows),
     ]
-    return section
 
 
 def _start(installation: Installation, query: bytes) -> tuple[float, float, float]:

@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from searchapp import queue
 from searchapp.models import Dataset
 from searchapp.services import datasets, demo
-from searchapp.vectors.errors import VectorsUnavailable
+from searchapp.vectors.errors import VectorsError
 from searchapp.vectors.store import get_store
 
 
@@ -42,7 +42,8 @@ def ready() -> JsonResponse:
         gallery = Dataset.objects.filter(slug=demo.SLUG).first()
         if gallery is not None:
             counts = datasets.counts(gallery)
-            body["demo"] = {"ready": counts["ready"], "total": counts["total"]}
+            total = counts["total"] - counts["rejected"] - counts["failed"]
+            body["demo"] = {"ready": counts["ready"], "total": total}
     response = JsonResponse(
         {"status": "ready" if works else "unavailable", **body}, status=200 if works else 503
     )
@@ -59,7 +60,7 @@ class _Down(Exception):
 def _state(check: Callable[[], None]) -> dict[str, str]:
     try:
         check()
-    except (_Down, DatabaseError, queue.QueueUnavailable, VectorsUnavailable) as error:
+    except (_Down, DatabaseError, queue.QueueUnavailable, VectorsError) as error:
         return {"state": "down", "detail": str(error)}
     return {"state": "ok"}
 

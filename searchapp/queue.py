@@ -67,23 +67,32 @@ class QueueUnavailable(Unavailable):
         )
 
 
+# A Redis that hangs keeps its connections open and answers nothing: nobody waits longer for a
+# command that is answered at once otherwise.
+_ANSWER_SECONDS = 3.0
+
 _lock = threading.Lock()
-_client: tuple[int, redis.Redis] | None = None
+_clients: dict[float, redis.Redis] = {}
+_clients_of = 0
 
 
-def client() -> redis.Redis:
-    """Return this process's Redis client, made after the fork. Its calls fail fast."""
-    global _client
+def client(patience: float = _ANSWER_SECONDS) -> redis.Redis:
+    """Return this process's Redis client, made after the fork. Its calls fail fast: after
+    `patience` seconds where Redis hangs, at once where it is not there."""
+    global _clients_of
     with _lock:
-        if _client is None or _client[0] != os.getpid():
-            made = redis.Redis.from_url(
+        if _clients_of != os.getpid():
+            _clients.clear()
+            _clients_of = os.getpid()
+        if patience not in _clients:
+            _clients[patience] = redis.Redis.from_url(
                 settings.REDIS_URL,
                 socket_connect_timeout=2,
-                socket_timeout=settings.QUERY_TIMEOUT + 10,
-                retry=Retry(NoBackoff(), 1),
+                socket_timeout=patience,
+                # Connections may be of before a restart: a second try makes a new one.
+                retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
             )
-            _client = (os.getpid(), made)
-        return _client[1]
+        return _clients[patience]
 
 
 def ping() -> None:
@@ -114,7 +123,8 @@ def waiting(queue: str) -> int:
 def wait_for_reply(key: str, timeout: float) -> bytes | None:
     """Wait for the one reply to a query task; None when none came in time."""
     try:
-        got = cast(list[bytes] | None, client().blpop([key], timeout=timeout))
+        patient = client(timeout + _ANSWER_SECONDS)
+        got = cast(list[bytes] | None, patient.blpop([key], timeout=timeout))
     except redis.RedisError:
         raise QueueUnavailable from None
     return None if got is None else got[1]

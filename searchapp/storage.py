@@ -134,10 +134,6 @@ def open_query_thumbnail(sha256: str) -> BinaryIO:
     return _open(_name("queries", sha256, ".webp"))
 
 
-def has_original(sha256: str) -> bool:
-    return default_storage.exists(_name("originals", sha256))
-
-
 def delete_image_files(sha256: str) -> None:
     """Remove original and thumbnails. Nobody else may use them: the caller has looked."""
     default_storage.delete(_name("originals", sha256))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from PIL import Image as PillowImage
 
 from embeddings.batching import Batcher
+from embeddings.errors import EmbeddingsError
 from embeddings.pipelines import Pipeline, pipeline
 from embeddings.recipes import DEFAULT_PIPELINE
 from embeddings.runtime import set_threads
@@ -36,7 +37,10 @@ def engine_for(name: str, fingerprint: str) -> Engine:
     with _lock:
         if fingerprint not in _engines:
             set_threads(1)  # see worker.app
-            made = pipeline(name)
+            try:
+                made = pipeline(name)
+            except EmbeddingsError as error:
+                raise PipelineUnavailable(error.detail) from error
             if made.fingerprint != fingerprint:
                 raise PipelineUnavailable(
                     f"The index was made by another version of the pipeline {name}: "

@@ -19,7 +19,7 @@ from embeddings.pipelines import Pipeline
 from searchapp import queue, storage
 from searchapp.models import Image, Index, IndexState
 from searchapp.queue import celery_app
-from searchapp.services import ledger
+from searchapp.services import cleanup, ledger
 from searchapp.vectors.errors import VectorsUnavailable
 from searchapp.vectors.store import get_store
 from worker.engines import PipelineUnavailable, engine_for, warm_up
@@ -63,17 +63,24 @@ def _process(images: list[Image], index: Index) -> None:
     good = list(_look_at(images, engine.pipeline))
     if not good:
         return
-    vectors = engine.pipeline.embed([picture.prepared for picture in good])
-    ledger.renew([picture.image for picture in good])
+    members = [picture.image for picture in good]
     try:
-        _store(index, [picture.image for picture in good], vectors)
+        vectors = engine.pipeline.embed([picture.prepared for picture in good])
+        ledger.renew(members)
+        _store(index, members, vectors)
     except VectorsUnavailable as error:
         log.warning("%d images wait for the vector store: %s", len(good), error)
-        ledger.release([picture.image for picture in good])
+        ledger.release(members)
         return
-    gone = ledger.finish([picture.image for picture in good])
-    if gone:
-        get_store().delete(index.collection, gone)
+    except Exception:
+        log.exception("a batch failed")
+        for image in members:
+            ledger.fail(image, "internal_error", "The worker failed; its log says why.")
+        return
+    gone = set(ledger.finish(members))
+    if gone:  # deleted while we worked: so must be what we have just written
+        get_store().delete(index.collection, sorted(gone))
+        cleanup.after_deletion({image.sha256 for image in members if image.pk in gone})
     if not index.runtime:
         index.runtime, index.precision = engine.pipeline.runtime, engine.pipeline.precision
         index.save(update_fields=["runtime", "precision", "updated"])

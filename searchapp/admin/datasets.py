@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
@@ -12,6 +13,7 @@ from unfold.admin import ModelAdmin
 
 from searchapp.models import Dataset, Index, VectorCleanup
 from searchapp.services import datasets
+from searchapp.services.errors import Invalid
 
 
 class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
@@ -38,8 +40,19 @@ class DeletedByService:
         return names, {"rows": len(names)}, set(), []
 
 
+class DatasetForm(forms.ModelForm[Dataset]):
+    def clean_slug(self) -> str:
+        slug: str = self.cleaned_data["slug"]
+        try:
+            datasets.check_slug(slug)
+        except Invalid as error:
+            raise forms.ValidationError(error.detail) from None
+        return slug
+
+
 @admin.register(Dataset)
 class DatasetAdmin(DeletedByService, ModelAdmin):  # type: ignore[misc]
+    form = DatasetForm
     list_display = ["name", "slug", "visibility", "owner", "ready", "waiting", "created"]
     list_filter = ["visibility"]
     search_fields = ["name", "slug", "description"]

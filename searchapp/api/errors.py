@@ -6,6 +6,7 @@ import logging
 from http import HTTPStatus
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import (
     PermissionDenied,
     RequestDataTooBig,
@@ -51,9 +52,13 @@ def problem(error: Exception, context: dict[str, Any]) -> Response | None:
             headers["Retry-After"] = str(error.retry_after)
     elif isinstance(error, TooManyFilesSent):
         status, code = 400, "too_many_files"
-        detail = f"{_text(error)} Send them in several requests."
+        limit = settings.MAX_FILES
+        detail = f"One request may have {limit} files. Send them in several requests."
     elif isinstance(error, RequestDataTooBig):
-        status, code, detail = 413, "request_too_large", _text(error)
+        status, code = 413, "request_too_large"
+        detail = "The request is too large. Send fewer files at once, or less text."
+    elif isinstance(error, RecursionError):
+        status, code, detail = 400, "parse_error", "The JSON is nested too deeply."
     elif isinstance(error, Http404):
         status, code, detail = 404, "not_found", "There is nothing at this address."
     elif isinstance(error, PermissionDenied):
@@ -72,14 +77,6 @@ def problem(error: Exception, context: dict[str, Any]) -> Response | None:
     set_rollback()
     document = problem_document(status, code, detail, **more)
     return Response(document, status=status, headers=headers, content_type=CONTENT_TYPE)
-
-
-def _text(error: Exception) -> str:
-    if isinstance(error, TooManyFilesSent):
-        from django.conf import settings
-
-        return f"One request may have {settings.MAX_FILES} files."
-    return str(error)
 
 
 def _first_sentence(detail: Any) -> str:

@@ -33,8 +33,7 @@ class Search(APIView):
         if "image" in asked:
             query, answer = search.search_upload(asked["image"], request.user, datasets, **limits)
         elif "url" in asked:
-            query = search.ask_url(asked["url"], request.user)
-            answer = search.answer_query(query, datasets, **limits)
+            query, answer = search.search_url(asked["url"], request.user, datasets, **limits)
         else:
             image = self._image(request, asked["image_id"])
             answer = search.answer_image(image, datasets, **limits)

@@ -45,11 +45,6 @@ class DatasetSerializer(serializers.ModelSerializer[Dataset]):
         return slug
 
 
-class ErrorSerializer(serializers.Serializer[Any]):
-    code = serializers.CharField()
-    detail = serializers.CharField()
-
-
 def _error(row: Image | ImportItem) -> dict[str, str] | None:
     return {"code": row.error_code, "detail": row.error_detail} if row.error_code else None
 
@@ -58,15 +53,20 @@ class MetadataField(serializers.JSONField):
     """A JSON object; in a form, its text."""
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
-        if isinstance(data, str):
-            try:
+        try:
+            if isinstance(data, str):
                 data = json.loads(data)
-            except ValueError:
-                raise serializers.ValidationError("This is not JSON.") from None
+            # NaN, endless numbers, lone surrogates and the character NUL are no JSON that every
+            # database and every reader can take.
+            written = json.dumps(data, allow_nan=False, ensure_ascii=False).encode()
+        except (ValueError, RecursionError):
+            raise serializers.ValidationError("This is not JSON.") from None
         if not isinstance(data, dict):
             raise serializers.ValidationError('This must be a JSON object, such as {"year": 1969}.')
-        if len(json.dumps(data)) > MAX_METADATA_BYTES:
+        if len(written) > MAX_METADATA_BYTES:
             raise serializers.ValidationError(f"At most {MAX_METADATA_BYTES} bytes are kept.")
+        if b"\\u0000" in written:
+            raise serializers.ValidationError("The character NUL cannot be kept.")
         return data
 
 

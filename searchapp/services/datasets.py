@@ -51,7 +51,8 @@ def check_slug(slug: str) -> None:
     if len(slug) > 80 or not _SLUG.fullmatch(slug) or slug in RESERVED_SLUGS:
         raise Invalid(
             "invalid_slug",
-            "A slug has lower-case letters, digits and single hyphens, 80 at most, such as "
+            "A slug has lower-case letters and digits, with single hyphens or underscores between "
+            "them, 80 characters at most, such as "
             "'summer-2026'; 'new' and 'all' are taken by pages.",
         )
 

@@ -64,7 +64,9 @@ def refusal_payload(code: str, detail: str) -> bytes:
 
 
 def _error(code: str, detail: str) -> ServiceError:
-    status = _STATUS.get(code, BadPicture.status)
+    if code not in _STATUS:
+        return BadPicture(code, detail)
+    status = _STATUS[code]
     return ServiceError(code, detail, status=status, retry_after=5 if status == 503 else None)
 
 

@@ -55,12 +55,14 @@ def accept_arrivals(
     *,
     user: User | AnonymousUser | None,
     source: Source = Source.UPLOAD,
+    call_workers: bool = True,
 ) -> ImportJob:
     """Take files into `dataset`. When this returns they are on disk and in the database.
 
     Bytes that the dataset has already lead to the image that is there. Bytes that it has rejected
     or failed on are tried again, under the same id. A file that is refused at the door (empty, too
-    large) becomes a rejected image, so that it has an address and a reason like any other.
+    large) becomes a rejected image, so that it has an address and a reason like any other. Where
+    no worker can run yet, `call_workers` is false and the sweeper's first call starts them.
 
     Raises:
         ServiceError: code `storage_full` when nothing could be kept; then no row exists either.
@@ -86,7 +88,8 @@ def accept_arrivals(
                     zip(arrivals, taken, strict=True)
                 )
             )
-            transaction.on_commit(lambda: wake(len(arrivals)))
+            if call_workers:
+                transaction.on_commit(lambda: wake(len(arrivals)))
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise ServiceError(
@@ -130,6 +133,10 @@ def _take(
             )
             known[upload.sha256] = image
             fresh.append(image)
+        else:
+            image.name = upload.name or ""
+            image.title = arrival.title or image.title
+            image.metadata = arrival.metadata or image.metadata
         _begin(image, upload.refusal)
         if image.pk:
             image.save()

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from searchapp.models import PENDING_STATES, Image, ImageState, ImportItem
@@ -50,8 +50,13 @@ def _claim(limit: int, attempts: int | None) -> list[Image]:
 
 def renew(images: Sequence[Image]) -> None:
     """Prolong the leases of a batch that is still being worked on."""
-    Image.objects.filter(claim__in={image.claim for image in images}).update(
-        lease_until=timezone.now() + LEASE
+    _held(images).update(lease_until=timezone.now() + LEASE)
+
+
+def _held(images: Sequence[Image]) -> QuerySet[Image]:
+    """Those of `images` that are still ours."""
+    return Image.objects.filter(
+        pk__in=[image.pk for image in images], claim__in={image.claim for image in images}
     )
 
 
@@ -64,7 +69,7 @@ def finish(images: Sequence[Image]) -> list[int]:
     if not images:
         return []
     ids = [image.pk for image in images]
-    held = Image.objects.filter(pk__in=ids, claim__in={image.claim for image in images})
+    held = _held(images)
     now = timezone.now()
     for image in images:
         image.state = ImageState.READY
@@ -114,7 +119,7 @@ def _end(image: Image, state: ImageState, code: str, detail: str) -> None:
 
 def release(images: Sequence[Image]) -> None:
     """Put images back that wait for something else, such as Milvus; it does not count as a try."""
-    Image.objects.filter(claim__in={image.claim for image in images}).update(
+    _held(images).update(
         state=ImageState.RECEIVED,
         claim="",
         lease_until=timezone.now() + _RETRY_PAUSE,

@@ -21,7 +21,14 @@ from searchapp.models.query import new_token
 from searchapp.services import datasets as dataset_service
 from searchapp.services import exchange
 from searchapp.services.cleanup import discard_query, query_life
-from searchapp.services.errors import BadPicture, Conflict, Gone, Invalid, Unavailable
+from searchapp.services.errors import (
+    BadPicture,
+    Conflict,
+    Gone,
+    Invalid,
+    ServiceError,
+    Unavailable,
+)
 from searchapp.services.exchange import Embedded, Question
 from searchapp.services.locks import lock_contents
 from searchapp.uploads import HashedUpload
@@ -33,7 +40,7 @@ if TYPE_CHECKING:
 
 MAX_RESULTS = 200
 # Datasets searched side by side: each costs one vector search.
-MAX_DATASETS = 32
+MAX_DATASETS = 100
 
 
 @dataclass(frozen=True)
@@ -100,15 +107,11 @@ def search_upload(
     """Keep an uploaded query picture and search with it; a picture that is refused is not kept."""
     clock = _Clock()
     indexes = _indexes(datasets, top_k)
-    _refuse(upload)
-    storage.put_query(upload)
-    # The worker looks at the picture while this process writes the row.
-    question = _ask_stored(upload.sha256, indexes)
     query = _keep(upload, user.pk)
     try:
-        embedded = question.answer()
-    except BadPicture:
-        discard_query(query)
+        embedded = _ask_stored(query.sha256, indexes).answer()
+    except ServiceError:
+        discard_query(query)  # nobody was told of it
         raise
     return query, _answer(embedded, indexes, datasets, top_k, min_score, clock)
 
@@ -119,13 +122,28 @@ def ask_url(url: str, user: User | AnonymousUser) -> Query:
     Raises:
         ServiceError: with the code of the refusal, such as `address_not_allowed`.
     """
-    index = _any_index()
+    return _fetch(url, user, _any_index())[0]
+
+
+def search_url(
+    url: str,
+    user: User | AnonymousUser,
+    datasets: Sequence[Dataset],
+    top_k: int = 20,
+    min_score: float | None = None,
+) -> tuple[Query, Answer]:
+    """Let a worker fetch a picture, keep it as a query picture, and search with it."""
+    clock = _Clock()
+    indexes = _indexes(datasets, top_k)
+    query, embedded = _fetch(url, user, indexes[0])
+    return query, _answer(embedded, indexes, datasets, top_k, min_score, clock)
+
+
+def _fetch(url: str, user: User | AnonymousUser, index: Index) -> tuple[Query, Embedded]:
     token = new_token()
-    question = exchange.ask_address(
-        url, token, user.pk if user.is_authenticated else None, index.pipeline, index.fingerprint
-    )
-    question.answer(settings.FETCH_TIMEOUT + settings.QUERY_TIMEOUT)
-    return find_query(token)
+    question = exchange.ask_address(url, token, user.pk, index.pipeline, index.fingerprint)
+    embedded = question.answer(settings.FETCH_TIMEOUT + settings.QUERY_TIMEOUT)
+    return find_query(token), embedded
 
 
 def keep_fetched(upload: HashedUpload, url: str, token: str, user_id: int | None) -> Query:
@@ -246,6 +264,8 @@ def _indexes(datasets: Sequence[Dataset], top_k: int) -> list[Index]:
             "too_many_datasets", f"At most {MAX_DATASETS} datasets are searched at once: name one."
         )
     indexes = list(Index.objects.filter(dataset__in=list(datasets), state=IndexState.ACTIVE))
+    if not indexes:  # deleted a moment ago
+        raise Invalid("no_dataset", "There is no dataset to search in any more.")
     if len({index.fingerprint for index in indexes}) > 1:
         raise _pipelines_differ()
     return indexes
@@ -320,6 +340,7 @@ def _matches(vector: np.ndarray, indexes: Sequence[Index], top_k: int) -> list[M
             complete = complete and len(found) < asked
             hits += found
         hits.sort(key=lambda hit: (-hit.score, hit.image_id))
+        del hits[asked:]  # of several datasets, no more rows are read than of one
         rows = Image.objects.filter(
             pk__in=[hit.image_id for hit in hits], state=ImageState.READY
         ).in_bulk()

@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
+from searchapp.fetch.policy import FetchPolicy
+
 Parser = Callable[[str], Any]
 
 
@@ -61,6 +63,15 @@ def words(value: str) -> list[str]:
     return [word.strip() for word in value.split(",") if word.strip()]
 
 
+def hosts(value: str) -> list[str]:
+    found = words(value)
+    try:
+        FetchPolicy(allowed_hosts=tuple(found))
+    except ValueError:
+        raise ValueError("must be hosts, each 'name' or 'name:port', comma-separated") from None
+    return found
+
+
 def ports(value: str) -> list[int]:
     return [integer(1, 65535)(word) for word in words(value)]
 
@@ -75,8 +86,10 @@ def one_of(*choices: str) -> Parser:
 
 
 def path(value: str) -> Path:
-    if not value.strip() or "\0" in value:
+    if not value.strip() or not value.isprintable():
         raise ValueError("must be the path of a folder")
+    if " #" in value or " ;" in value:  # comments, in the supervisor's configuration
+        raise ValueError("must not have # or ; behind a blank")
     return Path(value).expanduser().absolute()
 
 
@@ -215,7 +228,7 @@ KNOWN: dict[str, Variable] = _table(
     ),
     Variable(
         "LOOKALIKE_FETCH_ALLOWED_HOSTS",
-        words,
+        hosts,
         "",
         "hosts (`name` or `name:port`) that picture addresses may name in spite of the rules",
     ),

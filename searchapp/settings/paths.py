@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import secrets
 import tempfile
 from pathlib import Path
@@ -13,14 +14,16 @@ from django.core.exceptions import ImproperlyConfigured
 
 # Unix socket paths end at about 108 bytes; the longest name that we put below is 'milvus.sock'.
 _LONGEST_RUNTIME_DIR = 90
+# Clients get the sockets as addresses, in which %, #, ? and the like mean something else.
+_PLAIN = re.compile(r"[A-Za-z0-9_./-]+")
 
 
 def runtime_dir(data_dir: Path) -> Path:
     """Return the folder for sockets and process files: `run` in the data folder where that is
-    short enough, else a private folder under the temporary directory named after the data folder.
+    short and plain enough, else a private folder under the temporary directory named after it.
     """
     inside = data_dir / "run"
-    if len(os.fsencode(inside)) <= _LONGEST_RUNTIME_DIR:
+    if len(os.fsencode(inside)) <= _LONGEST_RUNTIME_DIR and _PLAIN.fullmatch(str(inside)):
         return inside
     digest = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:12]
     return Path(tempfile.gettempdir()) / f"lookalike-{os.getuid()}-{digest}"

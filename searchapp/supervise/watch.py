@@ -6,7 +6,7 @@ import contextlib
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ def _section(program: Program, priority: int) -> str:
     if program.nice:
         tether += ["--nice", str(program.nice)]
     command = " ".join(_quoted(word) for word in [*tether, *program.command])
-    log = str(log_file(program.name)).replace("%", "%%")
+    log = str(log_file(program.name)).replace("%", "%%%%")  # it is expanded twice
     return f"""
 [program:{program.name}]
 command={command}
@@ -79,6 +79,18 @@ pidfile={str(settings.RUNTIME_DIR / "supervisor.pid").replace("%", "%%")}
     return path
 
 
+class _Supervisor(Supervisor):  # type: ignore[misc]
+    """Supervisor with listeners; it forgets those that were there before it runs."""
+
+    def __init__(self, options: ServerOptions, listen: Callable[[], None]) -> None:
+        super().__init__(options)
+        self._listen = listen
+
+    def runforever(self) -> None:
+        self._listen()
+        super().runforever()
+
+
 class Watch:
     """Runs the programs until a signal or a program that keeps dying ends it."""
 
@@ -100,14 +112,15 @@ class Watch:
         Returns:
             Why it had to stop, in words, or None when it was asked to.
         """
-        events.clear()
+        with contextlib.suppress(asyncore.ExitNow):
+            _Supervisor(self._options, self._listen).main()
+        self._options.close_logger()
+        return self.reason
+
+    def _listen(self) -> None:
         for died in (events.ProcessStateExitedEvent, events.ProcessStateBackoffEvent):
             events.subscribe(died, self._note_death)
         events.subscribe(events.ProcessStateFatalEvent, self._note_fatal)
-        with contextlib.suppress(asyncore.ExitNow):
-            Supervisor(self._options).main()
-        self._options.close_logger()
-        return self.reason
 
     def _note_death(self, event: Any) -> None:
         if self.stopping:

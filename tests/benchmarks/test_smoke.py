@@ -81,8 +81,19 @@ def test_markdown_replaces_what_stands_between_the_marks(tmp_path: Path) -> None
 
 def test_the_machine_and_the_versions_are_named() -> None:
     said = machine.describe()
-    for word in ("cores of", "Python 3.", "torch ", "milvus-lite ", "load average before"):
+    for word in ("cores of", "Python 3.", "torch ", "milvus-lite ", "data on "):
         assert word in said
+
+
+def test_the_work_of_others_is_told_from_our_own() -> None:
+    work = "import time; end = time.monotonic() + 1\nwhile time.monotonic() < end: pass"
+    ours = machine.Neighbours()
+    before = ours.share(), time.monotonic()
+    subprocess.run([sys.executable, "-c", work], check=True)
+    busy_others = ours.share() * (time.monotonic() - before[1]) * (os.cpu_count() or 1)
+    shown = ours.sentence()
+    assert 0 <= busy_others
+    assert "% of the processors meanwhile" in shown
 
 
 def test_pictures_are_all_different_and_no_larger_than_asked(tmp_path: Path) -> None:

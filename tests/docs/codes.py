@@ -27,20 +27,27 @@ _SECOND = {"problem_response", "reject", "fail"}
 Found = dict[str, set[int]]
 
 
-def codes() -> Found:
-    """Return {code: statuses}. A code that no request meets by itself has no status."""
+def codes(*rooms: str) -> Found:
+    """Return {code: statuses} of these folders, and of what can be wrong with a picture anywhere.
+
+    A code that the source gives no status has none here.
+    """
     found: Found = defaultdict(set)
-    for folder in ("embeddings", "searchapp", "worker"):
-        for path in sorted((ROOT / folder).rglob("*.py")):
-            if "migrations" not in path.parts:
-                for node in ast.walk(ast.parse(path.read_text())):
-                    for code, status in _codes_of(node):
-                        found[code] |= {status} if status else set()
+    for room in rooms:
+        for path in sorted((ROOT / room).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text())):
+                for code, status in _codes_of(node):
+                    found[code] |= {status} if status else set()
     for code in get_args(ImageErrorCode):
         found[code] |= {errors.BadPicture.status}
-    for code, status in _STATUS.items():
-        found[code] |= {status}
     return dict(found)
+
+
+def of_requests() -> Found:
+    found = codes("searchapp", "worker")
+    for code, status in _STATUS.items():
+        found[code] = found.get(code, set()) | {status}
+    return found
 
 
 def _text(node: ast.AST | None) -> str | None:

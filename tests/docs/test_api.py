@@ -13,10 +13,10 @@ from threading import Thread
 import pytest
 import requests
 import yaml
+from rest_framework.serializers import IntegerField
 
 from searchapp.api.serializers import SearchSerializer
 from searchapp.models import ImageState, Scope
-from searchapp.pages.jobs import STATE_WORDS
 from tests.docs.curl import carry_out, commands, same_shape
 from tests.docs.markdown import blocks, code, prose, tables
 from tests.installation import ROOT, Client, Installation
@@ -99,10 +99,11 @@ def test_the_fields_of_a_search_are_documented() -> None:
 
 
 def test_the_defaults_of_a_search_are_as_documented() -> None:
-    fields = SearchSerializer().fields
+    top_k = SearchSerializer().fields["top_k"]
+    assert isinstance(top_k, IntegerField)
     rows = {code(row["field"]): row for _, rows in tables(PAGE) for row in rows if "default" in row}
-    assert rows["top_k"]["default"] == str(fields["top_k"].default)
-    assert f"{fields['top_k'].min_value} to {fields['top_k'].max_value}" in rows["top_k"][""]
+    assert rows["top_k"]["default"] == str(top_k.default)
+    assert f"{top_k.min_value} to {top_k.max_value}" in rows["top_k"][""]
 
 
 def test_states_and_scopes_are_documented() -> None:
@@ -141,12 +142,10 @@ def test_a_key_is_made_as_documented(installation: Installation, page: Path) -> 
 
 
 def test_paging_is_as_documented(admin: Client) -> None:
-    text = prose(PAGE)
-    assert "`page_size` is 50 unless given, 200 at most" in text
-    slug = "demo"
-    page = admin.get(f"/datasets/{slug}/images/").json()
+    assert "`page_size` is 50 unless given, 200 at most" in prose(PAGE)
+    page = admin.get("/datasets/demo/images/").json()
     assert len(page["results"]) == 50
-    most = admin.get(f"/datasets/{slug}/images/?page_size=1000").json()
+    most = admin.get("/datasets/demo/images/?page_size=1000").json()
     assert len(most["results"]) == 200
     rest = admin.session.get(most["next"], timeout=60).json()
     assert len(rest["results"]) == 28

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from rest_framework import exceptions
 
+from embeddings.errors import ImageErrorCode
 from searchapp.models import ImageState
-from searchapp.services.errors import BadPicture
-from tests.docs.codes import codes
+from tests.docs.codes import codes, of_requests
 from tests.docs.markdown import code, tables
 from tests.installation import ROOT
 
@@ -40,14 +42,18 @@ library = {
 }
 
 
-def test_every_code_of_the_source_is_documented_and_no_other() -> None:
-    source = set(codes()) - PAGES_ONLY - INSIDE
+def test_every_code_of_the_application_is_documented_and_no_other() -> None:
+    source = set(of_requests()) - PAGES_ONLY - INSIDE
     framework = {str(error.default_code) for error in FRAMEWORK}
-    assert set(requests) | set(images) | library == source | framework
+    assert set(requests) | set(images) == source | framework
+
+
+def test_every_code_of_the_library_is_documented_and_no_other() -> None:
+    assert library == set(codes("embeddings"))
 
 
 def test_statuses_are_those_of_the_source() -> None:
-    for name, statuses in codes().items():
+    for name, statuses in of_requests().items():
         if name in requests and statuses:
             assert statuses == {requests[name]}, name
 
@@ -57,13 +63,11 @@ def test_statuses_of_the_framework_are_as_documented() -> None:
         assert requests[str(error.default_code)] == error.status_code
 
 
-def test_a_bad_picture_has_one_status_and_one_section() -> None:
-    """What the page says of 'the codes from `empty_file` to `hostile`' holds."""
-    pictures = [name for name, status in requests.items() if status == BadPicture.status]
-    some = pictures[pictures.index("empty_file") : pictures.index("hostile") + 1]
-    assert set(some) == library - {
-        "bad_input", "bad_recipe", "busy", "unknown_name", "weights_mismatch", "weights_missing",
-    } | {"file_too_large"}  # fmt: skip
+def test_what_can_be_wrong_with_a_picture_stands_together() -> None:
+    """The page says 'the codes from `empty_file` to `hostile`' of an image's own."""
+    every = list(requests)
+    some = every[every.index("empty_file") : every.index("hostile") + 1]
+    assert set(some) == {*get_args(ImageErrorCode), "file_too_large"}
 
 
 def test_states_are_states() -> None:

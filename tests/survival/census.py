@@ -7,7 +7,6 @@ from typing import Any
 from searchapp.vectors.store import VectorStore
 from tests.installation import READY_SECONDS, Client, wait_until
 
-
 # A dead worker's claim lasts half a minute, and a busy machine takes its time.
 PATIENCE = 2 * READY_SECONDS
 

@@ -57,9 +57,7 @@ def test_a_bad_file_has_its_own_reason(name: str, owner: Client, batch: dict[str
     assert image.json()["error"] == item["error"]
 
 
-def test_all_others_arrive(
-    survivor: Installation, owner: Client, batch: dict[str, Any]
-) -> None:
+def test_all_others_arrive(survivor: Installation, owner: Client, batch: dict[str, Any]) -> None:
     job, good = batch["job"], [name for name in batch["files"] if name not in BAD]
     assert job["state"] == "finished_with_errors"
     assert (job["ready"], job["rejected"], job["failed"]) == (len(good), len(BAD), 0)
@@ -72,8 +70,6 @@ def test_all_others_arrive(
     assert not {_item(batch, name)["id"] for name in BAD} & set(stored)
 
 
-def test_content_and_not_the_name_says_what_a_file_is(
-    owner: Client, batch: dict[str, Any]
-) -> None:
+def test_content_and_not_the_name_says_what_a_file_is(owner: Client, batch: dict[str, Any]) -> None:
     image = owner.get(f"/images/{_item(batch, MISLABELLED)['id']}/").json()
     assert (image["state"], image["format"]) == ("ready", "png")
