@@ -16,7 +16,7 @@ import psutil
 import pytest
 import requests
 
-from tests.installation import Client, Installation, wait_until
+from tests.installation import READY_SECONDS, Client, Installation, wait_until
 from tests.survival import census
 from tests.survival.pictures import pictures
 
@@ -40,8 +40,11 @@ def _kill_child(process: psutil.Process) -> None:
 
 
 def _kill_one(process: psutil.Process) -> None:
+    """Kill a process; what it leaves behind must end by itself."""
+    orphans = process.children(recursive=True)
     process.kill()
-    process.wait(20)
+    _, alive = psutil.wait_procs([process, *orphans], READY_SECONDS)
+    assert not alive
 
 
 # Ingest workers first: their claims take longest to lapse.
