@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-NAMES = ("query", "ingest", "memory", "startup")
+# The benchmarks, each with the sizes that it heeds.
+SIZES: dict[str, tuple[str, ...]] = {
+    "query": ("images", "searches"),
+    "ingest": ("pictures", "rounds"),
+    "memory": ("images", "searches", "pictures"),
+    "startup": (),
+}
+NAMES = tuple(SIZES)
 
 
 @dataclass(frozen=True)
@@ -21,11 +27,15 @@ class Options:
     pictures: int = 480  # that an import takes in
     rounds: int = 2  # of an import and its peer
     markdown: Path | None = None
-    given: tuple[str, ...] = field(default=(), compare=False)
 
     def command(self, name: str) -> str:
         """Return the command that repeats benchmark `name` as it ran here."""
-        return "python -m benchmarks " + shlex.join([name, *self.given])
+        chosen = [
+            f"--{size}={getattr(self, size)}"
+            for size in SIZES[name]
+            if getattr(self, size) != getattr(Options, size)
+        ]
+        return " ".join(["python -m benchmarks", name, *chosen])
 
 
 def _at_least(least: int) -> Callable[[str], int]:
@@ -72,13 +82,6 @@ def parse(arguments: Sequence[str]) -> Options:
     unknown = [name for name in read.names if name not in NAMES]
     if unknown:
         parser.error(f"there is no benchmark {unknown[0]!r}; there are: {', '.join(NAMES)}")
-    sizes = {name: getattr(read, name) for name in ("images", "searches", "pictures", "rounds")}
-    changed = [
-        f"--{name}={value}" for name, value in sizes.items() if value != getattr(standard, name)
-    ]
-    return Options(
-        names=tuple(name for name in NAMES if name in read.names) or NAMES,
-        markdown=read.markdown,
-        given=tuple(changed),
-        **sizes,
-    )
+    sizes = {size: getattr(read, size) for size in ("images", "searches", "pictures", "rounds")}
+    names = tuple(name for name in NAMES if name in read.names) or NAMES
+    return Options(names=names, markdown=read.markdown, **sizes)

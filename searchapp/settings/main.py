@@ -181,6 +181,7 @@ STORAGES: dict[str, dict[str, Any]] = {
 }
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "static"
+WHITENOISE_SKIP_COMPRESS_EXTENSIONS = ["map", "png", "webp", "woff2", "ico", "gz", "br"]
 STATICFILES_DIRS = [BASE_DIR / "static"]
 UPLOAD_DIR = DATA_DIR / "uploads"
 FILE_UPLOAD_HANDLERS = ["searchapp.uploads.HashingUploadHandler"]

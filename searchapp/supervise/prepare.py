@@ -67,7 +67,9 @@ def collect_static() -> None:
     if stamp.is_file() and stamp.read_text() == digest:
         return
     shutil.rmtree(settings.STATIC_ROOT, ignore_errors=True)
-    call_command("collectstatic", interactive=False, verbosity=0)
+    # Two packages bring pages that we do not serve, and megabytes for them.
+    unused = ["redoc", "rest_framework"]
+    call_command("collectstatic", interactive=False, verbosity=0, ignore_patterns=unused)
     stamp.write_text(digest)
 
 
