@@ -130,7 +130,7 @@ def _findings(
     )
     overall = sum(x.seconds for x in looped) / sum(x.searchable for x in imported)
     return [
-        f"{count} different JPEGs of 640 px at most a round, uploaded over HTTP in requests of "
+        f"{count} different JPEGs of 640 px a round, uploaded over HTTP in requests of "
         f"{FILES_A_REQUEST}, until `counts.ready` says all; thumbnails, database and vectors are "
         "in it. The plain loop opens, transforms and embeds the same files one by one "
         f"(`Image.open`, `timm.data.create_transform`, batch 1, the same weights, {threads} torch "

@@ -32,7 +32,7 @@ def run(options: Options) -> Findings:
         filled = fill(installation, options.images)
         resting = measure(installation)
         files = pictures.make(Path(folder), options.pictures, 640, seed=301)
-        queries = pictures.make(Path(folder), options.searches, 500, seed=302, enlarge=True)
+        queries = pictures.make(Path(folder), options.searches, 500, seed=302)
         key = installation.key("write")
 
         def ask() -> None:

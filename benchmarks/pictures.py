@@ -10,12 +10,12 @@ from PIL import Image, ImageEnhance
 from tests.installation import ROOT
 
 
-def make(folder: Path, number: int, side: int, seed: int, *, enlarge: bool = False) -> list[Path]:
-    """Write `number` JPEGs whose long side is at most `side` pixels; return their paths.
+def make(folder: Path, number: int, side: int, seed: int) -> list[Path]:
+    """Write `number` JPEGs whose long side is `side` pixels; return their paths.
 
     Each is another crop, light and quality of one of the gallery's photographs, so that no two
-    have the same bytes or the same vector. `enlarge` brings smaller ones to `side` too. The same
-    `seed` makes the same pictures.
+    have the same bytes or the same vector. Most of the gallery is smaller than `side` and is
+    enlarged. The same `seed` makes the same pictures.
     """
     folder.mkdir(parents=True, exist_ok=True)
     chosen = random.Random(seed)
@@ -25,9 +25,8 @@ def make(folder: Path, number: int, side: int, seed: int, *, enlarge: bool = Fal
         path = folder / f"{seed}-{place:05}.jpg"
         picture = _cut(sources[place % len(sources)], chosen)
         scale = side / max(picture.size)
-        if scale < 1 or enlarge:
-            width, height = (max(1, round(length * scale)) for length in picture.size)
-            picture = picture.resize((width, height), Image.Resampling.BICUBIC)
+        width, height = (max(1, round(length * scale)) for length in picture.size)
+        picture = picture.resize((width, height), Image.Resampling.BICUBIC)
         picture.save(path, "JPEG", quality=chosen.randint(84, 92))
         made.append(path)
     return made

@@ -26,9 +26,7 @@ Sample = dict[str, float]
 def run(options: Options) -> Findings:
     """Search over HTTP and barely, picture by picture, each first in turn."""
     with tempfile.TemporaryDirectory(prefix="lk-bench-") as folder, place() as installation:
-        queries = pictures.make(
-            Path(folder), _WARM_UP + options.searches, 500, seed=1, enlarge=True
-        )
+        queries = pictures.make(Path(folder), _WARM_UP + options.searches, 500, seed=1)
         filled = fill(installation, options.images)
         bare_arguments = (filled.uri, filled.collection, str(options.images), str(TOP_K))
         client = SearchClient(

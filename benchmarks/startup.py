@@ -28,7 +28,7 @@ def run(options: Options) -> Findings:
     """Start on a new data folder, stop, and start again on the same."""
     rows = []
     with tempfile.TemporaryDirectory(prefix="lk-bench-") as folder:
-        query = pictures.make(Path(folder), 1, 500, seed=401, enlarge=True)[0].read_bytes()
+        query = pictures.make(Path(folder), 1, 500, seed=401)[0].read_bytes()
         installation = _Unwaited(LOOKALIKE_DEMO="1")
         try:
             for label in ("a new data folder", "the same folder, second start"):

@@ -13,8 +13,7 @@ from PIL import Image
 from tests.installation import Client, Installation
 
 MAKE_USER = (
-    "from django.contrib.auth.models import User;"
-    "User.objects.filter(username='{0}').exists() or User.objects.create_user('{0}', password='{1}')"
+    "from django.contrib.auth.models import User; User.objects.create_user('{0}', password='{1}')"
 )
 
 

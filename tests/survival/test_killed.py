@@ -11,6 +11,7 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import psutil
 import pytest
@@ -79,8 +80,8 @@ class Import:
 
     def _insist(
         self, client: Client, part: list[tuple[str, tuple[str, bytes]]]
-    ) -> list[dict[str, object]]:
-        def attempt() -> list[dict[str, object]] | None:
+    ) -> list[dict[str, Any]]:
+        def attempt() -> list[dict[str, Any]] | None:
             with contextlib.suppress(requests.ConnectionError):
                 answer = client.post(f"/datasets/{self.slug}/images/", files=part)
                 assert answer.status_code == 202, answer.text
