@@ -130,16 +130,17 @@ def wait_for_reply(key: str, timeout: float) -> bytes | None:
     return None if got is None else got[1]
 
 
-def reply(key: str, payload: bytes) -> None:
-    """Answer whoever waits for `key`; an answer that nobody takes is gone in a minute."""
-    with client().pipeline(transaction=True) as pipe:
+def reply(key: str, payload: bytes, remember: tuple[str, int] | None = None) -> None:
+    """Answer whoever waits for `key`; an answer that nobody takes is gone in a minute.
+
+    With `remember`, a key and a number of seconds, the payload is kept under that key so long.
+    """
+    with client().pipeline(transaction=False) as pipe:
         pipe.rpush(key, payload)
         pipe.expire(key, 60)
+        if remember is not None:
+            pipe.set(remember[0], payload, ex=remember[1])
         pipe.execute()
-
-
-def remember(key: str, payload: bytes, seconds: int) -> None:
-    client().set(key, payload, ex=seconds)
 
 
 def recall(key: str) -> bytes | None:

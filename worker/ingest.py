@@ -14,7 +14,7 @@ from django.conf import settings
 
 from embeddings.errors import ImageError
 from embeddings.operators.decode import decode
-from embeddings.operators.thumbnails import dominant_color, thumbnail
+from embeddings.operators.thumbnails import dominant_color, shrink, thumbnail
 from embeddings.pipelines import Pipeline
 from searchapp import queue, storage
 from searchapp.models import Image, Index, IndexState
@@ -128,7 +128,9 @@ def _look(image: Image, pipeline: Pipeline) -> np.ndarray:
         decoded = decode(original, max_pixels=settings.MAX_PIXELS)
     picture = decoded.image
     image.format, image.width, image.height = decoded.format, decoded.width, decoded.height
-    image.color = dominant_color(picture)
-    for side in storage.THUMBNAIL_SIDES:
-        storage.put_thumbnail(image.sha256, side, thumbnail(picture, side))
+    small = picture
+    for side in sorted(storage.THUMBNAIL_SIDES, reverse=True):
+        small = shrink(small, side)  # each from the one before: the cost is that of the largest
+        storage.put_thumbnail(image.sha256, side, thumbnail(small, side))
+    image.color = dominant_color(small)
     return pipeline.prepare(picture)

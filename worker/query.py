@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
@@ -28,6 +29,12 @@ log = logging.getLogger(__name__)
 _GONE = "This search is gone: its picture is no longer kept."
 
 
+@dataclass(frozen=True)
+class _Reply:
+    payload: bytes
+    remember: str = ""  # the key under which the payload answers the next one who asks the same
+
+
 @celery_app.task(name="query.embed")
 def embed(reply: str, sha256: str, pipeline: str, fingerprint: str) -> None:
     """Embed a stored query picture."""
@@ -40,7 +47,7 @@ def fetch(
 ) -> None:
     """Fetch a picture from an address, keep it as a query, and embed it."""
 
-    def work() -> bytes:
+    def work() -> _Reply:
         writer = HashingWriter()
         try:
             fetch_picture(url, writer)
@@ -62,16 +69,16 @@ def fetch(
 def make_thumbnail(reply: str, sha256: str) -> None:
     """Make the small picture that the result page shows of the query."""
 
-    def work() -> bytes:
+    def work() -> _Reply:
         with storage.open_query(sha256) as original:
             picture = decode(original, max_pixels=settings.MAX_PIXELS).image
         storage.put_query_thumbnail(sha256, thumbnail(picture, 512))
-        return b"{}\n"
+        return _Reply(b"{}\n")
 
     _answer(reply, work)
 
 
-def _embed_stored(sha256: str, pipeline: str, fingerprint: str) -> bytes:
+def _embed_stored(sha256: str, pipeline: str, fingerprint: str) -> _Reply:
     engine = engine_for(pipeline, fingerprint)
     started = time.perf_counter()
     with storage.open_query(sha256) as original:
@@ -79,18 +86,15 @@ def _embed_stored(sha256: str, pipeline: str, fingerprint: str) -> bytes:
     decoded = time.perf_counter()
     vector = engine.batcher.submit(prepared).result()
     done = time.perf_counter()
-    payload = Embedded(
+    embedded = Embedded(
         vector=vector,
         sha256=sha256,
         width=width,
         height=height,
         decode=round((decoded - started) * 1000, 2),
         embed=round((done - decoded) * 1000, 2),
-    ).to_payload()
-    queue.remember(
-        vector_key(sha256, fingerprint), payload, seconds=settings.QUERY_KEEP_HOURS * 3600
     )
-    return payload
+    return _Reply(embedded.to_payload(), vector_key(sha256, fingerprint))
 
 
 def _prepare(
@@ -100,10 +104,14 @@ def _prepare(
     return prepare(picture.image), picture.width, picture.height
 
 
-def _answer(reply: str, work: Callable[[], bytes]) -> None:
+def _answer(reply: str, work: Callable[[], _Reply]) -> None:
     """Send what `work` returns, or its refusal in words: whoever asked always gets an answer."""
+    remember = None
     try:
-        payload = work()
+        result = work()
+        payload = result.payload
+        if result.remember:
+            remember = (result.remember, settings.QUERY_KEEP_HOURS * 3600)
     except (EmbeddingsError, FetchError, ServiceError) as error:
         payload = refusal_payload(error.code, error.detail)
     except PipelineUnavailable as error:
@@ -113,4 +121,4 @@ def _answer(reply: str, work: Callable[[], bytes]) -> None:
     except Exception:
         log.exception("a query failed")
         payload = refusal_payload("internal_error", "The worker failed; its log says why.")
-    queue.reply(reply, payload)
+    queue.reply(reply, payload, remember)

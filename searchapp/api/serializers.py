@@ -190,6 +190,10 @@ def search_answer(
     elif image is not None:
         picture |= {"image_id": image.pk, "sha256": image.sha256}
     took = answer.took
+    # Resolving an address costs more than all the rest of a match: once an answer is enough.
+    site = _absolute(request, "")
+    original = site + Image(pk=0).original_url
+    thumbnail = site + Image(pk=0).thumbnail_url()
     return {
         "query": picture,
         "pipeline": {"name": answer.pipeline, "fingerprint": answer.fingerprint},
@@ -206,8 +210,8 @@ def search_answer(
                 "image": {
                     "id": match.image.pk,
                     "title": match.image.label,
-                    "url": _absolute(request, match.image.original_url),
-                    "thumbnail_url": _absolute(request, match.image.thumbnail_url()),
+                    "url": original.replace("/0/", f"/{match.image.pk}/"),
+                    "thumbnail_url": thumbnail.replace("/0/", f"/{match.image.pk}/"),
                     "width": match.image.width,
                     "height": match.image.height,
                     "metadata": match.image.metadata,

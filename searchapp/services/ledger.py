@@ -69,18 +69,18 @@ def finish(images: Sequence[Image]) -> list[int]:
     if not images:
         return []
     ids = [image.pk for image in images]
-    held = _held(images)
-    now = timezone.now()
-    for image in images:
-        image.state = ImageState.READY
-        image.ready_at = now
-        image.claim, image.lease_until = "", None
-        image.error_code = image.error_detail = ""
-    state = ["state", "ready_at", "claim", "lease_until", "error_code", "error_detail"]
     with transaction.atomic():
-        ours = set(held.select_for_update().values_list("pk", flat=True))
+        ours = set(_held(images).select_for_update().values_list("pk", flat=True))
         mine = [image for image in images if image.pk in ours]
-        Image.objects.bulk_update(mine, FACTS + state)
+        Image.objects.bulk_update(mine, FACTS)
+        Image.objects.filter(pk__in=ours).update(
+            state=ImageState.READY,
+            ready_at=timezone.now(),
+            claim="",
+            lease_until=None,
+            error_code="",
+            error_detail="",
+        )
         # Not those of images that somebody else holds by now: their outcome is still to come.
         ImportItem.objects.filter(image__in=ours, state__in=PENDING_STATES).update(
             state=ImageState.READY
