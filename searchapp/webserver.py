@@ -21,7 +21,10 @@ keepalive = 30
 max_requests_jitter = 0
 worker_tmp_dir = str(settings.RUNTIME_DIR)
 control_socket_disable = True
-forwarded_allow_ips = "*" if hasattr(settings, "SECURE_PROXY_SSL_HEADER") else "127.0.0.1"
+if hasattr(settings, "SECURE_PROXY_SSL_HEADER"):
+    forwarded_allow_ips = "*"
+else:
+    secure_scheme_headers: dict[str, str] = {}  # nobody's word for it is taken
 
 
 def post_worker_init(worker: Any) -> None:

@@ -17,7 +17,7 @@ from embeddings.operators.decode import decode
 from embeddings.operators.thumbnails import dominant_color, shrink, thumbnail
 from embeddings.pipelines import Pipeline
 from searchapp import queue, storage
-from searchapp.models import Image, Index, IndexState
+from searchapp.models import Image, Index, IndexState, VectorCleanup
 from searchapp.queue import celery_app
 from searchapp.services import cleanup, ledger
 from searchapp.vectors.errors import VectorsUnavailable
@@ -47,8 +47,9 @@ def process() -> None:
         sorted(images, key=lambda image: (image.dataset_id, image.pk)),
         key=lambda image: image.dataset_id,
     ):
-        index = Index.objects.get(dataset_id=dataset_id, state=IndexState.ACTIVE)
-        _process(list(members), index)
+        index = Index.objects.filter(dataset_id=dataset_id, state=IndexState.ACTIVE).first()
+        if index is not None:  # else the dataset was deleted a moment ago, its images with it
+            _process(list(members), index)
     if ledger.waiting():
         queue.send("ingest.process")
 
@@ -79,11 +80,15 @@ def _process(images: list[Image], index: Index) -> None:
         return
     gone = set(ledger.finish(members))
     if gone:  # deleted while we worked: so must be what we have just written
-        get_store().delete(index.collection, sorted(gone))
+        VectorCleanup.objects.bulk_create(
+            VectorCleanup(collection=index.collection, image_id=pk) for pk in sorted(gone)
+        )
+        if not Index.objects.filter(pk=index.pk).exists():
+            VectorCleanup.objects.create(collection=index.collection)
         cleanup.after_deletion({image.sha256 for image in members if image.pk in gone})
-    if not index.runtime:
-        index.runtime, index.precision = engine.pipeline.runtime, engine.pipeline.precision
-        index.save(update_fields=["runtime", "precision", "updated"])
+    Index.objects.filter(pk=index.pk, runtime="").update(
+        runtime=engine.pipeline.runtime, precision=engine.pipeline.precision
+    )
 
 
 def _store(index: Index, images: Sequence[Image], vectors: np.ndarray) -> None:

@@ -75,8 +75,17 @@ def problem(error: Exception, context: dict[str, Any]) -> Response | None:
     else:
         return None
     set_rollback()
-    document = problem_document(status, code, detail, **more)
+    document = _writable(problem_document(status, code, detail, **more))
     return Response(document, status=status, headers=headers, content_type=CONTENT_TYPE)
+
+
+def _writable(value: Any) -> Any:
+    """Replace lone surrogates, which an error may repeat from the input but UTF-8 cannot write."""
+    if isinstance(value, dict):
+        return {_writable(key): _writable(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_writable(inner) for inner in value]
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
 
 
 def _first_sentence(detail: Any) -> str:

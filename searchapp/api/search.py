@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.http import Http404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
@@ -42,7 +43,11 @@ class Search(APIView):
     def _datasets(self, request: Request, slug: str) -> list[Dataset]:
         """The dataset that was named; without a name, all that the user may see."""
         if slug:
-            return [visible_dataset(request, slug)]
+            try:
+                return [visible_dataset(request, slug)]
+            except Http404:
+                detail = f"There is no dataset '{slug}'."
+                raise ServiceError("not_found", detail, status=404) from None
         return list(Dataset.objects.visible_to(request.user)[: search.MAX_DATASETS + 1])
 
     def _image(self, request: Request, pk: int) -> Image:

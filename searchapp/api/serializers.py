@@ -13,6 +13,7 @@ from searchapp.services import jobs
 from searchapp.services.search import MAX_RESULTS, Answer
 
 MAX_METADATA_BYTES = 16_384
+MAX_METADATA_DEPTH = 20
 
 
 class CountsSerializer(serializers.Serializer[Any]):
@@ -56,18 +57,33 @@ class MetadataField(serializers.JSONField):
         try:
             if isinstance(data, str):
                 data = json.loads(data)
-            # NaN, endless numbers, lone surrogates and the character NUL are no JSON that every
-            # database and every reader can take.
+            # NaN, endless numbers and lone surrogates are no JSON that every reader can take.
             written = json.dumps(data, allow_nan=False, ensure_ascii=False).encode()
         except (ValueError, RecursionError):
             raise serializers.ValidationError("This is not JSON.") from None
+        except TypeError:  # a part of the form with a file name is a file
+            raise serializers.ValidationError("Send this as text, not as a file.") from None
         if not isinstance(data, dict):
             raise serializers.ValidationError('This must be a JSON object, such as {"year": 1969}.')
         if len(written) > MAX_METADATA_BYTES:
             raise serializers.ValidationError(f"At most {MAX_METADATA_BYTES} bytes are kept.")
-        if b"\\u0000" in written:
-            raise serializers.ValidationError("The character NUL cannot be kept.")
+        _check_values(data)
         return data
+
+
+def _check_values(data: dict[str, Any]) -> None:
+    """Refuse what some database or page could not take: NUL characters and deep nesting."""
+    level: list[Any] = [data]
+    for _ in range(MAX_METADATA_DEPTH):
+        inner: list[Any] = []
+        for value in level:
+            inner += [*value, *value.values()] if isinstance(value, dict) else value
+        if any(isinstance(value, str) and "\0" in value for value in inner):
+            raise serializers.ValidationError("The character NUL cannot be kept.")
+        level = [value for value in inner if isinstance(value, dict | list)]
+        if not level:
+            return
+    raise serializers.ValidationError(f"At most {MAX_METADATA_DEPTH} levels of nesting are kept.")
 
 
 class ImageSerializer(serializers.ModelSerializer[Image]):

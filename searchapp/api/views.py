@@ -7,6 +7,7 @@ from typing import Any, cast
 from django.contrib.auth.models import User
 from django.http import Http404
 from django.shortcuts import get_object_or_404
+from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
@@ -70,8 +71,10 @@ class DatasetDetail(APIView):
         require_editor(request, dataset)
         given = DatasetSerializer(dataset, data=request.data, partial=True)
         given.is_valid(raise_exception=True)
-        given.save()
-        return Response(_dataset_body(dataset))
+        # An update of what is there, never an insert of what was deleted meanwhile.
+        changed = {**given.validated_data, "updated": timezone.now()}
+        Dataset.objects.filter(pk=dataset.pk).update(**changed)
+        return Response(_dataset_body(visible_dataset(request, slug)))
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request, slug: str) -> Response:
@@ -139,11 +142,9 @@ class ImageDetail(APIView):
             image, data=request.data, partial=True, context={"request": request}
         )
         given.is_valid(raise_exception=True)
-        for name, value in given.validated_data.items():
-            setattr(image, name, value)
-        # Only what was sent: a worker may be writing the other columns of this row.
-        image.save(update_fields=list(given.validated_data))
-        return self._answer(request, image)
+        if given.validated_data:  # only what was sent: a worker may be writing other columns
+            Image.objects.filter(pk=pk).update(**given.validated_data)
+        return self._answer(request, self._image(request, pk))
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request, pk: int) -> Response:

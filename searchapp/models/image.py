@@ -84,7 +84,7 @@ class Image(models.Model):
     @property
     def label(self) -> str:
         """What people read under the picture."""
-        return self.title or self.name or f"Picture {self.pk}"
+        return self.title.strip() or self.name.strip() or f"Picture {self.pk}"
 
     @property
     def original_url(self) -> str:

@@ -9,6 +9,7 @@ from django.contrib.auth.decorators import login_required
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
 from searchapp.models import Dataset, Image, ImageState
@@ -86,7 +87,8 @@ def change(request: HttpRequest, slug: str) -> HttpResponse:
     dataset = own_dataset(request.user, slug)
     form = DatasetForm(request.POST or None, instance=dataset)
     if request.method == "POST" and form.is_valid():
-        form.save()
+        changed = {**form.cleaned_data, "updated": timezone.now()}
+        Dataset.objects.filter(pk=dataset.pk).update(**changed)
         messages.success(request, "The settings are saved.")
         return redirect("dataset-settings", slug)
     # A form that does not hold has written into its instance: show the stored name above it.
@@ -96,9 +98,11 @@ def change(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 @login_required
-@require_http_methods(["POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def delete(request: HttpRequest, slug: str) -> HttpResponse:
     dataset = own_dataset(request.user, slug)
+    if request.method != "POST":  # signing in leads here when a session had ended
+        return redirect("dataset-settings", slug)
     form = DeleteDatasetForm(dataset, request.POST)
     if form.is_valid():
         service.delete_dataset(dataset)

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from django.conf import settings
-from django.core.exceptions import TooManyFilesSent
+from django.core.exceptions import (
+    DisallowedHost,
+    RequestDataTooBig,
+    TooManyFieldsSent,
+    TooManyFilesSent,
+)
 from django.http import HttpRequest, HttpResponse, HttpResponseServerError
 from django.shortcuts import render
 from django.template import TemplateDoesNotExist, loader
 
 from searchapp.api.errors import problem_response
+from searchapp.pages.responses import megabytes
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -17,6 +23,14 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     if isinstance(exception, TooManyFilesSent):
         code = "too_many_files"
         detail = f"At most {settings.MAX_FILES} files fit into one request. Send fewer at once."
+    elif isinstance(exception, TooManyFieldsSent):
+        detail = "The form has too many fields."
+    elif isinstance(exception, RequestDataTooBig):
+        code = "request_too_large"
+        most = megabytes(settings.MAX_REQUEST_BYTES)
+        detail = f"At most {most} fit into one request. Send fewer pictures at once."
+    elif isinstance(exception, DisallowedHost):
+        detail = "This site does not answer to that name. Its owner can add it to ALLOWED_HOSTS."
     return _page(request, 400, code, "That did not work", detail)
 
 

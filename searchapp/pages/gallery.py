@@ -6,12 +6,12 @@ from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from searchapp.models import PENDING_STATES, Dataset, Image, ImageState
 from searchapp.pages.access import own_dataset, visible_dataset
 from searchapp.pages.paging import key_of, page_of
-from searchapp.pages.responses import count, is_fragment, render_error
+from searchapp.pages.responses import count, fragment_of, is_fragment, render_error
 from searchapp.services import ingest
 from searchapp.services.datasets import counts
 from searchapp.services.errors import Invalid, ServiceError
@@ -41,16 +41,18 @@ def gallery(request: HttpRequest, slug: str) -> HttpResponse:
         "state": state if states else "",
     }
     if is_fragment(request):
-        return render(request, "datasets/_pictures.html", context)
+        return fragment_of(render(request, "datasets/_pictures.html", context))
     context |= {"before": before, **_header(dataset, may_edit)}
     return render(request, "datasets/gallery.html", context)
 
 
 @login_required
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 def upload(request: HttpRequest, slug: str) -> HttpResponse:
     """Adding pictures by a plain form; it ends on the page of the job."""
     dataset = own_dataset(request.user, slug)
+    if request.method != "POST":  # signing in leads here when a session had ended
+        return redirect(dataset)
     files = [file for file in request.FILES.getlist("file") if isinstance(file, HashedUpload)]
     try:
         if not files:

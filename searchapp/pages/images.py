@@ -9,7 +9,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from searchapp.models import PENDING_STATES, Image, ImageState
 from searchapp.pages.access import own_image, visible_image
@@ -37,12 +37,14 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @login_required
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 def edit(request: HttpRequest, pk: int) -> HttpResponse:
     image = own_image(request.user, pk)
+    if request.method != "POST":  # signing in leads here when a session had ended
+        return redirect(image)
     form = TitleForm(request.POST, instance=image)
     if form.is_valid():
-        image.save(update_fields=["title"])
+        Image.objects.filter(pk=pk).update(title=form.cleaned_data["title"])
         messages.success(request, "The title is saved.")
         return redirect(image)
     stored = own_image(request.user, pk)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
@@ -15,7 +15,7 @@ from django.utils.timezone import is_naive
 from django.views.decorators.http import require_safe
 
 from searchapp.models import ImageState, ImportJob
-from searchapp.pages.responses import is_fragment
+from searchapp.pages.responses import fragment_of, is_fragment
 from searchapp.services.jobs import JobProgress, progress
 
 PAGE = 30
@@ -67,18 +67,22 @@ def detail(request: HttpRequest, pk: UUID) -> HttpResponse:
         raise Http404("There is no such import, or it is somebody else's.")
     row = _row(job)
     done = row.progress.waiting == 0
+    items = job.items.select_related("image").defer("image__metadata")
+    items = items.order_by(_BAD_FIRST, "position")
     context = {
         "row": row,
         "job": job,
         "done": done,
         "settled": row.progress.total - row.progress.waiting,
-        "items": job.items.select_related("image").order_by(_BAD_FIRST, "position")[:MOST_ITEMS],
+        "items": job.items.select_related("image")
+        .defer("image__metadata")
+        .order_by(_BAD_FIRST, "position")[:MOST_ITEMS],
         "most_items": MOST_ITEMS,
         "fragment": is_fragment(request),
     }
     if is_fragment(request):
         status = STOP_POLLING if done else 200
-        return render(request, "jobs/_ledger.html", context, status=status)
+        return fragment_of(render(request, "jobs/_ledger.html", context, status=status))
     return render(request, "jobs/detail.html", context)
 
 
@@ -90,6 +94,6 @@ def _row(job: ImportJob) -> Row:
 def _moment(text: str) -> datetime | None:
     try:
         moment = parse_datetime(text.replace(" ", "+"))
-    except ValueError:
+        return None if moment is None or is_naive(moment) else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return None if moment is None or is_naive(moment) else moment

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 
 from searchapp import storage
 from searchapp.api.authentication import user_of
-from searchapp.models import Image, Visibility
+from searchapp.models import Image, ImageState, Visibility
 from searchapp.services.errors import ServiceError
 from searchapp.services.search import find_query, query_thumbnail
 
@@ -35,6 +35,8 @@ _KEEP = "max-age=86400, immutable"
 def original(request: HttpRequest, pk: int) -> HttpResponseBase:
     """The bytes as they were sent."""
     image = _visible(request, pk)
+    if image.state != ImageState.READY and not image.dataset.may_edit(user_of(request)):
+        raise Http404  # what was sent by mistake, say, is nobody else's business
     kind = image.format.upper()
     shown = SAFE_TYPES.get(kind)
     response = _file(

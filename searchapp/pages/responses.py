@@ -6,6 +6,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.cache import patch_vary_headers
 
 from searchapp.services.errors import ServiceError
 
@@ -24,6 +25,13 @@ def render_error(
 def is_fragment(request: HttpRequest) -> bool:
     """Whether htmx asks for a part of a page."""
     return request.headers.get("HX-Request") == "true"
+
+
+def fragment_of(page: HttpResponse) -> HttpResponse:
+    """Keep a part of a page, which shares the page's address, out of every cache."""
+    page["Cache-Control"] = "no-store"
+    patch_vary_headers(page, ["HX-Request"])
+    return page
 
 
 def number(value: int) -> str:

@@ -18,7 +18,7 @@ from searchapp.vectors.errors import VectorsUnavailable
 from searchapp.vectors.store import get_store
 
 log = logging.getLogger(__name__)
-_DRAFT_LIFE = 24 * 3600
+_DRAFT_LIFE = 3600  # seconds without a byte written
 
 
 def after_deletion(hashes: Iterable[str]) -> None:

@@ -75,6 +75,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "searchapp.health.HealthMiddleware",
+    "searchapp.bodies.LengthRequiredMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "searchapp.policy.ContentSecurityPolicyMiddleware",

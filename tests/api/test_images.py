@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 import json
 from collections.abc import Callable
+from urllib.parse import urlencode
 
 import pytest
 from PIL import Image
@@ -183,6 +185,11 @@ def test_images_come_in_pages_newest_first(admin: Client, dataset: str, picture:
         ({"metadata": "{not json"}, 400, "invalid"),
         ({"metadata": "[1]"}, 400, "invalid"),
         ({"metadata": json.dumps({"x": "y" * 20_000})}, 400, "invalid"),
+        ({"metadata": '{"x": NaN}'}, 400, "invalid"),
+        ({"metadata": '{"x": "\\u0000"}'}, 400, "invalid"),
+        ({"metadata": '{"x": "\\ud800"}'}, 400, "invalid"),
+        ({"metadata": '{"x": %s}' % ("[" * 20 + "]" * 20)}, 400, "invalid"),
+        ({"metadata": "[" * 10_000}, 400, "invalid"),
         ({"title": "x" * 256}, 400, "invalid"),
     ],
 )
@@ -193,6 +200,43 @@ def test_wrong_fields_are_refused(
     refused = admin.post(f"/datasets/{dataset}/images/", files=files, data=fields)
     assert (refused.status_code, refused.json()["code"]) == (status, code)
     assert admin.get(f"/datasets/{dataset}/").json()["counts"]["total"] == 0
+
+
+def test_metadata_of_all_kinds_is_kept(admin: Client, dataset: str, picture: Picture) -> None:
+    metadata = {"a": [1, 2.5, None, True, {"b": "\\u0000 is six characters"}], "ü": "🦒", "": ""}
+    answer = admin.upload(dataset, ("a.jpg", picture(71)), metadata=json.dumps(metadata))
+    body = admin.get(f"/images/{answer['items'][0]['id']}/").json()
+    assert body["metadata"] == metadata
+
+
+def test_metadata_sent_as_a_file_is_refused(admin: Client, dataset: str, picture: Picture) -> None:
+    files = [("file", ("a.jpg", picture(72))), ("metadata", ("m.json", b"{}"))]
+    refused = admin.post(f"/datasets/{dataset}/images/", files=files)
+    assert (refused.status_code, refused.json()["code"]) == (400, "invalid")
+
+
+def test_a_body_without_its_length_is_refused(admin: Client, dataset: str) -> None:
+    headers = {"Content-Type": "application/json"}
+    refused = admin.post("/search/", data=iter([b'{"image_id": 1}']), headers=headers)
+    assert (refused.status_code, refused.json()["code"]) == (411, "length_required")
+
+
+@pytest.mark.parametrize("position", ["abc", "", "1.5", "nan", "\0"])
+def test_a_forged_cursor_leads_nowhere(anyone: Client, position: str) -> None:
+    cursor = base64.b64encode(urlencode({"p": position}).encode()).decode()
+    answer = anyone.get("/datasets/demo/images/", params={"cursor": cursor})
+    assert answer.status_code in (200, 404)
+
+
+def test_a_dataset_deleted_while_its_pictures_are_processed_leaves_others_alone(
+    admin: Client, dataset: str, picture: Picture
+) -> None:
+    doomed = admin.dataset("doomed")
+    pictures = [(f"{n}.jpg", picture(2000 + n)) for n in range(40)]
+    admin.upload(doomed, *pictures)
+    job = admin.upload(dataset, *pictures)["job"]
+    assert admin.delete(f"/datasets/{doomed}/").status_code == 204
+    assert admin.finished(job)["ready"] == 40
 
 
 def test_no_file_and_too_many_files(admin: Client, dataset: str) -> None:

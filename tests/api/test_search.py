@@ -161,6 +161,7 @@ def test_query_pictures_that_are_refused(anyone: Client, content: bytes, code: s
         ({"image_id": 1, "min_score": 2}, "invalid"),
         ({"image_id": 1, "min_score": "nan"}, "invalid"),
         ({"image_id": 1, "topk": 5}, "invalid"),
+        ({"image_id": 1, "\ud800": 5}, "invalid"),
         ({"image": "text"}, "invalid"),
         ({"image_id": 99_999_999}, "not_found"),
         ({"image_id": 1, "dataset": "no-such"}, "not_found"),
