@@ -24,6 +24,8 @@ PASSWORD = "correct-horse-battery"  # of `admin`
 READY_SECONDS = 180  # patience, not a measurement: the machine may be busy
 _OURS = ("LOOKALIKE_", "DATABASE_", "REDIS_", "MILVUS_", "STORAGE_", "AWS_", "DJANGO_")
 _OURS_WHOLE = {"HOST", "PORT", "SECRET_KEY", "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS"}
+# `make test` tells the makes that it starts that they are not the first; the tests' own are.
+_OF_MAKE = {"MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"}
 
 
 def clean_environment(**changes: str) -> dict[str, str]:
@@ -31,7 +33,7 @@ def clean_environment(**changes: str) -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(_OURS) and name not in _OURS_WHOLE
+        if not name.startswith(_OURS) and name not in _OURS_WHOLE | _OF_MAKE
     }
     return kept | changes
 

@@ -62,6 +62,11 @@ def processes_of(installation: Installation) -> list[psutil.Process]:
     return found
 
 
+def orphans_of(installation: Installation) -> list[psutil.Process]:
+    """Return those that live although their supervisor is dead."""
+    return [] if installation.serve.poll() is None else processes_of(installation)
+
+
 def wait_for_nobody(installation: Installation) -> None:
     """Wait until no process of the installation is left."""
 

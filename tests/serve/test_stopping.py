@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from tests.installation import Client, Installation, wait_until
-from tests.serve.conftest import sockets, wait_for_nobody
+from tests.serve.conftest import orphans_of, sockets, wait_for_nobody
 from tests.survival import census
 from tests.survival.pictures import pictures
 
@@ -22,6 +22,8 @@ def house() -> Iterator[Installation]:
     made = Installation(LOOKALIKE_DEMO="0")
     del made.environment["LOOKALIKE_ADMIN_PASSWORD"]
     yield made
+    for process in orphans_of(made):
+        process.kill()
     made.remove()
 
 
