@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from searchapp.settings.paths import runtime_dir
 from tests.installation import Client, Installation
 from tests.serve.conftest import Ends, wait_for_nobody
 from tests.survival import census
@@ -25,6 +27,7 @@ def _in(folder: Path) -> Iterator[Installation]:
         yield made.start()
     finally:
         made.remove()
+        shutil.rmtree(runtime_dir(folder), ignore_errors=True)
 
 
 def test_a_long_and_hard_name_works(folder: Path) -> None:
