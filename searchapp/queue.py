@@ -103,9 +103,13 @@ def ping() -> None:
         raise QueueUnavailable from None
 
 
-def send(task: str, *, expires: float | None = None, **kwargs: Any) -> None:
-    """Send a task; raises QueueUnavailable at once when Redis is down."""
-    ping()  # kombu would retry for long; our own client fails fast
+def send(task: str, *, answers: bool = False, expires: float | None = None, **kwargs: Any) -> None:
+    """Send a task; raises QueueUnavailable at once when Redis is down.
+
+    With `answers` the caller has just had an answer of Redis, and none need be asked for.
+    """
+    if not answers:
+        ping()  # kombu would retry for long; our own client fails fast
     try:
         celery_app.send_task(task, kwargs=kwargs, expires=expires, retry=False)
     except (OperationalError, redis.RedisError, OSError):
@@ -143,11 +147,16 @@ def reply(key: str, payload: bytes, remember: tuple[str, int] | None = None) -> 
         pipe.execute()
 
 
-def recall(key: str) -> bytes | None:
+def recall(key: str, queue: str) -> tuple[bytes | None, int]:
+    """Return what is remembered under `key`, and how many tasks wait in `queue`."""
     try:
-        return cast(bytes | None, client().get(key))
+        with client().pipeline(transaction=False) as pipe:
+            pipe.get(key)
+            pipe.llen(queue)
+            found, number = pipe.execute()
     except redis.RedisError:
         raise QueueUnavailable from None
+    return cast(bytes | None, found), int(number)
 
 
 def beat_heart(pool: str, worker: str) -> None:

@@ -35,7 +35,7 @@ class DurableFileSystemStorage(FileSystemStorage):
         durable = name.startswith("originals/")
         draft = target.with_name(f".{secrets.token_hex(8)}")
         try:
-            if not _moved(content, draft):
+            if not _linked(content, draft):
                 with draft.open("xb") as output:
                     for chunk in content.chunks(CHUNK):
                         output.write(chunk)
@@ -57,14 +57,18 @@ def _make_folders(folder: Path) -> list[Path]:
     return missing
 
 
-def _moved(content: File[bytes], draft: Path) -> bool:
-    """Move an uploaded file to its place, when both are on one file system."""
+# Two file systems, or one that has no links or no room for one more.
+_CANNOT_LINK = frozenset({errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK})
+
+
+def _linked(content: File[bytes], draft: Path) -> bool:
+    """Give an uploaded file a second name, not a copy; closing it takes the first one away."""
     if not isinstance(content, HashedUpload):
         return False
     try:
-        os.rename(content.path, draft)
+        os.link(content.path, draft)
     except OSError as error:
-        if error.errno == errno.EXDEV:
+        if error.errno in _CANNOT_LINK:
             return False
         raise
     return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from typing import Any
 
@@ -29,4 +30,11 @@ else:
 
 def post_worker_init(worker: Any) -> None:
     """Import what the first search needs, after the fork and beside the first requests."""
-    threading.Thread(target=import_driver, name="warm-up", daemon=True).start()
+    threading.Thread(target=_warm_up, name="warm-up", daemon=True).start()
+
+
+def _warm_up() -> None:
+    import_driver()
+    # What is loaded now stays for good: collections during requests need not look through it.
+    gc.collect()
+    gc.freeze()

@@ -59,7 +59,7 @@ def fetch(
         try:
             return _embed_stored(query.sha256, pipeline, fingerprint)
         except BaseException:
-            cleanup.discard_query(query)
+            cleanup.discard_query(query.token, query.sha256)
             raise
 
     _answer(reply, work)

@@ -68,17 +68,17 @@ def expire_queries(limit: int = 500) -> int:
     """Delete query pictures whose time is over; returns how many rows were deleted."""
     rows = list(Query.objects.filter(expires__lte=timezone.now())[:limit])
     for row in rows:
-        discard_query(row)
+        discard_query(row.token, row.sha256)
     return len(rows)
 
 
-def discard_query(query: Query) -> None:
-    """Delete a query, and its picture unless another query keeps the same one."""
+def discard_query(token: str, sha256: str) -> None:
+    """Delete a query, and its picture `sha256` unless another query keeps the same one."""
     with transaction.atomic():
-        lock_contents([query.sha256])
-        query.delete()
-        if not Query.objects.filter(sha256=query.sha256).exists():
-            storage.delete_query_files(query.sha256)
+        lock_contents([sha256])
+        Query.objects.filter(token=token).delete()
+        if not Query.objects.filter(sha256=sha256).exists():
+            storage.delete_query_files(sha256)
 
 
 def query_life() -> timedelta:

@@ -104,8 +104,8 @@ def counts_of(datasets: Iterable[Dataset]) -> dict[int, dict[str, int]]:
     return found
 
 
-def ready_count(datasets: Iterable[Dataset]) -> int:
-    """Return how many images searches of these datasets can find now."""
+def ready_count(datasets: Iterable[int]) -> int:
+    """Return how many images searches of these datasets, given by their keys, can find now."""
     return Image.objects.filter(dataset__in=list(datasets), state=ImageState.READY).count()
 
 

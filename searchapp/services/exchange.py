@@ -97,10 +97,10 @@ class Question:
 
 def ask_stored(sha256: str, pipeline: str, fingerprint: str) -> Question:
     """Ask for the vector of a stored query picture."""
-    remembered = queue.recall(vector_key(sha256, fingerprint))
+    remembered, waiting = queue.recall(vector_key(sha256, fingerprint), queue.QUERY)
     if remembered is not None:
         return Question(remembered)
-    return _send("query.embed", sha256=sha256, pipeline=pipeline, fingerprint=fingerprint)
+    return _send("query.embed", waiting, sha256=sha256, pipeline=pipeline, fingerprint=fingerprint)
 
 
 def ask_address(
@@ -109,6 +109,7 @@ def ask_address(
     """Ask a worker to fetch a picture, keep it as the query `token`, and embed it."""
     return _send(
         "query.fetch",
+        queue.waiting(queue.QUERY),
         url=url,
         token=token,
         user_id=user_id,
@@ -119,14 +120,15 @@ def ask_address(
 
 def ask_thumbnail(sha256: str) -> None:
     """Have a worker make the thumbnail of a stored query picture, and wait until it is there."""
-    question = _send("query.thumbnail", sha256=sha256)
+    question = _send("query.thumbnail", queue.waiting(queue.QUERY), sha256=sha256)
     if queue.wait_for_reply(question.reply, settings.QUERY_TIMEOUT) is None:
         raise Unavailable("search_timeout", "The picture took too long. Please try again.")
 
 
-def _send(task: str, **kwargs: str | int | None) -> Question:
-    if queue.waiting(queue.QUERY) >= settings.MAX_WAITING_QUERIES:
+def _send(task: str, waiting: int, **kwargs: str | int | None) -> Question:
+    """Send a task to the query pool, for which `waiting` were counted a moment ago."""
+    if waiting >= settings.MAX_WAITING_QUERIES:
         raise Unavailable("busy", "Very many searches are waiting. Please try again shortly.")
     reply = f"lookalike:reply:{uuid.uuid4().hex}"
-    queue.send(task, expires=settings.QUERY_TIMEOUT + 5, reply=reply, **kwargs)
+    queue.send(task, answers=True, expires=settings.QUERY_TIMEOUT + 5, reply=reply, **kwargs)
     return Question(None, reply)

@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from searchapp import storage
 from searchapp.models import Dataset, Image, ImageState, Index, IndexState, Query
+from searchapp.models.dataset import DatasetQuerySet
 from searchapp.models.query import new_token
 from searchapp.services import datasets as dataset_service
 from searchapp.services import exchange
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 MAX_RESULTS = 200
 # Datasets searched side by side: each costs one vector search.
 MAX_DATASETS = 100
+# What a match shows of its image; the other columns are read if somebody asks for them.
+_SHOWN = ("name", "title", "metadata", "width", "height", "color")
 
 
 @dataclass(frozen=True)
@@ -71,12 +74,12 @@ class Answer:
     cached: bool
     width: int  # of the query picture, as people see it
     height: int
-    datasets: Sequence[Dataset]
+    indexes: Sequence[Index]  # that were searched
 
     @cached_property
     def searched(self) -> int:
         """How many pictures were searched."""
-        return dataset_service.ready_count(self.datasets)
+        return dataset_service.ready_count(index.dataset_id for index in self.indexes)
 
 
 class _Clock:
@@ -86,6 +89,15 @@ class _Clock:
     @property
     def ms(self) -> float:
         return (time.perf_counter() - self._start) * 1000
+
+
+def indexes_of(datasets: DatasetQuerySet | Sequence[Dataset]) -> list[Index]:
+    """Return the active indexes of `datasets`, in one statement: what a search is to look at.
+
+    One more than a search allows are enough for it to refuse.
+    """
+    active = Index.objects.filter(state=IndexState.ACTIVE, dataset__in=datasets)
+    return list(active.defer("recipe")[: MAX_DATASETS + 1])
 
 
 def ask_upload(upload: HashedUpload, user: User | AnonymousUser) -> Query:
@@ -100,20 +112,37 @@ def ask_upload(upload: HashedUpload, user: User | AnonymousUser) -> Query:
 def search_upload(
     upload: HashedUpload,
     user: User | AnonymousUser,
-    datasets: Sequence[Dataset],
+    indexes: Sequence[Index],
     top_k: int = 20,
     min_score: float | None = None,
 ) -> tuple[Query, Answer]:
     """Keep an uploaded query picture and search with it; a picture that is refused is not kept."""
     clock = _Clock()
-    indexes = _indexes(datasets, top_k)
-    query = _keep(upload, user.pk)
+    _check(indexes, top_k)
+    _refuse(upload)
+    token = new_token()
     try:
-        embedded = _ask_stored(query.sha256, indexes).answer()
+        storage.put_query(upload)
+        question = _ask_stored(upload.sha256, indexes)
+        query = _keep(upload, user.pk, token=token)  # while the worker embeds
+        embedded = _insist(question, query, indexes)
     except ServiceError:
-        discard_query(query)  # nobody was told of it
+        discard_query(token, upload.sha256)  # nobody was told of it
         raise
-    return query, _answer(embedded, indexes, datasets, top_k, min_score, clock)
+    return query, _answer(embedded, indexes, top_k, min_score, clock)
+
+
+def _insist(question: Question, query: Query, indexes: Sequence[Index]) -> Embedded:
+    """Wait for the answer; ask once more where the picture was taken away before its row was there.
+
+    That is so when another search with the same picture was refused at that moment.
+    """
+    try:
+        return question.answer()
+    except ServiceError as error:
+        if error.code != "query_gone":
+            raise
+        return _ask_stored(query.sha256, indexes).answer()
 
 
 def ask_url(url: str, user: User | AnonymousUser) -> Query:
@@ -128,15 +157,15 @@ def ask_url(url: str, user: User | AnonymousUser) -> Query:
 def search_url(
     url: str,
     user: User | AnonymousUser,
-    datasets: Sequence[Dataset],
+    indexes: Sequence[Index],
     top_k: int = 20,
     min_score: float | None = None,
 ) -> tuple[Query, Answer]:
     """Let a worker fetch a picture, keep it as a query picture, and search with it."""
     clock = _Clock()
-    indexes = _indexes(datasets, top_k)
+    _check(indexes, top_k)
     query, embedded = _fetch(url, user, indexes[0])
-    return query, _answer(embedded, indexes, datasets, top_k, min_score, clock)
+    return query, _answer(embedded, indexes, top_k, min_score, clock)
 
 
 def _fetch(url: str, user: User | AnonymousUser, index: Index) -> tuple[Query, Embedded]:
@@ -153,20 +182,20 @@ def keep_fetched(upload: HashedUpload, url: str, token: str, user_id: int | None
 
 def answer_query(
     query: Query,
-    datasets: Sequence[Dataset],
+    indexes: Sequence[Index],
     top_k: int = 20,
     min_score: float | None = None,
 ) -> Answer:
     """Search with a kept query picture."""
     clock = _Clock()
-    indexes = _indexes(datasets, top_k)
+    _check(indexes, top_k)
     embedded = _ask_stored(query.sha256, indexes).answer()
-    return _answer(embedded, indexes, datasets, top_k, min_score, clock)
+    return _answer(embedded, indexes, top_k, min_score, clock)
 
 
 def answer_image(
     image: Image,
-    datasets: Sequence[Dataset],
+    indexes: Sequence[Index],
     top_k: int = 20,
     min_score: float | None = None,
 ) -> Answer:
@@ -178,7 +207,7 @@ def answer_image(
         Conflict: code `image_not_ready`.
     """
     clock = _Clock()
-    indexes = _indexes(datasets, top_k)
+    _check(indexes, top_k)
     own = image.dataset.active_index
     if image.state != ImageState.READY:
         raise Conflict(
@@ -202,7 +231,7 @@ def answer_image(
         embed=0.0,
         cached=True,
     )
-    return _answer(embedded, indexes, datasets, top_k, min_score, clock)
+    return _answer(embedded, indexes, top_k, min_score, clock)
 
 
 def find_query(token: str) -> Query:
@@ -253,22 +282,18 @@ def _keep(upload: HashedUpload, user_id: int | None, *, url: str = "", token: st
         )
 
 
-def _indexes(datasets: Sequence[Dataset], top_k: int) -> list[Index]:
-    """Return the active indexes of `datasets`, which must all have one fingerprint."""
+def _check(indexes: Sequence[Index], top_k: int) -> None:
+    """Refuse what cannot be searched: the indexes must all have one fingerprint."""
     if not 1 <= top_k <= MAX_RESULTS:
         raise Invalid("invalid_top_k", f"top_k must be from 1 to {MAX_RESULTS}.")
-    if not datasets:
+    if not indexes:
         raise Invalid("no_dataset", "There is no dataset to search in yet.")
-    if len(datasets) > MAX_DATASETS:
+    if len(indexes) > MAX_DATASETS:
         raise Invalid(
             "too_many_datasets", f"At most {MAX_DATASETS} datasets are searched at once: name one."
         )
-    indexes = list(Index.objects.filter(dataset__in=list(datasets), state=IndexState.ACTIVE))
-    if not indexes:  # deleted a moment ago
-        raise Invalid("no_dataset", "There is no dataset to search in any more.")
     if len({index.fingerprint for index in indexes}) > 1:
         raise _pipelines_differ()
-    return indexes
 
 
 def _any_index() -> Index:
@@ -300,7 +325,6 @@ def _ask_stored(sha256: str, indexes: Sequence[Index]) -> Question:
 def _answer(
     embedded: Embedded,
     indexes: Sequence[Index],
-    datasets: Sequence[Dataset],
     top_k: int,
     min_score: float | None,
     clock: _Clock,
@@ -321,7 +345,7 @@ def _answer(
         cached=embedded.cached,
         width=embedded.width,
         height=embedded.height,
-        datasets=datasets,
+        indexes=indexes,
     )
 
 
@@ -341,9 +365,8 @@ def _matches(vector: np.ndarray, indexes: Sequence[Index], top_k: int) -> list[M
             hits += found
         hits.sort(key=lambda hit: (-hit.score, hit.image_id))
         del hits[asked:]  # of several datasets, no more rows are read than of one
-        rows = Image.objects.filter(
-            pk__in=[hit.image_id for hit in hits], state=ImageState.READY
-        ).in_bulk()
+        ready = Image.objects.filter(pk__in=[hit.image_id for hit in hits], state=ImageState.READY)
+        rows = ready.only(*_SHOWN).order_by().in_bulk()
         there = [hit for hit in hits if hit.image_id in rows]
         if len(there) >= top_k or complete or asked >= 16 * MAX_RESULTS:
             break
