@@ -52,6 +52,8 @@ def original(request: HttpRequest, pk: int) -> HttpResponseBase:
 
 @require_safe
 def thumbnail(request: HttpRequest, pk: int, side: int) -> HttpResponseBase:
+    if side not in storage.THUMBNAIL_SIDES:
+        raise Http404("There are no thumbnails of this size.")
     image = _visible(request, pk)
     response = _file(
         request,

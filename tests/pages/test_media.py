@@ -52,6 +52,9 @@ def test_thumbnails(house: House, side: int) -> None:
 def test_no_other_sizes(house: House) -> None:
     image = add_image(house.public)
     assert house.client("anonymous").get(image.thumbnail_url(300)).status_code == 404
+    any_version = {"If-None-Match": "*"}
+    answer = house.client("anonymous").get(image.thumbnail_url(300), headers=any_version)
+    assert answer.status_code == 404
 
 
 def test_a_known_version_is_not_sent_again(house: House) -> None:

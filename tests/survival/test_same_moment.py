@@ -1,11 +1,14 @@
-"""Several people upload the same bytes at the same moment: there is one image."""
+"""Several people send the same bytes at the same moment: one image, one answer, nothing left."""
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+
+import requests
 
 from tests.installation import Client, Installation
 from tests.survival import census
@@ -41,3 +44,38 @@ def test_the_same_bytes_at_the_same_moment_are_one_image(
     stored = census.all_vectors(f"unix:{survivor.data}/run/milvus.sock")
     ids = [image["id"] for image in census.images(owner, slug)]
     assert sorted(pk for pk in stored if pk in ids) == sorted(ids)
+
+
+def test_the_same_bytes_are_searched_with_at_the_same_moment(
+    survivor: Installation, owner: Client
+) -> None:
+    """A refused query takes its picture away again; nobody else's search may suffer from it."""
+    slug = owner.dataset("searched at the same moment")
+    (item,) = owner.upload(slug, ("a.jpg", *pictures(1, seed=210).values()))["items"]
+    census.settled(owner, slug)
+    queries = survivor.data / "files" / "queries"
+    before = {path.name for path in queries.rglob("*") if path.is_file()}
+    together = threading.Barrier(PEOPLE)
+
+    def ask(picture: bytes) -> requests.Response:
+        person = Client(survivor.url)
+        person.session.headers.update(owner.session.headers)
+        person.get("/datasets/")
+        together.wait(60)
+        return person.search(picture, dataset=slug)
+
+    refused = [b"no picture %d" % number for number in range(5)]
+    good = list(pictures(2, seed=211).values())
+    for picture in [*refused, *good]:
+        with ThreadPoolExecutor(PEOPLE) as people:
+            answers = list(people.map(ask, [picture] * PEOPLE))
+        if picture in good:
+            assert [answer.status_code for answer in answers] == [200] * PEOPLE
+            found = {match["image"]["id"] for a in answers for match in a.json()["results"]}
+            assert found == {item["id"]}
+        else:
+            assert {(answer.status_code, answer.json()["code"]) for answer in answers} == {
+                (422, "not_a_picture")
+            }
+    kept = {path.name for path in queries.rglob("*") if path.is_file()}
+    assert kept - before == {hashlib.sha256(picture).hexdigest() for picture in good}
