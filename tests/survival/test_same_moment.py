@@ -51,7 +51,8 @@ def test_the_same_bytes_are_searched_with_at_the_same_moment(
 ) -> None:
     """A refused query takes its picture away again; nobody else's search may suffer from it."""
     slug = owner.dataset("searched at the same moment")
-    (item,) = owner.upload(slug, ("a.jpg", *pictures(1, seed=210).values()))["items"]
+    (picture,) = pictures(1, seed=210).values()
+    (item,) = owner.upload(slug, ("a.jpg", picture))["items"]
     census.settled(owner, slug)
     queries = survivor.data / "files" / "queries"
     before = {path.name for path in queries.rglob("*") if path.is_file()}
