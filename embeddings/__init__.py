@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from embeddings.errors import EmbeddingsError, ImageError, UnknownName
-    from embeddings.pipelines import Pipeline, pipeline
+    from embeddings.pipelines import ImagePipeline, pipeline
     from embeddings.recipes import DEFAULT_PIPELINE, Recipe, recipe
 
 __all__ = [
     "DEFAULT_PIPELINE",
     "EmbeddingsError",
     "ImageError",
-    "Pipeline",
+    "ImagePipeline",
     "Recipe",
     "UnknownName",
     "pipeline",
@@ -27,7 +27,7 @@ _EXPORTS = {
     "DEFAULT_PIPELINE": "recipes",
     "EmbeddingsError": "errors",
     "ImageError": "errors",
-    "Pipeline": "pipelines",
+    "ImagePipeline": "pipelines",
     "Recipe": "recipes",
     "UnknownName": "errors",
     "pipeline": "pipelines",

@@ -58,6 +58,14 @@ class WeightsError(EmbeddingsError):
     """Weights that are missing (`weights_missing`) or not the right ones (`weights_mismatch`)."""
 
 
+class RuntimeUnavailable(EmbeddingsError):
+    """A runtime, precision or device that cannot compute here (code `runtime_unavailable`)."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("runtime_unavailable", detail)
+        self.args = (detail,)
+
+
 class Busy(EmbeddingsError):
     """The waiting line is full: ask again a little later (code `busy`)."""
 

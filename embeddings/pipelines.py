@@ -1,40 +1,60 @@
-"""Pipelines: a recipe at work. `pipeline(name)` gives one that turns pictures into vectors."""
+"""A recipe at work: `pipeline(name)` gives an `ImagePipeline`, pictures to vectors."""
 
+import itertools
+import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from embeddings import runtime as process
 from embeddings.errors import InputError, RecipeError
 from embeddings.operators import registry
+from embeddings.operators.decode import DEFAULT_MAX_PIXELS, Decoded, Source
 from embeddings.recipes import DEFAULT_PIPELINE, Recipe
 from embeddings.recipes import recipe as recipe_named
 
 # What one forward pass takes at most; more pictures are run in chunks of this size.
 MAX_BATCH = 32
+# What one thread of `stream` takes at a time: enough for a batch, little enough to share out.
+_STREAM_BATCH = 8
+# So many chunks for each thread are on their way, done or not, so that none waits for the first.
+_AHEAD = 3
 
 _TASKS = ("image_decode", "image_transform", "image_embedding", "normalize")
 
 
-class Pipeline:
+class ImagePipeline:
     """Pictures to unit-length float32 vectors, as one recipe says.
 
     Call it with a picture (path, bytes, binary file object, PIL image, uint8 array (H, W, 3))
-    for a vector (D,), or with a list of them for an array (N, D). Workers that decode in
-    threads use its two stages, `prepare` and `embed`. All of it is thread-safe.
+    for a vector (D,), or with a list of them for an array (N, D); `stream` takes any number and
+    keeps memory flat. Programs that have threads of their own use its stages: `decode`,
+    `prepare` and `embed`. All of it is thread-safe.
 
     Attributes: `recipe`; `fingerprint`, which says what the vectors may be compared with;
     `runtime` and `precision`, which computed them and are worth recording beside them.
     """
 
-    def __init__(self, recipe: Recipe) -> None:
-        """Build every operator of the recipe and load the model.
+    def __init__(
+        self,
+        recipe: Recipe,
+        runtime: str = "auto",
+        precision: str | None = None,
+        device: str = "cpu",
+    ) -> None:
+        """Build every operator of the recipe and load the model; `load_network` says in which
+        runtime, precision and device.
 
         Raises `UnknownName` for an operator that does not exist, `RecipeError` for operators
-        that make no pipeline, `WeightsError` where the model cannot be loaded.
+        that make no pipeline, `WeightsError` where the model cannot be loaded, and
+        `RuntimeUnavailable` where it cannot compute so here.
         """
         tasks = tuple(operator.name.partition(".")[0] for operator in recipe.operators)
         # An unknown operator has the more helpful message: it goes first.
@@ -48,6 +68,7 @@ class Pipeline:
         self._decode, self._transform, self._model, self._normalize = (
             registry.build(operator) for operator in recipe.operators
         )
+        self._model.use(runtime, precision, device)
         if self._model.dimension != recipe.dimension:
             raise RecipeError(
                 f"The recipe {recipe.name!r} says {recipe.dimension} dimensions, but its model "
@@ -55,12 +76,15 @@ class Pipeline:
             )
         self.recipe = recipe
         self.fingerprint = recipe.fingerprint
-        self.runtime: str = self._model.runtime
-        self.precision: str = self._model.precision
-        self._one_at_a_time = threading.Lock()
+        # A square of the size that the transform gives says which network is needed.
+        square = self._transform(Image.new("RGB", (8, 8)))
+        network = self._model.network(*square.shape[-2:])
+        self.runtime: str = network.runtime
+        self.precision: str = network.precision
+        self.device: str = network.device
 
     def __repr__(self) -> str:
-        return f"<Pipeline {self.recipe.name} {self.fingerprint[:12]}>"
+        return f"<ImagePipeline {self.recipe.name} {self.fingerprint[:12]}>"
 
     def __call__(self, pictures: Any) -> NDArray[np.float32]:
         """Vector (D,) of a picture, or vectors (N, D) of a list or tuple of them, in its order.
@@ -72,10 +96,44 @@ class Pipeline:
             vector: NDArray[np.float32] = self.embed([self._prepared(pictures)])[0]
             return vector
         vectors = np.empty((len(pictures), self.recipe.dimension), np.float32)
-        for start, chunk in _chunks(pictures):
-            # Prepared a chunk at a time, so that memory does not grow with the list.
-            vectors[start : start + len(chunk)] = self.embed([self._prepared(x) for x in chunk])
+        for place, vector in enumerate(self.stream(pictures)):
+            vectors[place] = vector
         return vectors
+
+    def stream(
+        self, pictures: Iterable[Any], workers: int | None = None
+    ) -> Iterator[NDArray[np.float32]]:
+        """The vector (D,) of each picture, in order; memory does not grow with their number.
+
+        `workers` threads (all cores, unless given) each decode some pictures and run them
+        through the model as one batch, so that decoding and computing share the cores without
+        waiting for each other. Pictures are taken from the iterable as they are needed.
+
+        Raises what a call raises, at the place of the picture; those before it have been given.
+        """
+        workers = workers or process.cores()
+        chunks = _chunked(pictures, _STREAM_BATCH)
+        with ThreadPoolExecutor(workers, thread_name_prefix="embeddings") as pool:
+            waiting: deque[Future[list[NDArray[np.float32] | Exception]]] = deque()
+            try:
+                for chunk in itertools.islice(chunks, workers * _AHEAD):
+                    waiting.append(pool.submit(self._chunk, chunk))
+                while waiting:
+                    results = waiting.popleft().result()
+                    for chunk in itertools.islice(chunks, 1):
+                        waiting.append(pool.submit(self._chunk, chunk))
+                    for result in results:
+                        if isinstance(result, Exception):
+                            raise result
+                        yield result
+            finally:
+                for future in waiting:
+                    future.cancel()
+
+    def decode(self, source: Source, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Decoded:
+        """Decode a file as this recipe does; see `embeddings.operators.decode.decode`."""
+        decoded: Decoded = self._decode.decode(source, max_pixels=max_pixels)
+        return decoded
 
     def prepare(self, image: Image.Image) -> NDArray[np.uint8]:
         """What the model takes: uint8 (3, H, W), contiguous.
@@ -91,7 +149,7 @@ class Pipeline:
     def embed(self, batch: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """Vectors, float32 (N, D), of N prepared pictures; at most 32 a forward pass.
 
-        Callers in several threads take turns. An empty batch gives an array (0, D).
+        An empty batch gives an array (0, D).
         """
         vectors = np.empty((len(batch), self.recipe.dimension), np.float32)
         for start, chunk in _chunks(batch):
@@ -102,9 +160,7 @@ class Pipeline:
                 raise InputError(
                     f"Prepared pictures must have one shape, that of prepare(); not {shapes}."
                 ) from None
-            with self._one_at_a_time:
-                features = self._model(pixels)
-            vectors[start : start + len(chunk)] = self._normalize(features)
+            vectors[start : start + len(chunk)] = self._normalize(self._model.pixels(pixels))
         return vectors
 
     def explain(self) -> str:
@@ -119,6 +175,19 @@ class Pipeline:
                 shown = ", ".join(map(str, value)) if isinstance(value, tuple) else value
                 lines.append(f"     {key}: {shown}")
         return "\n".join(lines)
+
+    def _chunk(self, pictures: list[Any]) -> list[NDArray[np.float32] | Exception]:
+        """A vector for each picture up to the first that fails, then its exception."""
+        prepared: list[NDArray[np.uint8]] = []
+        failure: Exception | None = None
+        for picture in pictures:
+            try:
+                prepared.append(self._prepared(picture))
+            except Exception as error:  # raised again at the picture's place, in the caller
+                failure = error
+                break
+        results: list[NDArray[np.float32] | Exception] = [*self.embed(prepared)]
+        return results if failure is None else [*results, failure]
 
     def _prepared(self, picture: Any) -> NDArray[np.uint8]:
         if isinstance(picture, np.ndarray):
@@ -147,20 +216,50 @@ def _chunks(items: Sequence[Any]) -> Iterator[tuple[int, Sequence[Any]]]:
         yield start, items[start : start + MAX_BATCH]
 
 
-_pipelines: dict[str, Pipeline] = {}
+def _chunked(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    taken = iter(items)
+    while chunk := list(itertools.islice(taken, size)):
+        yield chunk
+
+
+_pipelines: dict[tuple[str, str, str | None, str], ImagePipeline] = {}
 _loading = threading.Lock()
 
 
-def pipeline(name_or_recipe: str | Recipe = DEFAULT_PIPELINE) -> Pipeline:
-    """The pipeline of that name or recipe, loaded once per process and shared from then on.
+def pipeline(
+    recipe: str | os.PathLike[str] | Mapping[str, Any] | Recipe = DEFAULT_PIPELINE,
+    *,
+    runtime: str = "auto",
+    precision: str | None = None,
+    device: str = "cpu",
+) -> ImagePipeline:
+    """The pipeline of a recipe, loaded once per process and shared from then on.
 
-    Call it after a fork, not before. Raises `UnknownName` with the nearest names, and what
-    `Pipeline` raises.
+    `recipe` is a name, a `Recipe`, its dictionary, or the path of a JSON file that holds it
+    (text that ends in ".json"). `runtime` is "auto" (the fastest of this machine whose vectors
+    agree with torch float32, measured once), "torch", "openvino" or "onnxruntime"; `precision`
+    and `device` are those of `embeddings.runtimes.loading.load_network`.
+
+    Call it after a fork, not before. Raises `UnknownName` with the nearest names, `RecipeError`
+    for a recipe that cannot be read, and what `ImagePipeline` raises.
     """
-    recipe = recipe_named(name_or_recipe) if isinstance(name_or_recipe, str) else name_or_recipe
+    wanted = _recipe(recipe)
     # By content as well as by name, so that each knows the recipe that was asked for.
-    key = recipe.to_json()
+    key = (wanted.to_json(), runtime, precision, device)
     with _loading:
         if key not in _pipelines:
-            _pipelines[key] = Pipeline(recipe)
+            _pipelines[key] = ImagePipeline(wanted, runtime, precision, device)
         return _pipelines[key]
+
+
+def _recipe(given: str | os.PathLike[str] | Mapping[str, Any] | Recipe) -> Recipe:
+    if isinstance(given, Recipe):
+        return given
+    if isinstance(given, Mapping):
+        return Recipe.from_dict(given)
+    if isinstance(given, str) and not given.endswith(".json"):
+        return recipe_named(given)
+    try:
+        return Recipe.from_json(Path(given).read_bytes())
+    except OSError as error:
+        raise RecipeError(f"The recipe {os.fspath(given)} cannot be read: {error}.") from error

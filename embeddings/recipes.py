@@ -18,7 +18,7 @@ from typing import Any
 from embeddings.errors import RecipeError, UnknownName
 from embeddings.models import cards
 
-DEFAULT_PIPELINE = "image-embedding-efficientnet-lite0:exact"
+DEFAULT_PIPELINE = "image-embedding-efficientnet-lite0"
 
 Scalar = str | int | float | bool | None
 Value = Scalar | tuple[Scalar, ...]
@@ -148,17 +148,16 @@ class Recipe:
         return cls.from_dict(data)
 
 
-def _exact(name: str, card: cards.ModelCard) -> Recipe:
-    """The reference recipe of a model: full decode, Pillow's antialiased resize, centre crop."""
+_DECODE = {"orientation": "exif", "color": "srgb", "background": "#ffffff"}
+
+
+def _recipe(name: str, card: cards.ModelCard, decode: Mapping[str, object]) -> Recipe:
+    """Pillow's antialiased resize, centre crop, pooled last features, unit length."""
     return Recipe(
         name=name,
         dimension=card.dimension,
         operators=(
-            Operator.of(
-                "image_decode.pillow",
-                1,
-                {"orientation": "exif", "color": "srgb", "background": "#ffffff"},
-            ),
+            Operator.of("image_decode.pillow", 1, decode),
             Operator.of(
                 "image_transform.resize_center_crop",
                 1,
@@ -186,20 +185,39 @@ def _exact(name: str, card: cards.ModelCard) -> Recipe:
     )
 
 
-_RECIPES: dict[str, Callable[[str], Recipe]] = {
-    DEFAULT_PIPELINE: lambda name: _exact(name, cards.model_card("efficientnet-lite0")),
-}
+def _exact(name: str, card: cards.ModelCard) -> Recipe:
+    """The reference recipe of a model: every pixel is decoded."""
+    return _recipe(name, card, _DECODE)
+
+
+def _fast(name: str, card: cards.ModelCard) -> Recipe:
+    """JPEGs are decoded at a scale that keeps twice the pixels that the resize asks for."""
+    short_side = math.floor(card.input_size / card.crop_pct)
+    return _recipe(name, card, {**_DECODE, "draft_short_side": 2 * short_side})
+
+
+_PREFIX = "image-embedding-"
+_VARIANTS: Mapping[str, Callable[[str, cards.ModelCard], Recipe]] = {"": _fast, "exact": _exact}
 
 
 def names() -> tuple[str, ...]:
-    """The names that `recipe` knows, sorted."""
-    return tuple(sorted(_RECIPES))
+    """The names that `recipe` knows, sorted: one for each model card and variant."""
+    return tuple(
+        sorted(
+            f"{_PREFIX}{card}{':' if variant else ''}{variant}"
+            for card in cards.names()
+            for variant in _VARIANTS
+        )
+    )
 
 
 def recipe(name: str = DEFAULT_PIPELINE) -> Recipe:
-    """The recipe of that name. Raises `UnknownName` with the nearest names."""
-    try:
-        make = _RECIPES[name]
-    except KeyError:
-        raise UnknownName("pipeline", name, _RECIPES) from None
-    return make(name)
+    """The recipe of that name: "image-embedding-MODEL", or "image-embedding-MODEL:exact".
+
+    The bare name decodes JPEGs at a smaller scale where that is enough; `exact` is the
+    reference. Raises `UnknownName` with the nearest names.
+    """
+    card, _, variant = name.removeprefix(_PREFIX).partition(":")
+    if name not in names():
+        raise UnknownName("pipeline", name, names())
+    return _VARIANTS[variant](name, cards.model_card(card))

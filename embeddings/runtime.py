@@ -1,26 +1,32 @@
-"""How many threads the model computes with, for this process.
+"""How many threads models compute with, for this process.
 
-One by default: where several processes share the cores, as workers do, a model with two
-threads stalls whenever another process holds one of its cores. Raise it with `set_threads`
-in a process that has the machine to itself.
+All cores that this process may use, unless told otherwise. Where several processes share the
+cores, as workers do, one thread each is quicker and steadier: a model with two stalls whenever
+another process holds one of its cores. `set_threads(1)` says so.
 """
 
+import os
 import sys
 
-DEFAULT_THREADS = 1
+_threads: int | None = None
 
-_threads = DEFAULT_THREADS
+
+def cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def threads() -> int:
     """The number of threads that models of this process compute with."""
-    return _threads
+    return _threads or cores()
 
 
 def set_threads(count: int) -> None:
-    """Compute with `count` threads (1 or more), at once and for every model loaded later.
+    """Compute with `count` threads (1 or more), from the next model that is loaded.
 
-    Raises ValueError for a count below 1.
+    torch changes at once for every model. Raises ValueError for a count below 1.
     """
     global _threads
     if count < 1:
@@ -34,4 +40,4 @@ def apply_threads() -> None:
     """Hand the number to torch (imports it)."""
     import torch
 
-    torch.set_num_threads(_threads)
+    torch.set_num_threads(threads())

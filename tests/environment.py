@@ -18,5 +18,7 @@ atexit.register(shutil.rmtree, _folder, ignore_errors=True)
 # The embedded PostgreSQL warns where there is none.
 _environment = clean_environment(LOOKALIKE_DATA_DIR=_folder, LOOKALIKE_LOG_LEVEL="WARNING")
 _environment.setdefault("XDG_RUNTIME_DIR", _folder)
+# One for all that the tests start: models are converted and measured once.
+_environment["EMBEDDINGS_CACHE"] = os.path.join(_folder, "cache")
 os.environ.clear()
 os.environ.update(_environment)

@@ -22,7 +22,11 @@ for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
 django.setup()
 
-from celery import signals  # noqa: E402 (Django must be ready first)
+from django.conf import settings  # noqa: E402 (Django must be ready first)
+
+os.environ.setdefault("EMBEDDINGS_CACHE", str(settings.MODEL_CACHE))
+
+from celery import signals  # noqa: E402
 
 from searchapp import queue  # noqa: E402
 from searchapp.queue import celery_app as app  # noqa: E402

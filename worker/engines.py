@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 
+from django.conf import settings
 from PIL import Image as PillowImage
 
 from embeddings.batching import Batcher
 from embeddings.errors import EmbeddingsError
-from embeddings.pipelines import Pipeline, pipeline
-from embeddings.recipes import DEFAULT_PIPELINE
+from embeddings.pipelines import ImagePipeline, pipeline
+from embeddings.recipes import DEFAULT_PIPELINE, recipe
 from embeddings.runtime import set_threads
 
 
@@ -20,7 +21,7 @@ class PipelineUnavailable(Exception):
 
 @dataclass(frozen=True)
 class Engine:
-    pipeline: Pipeline
+    pipeline: ImagePipeline
     batcher: Batcher
 
 
@@ -38,7 +39,7 @@ def engine_for(name: str, fingerprint: str) -> Engine:
         if fingerprint not in _engines:
             set_threads(1)  # see worker.app
             try:
-                made = pipeline(name)
+                made = pipeline(name, runtime=settings.RUNTIME)
             except EmbeddingsError as error:
                 raise PipelineUnavailable(error.detail) from error
             if made.fingerprint != fingerprint:
@@ -54,6 +55,6 @@ def warm_up() -> None:
     """Load the default model and run it once, so that no picture waits for it."""
     if _engines:
         return
-    made = pipeline(DEFAULT_PIPELINE)
-    engine = engine_for(DEFAULT_PIPELINE, made.fingerprint)
-    engine.batcher.submit(made.prepare(PillowImage.new("RGB", (256, 256)))).result()
+    engine = engine_for(DEFAULT_PIPELINE, recipe(DEFAULT_PIPELINE).fingerprint)
+    square = engine.pipeline.prepare(PillowImage.new("RGB", (256, 256)))
+    engine.batcher.submit(square).result()

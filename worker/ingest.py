@@ -13,9 +13,8 @@ import numpy as np
 from django.conf import settings
 
 from embeddings.errors import ImageError
-from embeddings.operators.decode import decode
 from embeddings.operators.thumbnails import dominant_color, shrink, thumbnail
-from embeddings.pipelines import Pipeline
+from embeddings.pipelines import ImagePipeline
 from searchapp import queue, storage
 from searchapp.models import Image, Index, IndexState, VectorCleanup
 from searchapp.queue import celery_app
@@ -103,7 +102,7 @@ class _Picture:
     prepared: np.ndarray
 
 
-def _look_at(images: Sequence[Image], pipeline: Pipeline) -> Iterable[_Picture]:
+def _look_at(images: Sequence[Image], pipeline: ImagePipeline) -> Iterable[_Picture]:
     """Decode in threads; yield the good ones, write the bad ones into the ledger.
 
     Only the model's small input leaves a thread: a batch of huge pictures need not fit in memory.
@@ -127,10 +126,10 @@ def _look_at(images: Sequence[Image], pipeline: Pipeline) -> Iterable[_Picture]:
                 renewed = time.monotonic()
 
 
-def _look(image: Image, pipeline: Pipeline) -> np.ndarray:
+def _look(image: Image, pipeline: ImagePipeline) -> np.ndarray:
     """Decode one original, set its facts, write its thumbnails, return the model's input."""
     with storage.open_original(image.sha256) as original:
-        decoded = decode(original, max_pixels=settings.MAX_PIXELS)
+        decoded = pipeline.decode(original, max_pixels=settings.MAX_PIXELS)
     picture = decoded.image
     image.format, image.width, image.height = decoded.format, decoded.width, decoded.height
     small = picture

@@ -11,11 +11,11 @@ from typing import BinaryIO
 import numpy as np
 from django.conf import settings
 from numpy.typing import NDArray
-from PIL import Image as PillowImage
 
 from embeddings.errors import EmbeddingsError
 from embeddings.operators.decode import decode
 from embeddings.operators.thumbnails import thumbnail
+from embeddings.pipelines import ImagePipeline
 from searchapp import queue, storage
 from searchapp.fetch import FetchError, fetch_picture
 from searchapp.queue import celery_app
@@ -82,7 +82,7 @@ def _embed_stored(sha256: str, pipeline: str, fingerprint: str) -> _Reply:
     engine = engine_for(pipeline, fingerprint)
     started = time.perf_counter()
     with storage.open_query(sha256) as original:
-        prepared, width, height = _prepare(original, engine.pipeline.prepare)
+        prepared, width, height = _prepare(original, engine.pipeline)
     decoded = time.perf_counter()
     vector = engine.batcher.submit(prepared).result()
     done = time.perf_counter()
@@ -97,11 +97,9 @@ def _embed_stored(sha256: str, pipeline: str, fingerprint: str) -> _Reply:
     return _Reply(embedded.to_payload(), vector_key(sha256, fingerprint))
 
 
-def _prepare(
-    original: BinaryIO, prepare: Callable[[PillowImage.Image], NDArray[np.uint8]]
-) -> tuple[NDArray[np.uint8], int, int]:
-    picture = decode(original, max_pixels=settings.MAX_PIXELS)
-    return prepare(picture.image), picture.width, picture.height
+def _prepare(original: BinaryIO, pipeline: ImagePipeline) -> tuple[NDArray[np.uint8], int, int]:
+    picture = pipeline.decode(original, max_pixels=settings.MAX_PIXELS)
+    return pipeline.prepare(picture.image), picture.width, picture.height
 
 
 def _answer(reply: str, work: Callable[[], _Reply]) -> None:

@@ -40,6 +40,7 @@ _TRANSPOSE = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_TURNED = frozenset({5, 6, 7, 8})  # width and height change places
 
 
 class _TiffImageFile(TiffImagePlugin.TiffImageFile):
@@ -80,7 +81,8 @@ class Decoded:
     """A picture ready for use.
 
     `image` is RGB, upright, sRGB, on white, without metadata; `format` is what the file was
-    (jpeg, png, webp, gif, bmp, tiff, avif, heic); `width` and `height` are those of `image`.
+    (jpeg, png, webp, gif, bmp, tiff, avif, heic); `width` and `height` are those of the picture
+    upright, which `image` has too unless it was decoded smaller.
     """
 
     image: Image.Image
@@ -89,8 +91,16 @@ class Decoded:
     height: int
 
 
-def decode(source: Source, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Decoded:
+def decode(
+    source: Source,
+    *,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    draft_short_side: int | None = None,
+) -> Decoded:
     """Decode one picture, the first frame where there are several.
+
+    With `draft_short_side`, a JPEG is decoded at 1/2, 1/4 or 1/8 of its size (a scaled DCT, much
+    quicker) as long as its short side keeps that many pixels.
 
     `source` is the file's bytes, its path, or a binary file object (read from where it stands).
     The format is found from content. More than `max_pixels` are refused before memory for them
@@ -105,10 +115,17 @@ def decode(source: Source, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Decoded:
         with contextlib.closing(io.BytesIO(data)) as file:
             opened = _OPENERS[kind](file)
             _check_pixels(opened.size, max_pixels)
+            whole = opened.size
+            if draft_short_side is not None and kind == "jpeg":
+                _draft(opened, draft_short_side)
             opened.load()
             # Some formats tell their true size only now.
             _check_pixels(opened.size, max_pixels)
             image = standardize(opened)
+            if whole == opened.size:
+                whole = image.size
+            elif _orientation(opened) in _TURNED:
+                whole = whole[1], whole[0]
     except ImageError:
         raise
     except Image.DecompressionBombError as error:
@@ -123,7 +140,15 @@ def decode(source: Source, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Decoded:
         ) from error
     except Exception as error:  # decoders raise anything at all for broken input
         raise _failure(data, kind, error) from error
-    return Decoded(image, kind, image.width, image.height)
+    return Decoded(image, kind, *whole)
+
+
+def _draft(opened: ImageFile.ImageFile, short_side: int) -> None:
+    """Have a JPEG decoded smaller, its short side `short_side` pixels at least."""
+    scale = min(opened.size) // short_side
+    if scale >= 2:
+        # Pillow takes the largest of 2, 4 and 8 that leaves at least this size.
+        opened.draft(None, (opened.width // scale, opened.height // scale))
 
 
 def standardize(image: Image.Image) -> Image.Image:
@@ -139,17 +164,31 @@ def standardize(image: Image.Image) -> Image.Image:
 class PillowDecode:
     """`image_decode.pillow`: `decode` and `standardize` as an operator of a recipe."""
 
-    def __init__(self, orientation: str, color: str, background: str) -> None:
+    def __init__(
+        self,
+        orientation: str = "exif",
+        color: str = "srgb",
+        background: str = "#ffffff",
+        draft_short_side: int | None = None,
+    ) -> None:
         if (orientation, color, background) != ("exif", "srgb", "#ffffff"):
             raise RecipeError(
                 "image_decode.pillow works with orientation 'exif', color 'srgb' and background "
                 f"'#ffffff'; not {orientation!r}, {color!r} and {background!r}."
             )
 
+        if draft_short_side is not None and draft_short_side < 1:
+            raise RecipeError(f"draft_short_side must be 1 or more, not {draft_short_side}.")
+        self._draft_short_side = draft_short_side
+
+    def decode(self, source: Source, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Decoded:
+        """`decode` as this operator's parameters say. Raises `ImageError`, OSError."""
+        return decode(source, max_pixels=max_pixels, draft_short_side=self._draft_short_side)
+
     def __call__(self, source: Source | Image.Image) -> Image.Image:
         """A file, or a picture that Pillow has opened, as RGB. Raises `ImageError`."""
         if not isinstance(source, Image.Image):
-            return decode(source).image
+            return self.decode(source).image
         _check_pixels(source.size, DEFAULT_MAX_PIXELS)
         return standardize(source)
 

@@ -1,31 +1,31 @@
 """The model: squares of pixels in, pooled features out."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
+from PIL import Image
 
-from embeddings import runtime
-from embeddings.errors import RecipeError
-from embeddings.models.cards import card_for_weights
-from embeddings.models.fold import fold_batch_norms
-from embeddings.models.weights import load_model
+from embeddings.errors import InputError, RecipeError
+from embeddings.models.cards import card_for_weights, model_card
+from embeddings.operators.transform import ResizeCenterCrop
+from embeddings.runtimes.loading import load_network
+from embeddings.runtimes.spec import FeatureSpec, Network
 
-_PICTURES_PER_THREAD = 2
+# What the pooled last feature map of a card's model is as long as.
+_PLAIN_POOLINGS = ("avg", "max", "gem", "cls")
 
 
 class TimmEmbedding:
-    """`image_embedding.timm`: a timm model's last feature map, averaged over its places.
+    """`image_embedding.timm`: one layer of a timm model, pooled over its places.
 
-    Runs torch in float32 on the processor with channels-last memory, which agrees with the
-    plain layout and is half as fast again, and with batch norms folded away. Loading verifies
-    the weights' digest.
+    `layer` is "features", the last one before the classifier, or the name of a module of the
+    model; `pooling` is avg, max, gem (p = 3), cls (the class token of a transformer) or head
+    (what the model itself does before its classifier). The model is loaded when first needed,
+    and its weights' digest is checked.
     """
-
-    runtime = "torch"
-    precision = "float32"
 
     def __init__(
         self,
@@ -36,38 +36,88 @@ class TimmEmbedding:
         layer: str,
         pooling: str,
     ) -> None:
-        card = card_for_weights(weights_sha256)
-        if card.architecture != architecture:
+        self._card = card_for_weights(weights_sha256)
+        if self._card.architecture != architecture:
             raise RecipeError(
-                f"The weights {weights_sha256[:12]} are for {card.architecture}, "
+                f"The weights {weights_sha256[:12]} are for {self._card.architecture}, "
                 f"not for {architecture}."
-            )
-        if layer != "features" or pooling != "avg":
-            raise RecipeError(
-                "image_embedding.timm gives layer 'features' with pooling 'avg'; "
-                f"not {layer!r} with {pooling!r}."
             )
         if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
             raise RecipeError("mean and std need three numbers each, those of std above 0.")
-        runtime.apply_threads()
-        self.dimension = card.dimension
-        self.model: Any = fold_batch_norms(load_model(card)).to(memory_format=torch.channels_last)
-        # (x / 255 - mean) / std as one multiplication and one addition.
-        deviation = torch.tensor(std, dtype=torch.float32).view(1, 3, 1, 1)
-        self._scale = 1 / (255 * deviation)
-        self._shift = -torch.tensor(mean, dtype=torch.float32).view(1, 3, 1, 1) / deviation
+        self._mean = (float(mean[0]), float(mean[1]), float(mean[2]))
+        self._std = (float(std[0]), float(std[1]), float(std[2]))
+        self._layer = layer
+        self._pooling = pooling
+        self._way: dict[str, Any] = {}
 
-    def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    @classmethod
+    def canonical(
+        cls, model: str, layer: str = "features", pooling: str = "avg"
+    ) -> dict[str, object]:
+        """The parameters in full, for the name of a model card. Raises `UnknownName`."""
+        card = model_card(model)
+        return {
+            "architecture": card.architecture,
+            "weights_sha256": card.sha256,
+            "mean": card.mean,
+            "std": card.std,
+            "layer": layer,
+            "pooling": pooling,
+        }
+
+    def use(self, runtime: str, precision: str | None, device: str) -> None:
+        """Say what is to compute the model (see `load_network`), before the first call."""
+        self._way = {"runtime": runtime, "precision": precision, "device": device}
+
+    def network(self, height: int, width: int) -> Network:
+        """What computes pixels of this size; loaded on first use."""
+        spec = FeatureSpec(
+            architecture=self._card.architecture,
+            weights_sha256=self._card.sha256,
+            mean=self._mean,
+            std=self._std,
+            layer=self._layer,
+            pooling=self._pooling,
+            height=height,
+            width=width,
+        )
+        return load_network(spec, **self._way)
+
+    @cached_property
+    def dimension(self) -> int:
+        """The length of a vector. Where the card does not say it, the model is asked."""
+        if self._layer == "features" and self._pooling in _PLAIN_POOLINGS:
+            return self._card.dimension
+        side = self._card.input_size
+        return int(self.pixels(np.zeros((1, 3, side, side), np.uint8)).shape[1])
+
+    def pixels(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """uint8 (N, 3, H, W) to float32 (N, dimension)."""
-        # A few pictures a thread: more of them at once outgrow the caches, and their activations
-        # outgrow what the allocator keeps, so that each layer faults fresh pages in. Measured
-        # with one thread, 32 at once take about twice as long as 16 times 2.
-        step = _PICTURES_PER_THREAD * runtime.threads()
-        pooled = np.empty((len(pixels), self.dimension), np.float32)
-        with torch.inference_mode():
-            for start in range(0, len(pixels), step):
-                x = torch.from_numpy(pixels[start : start + step])
-                x = x.to(torch.float32, memory_format=torch.channels_last)
-                features = self.model.forward_features(x * self._scale + self._shift)
-                pooled[start : start + step] = features.mean(dim=(2, 3)).numpy()
-        return pooled
+        return self.network(*pixels.shape[2:])(pixels)
+
+    def batch(self, pictures: Sequence[Image.Image | NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """N pictures, prepared (uint8 (3, H, W)) or not (RGB), to float32 (N, dimension).
+
+        Those that are not prepared go through the model's own transform.
+        """
+        squares = [
+            self._own_transform(picture) if isinstance(picture, Image.Image) else picture
+            for picture in pictures
+        ]
+        try:
+            return self.pixels(np.stack(squares))
+        except ValueError as error:
+            shapes = ", ".join(sorted({str(np.shape(square)) for square in squares}))
+            raise InputError(
+                f"Pictures of one batch must be uint8 (3, H, W) of one size; not {shapes}."
+            ) from error
+
+    def __call__(self, picture: Image.Image | NDArray[np.uint8]) -> NDArray[np.float32]:
+        """One picture, as in `batch`, to float32 (dimension,)."""
+        vector: NDArray[np.float32] = self.batch([picture])[0]
+        return vector
+
+    @cached_property
+    def _own_transform(self) -> ResizeCenterCrop:
+        card = self._card
+        return ResizeCenterCrop(card.input_size, card.crop_pct, card.interpolation, antialias=True)

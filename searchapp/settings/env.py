@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
+from embeddings.runtimes.spec import RUNTIMES
 from searchapp.fetch.policy import FetchPolicy
 
 Parser = Callable[[str], Any]
@@ -195,6 +196,13 @@ KNOWN: dict[str, Variable] = _table(
     Variable("LOOKALIKE_QUERY_THREADS", integer(1, 256), "8", "threads of the query worker"),
     Variable("LOOKALIKE_INGEST_PROCESSES", integer(1, 64), "2", "processes of the ingest worker"),
     Variable("LOOKALIKE_INGEST_BATCH", integer(1, 256), "32", "images that one task embeds"),
+    Variable("LOOKALIKE_RUNTIME", one_of(*RUNTIMES), "auto", "what computes the models"),
+    Variable(
+        "EMBEDDINGS_CACHE",
+        path,
+        None,
+        "converted models and measurements of this machine; `cache` in the data folder when unset",
+    ),
     Variable(
         "LOOKALIKE_MAX_UPLOAD_BYTES",
         integer(1, 2**40),

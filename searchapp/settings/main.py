@@ -153,6 +153,8 @@ WEB_THREADS: int = env["LOOKALIKE_WEB_THREADS"]
 QUERY_THREADS: int = env["LOOKALIKE_QUERY_THREADS"]
 INGEST_PROCESSES: int = env["LOOKALIKE_INGEST_PROCESSES"]
 INGEST_BATCH: int = env["LOOKALIKE_INGEST_BATCH"]
+RUNTIME: str = env["LOOKALIKE_RUNTIME"]
+MODEL_CACHE: Path = env["EMBEDDINGS_CACHE"] or DATA_DIR / "cache"
 
 # --- Files -------------------------------------------------------------------------------------
 _storage = urlsplit(env["STORAGE_URL"] or "")

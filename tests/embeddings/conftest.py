@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from embeddings.pipelines import Pipeline, pipeline
+from embeddings.pipelines import ImagePipeline, pipeline
 
+EXACT = "image-embedding-efficientnet-lite0:exact"
 DEMO = Path(__file__).resolve().parents[2] / "demo"
 
 
@@ -16,6 +17,6 @@ def demo() -> list[Path]:
 
 
 @pytest.fixture(scope="session")
-def exact() -> Pipeline:
-    """The default pipeline, loaded once for all tests."""
-    return pipeline()
+def exact() -> ImagePipeline:
+    """The reference: every pixel decoded, torch in float32; loaded once for all tests."""
+    return pipeline(EXACT, runtime="torch")

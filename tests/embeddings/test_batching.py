@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from embeddings.batching import Array, Batcher, Busy, Vector
-from embeddings.pipelines import Pipeline
+from embeddings.pipelines import ImagePipeline
 
 
 class Model:
@@ -117,7 +117,7 @@ def test_a_wrong_number_of_vectors_is_an_error() -> None:
     batcher.close()
 
 
-def test_with_the_real_pipeline(exact: Pipeline) -> None:
+def test_with_the_real_pipeline(exact: ImagePipeline) -> None:
     rng = np.random.default_rng(5)
     prepared = [rng.integers(0, 256, (3, 224, 224), dtype=np.uint8) for _ in range(6)]
     batcher = Batcher(exact.embed)

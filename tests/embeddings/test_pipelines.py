@@ -21,7 +21,7 @@ from embeddings.models.timm_import import timm
 from embeddings.models.weights import load_model
 from embeddings.operators.decode import decode
 from embeddings.operators.transform import ResizeCenterCrop
-from embeddings.pipelines import Pipeline
+from embeddings.pipelines import ImagePipeline
 from embeddings.recipes import DEFAULT_PIPELINE, Operator, Recipe, recipe
 from tests.embeddings.pictures import encode, scene
 
@@ -29,7 +29,7 @@ Vectors = NDArray[np.float32]
 
 
 @pytest.fixture(scope="module")
-def vectors(exact: Pipeline, demo: list[Path]) -> Vectors:
+def vectors(exact: ImagePipeline, demo: list[Path]) -> Vectors:
     """The vectors of the whole demo, computed as one list of paths."""
     return exact(demo)
 
@@ -66,7 +66,7 @@ def test_agrees_with_timm_on_every_demo_picture(
 
 
 def test_the_quick_forms_of_the_model_agree_with_the_plain_one(
-    exact: Pipeline, demo: list[Path], reference: Any
+    exact: ImagePipeline, demo: list[Path], reference: Any
 ) -> None:
     """Folded norms and channels-last memory, given the same pixels."""
     prepared = [exact.prepare(decode(path).image) for path in demo[::20]]
@@ -91,7 +91,7 @@ def test_the_quick_forms_of_the_model_agree_with_the_plain_one(
     ],
 )
 def test_the_weights_know_what_they_see(
-    name: str, label: int, exact: Pipeline, demo: list[Path], reference: Any
+    name: str, label: int, exact: ImagePipeline, demo: list[Path], reference: Any
 ) -> None:
     """ImageNet's classes: a tensor under a wrong name would not give them."""
     pixels = exact.prepare(decode(demo[0].parent / name).image)
@@ -106,7 +106,7 @@ def test_vectors_are_unit_float32_and_contiguous(vectors: Vectors) -> None:
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
 
 
-def test_any_batch_size_gives_the_same_vectors(exact: Pipeline, demo: list[Path]) -> None:
+def test_any_batch_size_gives_the_same_vectors(exact: ImagePipeline, demo: list[Path]) -> None:
     prepared = [exact.prepare(decode(path).image) for path in demo[:34]]
     whole = exact.embed(prepared)
     for size in (1, 3, 16):
@@ -115,21 +115,25 @@ def test_any_batch_size_gives_the_same_vectors(exact: Pipeline, demo: list[Path]
     assert np.array_equal(exact.embed(prepared), whole)
 
 
-def test_any_number_of_threads_gives_the_same_vectors(exact: Pipeline, demo: list[Path]) -> None:
+def test_any_number_of_threads_gives_the_same_vectors(
+    exact: ImagePipeline, demo: list[Path]
+) -> None:
     prepared = [exact.prepare(decode(path).image) for path in demo[:8]]
     one = exact.embed(prepared)
-    assert torch.get_num_threads() == runtime.threads() == runtime.DEFAULT_THREADS
+    before = runtime.threads()
+    assert torch.get_num_threads() == before == runtime.cores()
     try:
-        runtime.set_threads(2)
-        assert torch.get_num_threads() == 2
-        assert np.abs(exact.embed(prepared) - one).max() <= 1e-5
+        for threads in (1, 2, 3):
+            runtime.set_threads(threads)
+            assert torch.get_num_threads() == threads
+            assert np.abs(exact.embed(prepared) - one).max() <= 1e-5
     finally:
-        runtime.set_threads(runtime.DEFAULT_THREADS)
+        runtime.set_threads(before)
     with pytest.raises(ValueError, match="not 0"):
         runtime.set_threads(0)
 
 
-def test_every_kind_of_picture(exact: Pipeline, demo: list[Path], vectors: Vectors) -> None:
+def test_every_kind_of_picture(exact: ImagePipeline, demo: list[Path], vectors: Vectors) -> None:
     path = demo[0]
     data = path.read_bytes()
     image = decode(data).image
@@ -146,7 +150,7 @@ def test_every_kind_of_picture(exact: Pipeline, demo: list[Path], vectors: Vecto
         assert np.abs(exact([file, data]) - vectors[0]).max() <= 1e-5
 
 
-def test_pil_pictures_go_the_same_way_as_files(exact: Pipeline) -> None:
+def test_pil_pictures_go_the_same_way_as_files(exact: ImagePipeline) -> None:
     """Orientation and transparency count however the picture comes."""
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -156,7 +160,7 @@ def test_pil_pictures_go_the_same_way_as_files(exact: Pipeline) -> None:
         assert np.array_equal(exact.prepare(opened), exact.prepare(decode(data).image))
 
 
-def test_lists(exact: Pipeline, demo: list[Path]) -> None:
+def test_lists(exact: ImagePipeline, demo: list[Path]) -> None:
     assert exact([]).shape == (0, 1280)
     assert exact([demo[0]]).shape == (1, 1280)
     assert exact((demo[0], demo[1])).shape == (2, 1280)
@@ -174,14 +178,14 @@ def test_lists(exact: Pipeline, demo: list[Path]) -> None:
         (None, "not NoneType"),
     ],
 )
-def test_what_is_no_picture(exact: Pipeline, picture: Any, words: str) -> None:
+def test_what_is_no_picture(exact: ImagePipeline, picture: Any, words: str) -> None:
     with pytest.raises(InputError) as caught:
         exact(picture)
     assert caught.value.code == "bad_input"
     assert words in caught.value.detail
 
 
-def test_bad_pictures_raise_image_errors(exact: Pipeline) -> None:
+def test_bad_pictures_raise_image_errors(exact: ImagePipeline) -> None:
     with pytest.raises(ImageError) as caught:
         exact([encode(scene(), "png"), b"%PDF-1.4"])
     assert caught.value.code == "not_a_picture"
@@ -192,12 +196,14 @@ def test_bad_pictures_raise_image_errors(exact: Pipeline) -> None:
         exact("no-such-file.jpg")
 
 
-def test_prepared_pictures_of_another_shape(exact: Pipeline) -> None:
+def test_prepared_pictures_of_another_shape(exact: ImagePipeline) -> None:
     with pytest.raises(InputError, match=r"\(3, 8, 8\)"):
         exact.embed([np.zeros((3, 8, 8), np.uint8), np.zeros((3, 224, 224), np.uint8)])
 
 
-def test_threads_get_their_own_vectors(exact: Pipeline, demo: list[Path], vectors: Vectors) -> None:
+def test_threads_get_their_own_vectors(
+    exact: ImagePipeline, demo: list[Path], vectors: Vectors
+) -> None:
     def one(at: int) -> float:
         image = decode(demo[at]).image
         return float(np.abs(exact.embed([exact.prepare(image)])[0] - vectors[at]).max())
@@ -209,7 +215,7 @@ def test_threads_get_their_own_vectors(exact: Pipeline, demo: list[Path], vector
 def test_one_pipeline_is_loaded_however_many_ask() -> None:
     barrier = threading.Barrier(6)
 
-    def ask(_: int) -> Pipeline:
+    def ask(_: int) -> ImagePipeline:
         barrier.wait(30)
         return pipeline(dataclasses.replace(recipe(), name="asked-at-once"))
 
@@ -219,7 +225,7 @@ def test_one_pipeline_is_loaded_however_many_ask() -> None:
     assert made[0].recipe.name == "asked-at-once"
 
 
-def test_what_a_pipeline_says_of_itself(exact: Pipeline) -> None:
+def test_what_a_pipeline_says_of_itself(exact: ImagePipeline) -> None:
     assert exact is pipeline(DEFAULT_PIPELINE)
     assert exact.recipe == recipe()
     assert exact.fingerprint == recipe().fingerprint
@@ -294,7 +300,7 @@ def test_unknown_pipelines() -> None:
 @pytest.mark.parametrize(
     "size", [(1, 1), (1, 3000), (50_000_000, 1), (224, 224), (256, 256), (225, 301)]
 )
-def test_odd_sizes(exact: Pipeline, size: tuple[int, int]) -> None:
+def test_odd_sizes(exact: ImagePipeline, size: tuple[int, int]) -> None:
     prepared = exact.prepare(Image.new("RGB", size, (200, 100, 50)))
     assert prepared.shape == (3, 224, 224)
     assert prepared.dtype == np.uint8

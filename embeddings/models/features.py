@@ -1,0 +1,104 @@
+"""One torch module from pixels to pooled features, which every runtime is made from."""
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from embeddings.errors import RecipeError, UnknownName
+from embeddings.models.cards import card_for_weights
+from embeddings.models.fold import fold_batch_norms
+from embeddings.models.weights import load_model
+from embeddings.runtimes.spec import FeatureSpec
+
+POOLINGS = ("avg", "max", "gem", "cls", "head")
+# Generalized mean: "Fine-tuning CNN Image Retrieval with No Human Annotation" (Radenović et al.,
+# 2018), whose fixed p = 3 is the usual choice without training.
+_GEM_P = 3.0
+_GEM_LEAST = 1e-6
+
+
+class Features(nn.Module):
+    """uint8 or float pixels (N, 3, H, W) on a scale of 0 to 255 to float32 (N, D)."""
+
+    scale: torch.Tensor
+    shift: torch.Tensor
+
+    def __init__(self, model: Any, spec: FeatureSpec) -> None:
+        """`model` is a timm model in evaluation mode; it becomes part of this module.
+
+        Raises `RecipeError` for a pooling that the layer does not have, `UnknownName` for a
+        layer that the model does not have.
+        """
+        super().__init__()
+        if spec.pooling not in POOLINGS:
+            raise UnknownName("pooling", spec.pooling, POOLINGS)
+        if spec.pooling == "head" and spec.layer != "features":
+            raise RecipeError("Pooling 'head' is the model's own, of layer 'features' only.")
+        self.model = model
+        self.pooling = spec.pooling
+        self.prefix_tokens = int(getattr(model, "num_prefix_tokens", 0))
+        self.channels_last = getattr(model, "output_fmt", "NCHW") == "NHWC"
+        self._caught: torch.Tensor | None = None
+        self.layer = None if spec.layer == "features" else spec.layer
+        if self.layer is not None:
+            modules = dict(model.named_modules())
+            modules.pop("", None)  # the whole model
+            if self.layer not in modules:
+                raise UnknownName(f"layer of {spec.architecture}", self.layer, modules)
+            modules[self.layer].register_forward_hook(self._catch)
+        # (x / 255 - mean) / std as one multiplication and one addition.
+        deviation = torch.tensor(spec.std, dtype=torch.float32).view(1, 3, 1, 1)
+        self.register_buffer("scale", 1 / (255 * deviation))
+        mean = torch.tensor(spec.mean, dtype=torch.float32).view(1, 3, 1, 1)
+        self.register_buffer("shift", -mean / deviation)
+        self.eval()
+
+    def _catch(self, _module: nn.Module, _given: Any, output: torch.Tensor) -> None:
+        self._caught = output
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        x = pixels.to(self.scale.dtype) * self.scale + self.shift
+        features = self.model.forward_features(x)
+        if self.layer is not None:
+            features, self._caught = self._caught, None
+        return self._pool(features).to(torch.float32)
+
+    def _pool(self, features: torch.Tensor) -> torch.Tensor:
+        if self.pooling == "head":
+            pooled: torch.Tensor = self.model.forward_head(features, pre_logits=True)
+            return pooled
+        if features.ndim == 4:
+            if self.pooling == "cls":
+                raise RecipeError("Pooling 'cls' needs a transformer's class token.")
+            flat = features if self.channels_last else features.permute(0, 2, 3, 1)
+            places = flat.flatten(1, 2)
+        elif features.ndim == 3:
+            if self.pooling == "cls":
+                if not self.prefix_tokens:
+                    raise RecipeError("Pooling 'cls' needs a transformer's class token.")
+                return features[:, 0]
+            places = features[:, self.prefix_tokens :]
+        else:
+            raise RecipeError(
+                "This layer gives no map of features to pool: its output has shape "
+                f"{tuple(features.shape)}. Choose a layer before it."
+            )
+        # places: (N, positions, channels)
+        if self.pooling == "avg":
+            return places.mean(dim=1)
+        if self.pooling == "max":
+            return places.amax(dim=1)
+        return places.clamp(min=_GEM_LEAST).pow(_GEM_P).mean(dim=1).pow(1 / _GEM_P)
+
+
+def features_module(spec: FeatureSpec) -> Features:
+    """The module of `spec` in float32 on the processor, its weights checked.
+
+    Raises `WeightsError`, `RecipeError`, `UnknownName`.
+    """
+    card = card_for_weights(spec.weights_sha256)
+    model = load_model(card)
+    if type(model).__name__ == "EfficientNet":
+        model = fold_batch_norms(model)
+    return Features(model, spec)

@@ -1,0 +1,163 @@
+"""Which runtime and precision: measured once per machine, kept, and only where vectors agree."""
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import platform
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import cache as once
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from embeddings import runtime
+from embeddings.errors import EmbeddingsError
+from embeddings.runtimes import cache
+from embeddings.runtimes.spec import FeatureSpec, Network
+
+# Vectors of two runtimes count as the same where their cosines with torch float32 are so high.
+LEAST_MEAN_COSINE = 0.9995
+LEAST_COSINE = 0.995
+_PICTURES = Path(__file__).parent / "check_pictures"
+_ROUNDS = 3
+# The flags of processors that compute in bfloat16 (Linux's names; x86 and ARM).
+_BFLOAT16 = frozenset({"avx512_bf16", "amx_bf16", "bf16", "svebf16"})
+_NEEDS = {
+    "torch": ("torch",),
+    "openvino": ("openvino",),
+    "onnxruntime": ("onnxruntime", "onnx", "onnxscript"),  # to run, and to export beforehand
+}
+_PACKAGES = ("torch", "timm", "openvino", "onnxruntime")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One way to compute: milliseconds a picture, and cosines with torch float32."""
+
+    runtime: str
+    precision: str
+    milliseconds: float
+    mean_cosine: float
+    least_cosine: float
+
+    @property
+    def agrees(self) -> bool:
+        """Whether its vectors may stand beside those of the reference."""
+        return self.mean_cosine >= LEAST_MEAN_COSINE and self.least_cosine >= LEAST_COSINE
+
+
+def choose(spec: FeatureSpec, load: Callable[[str, str], Network]) -> tuple[str, str]:
+    """The fastest runtime and precision for `spec` on this machine.
+
+    `load(runtime, precision)` gives a network. What was measured before is read; several
+    processes that start together measure once.
+    """
+    name = f"measured-{spec.digest[:32]}-{runtime.threads()}-{_machine()}"
+    with cache.locked(name):
+        kept = _read(name)
+        if kept is None:
+            kept = measure(spec, load)
+            cache.write_json(name, [asdict(one) for one in kept])
+    best = min((one for one in kept if one.agrees), key=lambda one: one.milliseconds)
+    return best.runtime, best.precision
+
+
+def measure(spec: FeatureSpec, load: Callable[[str, str], Network]) -> list[Measured]:
+    """Every runtime and precision that works here, torch in float32 first.
+
+    As many callers as there are threads compute two pictures at a time, the networks in turns, so
+    that what else runs hits all alike.
+    """
+    pixels = check_pixels(spec.height, spec.width)
+    networks = [load("torch", "float32")]
+    for runtime_name, precision in _candidates():
+        try:
+            networks.append(load(runtime_name, precision))
+        except EmbeddingsError:
+            continue
+    reference = _unit(networks[0](pixels))
+    cosines = [(reference * _unit(network(pixels))).sum(axis=1) for network in networks]
+    times: list[list[float]] = [[] for _ in networks]
+    pairs = [pixels[first : first + 2] for first in range(0, len(pixels), 2)]
+    with ThreadPoolExecutor(runtime.threads()) as callers:
+        for _ in range(_ROUNDS):
+            for network, taken in zip(networks, times, strict=True):
+                started = time.perf_counter()
+                list(callers.map(network, pairs))
+                taken.append((time.perf_counter() - started) * 1000 / len(pixels))
+    return [
+        Measured(
+            network.runtime,
+            network.precision,
+            statistics.median(taken),
+            float(cosine.mean()),
+            float(cosine.min()),
+        )
+        for network, taken, cosine in zip(networks, times, cosines, strict=True)
+    ]
+
+
+@once
+def check_pixels(height: int, width: int) -> NDArray[np.uint8]:
+    """The check pictures, uint8 (16, 3, height, width)."""
+    squares = []
+    for path in sorted(_PICTURES.glob("*.jpg")):
+        with Image.open(path) as picture:
+            small = picture.convert("RGB").resize((width, height), Image.Resampling.BICUBIC)
+            squares.append(np.asarray(small).transpose(2, 0, 1))
+    return np.ascontiguousarray(np.stack(squares))
+
+
+def _candidates() -> Iterator[tuple[str, str]]:
+    # Without instructions for it, bfloat16 is emulated: right, and thirty times slower.
+    both = ("float32", "bfloat16") if _BFLOAT16 & set(_processor().split()) else ("float32",)
+    for runtime_name, precisions in (
+        ("torch", both[1:]),
+        ("openvino", both),
+        ("onnxruntime", ("float32",)),
+    ):
+        if all(map(importlib.util.find_spec, _NEEDS[runtime_name])):
+            for precision in precisions:
+                yield runtime_name, precision
+
+
+def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit: NDArray[np.float32] = vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
+    return unit
+
+
+def _read(name: str) -> list[Measured] | None:
+    try:
+        kept = [Measured(**one) for one in cache.read_json(name)]
+    except TypeError:
+        return None
+    return kept if any(one.agrees for one in kept) else None
+
+
+@once
+def _machine() -> str:
+    """Sixteen hex digits that change with the processor and the packages."""
+    facts = [platform.machine(), _processor()]
+    for package in _PACKAGES:
+        try:
+            facts.append(f"{package} {importlib.metadata.version(package)}")
+        except importlib.metadata.PackageNotFoundError:
+            facts.append(f"no {package}")
+    return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
+
+
+def _processor() -> str:
+    """Model and abilities of the processor: a folder may move to another machine."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    wanted = ("model name", "flags", "Features", "CPU part")
+    return "\n".join(sorted({line for line in lines if line.startswith(wanted)}))

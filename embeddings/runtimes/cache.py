@@ -1,0 +1,81 @@
+"""What is worth keeping between processes: converted models and measurements.
+
+It lies in `EMBEDDINGS_CACHE`, else `$XDG_CACHE_HOME/lookalike-embeddings`, else
+`~/.cache/lookalike-embeddings`, and may be deleted at any time.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+_MANIFEST = "manifest.json"
+
+
+def folder() -> Path:
+    """The cache folder; it is made if it is not there, for its owner only."""
+    chosen = os.environ.get("EMBEDDINGS_CACHE")
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    path = Path(chosen) if chosen else Path(base).expanduser() / "lookalike-embeddings"
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return path
+
+
+@contextlib.contextmanager
+def locked(name: str) -> Iterator[None]:
+    """Hold the lock `name` of this cache: what several processes need is made once."""
+    with (folder() / f"{name}.lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def kept_folder(name: str, make: Callable[[Path], None]) -> Path:
+    """The folder `name`, whose files `make` writes where it is not there or is damaged."""
+    target = folder() / name
+    with locked(name):
+        if _whole(target):
+            return target
+        shutil.rmtree(target, ignore_errors=True)
+        draft = folder() / f".{name}-{secrets.token_hex(4)}"
+        draft.mkdir()
+        try:
+            make(draft)
+            digests = {path.name: _digest(path) for path in sorted(draft.iterdir())}
+            (draft / _MANIFEST).write_text(json.dumps(digests))
+            os.rename(draft, target)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+    return target
+
+
+def _whole(target: Path) -> bool:
+    try:
+        digests = json.loads((target / _MANIFEST).read_text())
+        return all(_digest(target / name) == digest for name, digest in digests.items())
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_json(name: str) -> Any:
+    """What `write_json` kept under `name`; None if there is nothing of use."""
+    try:
+        return json.loads((folder() / f"{name}.json").read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def write_json(name: str, value: Any) -> None:
+    draft = folder() / f".{name}-{secrets.token_hex(4)}"
+    draft.write_text(json.dumps(value, indent=1))
+    os.replace(draft, folder() / f"{name}.json")

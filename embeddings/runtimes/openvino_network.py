@@ -1,0 +1,93 @@
+"""OpenVINO on the processor, from a model that was converted once and kept.
+
+A process that finds the converted model never imports torch: it starts in a fraction of the time
+and memory.
+"""
+
+import threading
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino as ov
+from numpy.typing import NDArray
+
+from embeddings import runtime
+from embeddings.errors import RuntimeUnavailable
+from embeddings.runtimes import cache
+from embeddings.runtimes.spec import FeatureSpec
+
+_HINTS = {"float32": "f32", "bfloat16": "bf16"}
+_MODEL = "model.xml"
+# Larger batches gain nothing on a processor and outgrow its caches.
+_PICTURES_AT_ONCE = 4
+
+
+class OpenVinoNetwork:
+    """A model in OpenVINO: one stream of one thread for each of `runtime.threads()`.
+
+    Calls from several threads run beside each other, each in a stream of its own.
+    """
+
+    runtime = "openvino"
+    device = "cpu"
+
+    def __init__(self, spec: FeatureSpec, precision: str) -> None:
+        """Raises `RuntimeUnavailable` where the processor has no such precision, and what
+        loading a model raises."""
+        core = ov.Core()
+        if precision not in _HINTS:
+            raise RuntimeUnavailable(
+                f"openvino computes in {' or '.join(_HINTS)} here, not {precision}."
+            )
+        if precision == "bfloat16" and "BF16" not in core.get_property(
+            "CPU", "OPTIMIZATION_CAPABILITIES"
+        ):
+            raise RuntimeUnavailable("This processor has no bfloat16; float32 works everywhere.")
+        self.precision = precision
+        name = f"openvino-{ov.get_version().split('-')[0]}-{spec.digest[:32]}"
+        path = cache.kept_folder(name, lambda folder: _convert(spec, folder)) / _MODEL
+        streams = runtime.threads()
+        self._compiled: Any = core.compile_model(
+            path,
+            "CPU",
+            {
+                "INFERENCE_PRECISION_HINT": _HINTS[precision],
+                "NUM_STREAMS": streams,
+                "INFERENCE_NUM_THREADS": streams,
+                "ENABLE_CPU_PINNING": False,
+            },
+        )
+        self._of_thread = threading.local()
+
+    def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """uint8 (N, 3, H, W) to float32 (N, D)."""
+        request = getattr(self._of_thread, "request", None)
+        if request is None:
+            request = self._of_thread.request = self._compiled.create_infer_request()
+        parts = []
+        for start in range(0, max(1, len(pixels)), _PICTURES_AT_ONCE):
+            part = np.ascontiguousarray(pixels[start : start + _PICTURES_AT_ONCE])
+            parts.append(request.infer([part], share_inputs=True)[0].copy())
+        return np.concatenate(parts)
+
+
+def _convert(spec: FeatureSpec, folder: Path) -> None:
+    import torch
+
+    from embeddings.models.features import features_module
+
+    module = features_module(spec)
+    example = torch.zeros(2, 3, spec.height, spec.width, dtype=torch.uint8)
+    try:
+        with warnings.catch_warnings(), torch.inference_mode():
+            # Sizes that the model computes become constants: they are, for pixels of one size.
+            warnings.simplefilter("ignore")
+            converted = ov.convert_model(module, example_input=example)
+    except Exception as error:  # of many kinds, for models that OpenVINO does not know
+        raise RuntimeUnavailable(
+            f"openvino cannot convert {spec.architecture} ({error}); runtime 'torch' can run it."
+        ) from error
+    converted.reshape([-1, 3, spec.height, spec.width])
+    ov.save_model(converted, folder / _MODEL, compress_to_fp16=False)

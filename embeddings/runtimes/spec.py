@@ -1,0 +1,47 @@
+"""What a network computes, as data: enough to build it, and to name what was made of it."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+RUNTIMES = ("auto", "torch", "openvino", "onnxruntime")
+PRECISIONS = ("float32", "bfloat16", "float16")
+
+
+@dataclass(frozen=True)
+class FeatureSpec:
+    """Pooled features of one layer of one model, for pixels of one size.
+
+    `mean` and `std` are per channel (R, G, B) on a scale of 0 to 1; `layer` is "features", the
+    last one before the classifier, or the name of a module; `height` and `width` in pixels.
+    """
+
+    architecture: str
+    weights_sha256: str
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    layer: str
+    pooling: str
+    height: int
+    width: int
+
+    @property
+    def digest(self) -> str:
+        """SHA-256, 64 hex digits, over all of it."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+
+
+class Network(Protocol):
+    """A loaded model. Safe to call from several threads at once."""
+
+    runtime: str
+    precision: str
+    device: str
+
+    def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """uint8 (N, 3, H, W), RGB, to float32 (N, D), not normalized."""
+        ...

@@ -1,0 +1,159 @@
+"""The default recipe: quicker on large JPEGs, faithful to timm, never mixed with another."""
+
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from embeddings import pipeline, recipe
+from embeddings.errors import ImageError, RecipeError, UnknownName
+from embeddings.operators.decode import decode
+from embeddings.pipelines import ImagePipeline
+from embeddings.recipes import DEFAULT_PIPELINE
+from tests.embeddings.conftest import EXACT
+from tests.embeddings.pictures import encode, scene
+
+
+@pytest.fixture(scope="module")
+def fast() -> ImagePipeline:
+    return pipeline(runtime="torch")
+
+
+def large(path: Path, factor: int) -> bytes:
+    """A demo picture as a camera would have taken it: many pixels, then JPEG."""
+    with Image.open(path) as picture:
+        size = (picture.width * factor, picture.height * factor)
+        out = io.BytesIO()
+        picture.convert("RGB").resize(size, Image.Resampling.LANCZOS).save(out, "JPEG", quality=90)
+        return out.getvalue()
+
+
+def test_the_bare_name_is_fast_and_another_fingerprint() -> None:
+    assert recipe(DEFAULT_PIPELINE).fingerprint != recipe(EXACT).fingerprint
+    assert not set(recipe(EXACT).operators) >= set(recipe(DEFAULT_PIPELINE).operators)
+
+
+def test_small_pictures_are_the_same(
+    fast: ImagePipeline, exact: ImagePipeline, demo: list[Path]
+) -> None:
+    cosines = (fast(demo[::4]) * exact(demo[::4])).sum(axis=1)
+    assert cosines.mean() >= 0.998
+    assert cosines.min() >= 0.98
+
+
+def test_large_pictures_are_nearly_the_same(
+    fast: ImagePipeline, exact: ImagePipeline, demo: list[Path]
+) -> None:
+    files = [large(path, factor) for path in demo[::24] for factor in (3, 6)]
+    cosines = (fast(files) * exact(files)).sum(axis=1)
+    assert cosines.mean() >= 0.998
+    assert cosines.min() >= 0.98
+    assert cosines.min() < 1  # they were decoded smaller
+
+
+@pytest.mark.parametrize(
+    ("size", "short_side", "decoded"),
+    [
+        ((2000, 1600), 512, (667, 534)),
+        ((2000, 1600), 400, (500, 400)),
+        ((4000, 4000), 400, (500, 500)),
+        ((1000, 3000), 512, (1000, 3000)),
+        ((1023, 1023), 512, (1023, 1023)),
+        ((1025, 2051), 512, (513, 1026)),
+    ],
+)
+def test_no_smaller_than_asked(
+    size: tuple[int, int], short_side: int, decoded: tuple[int, int]
+) -> None:
+    found = decode(encode(scene(*size), "JPEG"), draft_short_side=short_side)
+    if size == (2000, 1600) and short_side == 512:
+        decoded = (1000, 800)  # halves, quarters and eighths only
+    assert found.image.size == decoded
+    assert (found.width, found.height) == size
+
+
+def test_orientation_and_true_size_of_a_draft() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encode(scene(2400, 1201), "JPEG", exif=exif)
+    found = decode(data, draft_short_side=512)
+    assert (found.width, found.height) == (1201, 2400)
+    assert found.image.size == (601, 1200)
+
+
+def test_other_formats_are_decoded_whole() -> None:
+    assert decode(encode(scene(2048, 2048), "PNG"), draft_short_side=256).image.size == (2048, 2048)
+
+
+def test_vectors_come_as_they_are_asked_for(exact: ImagePipeline, demo: list[Path]) -> None:
+    taken = 0
+
+    def endless() -> Iterator[Path]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield demo[taken % len(demo)]
+
+    stream = exact.stream(endless(), workers=2)
+    first = next(stream)
+    assert np.array_equal(first, exact(demo[1])) or np.abs(first - exact(demo[1])).max() <= 1e-5
+    assert taken <= 100
+    stream.close()  # type: ignore[attr-defined]
+
+
+def test_a_bad_picture_is_told_at_its_place(exact: ImagePipeline, demo: list[Path]) -> None:
+    given = [*demo[:10], b"no picture", *demo[10:20]]
+    stream = exact.stream(given, workers=2)
+    assert [next(stream).shape for _ in range(10)] == [(1280,)] * 10
+    with pytest.raises(ImageError, match="not a picture"):
+        next(stream)
+
+
+def test_recipes_from_dictionaries_and_files(tmp_path: Path) -> None:
+    wanted = recipe(EXACT)
+    file = tmp_path / "mine.json"
+    file.write_text(wanted.to_json())
+    for given in (wanted.to_dict(), file, str(file)):
+        assert pipeline(given, runtime="torch").fingerprint == wanted.fingerprint
+    with pytest.raises(RecipeError, match="cannot be read"):
+        pipeline(tmp_path / "none.json")
+    file.write_text(json.dumps({"name": "x"}))
+    with pytest.raises(RecipeError):
+        pipeline(file)
+    with pytest.raises(UnknownName, match="image-embedding-efficientnet-lite0"):
+        pipeline("image-embeding-efficientnet-lite0")
+
+
+def test_nearest_and_bicubic_give_different_neighbours(
+    exact: ImagePipeline, demo: list[Path]
+) -> None:
+    """The pitfall: the same picture, resized by another filter, is another vector."""
+    gallery = exact(demo)
+
+    def nearest(path: Path) -> np.ndarray:
+        picture = decode(path).image
+        scale = 256 / min(picture.size)
+        size = (round(picture.width * scale), round(picture.height * scale))
+        small = picture.resize(size, Image.Resampling.NEAREST)
+        left, top = (size[0] - 224) // 2, (size[1] - 224) // 2
+        square = np.asarray(small.crop((left, top, left + 224, top + 224)))
+        vector: np.ndarray = exact.embed([np.ascontiguousarray(square.transpose(2, 0, 1))])[0]
+        return vector
+
+    changed = 0
+    for path, vector in zip(demo[:20], gallery, strict=False):
+        right = np.argsort(-(gallery @ vector))[:10]
+        wrong = np.argsort(-(gallery @ nearest(path)))[:10]
+        changed += list(right) != list(wrong)
+    assert changed >= 5
+    # So a recipe that says another filter is another fingerprint, and 'nearest' is none at all.
+    data = recipe(EXACT).to_dict()
+    data["operators"][1]["parameters"]["interpolation"] = "bilinear"
+    assert pipeline(data, runtime="torch").fingerprint != exact.fingerprint
+    data["operators"][1]["parameters"]["interpolation"] = "nearest"
+    with pytest.raises(RecipeError, match="interpolation"):
+        pipeline(data)

@@ -1,0 +1,113 @@
+"""Layers and poolings, compared with timm's own modules."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from embeddings.errors import RecipeError, UnknownName
+from embeddings.models.cards import model_card
+from embeddings.models.features import Features
+from embeddings.models.timm_import import timm
+from embeddings.models.weights import load_model
+from embeddings.operators.embed import TimmEmbedding
+from embeddings.runtimes.spec import FeatureSpec
+
+RNG = np.random.default_rng(1)
+HALF = (0.5, 0.5, 0.5)
+
+
+def spec(layer: str = "features", pooling: str = "avg", side: int = 64) -> FeatureSpec:
+    return FeatureSpec("any", "0" * 64, HALF, HALF, layer, pooling, side, side)
+
+
+def pixels(side: int, number: int = 2) -> torch.Tensor:
+    return torch.from_numpy(RNG.integers(0, 256, (number, 3, side, side), np.uint8))
+
+
+def made(architecture: str, **options: Any) -> Any:
+    torch.manual_seed(0)
+    return timm().create_model(architecture, pretrained=False, **options).eval()
+
+
+def run(model: Any, wanted: FeatureSpec, x: torch.Tensor) -> torch.Tensor:
+    with torch.inference_mode():
+        features: torch.Tensor = Features(model, wanted)(x)
+        return features
+
+
+def plain(x: torch.Tensor) -> torch.Tensor:
+    return (x.float() / 255 - 0.5) / 0.5
+
+
+def test_average_is_timms_own() -> None:
+    model, x = made("test_resnet", num_classes=0), pixels(64)
+    with torch.inference_mode():
+        expected = model(plain(x))
+    assert torch.allclose(run(model, spec(), x), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("pooling", ["max", "gem"])
+def test_other_poolings(pooling: str) -> None:
+    model, x = made("test_resnet"), pixels(64)
+    with torch.inference_mode():
+        features = model.forward_features(plain(x))
+    if pooling == "max":
+        expected = features.amax(dim=(2, 3))
+    else:
+        expected = features.clamp(min=1e-6).pow(3).mean(dim=(2, 3)).pow(1 / 3)
+    assert torch.allclose(run(model, spec(pooling=pooling), x), expected, atol=1e-4)
+
+
+def test_any_layer_by_name() -> None:
+    model, x = made("resnet18"), pixels(64)
+    caught: list[torch.Tensor] = []
+    handle = model.layer3.register_forward_hook(lambda _m, _i, output: caught.append(output))
+    with torch.inference_mode():
+        model.forward_features(plain(x))
+    handle.remove()
+    given = run(model, spec("layer3"), x)
+    assert given.shape == (2, 256)
+    assert torch.allclose(given, caught[0].mean(dim=(2, 3)), atol=1e-5)
+
+
+def test_transformers_have_a_class_token_and_places() -> None:
+    model, x = made("test_vit"), pixels(160)
+    with torch.inference_mode():
+        tokens = model.forward_features(plain(x))
+        head = model.forward_head(tokens, pre_logits=True)
+    assert torch.allclose(run(model, spec(pooling="cls", side=160), x), tokens[:, 0], atol=1e-5)
+    places = tokens[:, model.num_prefix_tokens :].mean(dim=1)
+    assert torch.allclose(run(model, spec(side=160), x), places, atol=1e-5)
+    assert torch.allclose(run(model, spec(pooling="head", side=160), x), head, atol=1e-5)
+
+
+def test_what_a_layer_cannot_give_is_said() -> None:
+    model = made("resnet18")
+    with pytest.raises(UnknownName, match="layer3"):
+        Features(model, spec("layer33"))
+    with pytest.raises(UnknownName, match="gem"):
+        Features(model, spec(pooling="gemm"))
+    with pytest.raises(RecipeError, match="class token"):
+        run(model, spec(pooling="cls"), pixels(64))
+    with pytest.raises(RecipeError, match="own, of layer"):
+        Features(model, spec("layer3", "head"))
+
+
+@pytest.mark.parametrize("runtime", ["torch", "openvino", "onnxruntime"])
+def test_layers_and_poolings_in_every_runtime(runtime: str) -> None:
+    layer, pooling = "blocks.4", "gem"
+    parameters: Any = TimmEmbedding.canonical("efficientnet-lite0", layer, pooling)
+    embedding = TimmEmbedding(**parameters)
+    embedding.use(runtime, None, "cpu")
+    x = pixels(224, 3)
+    card = model_card("efficientnet-lite0")
+    wanted = FeatureSpec(
+        card.architecture, card.sha256, card.mean, card.std, layer, pooling, 224, 224
+    )
+    expected = run(load_model(card), wanted, x).numpy()
+    given = embedding.pixels(x.numpy())
+    assert given.shape[1] == embedding.dimension
+    cosine = (given * expected).sum(1) / np.linalg.norm(given, axis=1)
+    assert (cosine / np.linalg.norm(expected, axis=1)).min() >= 0.9999

@@ -1,0 +1,181 @@
+"""Every runtime gives the same vectors; the quickest one is found once, and only among those."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from embeddings import pipeline
+from embeddings.errors import RuntimeUnavailable, UnknownName
+from embeddings.models.cards import model_card
+from embeddings.operators.embed import TimmEmbedding
+from embeddings.pipelines import ImagePipeline
+from embeddings.runtimes import auto, cache
+from embeddings.runtimes.loading import load_network
+from embeddings.runtimes.spec import FeatureSpec
+from tests.embeddings.conftest import EXACT
+
+ROOT = Path(__file__).resolve().parents[2]
+CARD = model_card("efficientnet-lite0")
+SPEC = FeatureSpec(CARD.architecture, CARD.sha256, CARD.mean, CARD.std, "features", "avg", 224, 224)
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("EMBEDDINGS_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
+def test_runtimes_agree_with_torch(runtime: str, exact: ImagePipeline, demo: list[Path]) -> None:
+    other = pipeline(EXACT, runtime=runtime)
+    assert (other.runtime, other.precision, other.device) == (runtime, "float32", "cpu")
+    assert other.fingerprint == exact.fingerprint  # recorded beside it, never in it
+    some = demo[::4]
+    cosines = (other(some) * exact(some)).sum(axis=1)
+    assert cosines.mean() >= auto.LEAST_MEAN_COSINE
+    assert cosines.min() >= 0.9999
+
+
+def test_bfloat16_agrees_where_the_processor_has_it(exact: ImagePipeline, demo: list[Path]) -> None:
+    import openvino
+
+    if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        with pytest.raises(RuntimeUnavailable, match="no bfloat16"):
+            pipeline(EXACT, runtime="openvino", precision="bfloat16")
+        return
+    rough = pipeline(EXACT, runtime="openvino", precision="bfloat16")
+    cosines = (rough(demo[::4]) * exact(demo[::4])).sum(axis=1)
+    assert cosines.mean() >= auto.LEAST_MEAN_COSINE
+    assert cosines.min() >= auto.LEAST_COSINE
+
+
+@pytest.mark.parametrize("runtime", ["torch", "openvino", "onnxruntime"])
+def test_any_batch_size_and_caller_gives_the_same_vectors(
+    runtime: str, exact: ImagePipeline, demo: list[Path]
+) -> None:
+    one = pipeline(EXACT, runtime=runtime)
+    whole = one(demo[:13])
+    for workers in (1, 3):
+        streamed = np.stack(list(one.stream(demo[:13], workers=workers)))
+        assert np.abs(streamed - whole).max() <= 1e-5
+    for path, vector in zip(demo[:5], whole, strict=False):
+        assert np.abs(one(path) - vector).max() <= 1e-5
+
+
+def test_auto_measures_once_and_takes_what_agrees(own_cache: Path) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def load(runtime: str, precision: str) -> object:
+        asked.append((runtime, precision))
+        return load_network(SPEC, runtime, precision)
+
+    chosen = auto.choose(SPEC, load)  # type: ignore[arg-type]
+    (kept,) = own_cache.glob("measured-*.json")
+    measured = [auto.Measured(**one) for one in json.loads(kept.read_text())]
+    assert measured[0].runtime == "torch"
+    assert measured[0].precision == "float32"
+    assert {"torch", "openvino"} <= {one.runtime for one in measured}
+    quickest = min((one for one in measured if one.agrees), key=lambda one: one.milliseconds)
+    assert chosen == (quickest.runtime, quickest.precision)
+    asked.clear()
+    assert auto.choose(SPEC, load) == chosen  # type: ignore[arg-type]
+    assert not asked
+
+
+def test_what_does_not_agree_is_never_taken(own_cache: Path) -> None:
+    assert auto.choose(SPEC, lambda *way: load_network(SPEC, *way))
+    (kept,) = own_cache.glob("measured-*.json")
+    measured = [auto.Measured(**one) for one in json.loads(kept.read_text())]
+    wrong = [
+        replace(one, milliseconds=0.001, least_cosine=0.9) if one.runtime != "torch" else one
+        for one in measured
+    ]
+    kept.write_text(json.dumps([asdict(one) for one in wrong]))
+    assert auto.choose(SPEC, lambda *way: load_network(SPEC, *way)) == ("torch", "float32")
+
+
+def test_a_measurement_that_cannot_be_read_is_made_again(own_cache: Path) -> None:
+    def load(*way: str) -> object:
+        return load_network(SPEC, *way)
+
+    chosen = auto.choose(SPEC, load)  # type: ignore[arg-type]
+    (kept,) = own_cache.glob("measured-*.json")
+    for damage in ("[1]", '[{"runtime": "torch"}]'):
+        kept.write_text(damage)
+        assert auto.choose(SPEC, load)[0] in ("torch", "openvino", "onnxruntime")  # type: ignore[arg-type]
+        assert len(json.loads(kept.read_text())) >= 2
+    assert chosen
+
+
+def test_a_converted_model_is_kept_and_needs_no_torch(own_cache: Path, demo: list[Path]) -> None:
+    """Converted once; read without torch from then on; made anew where the files are damaged."""
+    program = (
+        "import sys\n"
+        "from embeddings import pipeline\n"
+        f"vector = pipeline({EXACT!r}, runtime='openvino')({str(demo[0])!r})\n"
+        "print('torch' in sys.modules, 'timm' in sys.modules, vector.shape, float(vector[0]))\n"
+    )
+
+    def said() -> list[str]:
+        return subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=ROOT,
+            env=os.environ | {"EMBEDDINGS_CACHE": str(own_cache)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.split(maxsplit=2)
+
+    first, again = said(), said()
+    assert first[:2] == ["True", "True"]
+    assert again == ["False", "False", first[2]]
+    (folder,) = own_cache.glob("openvino-*/")
+    weights = folder / "model.bin"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    assert said() == first
+    assert not [path for path in own_cache.iterdir() if path.name.startswith(".")]
+
+
+def test_words_for_what_cannot_compute_here() -> None:
+    with pytest.raises(UnknownName, match="openvino"):
+        pipeline(EXACT, runtime="openvina")
+    with pytest.raises(UnknownName, match="bfloat16"):
+        pipeline(EXACT, precision="bfloat")
+    with pytest.raises(RuntimeUnavailable, match="on 'cpu' here"):
+        pipeline(EXACT, runtime="openvino", device="cuda")
+    with pytest.raises(RuntimeUnavailable, match="not float16"):
+        pipeline(EXACT, runtime="openvino", precision="float16")
+    with pytest.raises(RuntimeUnavailable, match="not bfloat16"):
+        pipeline(EXACT, runtime="onnxruntime", precision="bfloat16")
+    with pytest.raises(RuntimeUnavailable, match="float16 needs"):
+        pipeline(EXACT, runtime="torch", precision="float16")
+
+
+def test_a_cuda_device_that_is_not_there_is_said_so() -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        assert pipeline(EXACT, device="cuda").device == "cuda"
+        return
+    with pytest.raises(RuntimeUnavailable, match="no CUDA device"):
+        pipeline(EXACT, device="cuda")
+
+
+def test_the_cache_is_its_owners_alone(own_cache: Path) -> None:
+    assert cache.folder() == own_cache
+    assert own_cache.stat().st_mode & 0o077 == 0
+
+
+def test_pipelines_of_one_model_share_it() -> None:
+    one = TimmEmbedding(**TimmEmbedding.canonical("efficientnet-lite0"))  # type: ignore[arg-type]
+    two = TimmEmbedding(**TimmEmbedding.canonical("efficientnet-lite0"))  # type: ignore[arg-type]
+    for embedding in (one, two):
+        embedding.use("torch", None, "cpu")
+    assert one.network(224, 224) is two.network(224, 224)
+    assert one.network(256, 256) is not two.network(224, 224)
