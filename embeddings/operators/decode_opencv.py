@@ -23,11 +23,12 @@ class OpenCvDecode:
 
     - ICC profiles are ignored (`color` is "device"): a picture in Adobe RGB or Display P3 keeps
       its numbers, and CMYK is converted by a plain formula.
-    - HEIC is not read (`unsupported_format`); AVIF and GIF only where OpenCV was built with
-      them, as the packages on the registry are.
-    - Any file whose own structure says that its end is missing is refused; Pillow takes a JPEG
-      without its end mark when all pixels are there.
-    - OpenCV takes no side above 1,048,576 pixels, and writes its own warnings to stderr.
+    - HEIC and TIFF are not read (`unsupported_format`): OpenCV knows no HEIC, and neither a
+      TIFF's transparency nor its orientation comes out of it reliably. AVIF and GIF only where
+      OpenCV was built with them, as opencv-python-headless is.
+    - Any file whose own structure says that its end is missing is refused; Pillow takes one
+      where all pixels are there. Some that end early are called `corrupt`, not `truncated`.
+    - OpenCV takes no side above 1,048,576 pixels, and writes warnings of its own to stderr.
     - Pillow pictures are not taken.
     """
 
@@ -47,18 +48,22 @@ class OpenCvDecode:
         """A file as RGB. Raises `ImageError`, and OSError where it cannot be read. Thread-safe."""
         data = decode.read(source)
         kind = sniff(data)
-        if kind == "heic":
+        if kind in ("heic", "tiff"):
             raise ImageError(
                 "unsupported_format",
-                "OpenCV does not read HEIC; use image_decode.pillow, or send a JPEG or PNG.",
+                f"image_decode.opencv does not read {kind.upper()}; use image_decode.pillow, or "
+                "send a JPEG or PNG.",
             )
-        checked, orientation = _checked(data, kind)
+        checked, orientation, transparent = _checked(data, kind)
         try:
             pixels = _decoded(checked)
             if headers.is_short(data, kind):
                 # OpenCV gives what there is of a picture, and grey or garbage for the rest.
                 raise EOFError("the file's end is missing")
-            image = to_srgb(_as_image(pixels))
+            image = _as_image(pixels)
+            if image.mode in ("L", "I;16") and transparent is not None:
+                image.info["transparency"] = transparent
+            image = to_srgb(image)
         except Exception as error:  # decoders raise anything at all for broken input
             raise decode.failure(data, kind, error) from error
         return decode.upright(image, orientation)
@@ -75,8 +80,12 @@ def _cv2() -> Any:
     return cv2
 
 
-def _checked(data: bytes, kind: str) -> tuple[bytes, int]:
-    """The bytes to decode and the EXIF orientation, once the header is within all limits."""
+def _checked(data: bytes, kind: str) -> tuple[bytes, int, int | None]:
+    """What the header says, once it is within all limits.
+
+    The bytes to decode, the EXIF orientation, and the value of grey that a PNG declares to be
+    transparent, which OpenCV does not look at.
+    """
     try:
         checked = decode.check_headers(data, kind, decode.DEFAULT_MAX_PIXELS)
         with contextlib.closing(io.BytesIO(checked)) as file:
@@ -84,7 +93,11 @@ def _checked(data: bytes, kind: str) -> tuple[bytes, int]:
             # size has been checked by then.
             opened = decode.OPENERS[kind](file)
             decode.check_pixels(opened.size, decode.DEFAULT_MAX_PIXELS)
-            return checked, decode.orientation(opened)
+            value = opened.info.get("transparency") if kind == "png" else None
+            transparent = value if isinstance(value, int) else None
+            if transparent is not None and opened.mode == "1":
+                transparent *= 255
+            return checked, decode.orientation(opened), transparent
     except ImageError:
         raise
     except Exception as error:
@@ -102,10 +115,10 @@ def _decoded(data: bytes) -> NDArray[Any]:
 
 
 def _as_image(pixels: NDArray[Any]) -> Image.Image:
-    """OpenCV's array as a Pillow picture of mode L, I;16, F, RGB or RGBA."""
+    """OpenCV's array as a Pillow picture of mode L, I;16, RGB or RGBA."""
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[:, :, 0]
-    if pixels.ndim == 2 and pixels.dtype in (np.uint8, np.uint16, np.float32):
+    if pixels.ndim == 2 and pixels.dtype in (np.uint8, np.uint16):
         return Image.fromarray(pixels)
     if pixels.dtype == np.uint16:
         pixels = (pixels >> 8).astype(np.uint8)  # the high byte, as Pillow and libpng do

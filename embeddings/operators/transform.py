@@ -12,6 +12,9 @@ from embeddings.errors import RecipeError
 # From this shape on only the part that is kept is resized.
 _LONG_AND_THIN = 16
 
+# From this many pixels to one on a picture is averaged before it is filtered.
+_LARGEST_RATIO = 1000
+
 _FILTERS = {
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
@@ -59,7 +62,7 @@ class Squash:
 
     def __call__(self, image: Image.Image) -> NDArray[np.uint8]:
         """RGB picture to uint8 (3, size, size), contiguous. Thread-safe."""
-        return to_pixels(image.resize((self._size, self._size), self._filter))
+        return to_pixels(_resized(image, (self._size, self._size), self._filter))
 
 
 class Letterbox:
@@ -89,9 +92,21 @@ class Letterbox:
         scale = self._size / max(image.size)
         width, height = (max(1, round(side * scale)) for side in image.size)
         square = Image.new("RGB", (self._size, self._size), self._fill)
-        inside = image.resize((width, height), self._filter)
+        inside = _resized(image, (width, height), self._filter)
         square.paste(inside, ((self._size - width) // 2, (self._size - height) // 2))
         return to_pixels(square)
+
+
+def _resized(image: Image.Image, size: tuple[int, int], filter_: Image.Resampling) -> Image.Image:
+    """The whole picture at that size."""
+    # Pillow's filters have weights of 22 bits: over a hundred thousand pixels and more to one,
+    # as in a picture of 100,000,000 x 1, the rounded weights no longer add up to 1.
+    across, down = (
+        max(1, side // (_LARGEST_RATIO * new)) for side, new in zip(image.size, size, strict=True)
+    )
+    if max(across, down) > 1:
+        image = image.reduce((across, down))
+    return image.resize(size, filter_)
 
 
 def to_pixels(image: Image.Image) -> NDArray[np.uint8]:
