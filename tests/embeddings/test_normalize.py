@@ -34,7 +34,7 @@ def test_power_keeps_signs() -> None:
 def test_l2_takes_one_vector_or_many(vectors: NDArray[np.float32]) -> None:
     l2 = ops.normalize.l2()
     assert abs(np.linalg.norm(l2(vectors[0])) - 1) < 1e-6
-    assert np.abs(np.stack([l2(v) for v in vectors]) - l2.batch(vectors)).max() <= 1e-6
+    assert np.abs(np.stack([l2(v) for v in vectors]) - l2.batch(list(vectors))).max() <= 1e-6
     assert l2(np.zeros(3, np.float32)).tolist() == [0, 0, 0]
     assert list(l2.batch([])) == []
     with pytest.raises(InputError, match=r"\(11,\), \(12,\)"):

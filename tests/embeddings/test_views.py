@@ -117,7 +117,8 @@ class _Means:
 
     def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         self.batches.append(len(pixels))
-        return pixels.mean(axis=(2, 3), dtype=np.float32)
+        vectors: NDArray[np.float32] = pixels.mean(axis=(2, 3), dtype=np.float32)
+        return vectors
 
 
 def test_views_are_averaged_picture_by_picture() -> None:
