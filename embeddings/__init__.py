@@ -8,7 +8,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from embeddings import ops
     from embeddings.errors import EmbeddingsError, ImageError, UnknownName
+    from embeddings.graph import Pipeline
     from embeddings.pipelines import ImagePipeline, pipeline
     from embeddings.recipes import DEFAULT_PIPELINE, Recipe, recipe
 
@@ -17,30 +19,37 @@ __all__ = [
     "EmbeddingsError",
     "ImageError",
     "ImagePipeline",
+    "Pipeline",
     "Recipe",
     "UnknownName",
+    "ops",
     "pipeline",
     "recipe",
 ]
 
+# Where each name is: "module" for a module itself, "module:name" for what is in it.
 _EXPORTS = {
-    "DEFAULT_PIPELINE": "recipes",
-    "EmbeddingsError": "errors",
-    "ImageError": "errors",
-    "ImagePipeline": "pipelines",
-    "Recipe": "recipes",
-    "UnknownName": "errors",
-    "pipeline": "pipelines",
-    "recipe": "recipes",
+    "DEFAULT_PIPELINE": "recipes:DEFAULT_PIPELINE",
+    "EmbeddingsError": "errors:EmbeddingsError",
+    "ImageError": "errors:ImageError",
+    "ImagePipeline": "pipelines:ImagePipeline",
+    "Pipeline": "graph:Pipeline",
+    "Recipe": "recipes:Recipe",
+    "UnknownName": "errors:UnknownName",
+    "ops": "ops",
+    "pipeline": "pipelines:pipeline",
+    "recipe": "recipes:recipe",
 }
 
 
 def __getattr__(name: str) -> Any:
     try:
-        module = _EXPORTS[name]
+        module, _, attribute = _EXPORTS[name].partition(":")
     except KeyError:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
-    value = getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    value: Any = importlib.import_module(f"{__name__}.{module}")
+    if attribute:
+        value = getattr(value, attribute)
     globals()[name] = value
     return value
 

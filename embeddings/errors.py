@@ -66,6 +66,14 @@ class RuntimeUnavailable(EmbeddingsError):
         self.args = (detail,)
 
 
+class OperatorUnavailable(EmbeddingsError):
+    """An operator whose package is broken or not installed (code `operator_unavailable`)."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("operator_unavailable", detail)
+        self.args = (detail,)
+
+
 class Busy(EmbeddingsError):
     """The waiting line is full: ask again a little later (code `busy`)."""
 
@@ -94,3 +102,12 @@ class UnknownName(EmbeddingsError):
             hint = "none is registered."
         super().__init__("unknown_name", f"There is no {kind} named {name!r}; {hint}")
         self.args = (kind, name, known)
+
+
+class UnknownOperator(UnknownName, AttributeError):  # type: ignore[misc]
+    """A name that `embeddings.ops` does not have: `UnknownName`, and what `hasattr` expects."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        super().__init__(kind, name, known)
+        # AttributeError has an attribute of this name too, and has just emptied it.
+        self.name = name

@@ -56,7 +56,7 @@ class _TiffImageFile(TiffImagePlugin.TiffImageFile):
 # one it is, so no other plug-in gets to see the file, nothing need be registered, and Pillow's
 # process-wide pixel limit (a warning from 89 megapixels on) does not come into it. A JPEG with
 # further pictures in it (MPO) is read as the JPEG that it begins with.
-_OPENERS: Mapping[str, Callable[[BinaryIO], ImageFile.ImageFile]] = {
+OPENERS: Mapping[str, Callable[[BinaryIO], ImageFile.ImageFile]] = {
     "jpeg": JpegImagePlugin.JpegImageFile,
     "png": PngImagePlugin.PngImageFile,
     "webp": WebPImagePlugin.WebPImageFile,
@@ -108,19 +108,19 @@ def decode(
     file itself cannot be read. Thread-safe; most of the work drops the GIL. A `max_pixels`
     above 178,956,970 does not help WebP, where Pillow has that limit of its own.
     """
-    data = _read(source)
+    data = read(source)
     kind = sniff(data)
     try:
-        data = _check_headers(data, kind, max_pixels)
+        data = check_headers(data, kind, max_pixels)
         with contextlib.closing(io.BytesIO(data)) as file:
-            opened = _OPENERS[kind](file)
-            _check_pixels(opened.size, max_pixels)
+            opened = OPENERS[kind](file)
+            check_pixels(opened.size, max_pixels)
             whole = opened.size
             if draft_short_side is not None and kind == "jpeg":
                 _draft(opened, draft_short_side)
             opened.load()
             # Some formats tell their true size only now.
-            _check_pixels(opened.size, max_pixels)
+            check_pixels(opened.size, max_pixels)
             image = standardize(opened)
             if whole == opened.size:
                 whole = image.size
@@ -139,7 +139,7 @@ def decode(
             "been made to do harm. Save it anew with an image editor and send that.",
         ) from error
     except Exception as error:  # decoders raise anything at all for broken input
-        raise _failure(data, kind, error) from error
+        raise failure(data, kind, error) from error
     return Decoded(image, kind, *whole)
 
 
@@ -154,15 +154,20 @@ def _draft(opened: ImageFile.ImageFile, short_side: int) -> None:
 def standardize(image: Image.Image) -> Image.Image:
     """A picture that Pillow has opened as RGB: upright, sRGB, on white. It is not changed."""
     image.load()
-    upright = _TRANSPOSE.get(_orientation(image))
-    if upright is None:
-        return to_srgb(image)
     # Colours first: afterwards there are never more than three bytes a pixel to turn.
-    return to_srgb(image).transpose(upright)
+    return upright(to_srgb(image), orientation(image))
+
+
+def upright(image: Image.Image, orientation: int) -> Image.Image:
+    """The picture turned and mirrored as an EXIF orientation (1 to 8) says."""
+    turn = _TRANSPOSE.get(orientation)
+    return image if turn is None else image.transpose(turn)
 
 
 class PillowDecode:
     """`image_decode.pillow`: `decode` and `standardize` as an operator of a recipe."""
+
+    light = True
 
     def __init__(
         self,
@@ -189,11 +194,12 @@ class PillowDecode:
         """A file, or a picture that Pillow has opened, as RGB. Raises `ImageError`."""
         if not isinstance(source, Image.Image):
             return self.decode(source).image
-        _check_pixels(source.size, DEFAULT_MAX_PIXELS)
+        check_pixels(source.size, DEFAULT_MAX_PIXELS)
         return standardize(source)
 
 
-def _read(source: Source) -> bytes:
+def read(source: Source) -> bytes:
+    """The bytes of a source. Raises OSError where it cannot be read."""
     if isinstance(source, bytes | bytearray | memoryview):
         return bytes(source)
     if isinstance(source, str | os.PathLike):
@@ -201,7 +207,7 @@ def _read(source: Source) -> bytes:
     return source.read()
 
 
-def _check_headers(data: bytes, kind: str, max_pixels: int) -> bytes:
+def check_headers(data: bytes, kind: str, max_pixels: int) -> bytes:
     """Refuse by what the header says, before a decoder sees it; the bytes to decode."""
     size = None
     if kind == "webp":
@@ -217,11 +223,12 @@ def _check_headers(data: bytes, kind: str, max_pixels: int) -> bytes:
             "a server busy. Save it anew with an image editor and send that.",
         )
     if size is not None:
-        _check_pixels(size, max_pixels, padding=_HEIC_PADDING if kind == "heic" else 0)
+        check_pixels(size, max_pixels, padding=_HEIC_PADDING if kind == "heic" else 0)
     return data
 
 
-def _check_pixels(size: tuple[int, int], max_pixels: int, padding: int = 0) -> None:
+def check_pixels(size: tuple[int, int], max_pixels: int, padding: int = 0) -> None:
+    """Raise `ImageError` where width x height, but for `padding` on a side, is too much."""
     width, height = size
     if max(1, width - padding) * max(1, height - padding) > max_pixels:
         raise ImageError(
@@ -231,7 +238,7 @@ def _check_pixels(size: tuple[int, int], max_pixels: int, padding: int = 0) -> N
         )
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation(image: Image.Image) -> int:
     """The EXIF orientation, 1 to 8; 1 where there is none or it cannot be read."""
     # EXIF that cannot be parsed fails in many ways, and is no reason to refuse a picture.
     with contextlib.suppress(Exception):
@@ -241,7 +248,7 @@ def _orientation(image: Image.Image) -> int:
     return 1
 
 
-def _failure(data: bytes, kind: str, error: Exception) -> ImageError:
+def failure(data: bytes, kind: str, error: Exception) -> ImageError:
     """What a decoder's exception means."""
     said = str(error).lower()
     name = kind.upper() if kind != "webp" else "WebP"

@@ -1,56 +1,226 @@
 """Which class runs an operator of a recipe: `task.implementation` and version to class.
 
-Classes are named by where they are and imported when first needed, so that knowing the names
-costs no import of torch. A class is called with the operator's parameters as keywords.
+Built-in classes are named by where they are, those of other packages by entry points of the
+group `embeddings.operators` whose name is `task.implementation`, or `task.implementation@2`
+for version 2. Both are imported when first needed, so that knowing the names costs no import
+of torch. A class is called with the operator's parameters as keywords.
+
+A class may say more of itself:
+
+- `canonical(...)`, a classmethod that turns convenient arguments (a model's name) into the
+  complete parameters of a recipe, as a dict;
+- `local`, the names of parameters that do not decide what comes out (where a file is, how it
+  is fetched): they are no part of recipes and fingerprints;
+- `light = True`: making an object costs nothing, so that it is made at once and wrong
+  arguments fail where they are written;
+- `batch(values)`: a list of inputs to a sequence of as many results. Without it, operators of
+  the tasks `image_embedding` and `normalize` are called with a whole array, and others with
+  one value at a time.
 """
 
+import functools
 import importlib
 import inspect
+import re
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from embeddings.errors import RecipeError, UnknownName
+from embeddings.errors import OperatorUnavailable, RecipeError, UnknownName
 from embeddings.recipes import Operator
 
-_CLASSES: dict[str, dict[int, str]] = {
-    "image_decode.pillow": {1: "embeddings.operators.decode:PillowDecode"},
-    "image_transform.resize_center_crop": {1: "embeddings.operators.transform:ResizeCenterCrop"},
-    "image_embedding.timm": {1: "embeddings.operators.embed:TimmEmbedding"},
-    "normalize.l2": {1: "embeddings.operators.normalize:L2"},
+GROUP = "embeddings.operators"
+
+_OPERATORS = "embeddings.operators"
+_BUILT_IN: dict[str, dict[int, str]] = {
+    "image_classification.timm": {1: f"{_OPERATORS}.classify:TimmClassification"},
+    "image_decode.opencv": {1: f"{_OPERATORS}.decode_opencv:OpenCvDecode"},
+    "image_decode.pillow": {1: f"{_OPERATORS}.decode:PillowDecode"},
+    "image_decode.url": {1: f"{_OPERATORS}.decode_url:UrlDecode"},
+    "image_embedding.timm": {1: f"{_OPERATORS}.embed:TimmEmbedding"},
+    "image_transform.five_crop": {1: f"{_OPERATORS}.views:FiveCrop"},
+    "image_transform.flip": {1: f"{_OPERATORS}.views:Flip"},
+    "image_transform.letterbox": {1: f"{_OPERATORS}.transform:Letterbox"},
+    "image_transform.resize_center_crop": {1: f"{_OPERATORS}.transform:ResizeCenterCrop"},
+    "image_transform.squash": {1: f"{_OPERATORS}.transform:Squash"},
+    "normalize.l2": {1: f"{_OPERATORS}.normalize:L2"},
+    "normalize.pca_whitening": {1: f"{_OPERATORS}.whitening:PcaWhitening"},
+    "normalize.power": {1: f"{_OPERATORS}.normalize:Power"},
 }
+
+# Importing these imports torch; whoever only describes them need not wait for that.
+_HEAVY_MODULES = {f"{_OPERATORS}.embed"}
+
+_NAME = re.compile(r"([a-z]\w*\.[a-z]\w*)(?:@([1-9]\d*))?", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the class of an operator is: "module:name", and the distribution that brings it.
+
+    `distribution` is None for built-in operators.
+    """
+
+    value: str
+    distribution: str | None = None
+
+    @property
+    def is_heavy(self) -> bool:
+        """Whether importing the class is known to import torch."""
+        return self.value.partition(":")[0] in _HEAVY_MODULES
 
 
 def names() -> tuple[str, ...]:
     """The names of all operators, sorted."""
-    return tuple(sorted(_CLASSES))
+    return tuple(sorted({*_BUILT_IN, *_others()}))
 
 
-def find(operator: Operator) -> str:
-    """Where the class of `operator` is, as "module:name".
+def newest(name: str) -> int:
+    """The highest version of the operator of that name. Raises `UnknownName`."""
+    return max(_versions(name))
 
-    Raises `UnknownName` for a name or version that is not registered.
+
+def find(operator: Operator) -> Place:
+    """Where the class of `operator` is.
+
+    Raises `UnknownName` for a name or version that is not registered, and
+    `OperatorUnavailable` where two distributions claim it.
     """
-    versions = _CLASSES.get(operator.name)
-    if versions is None:
-        raise UnknownName("operator", operator.name, _CLASSES)
-    place = versions.get(operator.version)
-    if place is None:
+    versions = _versions(operator.name)
+    places = versions.get(operator.version)
+    if places is None:
         known = [f"{operator.name} version {version}" for version in versions]
         raise UnknownName("operator", f"{operator.name} version {operator.version}", known)
-    return place
+    if len(places) > 1:
+        claimed = " and ".join(str(place.distribution) for place in places)
+        raise OperatorUnavailable(
+            f"Operator {operator.name} version {operator.version} is claimed by {claimed}; "
+            "uninstall all but one of them."
+        )
+    return places[0]
 
 
-def build(operator: Operator) -> Any:
-    """The object that runs `operator`.
+def load(operator: Operator) -> Callable[..., Any]:
+    """The class of `operator`, imported; its parameters are not looked at.
 
-    Raises `UnknownName` for a name or version that is not registered, and `RecipeError` where
-    the parameters are not those that the operator takes.
+    Raises what `find` raises, and `OperatorUnavailable`, naming the distribution, where
+    another package's operator cannot be imported.
     """
-    module, _, name = find(operator).partition(":")
-    make = getattr(importlib.import_module(module), name)
+    place = find(operator)
+    if place.distribution is None:
+        module, _, attribute = place.value.partition(":")
+        made: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
+        return made
     try:
-        inspect.signature(make).bind(**dict(operator.parameters))
+        made = EntryPoint(operator.name, place.value, GROUP).load()
+    except Exception as error:  # another package's import may fail in any way
+        raise OperatorUnavailable(
+            f"Operator {operator.name} comes with the package {place.distribution}, where "
+            f"{place.value!r} cannot be loaded: {type(error).__name__}: {error}."
+        ) from error
+    if not callable(made):
+        raise OperatorUnavailable(
+            f"Operator {operator.name} comes with the package {place.distribution}, where "
+            f"{place.value!r} is no class: {made!r}."
+        )
+    return made
+
+
+def build(operator: Operator, local: Mapping[str, Any] | None = None) -> Any:
+    """The object that runs `operator`; `local` are the parameters that are not in recipes.
+
+    Raises what `load` raises, and `RecipeError` where the parameters are not those that the
+    operator takes, or not all of them: a recipe leaves nothing to defaults.
+    """
+    make = load(operator)
+    parameters = {**dict(operator.parameters), **(local or {})}
+    try:
+        bound = inspect.signature(make).bind(**parameters)
     except TypeError as error:
         raise RecipeError(
             f"Operator {operator.name} does not take these parameters: {error}."
         ) from error
-    return make(**dict(operator.parameters))
+    bound.apply_defaults()
+    lacking = set(_flat(bound)) - set(parameters) - _local_names(make)
+    # Where a class has `canonical`, that alone decides what a complete recipe holds.
+    if lacking and not hasattr(make, "canonical"):
+        raise RecipeError(
+            f"The recipe of operator {operator.name} lacks {', '.join(sorted(lacking))}."
+        )
+    return make(**parameters)
+
+
+def describe(
+    name: str, version: int, arguments: tuple[Any, ...], keywords: Mapping[str, Any]
+) -> tuple[Operator, dict[str, Any]]:
+    """The recipe's operator for a call with these arguments, and the local parameters.
+
+    Positional arguments are those of `canonical` where the class has one, else those of the
+    class itself; defaults are filled in. Raises what `load` raises, and `RecipeError` for
+    arguments that the operator does not take.
+    """
+    make = load(Operator.of(name, version))
+    canonical = getattr(make, "canonical", None)
+    target = make if canonical is None else canonical
+    try:
+        bound = inspect.signature(target).bind(*arguments, **keywords)
+    except TypeError as error:
+        raise RecipeError(f"Operator {name} does not take these arguments: {error}.") from error
+    if canonical is None:
+        bound.apply_defaults()
+        parameters = _flat(bound)
+    else:
+        parameters = dict(canonical(*arguments, **keywords))
+    local = {key: parameters.pop(key) for key in _local_names(make) if key in parameters}
+    return Operator.of(name, version, parameters), local
+
+
+def _flat(bound: inspect.BoundArguments) -> dict[str, Any]:
+    """Arguments by name, those of **keywords among them."""
+    flat: dict[str, Any] = {}
+    for key, value in bound.arguments.items():
+        if bound.signature.parameters[key].kind is inspect.Parameter.VAR_KEYWORD:
+            flat |= value
+        else:
+            flat[key] = value
+    return flat
+
+
+def _local_names(make: Any) -> frozenset[str]:
+    return frozenset(getattr(make, "local", ()))
+
+
+def _versions(name: str) -> Mapping[int, list[Place]]:
+    """The places of each version of an operator. Raises `UnknownName`."""
+    if name in _BUILT_IN:
+        return {version: [Place(value)] for version, value in _BUILT_IN[name].items()}
+    others = _others()
+    if name not in others:
+        raise UnknownName("operator", name, {*_BUILT_IN, *others})
+    return others[name]
+
+
+def _others() -> Mapping[str, dict[int, list[Place]]]:
+    """Other packages' operators: name to version to places."""
+    return _scan(tuple(sys.path))
+
+
+@functools.lru_cache(maxsize=4)
+def _scan(path: tuple[str, ...]) -> Mapping[str, dict[int, list[Place]]]:
+    """Read the entry points of all that is installed, once for each state of `sys.path`.
+
+    Names that are no `task.implementation`, and those of built-in operators, do not count.
+    """
+    found: dict[str, dict[int, list[Place]]] = {}
+    for point in entry_points(group=GROUP):
+        match = _NAME.fullmatch(point.name)
+        if match is None or match[1] in _BUILT_IN:
+            continue
+        distribution = point.dist.name if point.dist is not None else "(unknown)"
+        places = found.setdefault(match[1], {}).setdefault(int(match[2] or 1), [])
+        place = Place(point.value, distribution)
+        if place not in places:
+            places.append(place)
+    return found

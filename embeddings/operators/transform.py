@@ -1,6 +1,7 @@
 """From a picture of any size to the square of pixels that a model takes."""
 
 import math
+import re
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,9 @@ from embeddings.errors import RecipeError
 
 # From this shape on only the part that is kept is resized.
 _LONG_AND_THIN = 16
+
+# From this many pixels to one on a picture is averaged before it is filtered.
+_LARGEST_RATIO = 1000
 
 _FILTERS = {
     "bilinear": Image.Resampling.BILINEAR,
@@ -25,41 +29,151 @@ class ResizeCenterCrop:
     `size` x `size` is kept. Pillow's filters always antialias; `antialias` must be true.
     """
 
-    def __init__(self, size: int, crop_pct: float, interpolation: str, antialias: bool) -> None:
-        if not isinstance(size, int) or size < 1 or not 0 < crop_pct <= 1:
-            raise RecipeError(
-                f"size must be 1 or more and crop_pct above 0, up to 1; not {size}, {crop_pct}."
-            )
-        if interpolation not in _FILTERS or antialias is not True:
-            raise RecipeError(
-                f"interpolation must be one of {', '.join(_FILTERS)}, with antialias true; "
-                f"not {interpolation!r}, {antialias}."
-            )
-        self._size = size
-        self._short = math.floor(size / crop_pct)
-        self._filter = _FILTERS[interpolation]
+    light = True
+
+    def __init__(
+        self,
+        size: int = 224,
+        crop_pct: float = 0.875,
+        interpolation: str = "bicubic",
+        antialias: bool = True,
+    ) -> None:
+        self._size = checked_size(size)
+        self._short = short_side(size, crop_pct)
+        self._filter = resampling(interpolation, antialias)
 
     def __call__(self, image: Image.Image) -> NDArray[np.uint8]:
         """RGB picture to uint8 (3, size, size), contiguous. Thread-safe; Pillow drops the GIL."""
-        width, height = image.size
-        if width <= height:
-            scaled = (self._short, int(self._short * height / width))
-        else:
-            scaled = (int(self._short * width / height), self._short)
-        left, top = (round((side - self._size) / 2) for side in scaled)
-        if max(scaled) <= _LONG_AND_THIN * self._short:
-            # The whole, and then the crop, although Pillow could do both at once: it orders its
-            # two passes, which round in between, by the size that is asked for. timm does so too.
-            square = image.resize(scaled, self._filter)
-            square = square.crop((left, top, left + self._size, top + self._size))
-        else:
-            # A picture of 100,000,000 x 1 would become one of 25,600,000,000 x 256 on the way.
-            across, down = width / scaled[0], height / scaled[1]
-            box = (
-                max(0.0, left * across),
-                max(0.0, top * down),
-                min(float(width), (left + self._size) * across),
-                min(float(height), (top + self._size) * down),
-            )
-            square = image.resize((self._size, self._size), self._filter, box=box)
-        return np.ascontiguousarray(np.asarray(square).transpose(2, 0, 1))
+        across, down = scaled = scaled_to(image.size, self._short)
+        corner = round((across - self._size) / 2), round((down - self._size) / 2)
+        return crops(image, scaled, [corner], self._size, self._filter)[0]
+
+
+class Squash:
+    """`image_transform.squash`: the whole picture as `size` x `size`, its shape not kept."""
+
+    light = True
+
+    def __init__(
+        self, size: int = 224, interpolation: str = "bicubic", antialias: bool = True
+    ) -> None:
+        self._size = checked_size(size)
+        self._filter = resampling(interpolation, antialias)
+
+    def __call__(self, image: Image.Image) -> NDArray[np.uint8]:
+        """RGB picture to uint8 (3, size, size), contiguous. Thread-safe."""
+        return to_pixels(_resized(image, (self._size, self._size), self._filter))
+
+
+class Letterbox:
+    """`image_transform.letterbox`: the whole picture in the middle of `size` x `size`.
+
+    The long side becomes `size` pixels, also where that enlarges; what remains has the colour
+    `fill`, as "#rrggbb".
+    """
+
+    light = True
+
+    def __init__(
+        self,
+        size: int = 224,
+        fill: str = "#808080",
+        interpolation: str = "bicubic",
+        antialias: bool = True,
+    ) -> None:
+        if not isinstance(fill, str) or re.fullmatch("#[0-9a-f]{6}", fill) is None:
+            raise RecipeError(f"fill must be a colour as '#rrggbb' in small letters, not {fill!r}.")
+        self._size = checked_size(size)
+        self._fill = fill
+        self._filter = resampling(interpolation, antialias)
+
+    def __call__(self, image: Image.Image) -> NDArray[np.uint8]:
+        """RGB picture to uint8 (3, size, size), contiguous. Thread-safe."""
+        scale = self._size / max(image.size)
+        width, height = (max(1, round(side * scale)) for side in image.size)
+        square = Image.new("RGB", (self._size, self._size), self._fill)
+        inside = _resized(image, (width, height), self._filter)
+        square.paste(inside, ((self._size - width) // 2, (self._size - height) // 2))
+        return to_pixels(square)
+
+
+def _resized(image: Image.Image, size: tuple[int, int], filter_: Image.Resampling) -> Image.Image:
+    """The whole picture at that size."""
+    # Pillow's filters have weights of 22 bits: over a hundred thousand pixels and more to one,
+    # as in a picture of 100,000,000 x 1, the rounded weights no longer add up to 1.
+    across, down = (
+        max(1, side // (_LARGEST_RATIO * new)) for side, new in zip(image.size, size, strict=True)
+    )
+    if max(across, down) > 1:
+        image = image.reduce((across, down))
+    return image.resize(size, filter_)
+
+
+def to_pixels(image: Image.Image) -> NDArray[np.uint8]:
+    """An RGB picture as uint8 (3, H, W), contiguous."""
+    return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
+
+
+def checked_size(size: int) -> int:
+    """The side of the square that a model takes. Raises `RecipeError` below 1."""
+    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+        raise RecipeError(f"size must be 1 or more pixels, not {size!r}.")
+    return size
+
+
+def short_side(size: int, crop_pct: float) -> int:
+    """What the short side becomes, so that `size` is `crop_pct` of it. Raises `RecipeError`."""
+    if not 0 < crop_pct <= 1:
+        raise RecipeError(f"crop_pct must be above 0, up to 1; not {crop_pct}.")
+    return math.floor(size / crop_pct)
+
+
+def resampling(interpolation: str, antialias: bool) -> Image.Resampling:
+    """Pillow's filter of that name. Raises `RecipeError`."""
+    if interpolation not in _FILTERS or antialias is not True:
+        raise RecipeError(
+            f"interpolation must be one of {', '.join(_FILTERS)}, with antialias true; "
+            f"not {interpolation!r}, {antialias}."
+        )
+    return _FILTERS[interpolation]
+
+
+def scaled_to(size: tuple[int, int], short: int) -> tuple[int, int]:
+    """Width and height when the short side becomes `short` pixels, as timm rounds them."""
+    width, height = size
+    if width <= height:
+        return short, int(short * height / width)
+    return int(short * width / height), short
+
+
+def crops(
+    image: Image.Image,
+    scaled: tuple[int, int],
+    corners: list[tuple[int, int]],
+    size: int,
+    filter_: Image.Resampling,
+) -> list[NDArray[np.uint8]]:
+    """Squares of `size` pixels of the picture at the size `scaled`, uint8 (3, size, size) each.
+
+    `corners` are their left and top pixels.
+    """
+    if max(scaled) <= _LONG_AND_THIN * min(scaled):
+        # The whole, and then the crop, although Pillow could do both at once: it orders its
+        # two passes, which round in between, by the size that is asked for. timm does so too.
+        whole = image.resize(scaled, filter_)
+        return [
+            to_pixels(whole.crop((left, top, left + size, top + size))) for left, top in corners
+        ]
+    # A picture of 100,000,000 x 1 would become one of 25,600,000,000 x 256 on the way.
+    width, height = image.size
+    across, down = width / scaled[0], height / scaled[1]
+    boxes = [
+        (
+            max(0.0, left * across),
+            max(0.0, top * down),
+            min(float(width), (left + size) * across),
+            min(float(height), (top + size) * down),
+        )
+        for left, top in corners
+    ]
+    return [to_pixels(image.resize((size, size), filter_, box=box)) for box in boxes]

@@ -27,10 +27,16 @@ def _loaded(code: str) -> set[str]:
         "from embeddings import pipeline, ImagePipeline",
         "import embeddings.operators.decode, embeddings.operators.thumbnails",
         "import embeddings.operators.registry, embeddings.batching, embeddings.runtime",
+        "from embeddings import ops, Pipeline; dir(ops); dir(ops.image_decode)",
+        "import embeddings.operators.classify, embeddings.operators.decode_opencv",
     ],
 )
 def test_light_imports_load_nothing_heavy(code: str) -> None:
     assert not _loaded(code) & set(HEAVY)
+
+
+def test_importing_the_package_loads_no_image_library() -> None:
+    assert not _loaded("import embeddings; dir(embeddings)") & {*HEAVY, "PIL", "numpy"}
 
 
 def test_a_module_that_needs_torch_does_load_it() -> None:

@@ -1,0 +1,163 @@
+"""An operator with its arguments: what `ops.task.implementation(...)` gives."""
+
+import functools
+import threading
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from embeddings.errors import InputError
+from embeddings.operators import registry
+from embeddings.operators.views import embed_views
+from embeddings.recipes import Operator
+
+
+class _Loaded:
+    """An operator's object, and the lock by which callers with batches take turns."""
+
+    def __init__(self, implementation: Any) -> None:
+        self.implementation = implementation
+        self.turn = threading.Lock()
+
+
+# Two mentions of one model share it for as long as either is in use.
+_shared: "weakref.WeakValueDictionary[str, _Loaded]" = weakref.WeakValueDictionary()
+_loading = threading.RLock()
+
+
+class BoundOperator:
+    """One operator of a pipeline: callable on one value, or on a list through `batch`.
+
+    Cheap to make: a model is loaded at first use, once however many threads ask, and shared
+    by all operators with the same recipe. Thread-safe.
+    """
+
+    def __init__(
+        self, name: str, version: int, arguments: tuple[Any, ...], keywords: Mapping[str, Any]
+    ) -> None:
+        """Raises `UnknownName`, `OperatorUnavailable`, `RecipeError`.
+
+        Where importing the operator's class would import torch, arguments are looked at only
+        when the recipe is asked for or the operator is used.
+        """
+        self.name = name
+        self.version = version
+        self._arguments = arguments
+        self._keywords = dict(keywords)
+        self._described: tuple[Operator, dict[str, Any]] | None = None
+        self._loaded: _Loaded | None = None
+        if not registry.find(Operator.of(name, version)).is_heavy:
+            self._settle()
+
+    @classmethod
+    def from_recipe(
+        cls, recipe: Operator, local: Mapping[str, Any] | None = None
+    ) -> "BoundOperator":
+        """The operator that a recipe describes, with its parameters as they are.
+
+        `local` are the parameters that recipes do not hold. Raises what the class raises.
+        """
+        made = cls.__new__(cls)
+        made.name, made.version = recipe.name, recipe.version
+        made._arguments, made._keywords = (), {}
+        made._described = recipe, dict(local or {})
+        made._loaded = None
+        if not registry.find(recipe).is_heavy:
+            made._settle()
+        return made
+
+    @property
+    def recipe(self) -> Operator:
+        """Name, version and the complete parameters that decide what comes out."""
+        return self._description()[0]
+
+    @property
+    def implementation(self) -> Any:
+        """The operator's object, loaded now if it has not been."""
+        return self._load().implementation
+
+    @property
+    def has_batches(self) -> bool:
+        """Whether many values at once are quicker than one after the other."""
+        made = registry.load(Operator.of(self.name, self.version))
+        return hasattr(made, "batch") or self._whole_array is not None
+
+    def __call__(self, *values: Any) -> Any:
+        """The result for one value (or one of each, for an operator with several inputs)."""
+        if self.has_batches:
+            if len(values) != 1:
+                raise InputError(f"Operator {self.name} takes one value, not {len(values)}.")
+            return self.batch(values)[0]
+        return self.implementation(*values)
+
+    def batch(self, values: Sequence[Any]) -> Sequence[Any]:
+        """The results for many values, in their order: an array where each is a vector.
+
+        One call of the operator where it has batches; callers in several threads take turns.
+        """
+        loaded = self._load()
+        if not len(values):
+            return []
+        batch: Callable[[list[Any]], Sequence[Any]] | None
+        batch = getattr(loaded.implementation, "batch", None)
+        if batch is None and self._whole_array is not None:
+            batch = functools.partial(self._whole_array, loaded.implementation)
+        if batch is None:
+            return [loaded.implementation(value) for value in values]
+        with loaded.turn:
+            results: Sequence[Any] = batch(list(values))
+        return results
+
+    def __repr__(self) -> str:
+        return f"<operator {self.name} version {self.version}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._described is not None:
+            return BoundOperator.from_recipe, self._described
+        return BoundOperator, (self.name, self.version, self._arguments, self._keywords)
+
+    @property
+    def _whole_array(self) -> Callable[[Any, Sequence[Any]], Any] | None:
+        """How an operator without `batch` is called with many values, by its task."""
+        task = self.name.partition(".")[0]
+        return {"image_embedding": embed_views, "normalize": _on_rows}.get(task)
+
+    def _settle(self) -> None:
+        """Check the arguments now, and make what costs nothing to make."""
+        recipe, _ = self._description()
+        if getattr(registry.load(recipe), "light", False):
+            self._load()
+
+    def _description(self) -> tuple[Operator, dict[str, Any]]:
+        with _loading:
+            if self._described is None:
+                self._described = registry.describe(
+                    self.name, self.version, self._arguments, self._keywords
+                )
+            return self._described
+
+    def _load(self) -> _Loaded:
+        loaded = self._loaded
+        if loaded is not None:
+            return loaded
+        with _loading:
+            recipe, local = self._description()
+            # What local parameters hold cannot be compared: such operators stay alone.
+            found = _shared.get(recipe.canonical) if not local else None
+            if found is None:
+                found = _Loaded(registry.build(recipe, local))
+                if not local:
+                    _shared[recipe.canonical] = found
+            self._loaded = found
+            return found
+
+
+def _on_rows(normalize: Callable[[Any], Any], vectors: Sequence[Any]) -> Any:
+    """Call a normalization with the vectors (D,) as one array (N, D)."""
+    shapes = {np.shape(vector) for vector in vectors}
+    if len(shapes) > 1 or len(next(iter(shapes))) != 1:
+        found = ", ".join(sorted(map(str, shapes)))
+        raise InputError(f"Vectors must have one shape (D,); not {found}.")
+    return normalize(np.stack([np.asarray(vector, np.float32) for vector in vectors]))

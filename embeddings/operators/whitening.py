@@ -1,0 +1,157 @@
+"""PCA whitening: fit it on a sample of vectors, keep it as a file, apply it.
+
+The file is `.npz` or `.safetensors` with three float32 arrays: `mean` (D,), `components`
+(K, D), rows of unit length, and `scale` (K,).
+"""
+
+import hashlib
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embeddings.errors import InputError, RecipeError, WeightsError
+
+_ARRAYS = {"mean", "components", "scale"}
+
+StrPath = str | os.PathLike[str]
+
+
+class PcaWhitening:
+    """`normalize.pca_whitening`: (x - mean) @ components.T * scale, from a fitted file.
+
+    `sha256` is the digest of the file and says all that it does; where the file is (`path`) is
+    no part of the recipe. The result is not of unit length: follow it with `normalize.l2`.
+    """
+
+    light = True
+    local = frozenset({"path"})
+
+    @classmethod
+    def canonical(cls, path: StrPath, sha256: str | None = None) -> dict[str, Any]:
+        """The parameters for a file. Raises `WeightsError` as `__init__` does."""
+        found = hashlib.sha256(_read(path)).hexdigest()
+        return {"path": path, "sha256": found if sha256 is None else sha256}
+
+    def __init__(self, sha256: str, path: StrPath | None = None) -> None:
+        """Raises `WeightsError`: `weights_missing`, or `weights_mismatch` for another digest.
+
+        Without a path, as in a recipe that was read back, raises `RecipeError`.
+        """
+        if path is None:
+            raise RecipeError(
+                "normalize.pca_whitening needs the path of its file, which recipes do not hold: "
+                'Pipeline.from_recipe(..., local={"normalize.pca_whitening": {"path": ...}}).'
+            )
+        data = _read(path)
+        found = hashlib.sha256(data).hexdigest()
+        if found != sha256:
+            raise WeightsError(
+                "weights_mismatch",
+                f"The whitening file {path} has SHA-256 {found}, but {sha256} is expected.",
+            )
+        self._mean, self._components, self._scale = _arrays(data, path)
+
+    @property
+    def dimension(self) -> int:
+        """K, the length of the vectors that come out."""
+        return len(self._scale)
+
+    def __call__(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """float32 (N, D) to float32 (N, K). Raises `InputError` for another D."""
+        if vectors.ndim != 2 or vectors.shape[1] != len(self._mean):
+            raise InputError(
+                f"This whitening takes vectors (N, {len(self._mean)}), not {vectors.shape}."
+            )
+        white: NDArray[np.float32] = np.matmul(vectors - self._mean, self._components.T)
+        white *= self._scale
+        return white
+
+
+def fit_pca_whitening(
+    vectors: NDArray[np.float32], path: StrPath, dimension: int, eps: float = 1e-6
+) -> str:
+    """Fit a whitening to `dimension` components on vectors (N, D), write it, and return its digest.
+
+    Each component is divided by the square root of its variance plus `eps` times the largest
+    variance. The file is `.safetensors` or `.npz`, as the path ends; the same vectors give the
+    same bytes. Raises `InputError` for fewer than two vectors, for values that are no finite
+    numbers, for a dimension that N vectors cannot give (1 to N - 1, and to D), and for another
+    ending of the path.
+    """
+    sample = np.asarray(vectors, np.float64)
+    if sample.ndim != 2 or len(sample) < 2 or not np.isfinite(sample).all():
+        raise InputError("Whitening is fitted on two or more vectors (N, D) of finite numbers.")
+    most = min(len(sample) - 1, sample.shape[1])
+    if not 1 <= dimension <= most:
+        raise InputError(
+            f"{len(sample)} vectors of {sample.shape[1]} dimensions give 1 to {most} components, "
+            f"not {dimension}."
+        )
+    if not eps > 0:
+        raise InputError(f"eps must be above 0, not {eps}.")
+    mean = sample.mean(axis=0)
+    centred = sample - mean
+    variances, axes = np.linalg.eigh(centred.T @ centred / (len(sample) - 1))
+    # The largest come last; rounding can make the smallest negative.
+    variances = np.maximum(variances[::-1][:dimension], 0)
+    components = axes.T[::-1][:dimension]
+    # An axis has two directions: the one whose largest entry is positive.
+    largest = np.abs(components).argmax(axis=1)
+    components = components * np.sign(components[np.arange(dimension), largest])[:, None]
+    scale = 1 / np.sqrt(variances + eps * max(variances[0], np.finfo(np.float32).tiny))
+    arrays = {"mean": mean, "components": components, "scale": scale}
+    data = _packed({name: x.astype(np.float32) for name, x in arrays.items()}, path)
+    Path(path).write_bytes(data)
+    return hashlib.sha256(data).hexdigest()
+
+
+def _packed(arrays: dict[str, NDArray[np.float32]], path: StrPath) -> bytes:
+    ending = Path(path).suffix
+    if ending == ".safetensors":
+        from safetensors.numpy import save
+
+        return bytes(save({name: np.ascontiguousarray(x) for name, x in arrays.items()}))
+    if ending == ".npz":
+        out = io.BytesIO()
+        np.savez(out, **arrays)  # type: ignore[arg-type]
+        return out.getvalue()
+    raise InputError(f"A whitening file ends in .safetensors or .npz, not {ending!r}.")
+
+
+def _read(path: StrPath) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise WeightsError(
+            "weights_missing", f"Cannot read the whitening file: {error}."
+        ) from error
+
+
+def _arrays(data: bytes, path: StrPath) -> tuple[NDArray[np.float32], ...]:
+    """mean, components and scale, checked against each other."""
+    try:
+        if Path(path).suffix == ".safetensors":
+            from safetensors.numpy import load
+
+            arrays = dict(load(data))
+        else:
+            with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+                arrays = {name: archive[name] for name in archive.files}
+        if set(arrays) != _ARRAYS:
+            raise ValueError(f"it holds {', '.join(sorted(arrays))}")
+        mean, components, scale = (
+            np.asarray(arrays[name], np.float32) for name in ("mean", "components", "scale")
+        )
+        if components.shape != (len(scale), len(mean)) or mean.ndim != 1 or scale.ndim != 1:
+            raise ValueError("their shapes do not fit")
+    except Exception as error:  # readers raise anything at all for files that are not theirs
+        raise WeightsError(
+            "weights_mismatch",
+            f"The file {path} is no whitening with mean (D,), components (K, D) and scale (K,): "
+            f"{error}.",
+        ) from error
+    return mean, components, scale

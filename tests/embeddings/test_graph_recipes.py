@@ -1,0 +1,264 @@
+"""Recipes and fingerprints of graph pipelines."""
+
+import copy
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from embeddings import Pipeline, ops, recipe
+from embeddings.errors import RecipeError, UnknownName
+from embeddings.graph.description import fingerprint
+from embeddings.operators.bound import BoundOperator
+from tests.embeddings.pictures import encode, scene
+
+# Operators on arrays and pictures that need no weights, by what they take and give.
+normalizers: st.SearchStrategy[tuple[str, dict[str, Any]]] = st.one_of(
+    st.just(("l2", {})),
+    st.builds(lambda alpha: ("power", {"alpha": alpha}), st.floats(0.1, 1)),
+)
+
+
+def vectors(chain: list[tuple[str, dict[str, Any]]], names: list[str]) -> Pipeline:
+    """A chain of normalizations through columns of these names."""
+    made = Pipeline.input(names[0])
+    for (name, parameters), before, after in zip(chain, names, names[1:], strict=False):
+        made = made.map(before, after, getattr(ops.normalize, name)(**parameters))
+    return made.output(names[len(chain)])
+
+
+def full() -> Pipeline:
+    """Every kind of node, and nothing that the outputs do not need."""
+    squashed = (
+        Pipeline.input("i")
+        .map("i", "pixels", ops.image_transform.squash(32))
+        .map("pixels", "both", ops.image_transform.flip())
+        .output("both")
+    )
+    return (
+        Pipeline.input("data")
+        .map("data", "image", ops.image_decode.pillow())
+        .map("image", "whole", squashed)
+        .flat_map("image", "view", ops.image_transform.five_crop(32))
+        .filter("view", ops.image_transform.flip())
+        .window("view", "views", 2, 1, Pipeline.input("x").output("x"))
+        .output("whole", "views")
+    )
+
+
+@given(st.lists(normalizers, min_size=1, max_size=4))
+def test_names_of_columns_do_not_count(chain: list[tuple[str, dict[str, Any]]]) -> None:
+    one = vectors(chain, [f"v{at}" for at in range(9)])
+    same = vectors(chain, ["x"] * 9)
+    assert one.fingerprint == same.fingerprint
+    again = Pipeline.from_recipe(json.loads(json.dumps(same.recipe)))
+    assert again.fingerprint == one.fingerprint
+    assert again.recipe == same.recipe
+    value = np.array([3, -4], np.float32)
+    assert np.array_equal(again(value), one(value))
+
+
+@given(st.lists(normalizers, min_size=1, max_size=3), st.lists(normalizers, min_size=1, max_size=3))
+def test_fingerprints_are_equal_exactly_when_the_chains_are(
+    one: list[tuple[str, dict[str, Any]]], other: list[tuple[str, dict[str, Any]]]
+) -> None:
+    names = [f"v{at}" for at in range(9)]
+    made, second = vectors(one, names), vectors(other, names)
+    assert (one == other) == (made.fingerprint == second.fingerprint)
+
+
+def _paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Where the operators' parts and the windows' numbers are in a recipe."""
+    found = []
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, item in items:
+        if isinstance(item, dict | list):
+            found += _paths(item, (*path, key))
+        elif "inputs" not in path and "outputs" not in path:
+            found.append((*path, key))
+    return found
+
+
+def _changed(data: Any, path: tuple[Any, ...]) -> Any:
+    data = copy.deepcopy(data)
+    place = data
+    for key in path[:-1]:
+        place = place[key]
+    old = place[path[-1]]
+    changes: dict[Any, Any] = {"map": "flat_map", "flat_map": "map", "window": "map"}
+    if isinstance(old, bool):
+        place[path[-1]] = not old
+    elif isinstance(old, int | float):
+        place[path[-1]] = old + 1
+    else:
+        place[path[-1]] = changes.get(old, old + "x")
+    return data
+
+
+def test_any_change_of_a_recipe_changes_the_fingerprint() -> None:
+    data = full().recipe
+    paths = _paths(data)
+    assert len(paths) > 20
+    fingerprints = {fingerprint(_changed(data, path)) for path in paths}
+    assert len(fingerprints | {fingerprint(data)}) == len(paths) + 1
+
+
+def _shuffled(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _shuffled(value[key]) for key in reversed(list(value))}
+    return [_shuffled(item) for item in value] if isinstance(value, list) else value
+
+
+def test_the_order_of_keys_does_not_count() -> None:
+    data = full().recipe
+    assert json.dumps(_shuffled(data)) != json.dumps(data)
+    assert Pipeline.from_recipe(_shuffled(data)).fingerprint == full().fingerprint
+
+
+def test_round_trip_of_every_kind_of_node() -> None:
+    made = full()
+    again = Pipeline.from_recipe(json.loads(json.dumps(made.recipe)))
+    assert again.recipe == made.recipe
+    assert again.fingerprint == made.fingerprint
+
+
+def test_wiring_counts() -> None:
+    base = Pipeline.input("a", "b").map("a", "x", ops.normalize.l2())
+    fingerprints = {
+        made.fingerprint
+        for made in (
+            base.output("x"),
+            base.output("a"),
+            base.output("b"),
+            base.output("x", "a"),
+            base.output("a", "x"),
+            base.map("x", "y", ops.normalize.l2()).output("y"),
+            base.map("b", "y", ops.normalize.l2()).output("y"),
+            base.flat_map("b", "y", ops.normalize.l2()).output("x"),
+            base.filter("b", ops.normalize.l2()).output("x"),
+            base.window("b", "y", 1, 1, ops.normalize.l2()).output("x"),
+            base.window("b", "y", 2, 1, ops.normalize.l2()).output("x"),
+            base.window("b", "y", 1, 2, ops.normalize.l2()).output("x"),
+        )
+    }
+    assert len(fingerprints) == 12
+
+
+def test_what_does_not_decide_the_outputs_does_not_count() -> None:
+    l2, power = ops.normalize.l2(), ops.normalize.power()
+    base = Pipeline.input("v")
+    one = base.map("v", "a", l2).map("v", "b", power).output("a", "b")
+    turned = base.map("v", "q", power).map("v", "p", l2).output("p", "q")
+    joined = base.map("v", "b", power).concat(base.map("v", "a", l2)).output("a", "b")
+    assert one.fingerprint == turned.fingerprint == joined.fingerprint
+    assert base.map("v", "w", power).map("v", "a", l2).output("a").fingerprint == (
+        base.map("v", "a", l2).output("a").fingerprint
+    )
+    inner = Pipeline.input("x").map("x", "y", l2).map("y", "z", power).output("z")
+    plain = base.map("v", "v", l2).map("v", "v", power).output("v")
+    assert base.map("v", "w", inner).output("w").fingerprint == plain.fingerprint
+
+
+def test_a_chain_has_the_fingerprint_of_its_recipe() -> None:
+    made = Pipeline.input("path")
+    for number, operator in enumerate(recipe()):
+        before = f"column {number - 1}" if number else "path"
+        made = made.map(before, f"column {number}", BoundOperator.from_recipe(operator))
+    finished = made.output("column 3")
+    assert finished.fingerprint == recipe().fingerprint
+    assert finished.recipe["nodes"][2]["operator"] == recipe().operators[2].to_dict()
+
+
+def test_columns_that_are_written_again_keep_apart() -> None:
+    base = Pipeline.input("v").map("v", "v:2", ops.normalize.power())
+    made = base.map("v", "v", ops.normalize.l2()).map("v", "v", ops.normalize.power())
+    finished = made.output("v", "v:2")
+    assert finished.recipe["outputs"] == ["v:4", "v:2"]
+    again = Pipeline.from_recipe(finished.recipe)
+    assert again.fingerprint == finished.fingerprint
+    value = np.array([3, -4], np.float32)
+    for ours, theirs in zip(again(value), finished(value), strict=True):
+        assert np.array_equal(ours, theirs)
+
+
+def test_pictures_through_a_recipe_that_was_read_back() -> None:
+    made = (
+        Pipeline.input("data")
+        .map("data", "image", ops.image_decode.opencv())
+        .flat_map("image", "view", ops.image_transform.five_crop(32))
+        .window("view", "pairs", 2, 2, Pipeline.input("x").output("x"))
+        .output("pairs")
+    )
+    data = encode(scene(), "png")
+    for one, other in zip(made(data), Pipeline.from_recipe(made.recipe)(data), strict=True):
+        assert np.array_equal(np.stack(one), np.stack(other))
+
+
+def test_functions_have_no_recipe() -> None:
+    def brighten(image: Any) -> Any:
+        return image
+
+    made = Pipeline.input("x").map("x", "y", brighten).output("y")
+    with pytest.raises(RecipeError, match="brighten"):
+        _ = made.recipe
+    with pytest.raises(RecipeError, match="brighten"):
+        _ = made.fingerprint
+    assert "no fingerprint: The function" in made.explain()
+    outer = Pipeline.input("x").map("x", "y", made).output("y")
+    with pytest.raises(RecipeError, match="brighten"):
+        _ = outer.fingerprint
+
+
+def test_explain_tells_every_step_and_parameter() -> None:
+    said = full().explain()
+    assert full().fingerprint in said
+    for words in (
+        "1. map data → image: image_decode.pillow (version 1)",
+        "background: #ffffff",
+        "map pixels → both: image_transform.flip",
+        "5. window view → views",
+        "size: 2, step: 1",
+        "4. filter view: image_transform.flip",
+    ):
+        assert words in said
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda data: data.pop("inputs"),
+        lambda data: data.pop("outputs"),
+        lambda data: data.update(nodes=["x"]),
+        lambda data: data["nodes"][0].pop("kind"),
+        lambda data: data["nodes"][0].update(kind="reduce"),
+        lambda data: data["nodes"][0].pop("operator"),
+        lambda data: data["nodes"][0]["operator"].pop("version"),
+        lambda data: data["nodes"][0]["operator"]["parameters"].pop("color"),
+        lambda data: data["nodes"][0]["operator"]["parameters"].update(color="none"),
+        lambda data: data["nodes"][4].pop("size"),
+    ],
+)
+def test_malformed_recipes_are_refused(change: Any) -> None:
+    data = full().recipe
+    change(data)
+    with pytest.raises(RecipeError):
+        Pipeline.from_recipe(data)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda data: data["nodes"][0]["operator"].update(name="image_decode.pilow"),
+        lambda data: data["nodes"][0]["operator"].update(version=9),
+        lambda data: data["nodes"][0].update(inputs=["dat"]),
+    ],
+)
+def test_recipes_with_unknown_names(change: Any) -> None:
+    data = full().recipe
+    change(data)
+    with pytest.raises(UnknownName) as caught:
+        Pipeline.from_recipe(data)
+    assert caught.value.nearest
