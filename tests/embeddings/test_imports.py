@@ -27,6 +27,8 @@ def _loaded(code: str) -> set[str]:
         "from embeddings import pipeline, Pipeline",
         "import embeddings.operators.decode, embeddings.operators.thumbnails",
         "import embeddings.operators.registry, embeddings.batching, embeddings.runtime",
+        "import embeddings.models.weights, embeddings.models.user_models, embeddings.commands",
+        "from embeddings.models.cards import model_card, names; [model_card(x) for x in names()]",
     ],
 )
 def test_light_imports_load_nothing_heavy(code: str) -> None:
