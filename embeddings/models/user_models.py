@@ -125,6 +125,8 @@ def _download(card: ModelCard, source: HubWeights) -> Path:
         )
     except Exception as error:  # the hub's client passes on its HTTP library's errors
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        if huggingface_hub.constants.HF_HUB_OFFLINE:
+            first = "HF_HUB_OFFLINE is set, so the hub is not asked."
         raise WeightsError(
             "weights_missing",
             f"Cannot fetch {source.file} of {source.repository}: {first} Where the hub cannot be "

@@ -64,8 +64,7 @@ def test_packaged_weights_load_strictly_and_recognize_animals(name: str, demo: l
     assert not model.training
     assert pooling_and_dimension(model, card.input_size) == (card.pooling, card.dimension)
 
-    from timm.data import ImageNetInfo
-
+    labels = timm().data.ImageNetInfo()
     transform = ResizeCenterCrop(card.input_size, card.crop_pct, card.interpolation, True)
     folder = demo[0].parent
     animals = {"cat": "cat", "chicken": "hen", "cow": "ox", "dog": "shepherd", "duck": "goose"}
@@ -75,7 +74,7 @@ def test_packaged_weights_load_strictly_and_recognize_animals(name: str, demo: l
                 pixels = torch.from_numpy(transform(image.convert("RGB")))[None] / 255
             mean, std = (torch.tensor(x).view(1, 3, 1, 1) for x in (card.mean, card.std))
             best = int(model((pixels - mean) / std).argmax())
-            assert word in ImageNetInfo().index_to_description(best), animal
+            assert word in labels.index_to_description(best), animal
 
 
 @pytest.mark.parametrize("name", sorted(TAGGED))

@@ -139,6 +139,14 @@ def test_a_transformer_at_another_size(tmp_path: Path) -> None:
     assert "as the model small" in _refused("model_exists", path, "test_vit", name="large")
 
 
+def test_the_original_authors_names(tmp_path: Path) -> None:
+    """DINOv2's own checkpoints have a mask token, which timm's rule knows to leave out."""
+    path = _safe(tmp_path, _state("test_vit") | {"mask_token": torch.zeros(1, 64)})
+    card = add_model(path, "test_vit", name="dino")
+    assert card.renaming == "timm"
+    assert load_model(card).num_features == 64
+
+
 def test_names_are_not_taken_over(tmp_path: Path) -> None:
     path = _safe(tmp_path, _state())
     card = add_model(path, "test_resnet", name="mine")
