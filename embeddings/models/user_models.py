@@ -1,0 +1,258 @@
+"""Add a checkpoint of one's own, fetch a hub model's weights, remove a model."""
+
+import dataclasses
+import hashlib
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from embeddings.errors import EmbeddingsError, InputError, UnknownName, WeightsError
+from embeddings.models import cards, folder
+from embeddings.models.checkpoints import is_safetensors, tensors
+from embeddings.models.schema import FileWeights, HubWeights, ModelCard
+from embeddings.models.shipped import SHIPPED
+from embeddings.models.timm_import import timm
+from embeddings.models.weights import fitted, pinned, read_weights, register, weights_path
+
+INTERPOLATIONS = ("bilinear", "bicubic", "lanczos")
+# What timm takes where an architecture says nothing.
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def add_model(
+    path: str | os.PathLike[str],
+    architecture: str | None = None,
+    *,
+    name: str | None = None,
+    licence: str | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    input_size: int | None = None,
+    interpolation: str | None = None,
+    crop_pct: float | None = None,
+) -> ModelCard:
+    """Add a local checkpoint; `model_card(name)` knows it from then on, in every process.
+
+    `path` is a .safetensors file or one of `torch.save`, also as training scripts wrap them;
+    its tensors must be exactly those of the timm `architecture`, under timm's names or the
+    original authors', with a classifier of any size or none. The file is copied into the models
+    folder. What is not given is what timm says of the architecture, or of its tag where the name
+    has one ('resnet50.a1_in1k'); the name is then made of architecture and digest. With the
+    name of a hub model that comes with the library nothing else is given: the file is then taken
+    for that model's weights.
+
+    Raises `InputError` for arguments that cannot be, `UnknownName` for an architecture that timm
+    does not have, `WeightsError` for a file that is missing, damaged, unsafe or does not fit,
+    and where the name is taken by other weights (`model_exists`).
+    """
+    data = _read(Path(path))
+    sha256 = hashlib.sha256(data).hexdigest()
+    given = {
+        "licence": licence,
+        "mean": mean,
+        "std": std,
+        "input_size": input_size,
+        "interpolation": interpolation,
+        "crop_pct": crop_pct,
+    }
+    given = {key: value for key, value in given.items() if value is not None}
+    shipped = SHIPPED.get(name or "")
+    if shipped is not None:
+        wanted = _of_shipped(shipped, architecture, given)
+    else:
+        wanted = _of_timm(architecture, name, sha256, given)
+    kind = "safetensors" if is_safetensors(data) else "pth"
+    file = FileWeights(str(folder.models_folder() / f"{sha256}.{kind}"))
+    state = tensors(data, Path(path).name)
+    card = _checked(dataclasses.replace(wanted, weights=file, sha256=sha256), state)
+    _refuse_other(card)
+    folder.write_file(Path(file.path).name, data)
+    return register(card)
+
+
+def fetch_model(name: str) -> ModelCard:
+    """See to it that the model's weights are here, and return its resolved card.
+
+    For a hub model this downloads the file into the hub's local cache, unless it is there or
+    HF_HUB_OFFLINE is set, checks that it loads, and keeps its digest. Nothing else in this
+    library downloads. Raises `UnknownName` and `WeightsError` (`weights_missing` where the
+    file cannot be had).
+    """
+    card = cards.model_card(name)
+    if not isinstance(card.weights, HubWeights):
+        weights_path(card)
+        return card
+    path = _download(card, card.weights)
+    data = _read(path)
+    sha256 = hashlib.sha256(data).hexdigest()
+    if card.sha256 is not None:
+        read_weights(path, card.sha256)
+        return card
+    card = dataclasses.replace(card, weights=pinned(card.weights, path), sha256=sha256)
+    return register(_checked(card, tensors(data, path.name)))
+
+
+def remove_model(name: str) -> None:
+    """Forget a model of the models folder, and remove its file there.
+
+    A hub model that comes with the library forgets which file it was; the hub's own cache is
+    left alone. Raises `UnknownName`, and `InputError` for a model that is not in the folder.
+    """
+    if name not in folder.saved_names():
+        if name in SHIPPED:
+            raise InputError(f"{name} comes with the library; there is nothing to remove.")
+        raise UnknownName("model", name, cards.names())
+    folder.remove_card(name)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise WeightsError(
+            "weights_missing", f"Cannot read the weights file {path} ({error.strerror})."
+        ) from error
+
+
+def _download(card: ModelCard, source: HubWeights) -> Path:
+    import huggingface_hub
+
+    try:
+        path = huggingface_hub.hf_hub_download(
+            source.repository, source.file, revision=source.revision
+        )
+    except Exception as error:  # the hub's client passes on its HTTP library's errors
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        if huggingface_hub.constants.HF_HUB_OFFLINE:
+            first = "HF_HUB_OFFLINE is set, so the hub is not asked."
+        raise WeightsError(
+            "weights_missing",
+            f"Cannot fetch {source.file} of {source.repository}: {first} Where the hub cannot be "
+            "reached, bring the file here and run "
+            f"'python -m embeddings add-model --name {card.name} --from FILE'.",
+        ) from error
+    return Path(path)
+
+
+def _of_shipped(card: ModelCard, architecture: str | None, given: dict[str, Any]) -> ModelCard:
+    """The library's card, for a file that is said to be its weights."""
+    if not isinstance(card.weights, HubWeights):
+        raise WeightsError(
+            "model_exists", f"{card.name} comes with its weights; choose another name."
+        )
+    if given or (architecture or card.architecture).partition(".")[0] != card.architecture:
+        raise InputError(
+            f"{card.name} is a model that the library knows; only its weights file can be given. "
+            "Choose another name for another architecture or other settings."
+        )
+    return card
+
+
+def _of_timm(
+    architecture: str | None, name: str | None, sha256: str, given: dict[str, Any]
+) -> ModelCard:
+    """A card of what is given, and of what timm says of the architecture."""
+    if architecture is None:
+        raise InputError("An architecture is needed, by the name that timm gives it.")
+    facts = _facts(architecture)
+    bare = architecture.partition(".")[0]
+    name = folder.check_name(f"{bare}-{sha256[:8]}".lower() if name is None else name)
+    return ModelCard(
+        name=name,
+        architecture=bare,
+        weights=FileWeights(""),
+        sha256=sha256,
+        licence=str(given.get("licence", "unknown")),
+        dimension=0,
+        input_size=_size(given.get("input_size", facts.input_size[1])),
+        mean=_three("mean", given.get("mean", facts.mean or _MEAN)),
+        std=_three("std", given.get("std", facts.std or _STD), above_zero=True),
+        interpolation=_interpolation(given.get("interpolation"), facts.interpolation),
+        crop_pct=_crop(given.get("crop_pct", facts.crop_pct or 1.0)),
+    )
+
+
+def _facts(architecture: str) -> Any:
+    """What timm says of an architecture, with or without a tag."""
+    # Asked before create_model, which would go to the hub for a name like "hf-hub:...".
+    bare, _, tag = architecture.partition(".")
+    if not timm().is_model(bare):
+        raise UnknownName("timm architecture", bare, timm().list_models())
+    if not tag:
+        return timm().get_pretrained_cfg(bare) or timm().models.PretrainedCfg()
+    tagged = timm().list_pretrained(f"{bare}.*")
+    if architecture not in tagged:
+        raise UnknownName("timm architecture", architecture, tagged)
+    return timm().get_pretrained_cfg(architecture)
+
+
+def _size(size: Any) -> int:
+    if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= 4096:
+        raise InputError(f"input_size is a side in pixels, 1 to 4096; not {size!r}.")
+    return size
+
+
+def _three(
+    what: str, values: Sequence[float], above_zero: bool = False
+) -> tuple[float, float, float]:
+    try:
+        red, green, blue = (float(value) for value in values)
+    except (TypeError, ValueError):
+        red = green = blue = math.nan
+    three = (red, green, blue)
+    if not all(map(math.isfinite, three)) or (above_zero and min(three) <= 0):
+        raise InputError(
+            f"{what} is three numbers on a scale of 0 to 1{', above 0' if above_zero else ''}; "
+            f"not {values!r}."
+        )
+    return three
+
+
+def _interpolation(given: str | None, usual: str) -> str:
+    if given is None:
+        return usual if usual in INTERPOLATIONS else "bicubic"
+    if given not in INTERPOLATIONS:
+        raise UnknownName("interpolation", given, INTERPOLATIONS)
+    return given
+
+
+def _crop(crop_pct: Any) -> float:
+    if not isinstance(crop_pct, int | float) or not 0 < crop_pct <= 1:
+        raise InputError(f"crop_pct is above 0 and at most 1; not {crop_pct!r}.")
+    return float(crop_pct)
+
+
+def _checked(card: ModelCard, state: dict[str, Any]) -> ModelCard:
+    """The card with what its model shows when it is loaded. Raises `WeightsError`."""
+    from embeddings.models import probe
+
+    try:
+        model, renaming = fitted(state, card.architecture, None, card.input_size), None
+    except WeightsError as error:
+        try:
+            # The original authors' names, or position embeddings of another size.
+            model, renaming = fitted(state, card.architecture, "timm", card.input_size), "timm"
+        except WeightsError:
+            raise error from None
+    pooling, dimension = probe.pooling_and_dimension(model, card.input_size)
+    if card.name in SHIPPED:
+        return dataclasses.replace(card, renaming=renaming)
+    return dataclasses.replace(
+        card, renaming=renaming, pooling=pooling, dimension=dimension, layers=probe.layers(model)
+    )
+
+
+def _refuse_other(card: ModelCard) -> None:
+    """Raise `WeightsError` (`model_exists`) where the name is taken by another model."""
+    try:
+        there = cards.model_card(card.name)
+    except EmbeddingsError:
+        return
+    if there.sha256 is not None and there != card:
+        raise WeightsError(
+            "model_exists",
+            f"There is another model {card.name} already; remove it first "
+            f"('python -m embeddings remove-model {card.name}') or choose another name.",
+        )
