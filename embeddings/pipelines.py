@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import re
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,7 +28,8 @@ _STREAM_BATCH = 8
 # So many chunks for each thread are on their way, done or not, so that none waits for the first.
 _AHEAD = 3
 
-_TASKS = ("image_decode", "image_transform", "image_embedding", "normalize")
+# One decoder, transforms (the last ones may make views), one model, normalizations.
+_TASKS = re.compile("image_decode (image_transform )+image_embedding (normalize )*")
 
 
 class ImagePipeline:
@@ -56,18 +58,20 @@ class ImagePipeline:
         that make no pipeline, `WeightsError` where the model cannot be loaded, and
         `RuntimeUnavailable` where it cannot compute so here.
         """
-        tasks = tuple(operator.name.partition(".")[0] for operator in recipe.operators)
+        tasks = [operator.name.partition(".")[0] for operator in recipe.operators]
         # An unknown operator has the more helpful message: it goes first.
         for operator in recipe.operators:
             registry.find(operator)
-        if tasks != _TASKS:
+        if not _TASKS.fullmatch("".join(f"{task} " for task in tasks)):
             raise RecipeError(
-                f"A pipeline is {', '.join(_TASKS)}, in this order; the recipe "
-                f"{recipe.name!r} has {', '.join(tasks)}."
+                "A pipeline is image_decode, image_transform once or more, image_embedding and "
+                f"normalize, in this order; the recipe {recipe.name!r} has {', '.join(tasks)}."
             )
-        self._decode, self._transform, self._model, self._normalize = (
-            registry.build(operator) for operator in recipe.operators
-        )
+        built = [registry.build(operator) for operator in recipe.operators]
+        model = tasks.index("image_embedding")
+        self._decode, *self._transforms = built[:model]
+        self._model = built[model]
+        self._normalizations = built[model + 1 :]
         self._model.use(runtime, precision, device)
         if self._model.dimension != recipe.dimension:
             raise RecipeError(
@@ -77,7 +81,7 @@ class ImagePipeline:
         self.recipe = recipe
         self.fingerprint = recipe.fingerprint
         # A square of the size that the transform gives says which network is needed.
-        square = self._transform(Image.new("RGB", (8, 8)))
+        square = self.prepare(Image.new("RGB", (8, 8)))
         network = self._model.network(*square.shape[-2:])
         self.runtime: str = network.runtime
         self.precision: str = network.precision
@@ -136,15 +140,18 @@ class ImagePipeline:
         return decoded
 
     def prepare(self, image: Image.Image) -> NDArray[np.uint8]:
-        """What the model takes: uint8 (3, H, W), contiguous.
+        """What the model takes: uint8 (3, H, W), or (V, 3, H, W) for V views; contiguous.
 
         `image` is a picture from `decode`, or any that Pillow has opened. Safe to call from
         many threads at once; Pillow drops the GIL while it works.
         """
         if type(image) is not Image.Image or image.mode != "RGB" or image.info:
             image = self._decode(image)
-        pixels: NDArray[np.uint8] = self._transform(image)
-        return pixels
+        pixels: Any = image
+        for transform in self._transforms:
+            pixels = transform(pixels)
+        prepared: NDArray[np.uint8] = pixels
+        return prepared
 
     def embed(self, batch: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """Vectors, float32 (N, D), of N prepared pictures; at most 32 a forward pass.
@@ -153,14 +160,10 @@ class ImagePipeline:
         """
         vectors = np.empty((len(batch), self.recipe.dimension), np.float32)
         for start, chunk in _chunks(batch):
-            try:
-                pixels = np.stack(chunk)
-            except ValueError:
-                shapes = ", ".join(sorted({str(x.shape) for x in chunk}))
-                raise InputError(
-                    f"Prepared pictures must have one shape, that of prepare(); not {shapes}."
-                ) from None
-            vectors[start : start + len(chunk)] = self._normalize(self._model.pixels(pixels))
+            part = self._model.batch(chunk)
+            for normalize in self._normalizations:
+                part = normalize(part)
+            vectors[start : start + len(chunk)] = part
         return vectors
 
     def explain(self) -> str:

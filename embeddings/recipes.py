@@ -17,6 +17,7 @@ from typing import Any
 
 from embeddings.errors import RecipeError, UnknownName
 from embeddings.models import cards
+from embeddings.models.weights import resolve
 
 DEFAULT_PIPELINE = "image-embedding-efficientnet-lite0"
 
@@ -177,7 +178,7 @@ def _recipe(name: str, card: cards.ModelCard, decode: Mapping[str, object]) -> R
                     "mean": card.mean,
                     "std": card.std,
                     "layer": "features",
-                    "pooling": "avg",
+                    "pooling": card.pooling,
                 },
             ),
             Operator.of("normalize.l2", 1),
@@ -215,9 +216,10 @@ def recipe(name: str = DEFAULT_PIPELINE) -> Recipe:
     """The recipe of that name: "image-embedding-MODEL", or "image-embedding-MODEL:exact".
 
     The bare name decodes JPEGs at a smaller scale where that is enough; `exact` is the
-    reference. Raises `UnknownName` with the nearest names.
+    reference. Raises `UnknownName` with the nearest names, and `WeightsError` for a model whose
+    weights are not here.
     """
     card, _, variant = name.removeprefix(_PREFIX).partition(":")
     if name not in names():
         raise UnknownName("pipeline", name, names())
-    return _VARIANTS[variant](name, cards.model_card(card))
+    return _VARIANTS[variant](name, resolve(cards.model_card(card)))

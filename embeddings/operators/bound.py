@@ -37,10 +37,8 @@ class BoundOperator:
     def __init__(
         self, name: str, version: int, arguments: tuple[Any, ...], keywords: Mapping[str, Any]
     ) -> None:
-        """Raises `UnknownName`, `OperatorUnavailable`, `RecipeError`.
-
-        Where importing the operator's class would import torch, arguments are looked at only
-        when the recipe is asked for or the operator is used.
+        """Raises `UnknownName`, `OperatorUnavailable`, `RecipeError`, and what describing the
+        operator raises, such as `WeightsError` for a model whose weights are not here.
         """
         self.name = name
         self.version = version
@@ -48,8 +46,7 @@ class BoundOperator:
         self._keywords = dict(keywords)
         self._described: tuple[Operator, dict[str, Any]] | None = None
         self._loaded: _Loaded | None = None
-        if not registry.find(Operator.of(name, version)).is_heavy:
-            self._settle()
+        self._settle()
 
     @classmethod
     def from_recipe(
@@ -64,8 +61,7 @@ class BoundOperator:
         made._arguments, made._keywords = (), {}
         made._described = recipe, dict(local or {})
         made._loaded = None
-        if not registry.find(recipe).is_heavy:
-            made._settle()
+        made._settle()
         return made
 
     @property

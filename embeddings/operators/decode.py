@@ -124,7 +124,7 @@ def decode(
             image = standardize(opened)
             if whole == opened.size:
                 whole = image.size
-            elif _orientation(opened) in _TURNED:
+            elif orientation(opened) in _TURNED:
                 whole = whole[1], whole[0]
     except ImageError:
         raise
@@ -182,9 +182,23 @@ class PillowDecode:
                 f"'#ffffff'; not {orientation!r}, {color!r} and {background!r}."
             )
 
-        if draft_short_side is not None and draft_short_side < 1:
+        if draft_short_side is not None and (
+            not isinstance(draft_short_side, int) or draft_short_side < 1
+        ):
             raise RecipeError(f"draft_short_side must be 1 or more, not {draft_short_side}.")
         self._draft_short_side = draft_short_side
+
+    @classmethod
+    def canonical(cls, draft_short_side: int | None = None) -> dict[str, object]:
+        """The parameters in full; without a draft, those of before there was one."""
+        parameters: dict[str, object] = {
+            "orientation": "exif",
+            "color": "srgb",
+            "background": "#ffffff",
+        }
+        if draft_short_side is not None:
+            parameters["draft_short_side"] = draft_short_side
+        return parameters
 
     def decode(self, source: Source, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Decoded:
         """`decode` as this operator's parameters say. Raises `ImageError`, OSError."""

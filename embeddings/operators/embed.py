@@ -8,14 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from embeddings.errors import InputError, RecipeError
+from embeddings.errors import RecipeError
 from embeddings.models.cards import card_for_weights, model_card
+from embeddings.models.weights import resolve
 from embeddings.operators.transform import ResizeCenterCrop
+from embeddings.operators.views import embed_views
 from embeddings.runtimes.loading import load_network
 from embeddings.runtimes.spec import FeatureSpec, Network
-
-# What the pooled last feature map of a card's model is as long as.
-_PLAIN_POOLINGS = ("avg", "max", "gem", "cls")
 
 
 class TimmEmbedding:
@@ -37,6 +36,7 @@ class TimmEmbedding:
         pooling: str,
     ) -> None:
         self._card = card_for_weights(weights_sha256)
+        self._sha256 = weights_sha256
         if self._card.architecture != architecture:
             raise RecipeError(
                 f"The weights {weights_sha256[:12]} are for {self._card.architecture}, "
@@ -52,10 +52,16 @@ class TimmEmbedding:
 
     @classmethod
     def canonical(
-        cls, model: str, layer: str = "features", pooling: str = "avg"
+        cls, model: str, layer: str = "features", pooling: str | None = None
     ) -> dict[str, object]:
-        """The parameters in full, for the name of a model card. Raises `UnknownName`."""
-        card = model_card(model)
+        """The parameters in full, for the name of a model card.
+
+        Without `pooling`, the last features are pooled as timm does, other layers averaged.
+        Raises `UnknownName`, and `WeightsError` for a model whose weights are not here.
+        """
+        card = resolve(model_card(model))
+        if pooling is None:
+            pooling = card.pooling if layer == "features" else "avg"
         return {
             "architecture": card.architecture,
             "weights_sha256": card.sha256,
@@ -73,7 +79,7 @@ class TimmEmbedding:
         """What computes pixels of this size; loaded on first use."""
         spec = FeatureSpec(
             architecture=self._card.architecture,
-            weights_sha256=self._card.sha256,
+            weights_sha256=self._sha256,
             mean=self._mean,
             std=self._std,
             layer=self._layer,
@@ -86,7 +92,10 @@ class TimmEmbedding:
     @cached_property
     def dimension(self) -> int:
         """The length of a vector. Where the card does not say it, the model is asked."""
-        if self._layer == "features" and self._pooling in _PLAIN_POOLINGS:
+        own = self._card.pooling
+        if self._layer == "features" and (
+            self._pooling == own or "head" not in (self._pooling, own)
+        ):
             return self._card.dimension
         side = self._card.input_size
         return int(self.pixels(np.zeros((1, 3, side, side), np.uint8)).shape[1])
@@ -96,21 +105,18 @@ class TimmEmbedding:
         return self.network(*pixels.shape[2:])(pixels)
 
     def batch(self, pictures: Sequence[Image.Image | NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """N pictures, prepared (uint8 (3, H, W)) or not (RGB), to float32 (N, dimension).
+        """N pictures to float32 (N, dimension).
 
-        Those that are not prepared go through the model's own transform.
+        A picture is prepared, uint8 (3, H, W) or (V, 3, H, W) for V views, whose vectors are
+        averaged; or it is an RGB image, which goes through the model's own transform.
         """
-        squares = [
-            self._own_transform(picture) if isinstance(picture, Image.Image) else picture
-            for picture in pictures
-        ]
-        try:
-            return self.pixels(np.stack(squares))
-        except ValueError as error:
-            shapes = ", ".join(sorted({str(np.shape(square)) for square in squares}))
-            raise InputError(
-                f"Pictures of one batch must be uint8 (3, H, W) of one size; not {shapes}."
-            ) from error
+        return embed_views(
+            self.pixels,
+            [
+                self._own_transform(picture) if isinstance(picture, Image.Image) else picture
+                for picture in pictures
+            ],
+        )
 
     def __call__(self, picture: Image.Image | NDArray[np.uint8]) -> NDArray[np.float32]:
         """One picture, as in `batch`, to float32 (dimension,)."""

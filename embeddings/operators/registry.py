@@ -50,9 +50,6 @@ _BUILT_IN: dict[str, dict[int, str]] = {
     "normalize.power": {1: f"{_OPERATORS}.normalize:Power"},
 }
 
-# Importing these imports torch; whoever only describes them need not wait for that.
-_HEAVY_MODULES = {f"{_OPERATORS}.embed"}
-
 _NAME = re.compile(r"([a-z]\w*\.[a-z]\w*)(?:@([1-9]\d*))?", re.ASCII)
 
 
@@ -65,11 +62,6 @@ class Place:
 
     value: str
     distribution: str | None = None
-
-    @property
-    def is_heavy(self) -> bool:
-        """Whether importing the class is known to import torch."""
-        return self.value.partition(":")[0] in _HEAVY_MODULES
 
 
 def names() -> tuple[str, ...]:

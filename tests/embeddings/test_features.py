@@ -103,6 +103,7 @@ def test_layers_and_poolings_in_every_runtime(runtime: str) -> None:
     embedding.use(runtime, None, "cpu")
     x = pixels(224, 3)
     card = model_card("efficientnet-lite0")
+    assert card.sha256 is not None
     wanted = FeatureSpec(
         card.architecture, card.sha256, card.mean, card.std, layer, pooling, 224, 224
     )

@@ -17,7 +17,7 @@ import pytest
 from embeddings import Pipeline, ops, recipe
 from embeddings.errors import ImageError, InputError, RecipeError, UnknownName
 from embeddings.operators.bound import BoundOperator
-from embeddings.pipelines import Pipeline as ImagePipeline
+from embeddings.pipelines import ImagePipeline
 from tests.embeddings.pictures import encode, scene
 
 

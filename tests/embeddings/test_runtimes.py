@@ -22,6 +22,7 @@ from tests.embeddings.conftest import EXACT
 
 ROOT = Path(__file__).resolve().parents[2]
 CARD = model_card("efficientnet-lite0")
+assert CARD.sha256 is not None
 SPEC = FeatureSpec(CARD.architecture, CARD.sha256, CARD.mean, CARD.std, "features", "avg", 224, 224)
 
 
