@@ -20,16 +20,16 @@ from embeddings.operators import registry
 from embeddings.operators.decode import DEFAULT_MAX_PIXELS, Decoded, Source
 from embeddings.recipes import DEFAULT_PIPELINE, Recipe
 from embeddings.recipes import recipe as recipe_named
+from embeddings.runtimes.spec import max_batch
 
-# What one forward pass takes at most; more pictures are run in chunks of this size.
-MAX_BATCH = 32
-# What one thread of `stream` takes at a time: enough for a batch, little enough to share out.
-_STREAM_BATCH = 8
+# What one thread of `stream` takes at a time is this part of the largest batch: enough for a
+# forward pass, little enough to share out.
+_STREAM_PART = 4
 # So many chunks for each thread are on their way, done or not, so that none waits for the first.
 _AHEAD = 3
 
 # One decoder, transforms (the last ones may make views), one model, normalizations.
-_TASKS = re.compile("image_decode (image_transform )+image_embedding (normalize )*")
+_TASKS = re.compile("image_decode (image_transform )+image_embedding (normalize )+")
 
 
 class ImagePipeline:
@@ -41,7 +41,8 @@ class ImagePipeline:
     `prepare` and `embed`. All of it is thread-safe.
 
     Attributes: `recipe`; `fingerprint`, which says what the vectors may be compared with;
-    `runtime` and `precision`, which computed them and are worth recording beside them.
+    `runtime`, `precision` and `device`, which compute them and are worth recording beside them;
+    `max_batch`, how many pictures one forward pass takes at most.
     """
 
     def __init__(
@@ -64,8 +65,14 @@ class ImagePipeline:
             registry.find(operator)
         if not _TASKS.fullmatch("".join(f"{task} " for task in tasks)):
             raise RecipeError(
-                "A pipeline is image_decode, image_transform once or more, image_embedding and "
-                f"normalize, in this order; the recipe {recipe.name!r} has {', '.join(tasks)}."
+                "A pipeline is image_decode, image_transform, image_embedding and normalize, in "
+                "this order (transforms and normalizations once or more); the recipe "
+                f"{recipe.name!r} has {', '.join(tasks)}."
+            )
+        if recipe.operators[-1].name != "normalize.l2":
+            raise RecipeError(
+                "A pipeline gives vectors of unit length: its last operator is normalize.l2, "
+                f"not {recipe.operators[-1].name}."
             )
         built = [registry.build(operator) for operator in recipe.operators]
         model = tasks.index("image_embedding")
@@ -86,6 +93,7 @@ class ImagePipeline:
         self.runtime: str = network.runtime
         self.precision: str = network.precision
         self.device: str = network.device
+        self.max_batch = max_batch(device)
 
     def __repr__(self) -> str:
         return f"<ImagePipeline {self.recipe.name} {self.fingerprint[:12]}>"
@@ -116,7 +124,7 @@ class ImagePipeline:
         Raises what a call raises, at the place of the picture; those before it have been given.
         """
         workers = workers or process.cores()
-        chunks = _chunked(pictures, _STREAM_BATCH)
+        chunks = _chunked(pictures, self.max_batch // _STREAM_PART)
         with ThreadPoolExecutor(workers, thread_name_prefix="embeddings") as pool:
             waiting: deque[Future[list[NDArray[np.float32] | Exception]]] = deque()
             try:
@@ -154,12 +162,13 @@ class ImagePipeline:
         return prepared
 
     def embed(self, batch: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """Vectors, float32 (N, D), of N prepared pictures; at most 32 a forward pass.
+        """Vectors, float32 (N, D), of N prepared pictures; at most `max_batch` a forward pass.
 
         An empty batch gives an array (0, D).
         """
         vectors = np.empty((len(batch), self.recipe.dimension), np.float32)
-        for start, chunk in _chunks(batch):
+        for start in range(0, len(batch), self.max_batch):
+            chunk = batch[start : start + self.max_batch]
             part = self._model.batch(chunk)
             for normalize in self._normalizations:
                 part = normalize(part)
@@ -212,11 +221,6 @@ class ImagePipeline:
                 f"array (height, width, 3), or a list of these; not {type(picture).__name__}."
             )
         return self.prepare(self._decode(picture))
-
-
-def _chunks(items: Sequence[Any]) -> Iterator[tuple[int, Sequence[Any]]]:
-    for start in range(0, len(items), MAX_BATCH):
-        yield start, items[start : start + MAX_BATCH]
 
 
 def _chunked(items: Iterable[Any], size: int) -> Iterator[list[Any]]:

@@ -16,6 +16,7 @@ POOLINGS = ("avg", "max", "gem", "cls", "head")
 # 2018), whose fixed p = 3 is the usual choice without training.
 _GEM_P = 3.0
 _GEM_LEAST = 1e-6
+_WITHOUT_CLS = "Pooling 'cls' needs a transformer's class token, which this layer does not have."
 
 
 class Features(nn.Module):
@@ -38,8 +39,11 @@ class Features(nn.Module):
         self.model = model
         self.pooling = spec.pooling
         self.prefix_tokens = int(getattr(model, "num_prefix_tokens", 0))
+        if spec.pooling == "cls" and not self.prefix_tokens:
+            raise RecipeError(_WITHOUT_CLS)
         self.channels_last = getattr(model, "output_fmt", "NCHW") == "NHWC"
         self._caught: torch.Tensor | None = None
+        self.dtype = torch.float32
         self.layer = None if spec.layer == "features" else spec.layer
         if self.layer is not None:
             modules = dict(model.named_modules())
@@ -54,29 +58,33 @@ class Features(nn.Module):
         self.register_buffer("shift", -mean / deviation)
         self.eval()
 
+    def compute_in(self, dtype: torch.dtype) -> "Features":
+        """Run the model itself in `dtype`; scaling and pooling stay float32."""
+        self.dtype = dtype
+        self.model.to(dtype)
+        return self
+
     def _catch(self, _module: nn.Module, _given: Any, output: torch.Tensor) -> None:
         self._caught = output
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        x = pixels.to(self.scale.dtype) * self.scale + self.shift
-        features = self.model.forward_features(x)
+        x = pixels.to(torch.float32) * self.scale + self.shift
+        features = self.model.forward_features(x.to(self.dtype))
         if self.layer is not None:
             features, self._caught = self._caught, None
-        return self._pool(features).to(torch.float32)
-
-    def _pool(self, features: torch.Tensor) -> torch.Tensor:
         if self.pooling == "head":
             pooled: torch.Tensor = self.model.forward_head(features, pre_logits=True)
-            return pooled
+            return pooled.to(torch.float32)
+        return self._pool(features.to(torch.float32))
+
+    def _pool(self, features: torch.Tensor) -> torch.Tensor:
         if features.ndim == 4:
             if self.pooling == "cls":
-                raise RecipeError("Pooling 'cls' needs a transformer's class token.")
+                raise RecipeError(_WITHOUT_CLS)
             flat = features if self.channels_last else features.permute(0, 2, 3, 1)
             places = flat.flatten(1, 2)
         elif features.ndim == 3:
             if self.pooling == "cls":
-                if not self.prefix_tokens:
-                    raise RecipeError("Pooling 'cls' needs a transformer's class token.")
                 return features[:, 0]
             places = features[:, self.prefix_tokens :]
         else:

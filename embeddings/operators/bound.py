@@ -117,8 +117,9 @@ class BoundOperator:
     @property
     def _whole_array(self) -> Callable[[Any, Sequence[Any]], Any] | None:
         """How an operator without `batch` is called with many values, by its task."""
-        task = self.name.partition(".")[0]
-        return {"image_embedding": embed_views, "normalize": _on_rows}.get(task)
+        whole: dict[str, Callable[[Any, Sequence[Any]], Any]]
+        whole = {"image_embedding": embed_views, "normalize": _on_rows}
+        return whole.get(self.name.partition(".")[0])
 
     def _settle(self) -> None:
         """Check the arguments now, and make what costs nothing to make."""

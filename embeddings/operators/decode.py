@@ -171,9 +171,9 @@ class PillowDecode:
 
     def __init__(
         self,
-        orientation: str = "exif",
-        color: str = "srgb",
-        background: str = "#ffffff",
+        orientation: str,
+        color: str,
+        background: str,
         draft_short_side: int | None = None,
     ) -> None:
         if (orientation, color, background) != ("exif", "srgb", "#ffffff"):

@@ -14,7 +14,7 @@ from embeddings.models.weights import resolve
 from embeddings.operators.transform import ResizeCenterCrop
 from embeddings.operators.views import embed_views
 from embeddings.runtimes.loading import load_network
-from embeddings.runtimes.spec import FeatureSpec, Network
+from embeddings.runtimes.spec import FeatureSpec, Network, max_batch
 
 
 class TimmEmbedding:
@@ -116,6 +116,7 @@ class TimmEmbedding:
                 self._own_transform(picture) if isinstance(picture, Image.Image) else picture
                 for picture in pictures
             ],
+            max_batch(self._way.get("device", "cpu")),
         )
 
     def __call__(self, picture: Image.Image | NDArray[np.uint8]) -> NDArray[np.float32]:

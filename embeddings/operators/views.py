@@ -14,9 +14,7 @@ from embeddings.operators.transform import (
     scaled_to,
     short_side,
 )
-
-# What one forward pass takes at most; more views are run in chunks of this size.
-MAX_BATCH = 32
+from embeddings.runtimes.spec import CPU_BATCH
 
 
 class FiveCrop:
@@ -65,14 +63,15 @@ class Flip:
 def embed_views(
     model: Callable[[NDArray[np.uint8]], NDArray[np.float32]],
     pixels_list: Sequence[NDArray[np.uint8]],
+    max_batch: int = CPU_BATCH,
 ) -> NDArray[np.float32]:
     """One vector for each picture, float32 (N, D): the mean of its views' vectors.
 
     `model` turns uint8 (M, 3, H, W) into float32 (M, D), and is called with the views of all
-    pictures together, at most 32 at once. A picture is uint8 (3, H, W), or (V, 3, H, W) for V
-    views; those of one list may have different numbers of views, but one H and W. The vectors
-    are averaged as the model gives them: normalization comes afterwards. An empty list gives
-    an array (0, 0). Raises `InputError` for other shapes or dtypes.
+    pictures together, at most `max_batch` at once. A picture is uint8 (3, H, W), or
+    (V, 3, H, W) for V views; those of one list may have different numbers of views, but one H
+    and W. The vectors are averaged as the model gives them: normalization comes afterwards. An
+    empty list gives an array (0, 0). Raises `InputError` for other shapes or dtypes.
     """
     if not len(pixels_list):
         return np.empty((0, 0), np.float32)
@@ -83,7 +82,7 @@ def embed_views(
         shapes = ", ".join(sorted({str(view.shape[1:]) for view in views}))
         raise InputError(f"Prepared pictures must have one shape; not {shapes}.") from None
     vectors = np.concatenate(
-        [model(flat[start : start + MAX_BATCH]) for start in range(0, len(flat), MAX_BATCH)]
+        [model(flat[start : start + max_batch]) for start in range(0, len(flat), max_batch)]
     )
     if len(vectors) == len(pixels_list):  # one view each: the mean would be a copy
         return vectors

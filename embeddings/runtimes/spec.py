@@ -10,6 +10,13 @@ from numpy.typing import NDArray
 
 RUNTIMES = ("auto", "torch", "openvino", "onnxruntime")
 PRECISIONS = ("float32", "bfloat16", "float16")
+CPU_BATCH = 32
+CUDA_BATCH = 512
+
+
+def max_batch(device: str) -> int:
+    """How many pictures at once are worth giving to a device, at most."""
+    return CPU_BATCH if device == "cpu" else CUDA_BATCH
 
 
 @dataclass(frozen=True)

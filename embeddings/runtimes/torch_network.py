@@ -34,33 +34,41 @@ class TorchNetwork:
             raise RuntimeUnavailable("float16 needs a CUDA device; the processor has float32.")
         self.precision = precision
         self.device = device
-        self._dtype = _DTYPES[precision]
         runtime.apply_threads()
-        module: Any = features_module(spec)
-        self.module: Features = module.to(device, self._dtype, memory_format=torch.channels_last)
+        module: Any = features_module(spec).compute_in(_DTYPES[precision])
+        self.module: Features = module.to(device, memory_format=torch.channels_last)
         self._one_at_a_time = threading.Lock()
+        self._of_thread = threading.local()
+        self._forward = self._on_processor if device == "cpu" else self._on_device
         if device != "cpu":
-            self._forward = self._on_device
-        else:
-            self._forward = self._on_processor
+            torch.cuda.synchronize(device)  # other streams may read the weights from now on
 
     def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """uint8 (N, 3, H, W) to float32 (N, D). Callers in several threads take turns."""
-        with self._one_at_a_time, torch.inference_mode():
+        """uint8 (N, 3, H, W) to float32 (N, D). Safe to call from several threads at once."""
+        with torch.inference_mode():
             return self._forward(pixels)
 
     def _on_processor(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         step = _PICTURES_PER_THREAD * runtime.threads()
         parts = []
-        for start in range(0, max(1, len(pixels)), step):
-            x = torch.from_numpy(pixels[start : start + step])
-            x = x.to(self._dtype, memory_format=torch.channels_last)
-            parts.append(self.module(x).numpy())
+        with self._one_at_a_time:  # torch has threads of its own for one caller
+            for start in range(0, max(1, len(pixels)), step):
+                x = torch.from_numpy(pixels[start : start + step])
+                x = x.to(torch.float32, memory_format=torch.channels_last)
+                parts.append(self.module(x).numpy())
         return np.concatenate(parts)
 
     def _on_device(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        # Pinned, so that the copy runs beside what the device still computes.
-        x = torch.from_numpy(pixels).pin_memory().to(self.device, non_blocking=True)
-        x = x.contiguous(memory_format=torch.channels_last)
-        vectors: NDArray[np.float32] = self.module(x).cpu().numpy()
+        # Each calling thread has a stream of its own: what one copies from pinned memory travels
+        # while the device computes what another has launched.
+        stream = getattr(self._of_thread, "stream", None)
+        if stream is None:
+            make: Any = torch.cuda.Stream
+            stream = self._of_thread.stream = make(self.device)
+        with torch.cuda.stream(stream):
+            x = torch.from_numpy(pixels).pin_memory().to(self.device, non_blocking=True)
+            x = x.contiguous(memory_format=torch.channels_last)
+            with self._one_at_a_time:  # until it is launched, not until it is computed
+                features = self.module(x)
+            vectors: NDArray[np.float32] = features.cpu().numpy()
         return vectors

@@ -25,6 +25,7 @@ from embeddings.errors import (
 from embeddings.operators import registry
 from embeddings.operators.bound import BoundOperator
 from embeddings.recipes import Operator
+from tests.embeddings.conftest import EXACT
 from tests.embeddings.pictures import difference, encode, scene
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -65,7 +66,8 @@ def test_recipes_are_complete_however_they_are_written() -> None:
     written = ops.image_transform.resize_center_crop(224, 0.875, interpolation="bicubic")
     assert written.recipe == recipe().operators[1]
     assert written.recipe == ops.image_transform.resize_center_crop(size=224).recipe
-    assert ops.image_decode.pillow().recipe == recipe().operators[0]
+    assert ops.image_decode.pillow().recipe == recipe(EXACT).operators[0]
+    assert ops.image_decode.pillow(512).recipe == recipe().operators[0]
     assert ops.normalize.l2().recipe == recipe().operators[3]
     assert ops.image_transform.resize_center_crop(256).recipe != written.recipe
 
@@ -75,7 +77,7 @@ def test_arguments_that_an_operator_does_not_take() -> None:
         with pytest.raises(RecipeError, match=r"normalize\.l2 does not take"):
             ops.normalize.l2(*wrong, **({} if wrong else {"p": 3}))
     with pytest.raises(RecipeError, match="text, a finite number"):
-        ops.image_decode.pillow(background=object())
+        ops.image_decode.pillow(object())
     with pytest.raises(RecipeError, match="lacks antialias"):
         registry.build(Operator.of("image_transform.squash", 1, {"size": 8, "interpolation": "x"}))
 

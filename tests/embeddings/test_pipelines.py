@@ -22,7 +22,8 @@ from embeddings.models.weights import load_model
 from embeddings.operators.decode import decode
 from embeddings.operators.transform import ResizeCenterCrop
 from embeddings.pipelines import ImagePipeline
-from embeddings.recipes import DEFAULT_PIPELINE, Operator, Recipe, recipe
+from embeddings.recipes import Operator, Recipe, recipe
+from tests.embeddings.conftest import EXACT
 from tests.embeddings.pictures import encode, scene
 
 Vectors = NDArray[np.float32]
@@ -226,9 +227,9 @@ def test_one_pipeline_is_loaded_however_many_ask() -> None:
 
 
 def test_what_a_pipeline_says_of_itself(exact: ImagePipeline) -> None:
-    assert exact is pipeline(DEFAULT_PIPELINE)
-    assert exact.recipe == recipe()
-    assert exact.fingerprint == recipe().fingerprint
+    assert exact is pipeline(EXACT, runtime="torch")
+    assert exact.recipe == recipe(EXACT)
+    assert exact.fingerprint == recipe(EXACT).fingerprint
     assert (exact.runtime, exact.precision) == ("torch", "float32")
     said = exact.explain()
     for operator in exact.recipe:
@@ -276,25 +277,27 @@ def test_unknown_operators_and_versions(made: Recipe, near: str) -> None:
         _with(1, crop_pct=1.5),
         _with(1, size=0),
         _with(2, architecture="efficientnet_lite0"),
-        _with(2, pooling="max"),
-        _with(2, layer="blocks.3"),
+        _with(2, pooling="cls"),
+        _with(2, pooling="maximum"),
+        _with(2, layer="blocks.33"),
         _with(2, std=(0, 1, 1)),
         _with(2, weights_sha256="0" * 64),
         dataclasses.replace(recipe(), operators=recipe().operators[:3]),
         dataclasses.replace(recipe(), operators=recipe().operators[::-1]),
+        _swapped(3, Operator.of("normalize.power", 1, {"alpha": 0.5})),
         dataclasses.replace(recipe(), dimension=512),
     ],
 )
 def test_recipes_that_cannot_be_run(made: Recipe) -> None:
     with pytest.raises(EmbeddingsError) as caught:
-        pipeline(made)
+        pipeline(made, runtime="torch")
     assert isinstance(caught.value, RecipeError | UnknownName)
 
 
 def test_unknown_pipelines() -> None:
     with pytest.raises(UnknownName) as caught:
         pipeline("image-embedding-efficientnet-lite0:exat")
-    assert caught.value.nearest == (DEFAULT_PIPELINE,)
+    assert caught.value.nearest[0] == EXACT
 
 
 @pytest.mark.parametrize(

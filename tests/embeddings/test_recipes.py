@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embeddings.errors import RecipeError, UnknownName
+from embeddings.models import cards
 from embeddings.recipes import DEFAULT_PIPELINE, Operator, Recipe, names, recipe
+from tests.embeddings.conftest import EXACT
 
 scalars = (
     st.none()
@@ -34,7 +36,8 @@ recipes = st.builds(
 def test_the_default_recipe() -> None:
     made = recipe(DEFAULT_PIPELINE)
     assert recipe() == made
-    assert names() == (DEFAULT_PIPELINE,)
+    assert {DEFAULT_PIPELINE, EXACT} <= set(names())
+    assert len(names()) == 2 * len(cards.names())
     assert made.dimension == 1280
     assert [operator.name for operator in made] == [
         "image_decode.pillow",
@@ -43,13 +46,16 @@ def test_the_default_recipe() -> None:
         "normalize.l2",
     ]
     # A change here orphans every stored vector: it must be a new name, never a silent change.
-    assert made.fingerprint == "d1515c51db1003654da5a7052693755e9b25625765f8d4823f174db5122c2482"
+    exact = "d1515c51db1003654da5a7052693755e9b25625765f8d4823f174db5122c2482"
+    assert recipe(EXACT).fingerprint == exact
+    fast = "467e713fca660c44952dc0c82675d793e9165f7b03a5fa6e1b70d3c8e6e98d0d"
+    assert made.fingerprint == fast
 
 
 def test_unknown_names_come_with_the_nearest() -> None:
     with pytest.raises(UnknownName) as caught:
         recipe("image-embedding-efficientnet-lite0:exakt")
-    assert caught.value.nearest == (DEFAULT_PIPELINE,)
+    assert caught.value.nearest[0] == EXACT
 
 
 @given(recipes)

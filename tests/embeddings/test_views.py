@@ -12,7 +12,8 @@ from embeddings import ops
 from embeddings.errors import InputError, RecipeError
 from embeddings.operators.decode import decode
 from embeddings.operators.transform import ResizeCenterCrop
-from embeddings.operators.views import MAX_BATCH, embed_views
+from embeddings.operators.views import embed_views
+from embeddings.runtimes.spec import CPU_BATCH
 from tests.embeddings.pictures import scene
 
 MAKERS = ("resize_center_crop", "squash", "letterbox", "five_crop")
@@ -131,7 +132,7 @@ def test_views_are_averaged_picture_by_picture() -> None:
     np.testing.assert_allclose(vectors, expected, rtol=1e-5)
     assert vectors.dtype == np.float32
     embed_views(model, [five] * 9)
-    assert model.batches[1:] == [MAX_BATCH, 13]
+    assert model.batches[1:] == [CPU_BATCH, 13]
     assert embed_views(model, []).shape == (0, 0)
 
 
