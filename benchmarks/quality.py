@@ -13,12 +13,11 @@ from benchmarks import labels, scores, variants
 from benchmarks.edits import EDITS, edited
 from benchmarks.options import Options
 from benchmarks.report import Findings, Table
-from embeddings import runtime
 from tests.installation import ROOT
 
 FALSE_SHARES = (0.01, 0.05)
 _WHITENED = ("exact", "squash, flip")
-_AT_ONCE = 32  # pictures that are in memory in all their views
+_AT_ONCE = 16  # pictures that a core has in hand, in all their views
 
 Embedded = dict[str, variants.Vectors]  # by variant
 Found = dict[str, dict[str, scores.Found]]  # by variant and edit
@@ -28,16 +27,11 @@ def run(options: Options) -> Findings:
     """Embed the gallery and its edited copies with every variant; score them."""
     folder = options.folder or ROOT / "demo"
     listed = labels.read(folder)
-    before = runtime.threads()
-    runtime.set_threads(os.cpu_count() or 1)  # nothing else runs meanwhile
-    try:
-        groups: list[variants.Group] = [variants.hashes, variants.Models()]
-        groups += [variants.group_of(name) for name in options.pipelines]
-        pictures = labels.load(listed)
-        gallery = _embed(groups, pictures)
-        copies = {edit: _embed(groups, _edited(pictures, edit)) for edit in EDITS}
-    finally:
-        runtime.set_threads(before)
+    groups: list[variants.Group] = [variants.hashes, variants.Models()]
+    groups += [variants.group_of(name) for name in options.pipelines]
+    pictures = labels.load(listed)
+    gallery = _embed(groups, pictures)
+    copies = {edit: _embed(groups, pictures, edit) for edit in EDITS}
     for name in _WHITENED:
         whiten = variants.whitening(gallery[name])
         for embedded in (gallery, *copies.values()):
@@ -64,20 +58,23 @@ def run(options: Options) -> Findings:
     ]
 
 
-def _edited(pictures: Sequence[Image.Image], edit: str) -> list[Image.Image]:
+def _embed(
+    groups: Sequence[variants.Group], pictures: Sequence[Image.Image], edit: str | None = None
+) -> Embedded:
+    """Vectors of the pictures, or of their copies that `edit` makes, by every variant.
+
+    Each core has a chunk of its own in hand, and torch one thread for it: two threads for one
+    chunk would wait for each other.
+    """
+
+    def embed(start: int) -> Embedded:
+        places = range(start, min(start + _AT_ONCE, len(pictures)))
+        chunk = [edited(pictures[x], edit, x) if edit else pictures[x] for x in places]
+        return {name: made for group in groups for name, made in group(chunk).items()}
+
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        places = range(len(pictures))
-        return list(threads.map(lambda place: edited(pictures[place], edit, place), places))
-
-
-def _embed(groups: Sequence[variants.Group], pictures: Sequence[Image.Image]) -> Embedded:
-    parts: dict[str, list[variants.Vectors]] = {}
-    for start in range(0, len(pictures), _AT_ONCE):
-        chunk = pictures[start : start + _AT_ONCE]
-        for group in groups:
-            for name, vectors in group(chunk).items():
-                parts.setdefault(name, []).append(vectors)
-    return {name: np.concatenate(each) for name, each in parts.items()}
+        parts = list(threads.map(embed, range(0, len(pictures), _AT_ONCE)))
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _percent(value: float) -> str:

@@ -20,6 +20,7 @@ from embeddings.models.cards import model_card
 from embeddings.models.fold import fold_batch_norms
 from embeddings.models.weights import load_model
 from embeddings.pipelines import pipeline
+from embeddings.runtime import apply_threads
 
 Pictures = Sequence[Image.Image]
 Vectors = npt.NDArray[np.float32]
@@ -65,14 +66,17 @@ class Models:
         self._size, self._short = card.input_size, math.floor(card.input_size / card.crop_pct)
         model: Any = fold_batch_norms(load_model(card))
         self._model = model.to(memory_format=torch.channels_last)
+        apply_threads()  # those of the library: one, so that each core may have a model's pass
 
     def __call__(self, pictures: Pictures) -> Mapping[str, Vectors]:
-        centre = self._pooled([self._centre(picture) for picture in pictures])
-        mirrored = self._pooled([_mirrored(self._centre(picture)) for picture in pictures])
-        squash = self._pooled([self._squash(picture) for picture in pictures])
-        squash_mirrored = self._pooled([_mirrored(self._squash(x)) for x in pictures])
+        scaled = [self._scaled(picture) for picture in pictures]
+        middles = [self._middle(picture) for picture in scaled]
+        squashed = [self._squashed(picture) for picture in pictures]
+        centre, squash = self._pooled(middles), self._pooled(squashed)
+        mirrored = self._pooled([_mirrored(picture) for picture in middles])
+        squash_mirrored = self._pooled([_mirrored(picture) for picture in squashed])
         corners = [
-            self._pooled([self._corner(picture, right, bottom) for picture in pictures])["avg"]
+            self._pooled([self._corner(picture, right, bottom) for picture in scaled])["avg"]
             for right in (False, True)
             for bottom in (False, True)
         ]
@@ -117,18 +121,16 @@ class Models:
     def _cut(self, scaled: Image.Image, left: int, top: int) -> Image.Image:
         return scaled.crop((left, top, left + self._size, top + self._size))
 
-    def _centre(self, picture: Image.Image) -> Image.Image:
-        scaled = self._scaled(picture)
+    def _middle(self, scaled: Image.Image) -> Image.Image:
         left, top = (round((side - self._size) / 2) for side in scaled.size)
         return self._cut(scaled, left, top)
 
-    def _corner(self, picture: Image.Image, right: bool, bottom: bool) -> Image.Image:
-        scaled = self._scaled(picture)
+    def _corner(self, scaled: Image.Image, right: bool, bottom: bool) -> Image.Image:
         left = scaled.width - self._size if right else 0
         top = scaled.height - self._size if bottom else 0
         return self._cut(scaled, left, top)
 
-    def _squash(self, picture: Image.Image) -> Image.Image:
+    def _squashed(self, picture: Image.Image) -> Image.Image:
         return picture.resize((self._size, self._size), Image.Resampling.BICUBIC)
 
 
