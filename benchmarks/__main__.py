@@ -5,15 +5,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from benchmarks import ingest, machine, memory, query, startup
+from benchmarks import embed, gpu, ingest, machine, memory, quality, query, startup
 from benchmarks.options import Options, parse
-from benchmarks.report import Findings, Section, write_markdown
+from benchmarks.report import Findings, NotHere, Section, write_markdown
 
 BENCHMARKS: dict[str, Callable[[Options], Findings]] = {
     "query": query.run,
     "ingest": ingest.run,
     "memory": memory.run,
     "startup": startup.run,
+    "embed": embed.run,
+    "gpu": gpu.run,
+    "quality": quality.run,
 }
 
 
@@ -22,7 +25,11 @@ def main(arguments: list[str]) -> None:
     for name in options.names:
         print(f"Running {options.command(name)} …", file=sys.stderr, flush=True)
         neighbours = machine.Neighbours()
-        findings = BENCHMARKS[name](options)
+        try:
+            findings = BENCHMARKS[name](options)
+        except NotHere as reason:
+            print(f"{name}: {reason}\n", flush=True)
+            continue
         meanwhile = f"{machine.describe()}; {neighbours.sentence()}"
         section = Section(name, options.command(name), meanwhile, findings)
         print(section.text() + "\n", flush=True)

@@ -7,14 +7,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-# The benchmarks, each with the sizes that it heeds.
-SIZES: dict[str, tuple[str, ...]] = {
+# The benchmarks, each with the settings that it heeds.
+SETTINGS: dict[str, tuple[str, ...]] = {
     "query": ("images", "searches"),
     "ingest": ("pictures", "rounds"),
     "memory": ("images", "searches", "pictures"),
     "startup": (),
+    "embed": ("pictures", "rounds", "many", "folder", "pipelines", "runtimes"),
+    "gpu": (),
+    "quality": ("folder", "pipelines"),
 }
-NAMES = tuple(SIZES)
+NAMES = tuple(SETTINGS)
 
 
 @dataclass(frozen=True)
@@ -24,18 +27,36 @@ class Options:
     names: tuple[str, ...] = NAMES
     images: int = 10_000  # that a search looks through
     searches: int = 100
-    pictures: int = 480  # that an import takes in
-    rounds: int = 2  # of an import and its peer
+    pictures: int = 480  # that an import takes in, or a contestant embeds
+    rounds: int = 2  # of an import and its peer, or of all contestants
+    many: int = 5_000  # over which memory must stay flat
+    folder: Path | None = None  # of pictures, in place of the demo's
+    pipelines: tuple[str, ...] = ()  # of the library, by name
+    runtimes: tuple[str, ...] = ()  # that compute them
     markdown: Path | None = None
 
     def command(self, name: str) -> str:
         """Return the command that repeats benchmark `name` as it ran here."""
         chosen = [
-            f"--{size}={getattr(self, size)}"
-            for size in SIZES[name]
-            if getattr(self, size) != getattr(Options, size)
+            f"--{setting}={_written(getattr(self, setting))}"
+            for setting in SETTINGS[name]
+            if getattr(self, setting) != getattr(Options, setting)
         ]
         return " ".join(["python -m benchmarks", name, *chosen])
+
+
+def _written(value: object) -> str:
+    return ",".join(value) if isinstance(value, tuple) else str(value)
+
+
+def _listed(value: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+def _folder(value: str) -> Path:
+    if not Path(value).is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {value!r}")
+    return Path(value)
 
 
 def _at_least(least: int) -> Callable[[str], int]:
@@ -65,8 +86,9 @@ def parse(arguments: Sequence[str]) -> Options:
     for name, least, purpose in (
         ("images", 100, "images in the dataset that is searched"),
         ("searches", 2, "searches that are timed"),
-        ("pictures", 1, "pictures that are imported in a round"),
-        ("rounds", 1, "rounds of the import and its peer"),
+        ("pictures", 1, "pictures that are imported or embedded in a round"),
+        ("rounds", 1, "rounds of an import and its peer, or of all that embed"),
+        ("many", 100, "pictures over which the memory of an embedding program is watched"),
     ):
         parser.add_argument(
             f"--{name}",
@@ -76,12 +98,24 @@ def parse(arguments: Sequence[str]) -> Options:
             help=f"{purpose} (%(default)s)",
         )
     parser.add_argument(
+        "--folder",
+        type=_folder,
+        metavar="FOLDER",
+        help="pictures for embed (JPEGs) and quality (with a CSV of labels), not the demo's",
+    )
+    for name, purpose in (
+        ("pipelines", "pipelines of the library for embed and quality, by name"),
+        ("runtimes", "runtimes of those pipelines for embed: auto, torch, openvino, onnxruntime"),
+    ):
+        parser.add_argument(
+            f"--{name}", type=_listed, default=(), metavar="NAME,NAME", help=purpose
+        )
+    parser.add_argument(
         "--markdown", type=Path, metavar="FILE", help="also write the sections into this file"
     )
     read = parser.parse_args(arguments)
     unknown = [name for name in read.names if name not in NAMES]
     if unknown:
         parser.error(f"there is no benchmark {unknown[0]!r}; there are: {', '.join(NAMES)}")
-    sizes = {size: getattr(read, size) for size in ("images", "searches", "pictures", "rounds")}
     names = tuple(name for name in NAMES if name in read.names) or NAMES
-    return Options(names=names, markdown=read.markdown, **sizes)
+    return Options(**{**vars(read), "names": names})

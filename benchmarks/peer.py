@@ -17,9 +17,15 @@ class Peer:
     It measures its own time, so that what the pipe costs is in no figure.
     """
 
-    def __init__(self, module: str, *arguments: str, environment: dict[str, str]) -> None:
+    def __init__(
+        self,
+        module: str,
+        *arguments: str,
+        environment: dict[str, str],
+        python: str = sys.executable,
+    ) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", module, *arguments],
+            [python, "-m", module, *arguments],
             cwd=ROOT,
             env=environment,
             stdin=subprocess.PIPE,

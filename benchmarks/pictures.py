@@ -10,6 +10,11 @@ from PIL import Image, ImageEnhance
 from tests.installation import ROOT
 
 
+def demo() -> list[Path]:
+    """The photographs of the demo gallery."""
+    return sorted((ROOT / "demo").glob("*.jpg"))
+
+
 def make(folder: Path, number: int, side: int, seed: int) -> list[Path]:
     """Write `number` JPEGs whose long side is `side` pixels; return their paths.
 
@@ -19,7 +24,7 @@ def make(folder: Path, number: int, side: int, seed: int) -> list[Path]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     chosen = random.Random(seed)
-    sources = sorted((ROOT / "demo").glob("*.jpg"))
+    sources = demo()
     made = []
     for place in range(number):
         path = folder / f"{seed}-{place:05}.jpg"

@@ -49,6 +49,15 @@ class Table:
 Findings = Sequence[str | Table]
 
 
+class NotHere(Exception):
+    """This machine cannot run the benchmark: what is missing, as a sentence. Not a failure."""
+
+
+def aim(met: bool, wanted: str) -> str:
+    """Return an aim in words, and whether it was met."""
+    return f"(aim: {wanted}, {'met' if met else 'missed'})"
+
+
 @dataclass(frozen=True)
 class Section:
     """One benchmark's findings: how they came about, then paragraphs and tables in order."""

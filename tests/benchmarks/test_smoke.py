@@ -15,9 +15,8 @@ from PIL import Image
 from benchmarks import machine, pictures
 from benchmarks.fill import random_vectors
 from benchmarks.options import NAMES, Options, parse
-from benchmarks.peer import Peer
 from benchmarks.report import Section, Table, percentile, write_markdown
-from tests.installation import ROOT, clean_environment
+from tests.installation import ROOT
 
 
 def test_percentiles_lie_between_neighbours() -> None:
@@ -42,6 +41,12 @@ def test_a_section_names_the_command_that_repeats_it() -> None:
     assert options == Options(names=("query", "startup"), images=1000, markdown=Path("x.md"))
     assert options.command("query") == "python -m benchmarks query --images=1000"
     assert options.command("startup") == "python -m benchmarks startup"
+    options = parse(["quality", "--folder", "demo", "--pipelines", "one, other", "--many", "200"])
+    assert options.command("quality") == (
+        "python -m benchmarks quality --folder=demo --pipelines=one,other"
+    )
+    assert parse(options.command("quality").split()[3:]).pipelines == ("one", "other")
+    assert options.command("embed").endswith("--many=200 --folder=demo --pipelines=one,other")
     assert parse(options.command("query").split()[3:]).images == 1000
 
 
@@ -51,6 +56,7 @@ def test_a_section_names_the_command_that_repeats_it() -> None:
         (["quary"], "there is no benchmark 'quary'; there are: query"),
         (["--searches", "one"], "must be a whole number from 2 on, not 'one'"),
         (["--images", "0"], "must be a whole number from 100 on, not '0'"),
+        (["--folder", "no-such"], "there is no folder 'no-such'"),
     ],
 )
 def test_a_wrong_argument_is_refused_in_words(
@@ -118,15 +124,6 @@ def test_random_vectors_are_of_length_one_and_always_the_same() -> None:
     vectors = random_vectors(50, 32)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-5)
     np.testing.assert_array_equal(vectors, random_vectors(50, 32))
-
-
-def test_the_plain_loop_answers(tmp_path: Path) -> None:
-    files = pictures.make(tmp_path, 2, 320, seed=3)
-    listed = tmp_path / "listed.txt"
-    listed.write_text("\n".join(map(str, files)))
-    with Peer("benchmarks.plain", environment=clean_environment()) as peer:
-        assert peer.facts["threads"] >= 1
-        assert peer.ask(str(listed))["seconds"] > 0
 
 
 def test_help_names_the_benchmarks() -> None:

@@ -1,0 +1,53 @@
+"""An environment of its own for Towhee, made once in the cache folder."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+from benchmarks.report import NotHere
+
+VERSION = "1.1.3"
+# Towhee imports pkg_resources, which later versions of setuptools do not have.
+_PACKAGES = (f"towhee=={VERSION}", "setuptools<81")
+
+
+def cache() -> Path:
+    """The folder for what benchmarks install: under `XDG_CACHE_HOME`, ~/.cache by default."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "lookalike-benchmarks"
+
+
+def towhee_python(folder: Path | None = None) -> str:
+    """Return the Python of an environment that has Towhee, and torch and timm from this one.
+
+    Made in `folder` (in `cache()` by default) if it is not there. Raises `NotHere` where Towhee
+    cannot be installed or imported.
+    """
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    place = (folder or cache()) / f"towhee-{VERSION}-python-{version}"
+    python, ready = str(place / "bin" / "python"), place / "ready"
+    try:
+        if not ready.exists():
+            _call(sys.executable, "-m", "venv", "--clear", str(place))
+            _call(python, "-m", "pip", "install", "--quiet", *_PACKAGES)
+        # Behind its own packages, so that Towhee's needs go first; written anew each time,
+        # because this environment may have moved.
+        borrowed = place / "lib" / f"python{version}" / "site-packages" / "borrowed.pth"
+        borrowed.write_text(f"{sysconfig.get_path('purelib')}\n")
+        _call(python, "-c", "import timm, torch, towhee")
+        ready.touch()
+    except (OSError, subprocess.CalledProcessError) as error:
+        said = getattr(error, "stderr", "") or str(error)
+        raise NotHere(
+            f"Towhee {VERSION} is left out, because it cannot be installed here: "
+            f"{said.strip().splitlines()[-1]}"
+        ) from error
+    return python
+
+
+def _call(*command: str) -> None:
+    subprocess.run(command, check=True, capture_output=True, text=True)
