@@ -7,12 +7,10 @@ picture at a time), `many` (memory over a number of pictures).
 
 from __future__ import annotations
 
-import inspect
 import itertools
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -23,43 +21,22 @@ import psutil
 
 from benchmarks.report import percentile
 from embeddings.errors import EmbeddingsError
-from embeddings.operators import registry
-from embeddings.pipelines import MAX_BATCH, Pipeline, pipeline
+from embeddings.pipelines import ImagePipeline, pipeline
 
-Vector = npt.NDArray[np.float32]
 _MIB = 2**20
 _AT_ONE_TIME = 100  # pictures that are timed one by one
-
-
-def build(name: str, runtime: str) -> Pipeline:
-    """The pipeline of that name on that runtime; "auto" where it has no choice of runtimes."""
-    make: Callable[..., Pipeline] = pipeline
-    if runtime == "auto" and "runtime" not in inspect.signature(pipeline).parameters:
-        return make(name)
-    return make(name, runtime=runtime)
-
-
-def stream(model: Pipeline, pictures: Iterable[str]) -> Iterator[Vector]:
-    """Vectors in the order of `pictures`; in lists where the pipeline has no stream."""
-    streaming: Callable[[Iterable[str]], Iterator[Vector]] | None
-    if (streaming := getattr(model, "stream", None)) is not None:
-        yield from streaming(pictures)
-        return
-    waiting = iter(pictures)
-    while chunk := list(itertools.islice(waiting, MAX_BATCH)):
-        yield from model(chunk)
+_WARM = 32  # pictures before anything is timed
 
 
 class Contestant:
     """The questions that `main` answers."""
 
-    def __init__(self, model: Pipeline) -> None:
+    def __init__(self, model: ImagePipeline) -> None:
         self._model = model
-        self._decode = registry.build(model.recipe.operators[0])
 
     def all(self, paths: list[str], number: int) -> dict[str, float]:
         started, used = time.perf_counter(), time.process_time()
-        vectors = np.stack(list(stream(self._model, paths)))
+        vectors = np.stack(list(self._model.stream(paths)))
         seconds, cpu = time.perf_counter() - started, time.process_time() - used
         if len(vectors) != len(paths) or not np.isfinite(vectors).all():
             raise RuntimeError("a vector is missing or is not finite")
@@ -91,7 +68,7 @@ class Contestant:
         held = psutil.Process().memory_info
         before = at_tenth = held().rss
         count = 0
-        for _ in stream(self._model, itertools.islice(itertools.cycle(paths), number)):
+        for _ in self._model.stream(itertools.islice(itertools.cycle(paths), number)):
             count += 1
             if count == number // 10:
                 at_tenth = held().rss
@@ -99,10 +76,10 @@ class Contestant:
         return {"count": count, **{name: size / _MIB for name, size in sizes.items()}}
 
     def _prepared(self, path: str) -> npt.NDArray[np.uint8]:
-        return self._model.prepare(self._decode(path))
+        return self._model.prepare(self._model.decode(path).image)
 
 
-def _facts(model: Pipeline) -> dict[str, str]:
+def _facts(model: ImagePipeline) -> dict[str, str]:
     try:
         runtime = f"{model.runtime} {version(model.runtime)}"
     except PackageNotFoundError:
@@ -112,8 +89,8 @@ def _facts(model: Pipeline) -> dict[str, str]:
 
 def main(name: str, runtime: str) -> None:
     try:
-        model = build(name, runtime)
-    except (EmbeddingsError, ImportError, TypeError) as error:
+        model = pipeline(name, runtime=runtime)
+    except EmbeddingsError as error:
         print(json.dumps({"missing": str(error)}), flush=True)
         return
     contestant: Any = Contestant(model)
@@ -123,8 +100,8 @@ def main(name: str, runtime: str) -> None:
         question = json.loads(line)
         paths = Path(question["files"]).read_text().splitlines()
         if not warm:
-            for _ in stream(model, paths[:MAX_BATCH]):
-                warm = True
+            model(paths[:_WARM])
+            warm = True
         ask = getattr(contestant, question["what"])
         print(json.dumps(ask(paths, question.get("number", 0))), flush=True)
 
