@@ -30,7 +30,9 @@ def main(arguments: list[str]) -> None:
         except NotHere as reason:
             print(f"{name}: {reason}\n", flush=True)
             continue
-        meanwhile = f"{machine.describe()}; {neighbours.sentence()}"
+        # Who else computes changes how fast vectors are, and nothing of how good they are.
+        others = "." if name == "quality" else f"; {neighbours.sentence()}"
+        meanwhile = machine.describe() + others
         section = Section(name, options.command(name), meanwhile, findings)
         print(section.text() + "\n", flush=True)
         if options.markdown is not None:

