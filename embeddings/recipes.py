@@ -149,16 +149,18 @@ class Recipe:
         return cls.from_dict(data)
 
 
-_DECODE = {"orientation": "exif", "color": "srgb", "background": "#ffffff"}
+Parameters = Mapping[str, object]
+
+_DECODE: Parameters = {"orientation": "exif", "color": "srgb", "background": "#ffffff"}
 
 
-def _recipe(name: str, card: cards.ModelCard, decode: Mapping[str, object]) -> Recipe:
+def _recipe(name: str, card: cards.ModelCard, decode: Parameters, crop: Parameters) -> Recipe:
     """Pillow's antialiased resize, centre crop, pooled last features, unit length."""
     return Recipe(
         name=name,
         dimension=card.dimension,
         operators=(
-            Operator.of("image_decode.pillow", 1, decode),
+            Operator.of("image_decode.pillow", 1, {**_DECODE, **decode}),
             Operator.of(
                 "image_transform.resize_center_crop",
                 1,
@@ -167,6 +169,7 @@ def _recipe(name: str, card: cards.ModelCard, decode: Mapping[str, object]) -> R
                     "crop_pct": card.crop_pct,
                     "interpolation": card.interpolation,
                     "antialias": True,
+                    **crop,
                 },
             ),
             Operator.of(
@@ -187,14 +190,15 @@ def _recipe(name: str, card: cards.ModelCard, decode: Mapping[str, object]) -> R
 
 
 def _exact(name: str, card: cards.ModelCard) -> Recipe:
-    """The reference recipe of a model: every pixel is decoded."""
-    return _recipe(name, card, _DECODE)
+    """The reference recipe of a model: every pixel is decoded and resized, as timm does it."""
+    return _recipe(name, card, {}, {})
 
 
 def _fast(name: str, card: cards.ModelCard) -> Recipe:
-    """JPEGs are decoded at a scale that keeps twice the pixels that the resize asks for."""
+    """JPEGs are decoded at a scale that keeps twice the pixels that the resize asks for, and
+    only what the crop keeps is resized."""
     short_side = math.floor(card.input_size / card.crop_pct)
-    return _recipe(name, card, {**_DECODE, "draft_short_side": 2 * short_side})
+    return _recipe(name, card, {"draft_short_side": 2 * short_side}, {"crop_first": True})
 
 
 _PREFIX = "image-embedding-"

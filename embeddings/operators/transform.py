@@ -26,27 +26,51 @@ class ResizeCenterCrop:
     """`image_transform.resize_center_crop`: what timm does for evaluation.
 
     The short side becomes `size / crop_pct` pixels (rounded down), then the middle
-    `size` x `size` is kept. Pillow's filters always antialias; `antialias` must be true.
+    `size` x `size` is kept. Pillow's filters always antialias; `antialias` must be true. With
+    `crop_first` only the middle is resized, in half the time: the same but for rounding, and for
+    the corner of the crop, which need not lie between two pixels.
     """
 
     light = True
 
     def __init__(
         self,
+        size: int,
+        crop_pct: float,
+        interpolation: str,
+        antialias: bool,
+        crop_first: bool = False,
+    ) -> None:
+        if not isinstance(crop_first, bool):
+            raise RecipeError(f"crop_first must be true or false, not {crop_first!r}.")
+        self._size = checked_size(size)
+        self._short = short_side(size, crop_pct)
+        self._filter = resampling(interpolation, antialias)
+        self._crop_first = crop_first
+
+    @classmethod
+    def canonical(
+        cls,
         size: int = 224,
         crop_pct: float = 0.875,
         interpolation: str = "bicubic",
         antialias: bool = True,
-    ) -> None:
-        self._size = checked_size(size)
-        self._short = short_side(size, crop_pct)
-        self._filter = resampling(interpolation, antialias)
+        crop_first: bool = False,
+    ) -> dict[str, object]:
+        """The parameters in full; without `crop_first`, those of before there was such a thing."""
+        parameters: dict[str, object] = {
+            "size": size,
+            "crop_pct": crop_pct,
+            "interpolation": interpolation,
+            "antialias": antialias,
+        }
+        return {**parameters, "crop_first": True} if crop_first else parameters
 
     def __call__(self, image: Image.Image) -> NDArray[np.uint8]:
         """RGB picture to uint8 (3, size, size), contiguous. Thread-safe; Pillow drops the GIL."""
         across, down = scaled = scaled_to(image.size, self._short)
         corner = round((across - self._size) / 2), round((down - self._size) / 2)
-        return crops(image, scaled, [corner], self._size, self._filter)[0]
+        return crops(image, scaled, [corner], self._size, self._filter, self._crop_first)[0]
 
 
 class Squash:
@@ -152,12 +176,14 @@ def crops(
     corners: list[tuple[int, int]],
     size: int,
     filter_: Image.Resampling,
+    crop_first: bool = False,
 ) -> list[NDArray[np.uint8]]:
     """Squares of `size` pixels of the picture at the size `scaled`, uint8 (3, size, size) each.
 
-    `corners` are their left and top pixels.
+    `corners` are their left and top pixels. The whole is resized unless `crop_first` is true, or
+    the picture very long and thin.
     """
-    if max(scaled) <= _LONG_AND_THIN * min(scaled):
+    if not crop_first and max(scaled) <= _LONG_AND_THIN * min(scaled):
         # The whole, and then the crop, although Pillow could do both at once: it orders its
         # two passes, which round in between, by the size that is asked for. timm does so too.
         whole = image.resize(scaled, filter_)

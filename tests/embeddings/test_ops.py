@@ -64,7 +64,9 @@ def test_unknown_names_are_attribute_errors_with_the_nearest() -> None:
 
 def test_recipes_are_complete_however_they_are_written() -> None:
     written = ops.image_transform.resize_center_crop(224, 0.875, interpolation="bicubic")
-    assert written.recipe == recipe().operators[1]
+    assert written.recipe == recipe(EXACT).operators[1]
+    quick = ops.image_transform.resize_center_crop(224, crop_first=True)
+    assert quick.recipe == recipe().operators[1]
     assert written.recipe == ops.image_transform.resize_center_crop(size=224).recipe
     assert ops.image_decode.pillow().recipe == recipe(EXACT).operators[0]
     assert ops.image_decode.pillow(512).recipe == recipe().operators[0]

@@ -276,6 +276,8 @@ def test_unknown_operators_and_versions(made: Recipe, near: str) -> None:
         _with(1, antialias=False),
         _with(1, crop_pct=1.5),
         _with(1, size=0),
+        _with(1, crop_first="yes"),
+        _with(0, draft_short_side="512"),
         _with(2, architecture="efficientnet_lite0"),
         _with(2, pooling="cls"),
         _with(2, pooling="maximum"),
@@ -320,5 +322,6 @@ def test_long_and_thin_pictures_are_resized_where_they_are_kept(size: tuple[int,
     left, top = (round((side - 224) / 2) for side in scaled)
     whole = image.resize((scaled[0], scaled[1]), Image.Resampling.BICUBIC)
     expected = np.asarray(whole.crop((left, top, left + 224, top + 224)), dtype=int)
-    ours = ResizeCenterCrop(224, 0.875, "bicubic", True)(image).transpose(1, 2, 0).astype(int)
-    assert np.abs(ours - expected).max() <= 1
+    for crop_first in (False, True):
+        ours = ResizeCenterCrop(224, 0.875, "bicubic", True, crop_first)(image)
+        assert np.abs(ours.transpose(1, 2, 0).astype(int) - expected).max() <= 1
