@@ -222,7 +222,7 @@ def search_answer(
         "results": [
             {
                 "rank": match.rank,
-                "score": round(match.score, 6),
+                "score": match.score,
                 "image": {
                     "id": match.image.pk,
                     "title": match.image.label,

@@ -59,7 +59,7 @@ class Took:
 @dataclass(frozen=True)
 class Match:
     rank: int
-    score: float  # cosine similarity, -1 to 1
+    score: float  # cosine similarity, -1 to 1, in six decimals: what is shown is what is compared
     image: Image
 
 
@@ -372,6 +372,6 @@ def _matches(vector: np.ndarray, indexes: Sequence[Index], top_k: int) -> list[M
             break
         asked = min(2 * asked + len(hits) - len(there), 16 * MAX_RESULTS)
     return [
-        Match(rank, max(-1.0, min(1.0, hit.score)), rows[hit.image_id])
+        Match(rank, round(max(-1.0, min(1.0, hit.score)), 6), rows[hit.image_id])
         for rank, hit in enumerate(there[:top_k], start=1)
     ]
