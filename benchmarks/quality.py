@@ -13,7 +13,7 @@ from benchmarks import labels, scores, variants
 from benchmarks.edits import EDITS, edited
 from benchmarks.options import Options
 from benchmarks.report import Findings, Table
-from embeddings.runtime import set_threads
+from embeddings import runtime
 from tests.installation import ROOT
 
 FALSE_SHARES = (0.01, 0.05)
@@ -26,7 +26,15 @@ Found = dict[str, dict[str, scores.Found]]  # by variant and edit
 
 def run(options: Options) -> Findings:
     """Embed the gallery and its edited copies with every variant; score them."""
-    set_threads(1)  # each core has a chunk of its own in hand; see `_embed`
+    before = runtime.threads()
+    runtime.set_threads(1)  # each core has a chunk of its own in hand; see `_embed`
+    try:
+        return _run(options)
+    finally:
+        runtime.set_threads(before)
+
+
+def _run(options: Options) -> Findings:
     folder = options.folder or ROOT / "demo"
     listed = labels.read(folder)
     groups: list[variants.Group] = [variants.hashes, variants.Models()]

@@ -94,8 +94,8 @@ class UnknownName(EmbeddingsError):
     registered names, the likeliest first.
     """
 
-    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
-        known = tuple(sorted(known))
+    def __init__(self, kind: str, name: object, known: Iterable[str]) -> None:
+        known, name = tuple(sorted(known)), str(name)
         self.kind = kind
         self.name = name
         self.nearest = tuple(difflib.get_close_matches(name, known, n=3, cutoff=0.4))

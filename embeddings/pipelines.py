@@ -18,7 +18,7 @@ from embeddings import runtime as process
 from embeddings.errors import InputError, RecipeError
 from embeddings.operators import registry
 from embeddings.operators.decode import DEFAULT_MAX_PIXELS, Decoded, Source
-from embeddings.recipes import DEFAULT_PIPELINE, Recipe
+from embeddings.recipes import DEFAULT_PIPELINE, Recipe, names
 from embeddings.recipes import recipe as recipe_named
 from embeddings.runtimes.spec import max_batch
 
@@ -74,12 +74,15 @@ class ImagePipeline:
                 "A pipeline gives vectors of unit length: its last operator is normalize.l2, "
                 f"not {recipe.operators[-1].name}."
             )
-        built = [registry.build(operator) for operator in recipe.operators]
         model = tasks.index("image_embedding")
+        way = {"runtime": runtime, "precision": precision, "device": device}
+        built = [
+            registry.build(operator, way if place == model else None)
+            for place, operator in enumerate(recipe.operators)
+        ]
         self._decode, *self._transforms = built[:model]
         self._model = built[model]
         self._normalizations = built[model + 1 :]
-        self._model.use(runtime, precision, device)
         if self._model.dimension != recipe.dimension:
             raise RecipeError(
                 f"The recipe {recipe.name!r} says {recipe.dimension} dimensions, but its model "
@@ -88,8 +91,8 @@ class ImagePipeline:
         self.recipe = recipe
         self.fingerprint = recipe.fingerprint
         # A square of the size that the transform gives says which network is needed.
-        square = self.prepare(Image.new("RGB", (8, 8)))
-        network = self._model.network(*square.shape[-2:])
+        self._shape = self.prepare(Image.new("RGB", (8, 8))).shape
+        network = self._model.network(*self._shape[-2:])
         self.runtime: str = network.runtime
         self.precision: str = network.precision
         self.device: str = network.device
@@ -119,28 +122,51 @@ class ImagePipeline:
 
         `workers` threads (all cores, unless given) each decode some pictures and run them
         through the model as one batch, so that decoding and computing share the cores without
-        waiting for each other. Pictures are taken from the iterable as they are needed.
+        waiting for each other. Pictures are taken from the iterable a little ahead of their
+        vectors: one, two, four, up to eight (128 for a graphics card) at a time, and three such
+        chunks for each thread.
 
-        Raises what a call raises, at the place of the picture; those before it have been given.
+        Raises what a call raises, at the place of the picture, and what the iterable raises,
+        after the vectors of the pictures before.
         """
-        workers = workers or process.cores()
+        if isinstance(pictures, str | bytes | os.PathLike) or not isinstance(pictures, Iterable):
+            raise InputError(
+                f"A stream takes several pictures, such as a list; not {type(pictures).__name__}."
+            )
+        workers = process.cores() if workers is None else workers
+        if not isinstance(workers, int) or workers < 1:
+            raise InputError(f"workers must be 1 or more, not {workers!r}.")
+        return self._streamed(pictures, workers)
+
+    def _streamed(self, pictures: Iterable[Any], workers: int) -> Iterator[NDArray[np.float32]]:
         chunks = _chunked(pictures, self.max_batch // _STREAM_PART)
+        waiting: deque[Future[list[NDArray[np.float32] | Exception]]] = deque()
+        broken: Exception | None = None
+        more = True
         with ThreadPoolExecutor(workers, thread_name_prefix="embeddings") as pool:
-            waiting: deque[Future[list[NDArray[np.float32] | Exception]]] = deque()
             try:
-                for chunk in itertools.islice(chunks, workers * _AHEAD):
-                    waiting.append(pool.submit(self._chunk, chunk))
-                while waiting:
-                    results = waiting.popleft().result()
-                    for chunk in itertools.islice(chunks, 1):
-                        waiting.append(pool.submit(self._chunk, chunk))
-                    for result in results:
+                while more or waiting:
+                    # What is done goes out before the iterable, which may be slow, is asked.
+                    while more and len(waiting) < workers * _AHEAD and not _done(waiting):
+                        try:
+                            waiting.append(pool.submit(self._chunk, next(chunks)))
+                        except StopIteration:
+                            more = False
+                        except Exception as error:  # of the iterable
+                            more, broken = False, error
+                    for result in waiting.popleft().result() if waiting else ():
                         if isinstance(result, Exception):
                             raise result
                         yield result
             finally:
                 for future in waiting:
                     future.cancel()
+        if broken is not None:
+            raise broken
+
+    def batch(self, pictures: Sequence[Any]) -> NDArray[np.float32]:
+        """Vectors (N, D): what a call with a list gives. Graph pipelines ask for it."""
+        return self(list(pictures))
 
     def decode(self, source: Source, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Decoded:
         """Decode a file as this recipe does; see `embeddings.operators.decode.decode`."""
@@ -164,8 +190,16 @@ class ImagePipeline:
     def embed(self, batch: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """Vectors, float32 (N, D), of N prepared pictures; at most `max_batch` a forward pass.
 
-        An empty batch gives an array (0, D).
+        An empty batch gives an array (0, D). Raises `InputError` for pixels that `prepare` has
+        not made.
         """
+        for prepared in batch:
+            if np.shape(prepared) != self._shape or prepared.dtype != np.uint8:
+                raise InputError(
+                    f"Prepared pixels are uint8 of shape {self._shape}, as prepare() gives them; "
+                    f"not {getattr(prepared, 'dtype', type(prepared).__name__)} of shape "
+                    f"{np.shape(prepared)}."
+                )
         vectors = np.empty((len(batch), self.recipe.dimension), np.float32)
         for start in range(0, len(batch), self.max_batch):
             chunk = batch[start : start + self.max_batch]
@@ -218,15 +252,34 @@ class ImagePipeline:
         ):
             raise InputError(
                 "A picture must be a path, bytes, a binary file object, a PIL image or a uint8 "
-                f"array (height, width, 3), or a list of these; not {type(picture).__name__}."
+                f"array (height, width, 3), or a list of these; not {type(picture).__name__}. "
+                "For any other iterable there is stream()."
             )
         return self.prepare(self._decode(picture))
 
 
-def _chunked(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
-    taken = iter(items)
-    while chunk := list(itertools.islice(taken, size)):
+def _chunked(items: Iterable[Any], most: int) -> Iterator[list[Any]]:
+    """Chunks of 1, 2, 4, … `most` items: the first is not kept waiting by those behind it.
+
+    What the iterable raises is raised behind the items before.
+    """
+    taken, size = iter(items), 1
+    while True:
+        chunk: list[Any] = []
+        try:
+            chunk.extend(itertools.islice(taken, size))  # keeps what came before an error
+        except Exception:
+            if chunk:
+                yield chunk
+            raise
+        if not chunk:
+            return
         yield chunk
+        size = min(2 * size, most)
+
+
+def _done(waiting: "deque[Future[Any]]") -> bool:
+    return bool(waiting) and waiting[0].done()
 
 
 _pipelines: dict[tuple[str, str, str | None, str], ImagePipeline] = {}
@@ -264,8 +317,13 @@ def _recipe(given: str | os.PathLike[str] | Mapping[str, Any] | Recipe) -> Recip
         return given
     if isinstance(given, Mapping):
         return Recipe.from_dict(given)
-    if isinstance(given, str) and not given.endswith(".json"):
+    if isinstance(given, str) and (not given.endswith(".json") or given in names()):
         return recipe_named(given)
+    if not isinstance(given, str | os.PathLike):
+        raise InputError(
+            "A recipe is a name, a Recipe, a dictionary or the path of a JSON file; not "
+            f"{type(given).__name__}."
+        )
     try:
         return Recipe.from_json(Path(given).read_bytes())
     except OSError as error:

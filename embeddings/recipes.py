@@ -126,11 +126,16 @@ class Recipe:
                 Operator.of(item["name"], item["version"], item.get("parameters"))
                 for item in data["operators"]
             )
+            unknown = set(data) - {"name", "dimension", "operators"}
+            for item in data["operators"]:
+                unknown |= set(item) - {"name", "version", "parameters"}
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise RecipeError(
                 "A recipe is an object with 'name', 'dimension' and 'operators', each operator "
                 f"with 'name', 'version' and 'parameters'; this one is not ({error!r})."
             ) from error
+        if unknown:
+            raise RecipeError(f"A recipe has no {', no '.join(sorted(map(repr, unknown)))}.")
         if not isinstance(name, str) or not operators:
             raise RecipeError("A recipe needs a name and at least one operator.")
         if isinstance(dimension, bool) or not isinstance(dimension, int) or dimension < 1:
@@ -223,7 +228,7 @@ def recipe(name: str = DEFAULT_PIPELINE) -> Recipe:
     reference. Raises `UnknownName` with the nearest names, and `WeightsError` for a model whose
     weights are not here.
     """
-    card, _, variant = name.removeprefix(_PREFIX).partition(":")
     if name not in names():
         raise UnknownName("pipeline", name, names())
+    card, _, variant = name.removeprefix(_PREFIX).partition(":")
     return _VARIANTS[variant](name, resolve(cards.model_card(card)))

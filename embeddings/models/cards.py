@@ -4,8 +4,9 @@ Torch-free, so that anyone may read them.
 """
 
 import dataclasses
+import re
 
-from embeddings.errors import UnknownName
+from embeddings.errors import RecipeError, UnknownName
 from embeddings.models import folder
 from embeddings.models.schema import (
     FileWeights,
@@ -56,7 +57,9 @@ def model_card(name: str) -> ModelCard:
 
 
 def card_for_weights(sha256: str) -> ModelCard:
-    """The card whose weights have this digest. Raises `UnknownName`."""
+    """The card whose weights have this digest. Raises `RecipeError`, `UnknownName`."""
+    if not isinstance(sha256, str) or re.fullmatch("[0-9a-f]{64}", sha256) is None:
+        raise RecipeError(f"weights_sha256 must be 64 hexadecimal digits, not {sha256!r}.")
     for card in SHIPPED.values():
         if card.sha256 == sha256:
             return card

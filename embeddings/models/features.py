@@ -16,6 +16,7 @@ POOLINGS = ("avg", "max", "gem", "cls", "head")
 # 2018), whose fixed p = 3 is the usual choice without training.
 _GEM_P = 3.0
 _GEM_LEAST = 1e-6
+_UNEQUAL = 96, 224  # both divisible by 32, the last stride of most models
 _WITHOUT_CLS = "Pooling 'cls' needs a transformer's class token, which this layer does not have."
 
 
@@ -38,13 +39,16 @@ class Features(nn.Module):
             raise RecipeError("Pooling 'head' is the model's own, of layer 'features' only.")
         self.model = model
         self.pooling = spec.pooling
-        self.prefix_tokens = int(getattr(model, "num_prefix_tokens", 0))
+        self.square = spec.height, spec.width
+        # Patches get their class token after they are embedded.
+        embedded = spec.layer.partition(".")[0] != "patch_embed"
+        self.prefix_tokens = int(getattr(model, "num_prefix_tokens", 0)) if embedded else 0
         if spec.pooling == "cls" and not self.prefix_tokens:
             raise RecipeError(_WITHOUT_CLS)
-        self.channels_last = getattr(model, "output_fmt", "NCHW") == "NHWC"
         self._caught: torch.Tensor | None = None
         self.dtype = torch.float32
         self.layer = None if spec.layer == "features" else spec.layer
+        self.channels_last = getattr(model, "output_fmt", "NCHW") == "NHWC"
         if self.layer is not None:
             modules = dict(model.named_modules())
             modules.pop("", None)  # the whole model
@@ -57,6 +61,8 @@ class Features(nn.Module):
         mean = torch.tensor(spec.mean, dtype=torch.float32).view(1, 3, 1, 1)
         self.register_buffer("shift", -mean / deviation)
         self.eval()
+        if self.layer is not None:
+            self.channels_last = self._has_channels_last()
 
     def compute_in(self, dtype: torch.dtype) -> "Features":
         """Run the model itself in `dtype`; scaling and pooling stay float32."""
@@ -64,18 +70,53 @@ class Features(nn.Module):
         self.model.to(dtype)
         return self
 
-    def _catch(self, _module: nn.Module, _given: Any, output: torch.Tensor) -> None:
+    def _catch(self, _module: nn.Module, _given: Any, output: Any) -> None:
         self._caught = output
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        x = pixels.to(torch.float32) * self.scale + self.shift
-        features = self.model.forward_features(x.to(self.dtype))
-        if self.layer is not None:
-            features, self._caught = self._caught, None
+        features = self._features(pixels)
         if self.pooling == "head":
             pooled: torch.Tensor = self.model.forward_head(features, pre_logits=True)
             return pooled.to(torch.float32)
         return self._pool(features.to(torch.float32))
+
+    def _features(self, pixels: torch.Tensor) -> torch.Tensor:
+        """What the layer gives, before it is pooled. Raises `RecipeError` where that is no map."""
+        x = pixels.to(torch.float32) * self.scale + self.shift
+        features = self.model.forward_features(x.to(self.dtype))
+        if self.layer is not None:
+            features, self._caught = self._caught, None
+        if not isinstance(features, torch.Tensor):
+            raise RecipeError(
+                f"Layer {self.layer!r} gives no map of features: it is part of the classifier, or "
+                "is not run by itself. Choose a layer before it."
+            )
+        return features
+
+    def _has_channels_last(self) -> bool:
+        """Whether a map of the layer has its channels behind its places.
+
+        Found by a picture of unequal sides: those of its map are as 3 to 7, which no number of
+        channels that models have can look like. Raises `RecipeError` for a map of another kind.
+        """
+        unequal = True
+        try:
+            shape = self._shape(*_UNEQUAL)
+        except (AssertionError, RuntimeError):  # a model that takes pictures of one size only
+            unequal, shape = False, self._shape(*self.square)
+        if len(shape) == 3:
+            return False
+        for last, sides in ((False, shape[2:4]), (True, shape[1:3])):
+            if unequal and len(shape) == 4 and sides[0] * _UNEQUAL[1] == sides[1] * _UNEQUAL[0]:
+                return last
+        raise RecipeError(
+            f"Layer {self.layer!r} gives no map of features that can be pooled. Choose another, "
+            "such as a whole stage or block."
+        )
+
+    def _shape(self, height: int, width: int) -> torch.Size:
+        with torch.inference_mode():
+            return self._features(torch.zeros(1, 3, height, width)).shape
 
     def _pool(self, features: torch.Tensor) -> torch.Tensor:
         if features.ndim == 4:
@@ -107,6 +148,7 @@ def features_module(spec: FeatureSpec) -> Features:
     """
     card = card_for_weights(spec.weights_sha256)
     model = load_model(card)
-    if type(model).__name__ == "EfficientNet":
+    # Folded, a convolution gives what the norm behind it gave: nothing that a layer's name says.
+    if type(model).__name__ == "EfficientNet" and spec.layer == "features":
         model = fold_batch_norms(model)
     return Features(model, spec)

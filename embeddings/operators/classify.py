@@ -11,7 +11,9 @@ from PIL import Image
 
 from embeddings import runtime
 from embeddings.errors import RecipeError
-from embeddings.models.cards import card_for_weights, model_card
+from embeddings.models.cards import model_card
+from embeddings.models.weights import load_model, resolve
+from embeddings.operators.embed import card_of, three
 from embeddings.operators.transform import ResizeCenterCrop
 from embeddings.operators.views import embed_views
 
@@ -28,7 +30,7 @@ class TimmClassification:
     @classmethod
     def canonical(cls, model: str = "efficientnet-lite0", top: int = 5) -> dict[str, Any]:
         """The parameters for a model of that name. Raises `UnknownName` with the nearest."""
-        card = model_card(model)
+        card = resolve(model_card(model))
         return {
             "architecture": card.architecture,
             "weights_sha256": card.sha256,
@@ -52,26 +54,18 @@ class TimmClassification:
         top: int,
     ) -> None:
         """Load the model. Raises `RecipeError`, `UnknownName` and `WeightsError`."""
-        card = card_for_weights(weights_sha256)
-        if card.architecture != architecture:
-            raise RecipeError(
-                f"The weights {weights_sha256[:12]} are for {card.architecture}, "
-                f"not for {architecture}."
-            )
-        if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
-            raise RecipeError("mean and std need three numbers each, those of std above 0.")
+        card = card_of(architecture, weights_sha256)
+        self._mean = np.asarray(three("mean", mean), np.float32).reshape(1, 3, 1, 1)
+        self._std = np.asarray(three("std", std), np.float32).reshape(1, 3, 1, 1)
+        if self._std.min() <= 0:
+            raise RecipeError(f"The numbers of std must be above 0, not {std}.")
         self._transform = ResizeCenterCrop(size, crop_pct, interpolation, True)
-        # Imported here, so that describing a classifier does not import torch.
-        from embeddings.models.weights import load_model
-
         self._model: Any = load_model(card)
         runtime.apply_threads()
         self._labels = _labels(int(self._model.num_classes))
         if isinstance(top, bool) or not isinstance(top, int) or not 1 <= top <= len(self._labels):
             raise RecipeError(f"top must be 1 to {len(self._labels)}, not {top!r}.")
         self._top = top
-        self._mean = np.asarray(mean, np.float32).reshape(1, 3, 1, 1)
-        self._std = np.asarray(std, np.float32).reshape(1, 3, 1, 1)
 
     def batch(self, pictures: Sequence[Image.Image | NDArray[np.uint8]]) -> list[Labels]:
         """The labels of each picture with their probabilities (0 to 1), the likeliest first.

@@ -2,19 +2,21 @@
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from embeddings.errors import RecipeError
-from embeddings.models.cards import card_for_weights, model_card
+from embeddings.errors import InputError, RecipeError, UnknownName
+from embeddings.models.cards import ModelCard, card_for_weights, model_card
 from embeddings.models.weights import resolve
 from embeddings.operators.transform import ResizeCenterCrop
 from embeddings.operators.views import embed_views
-from embeddings.runtimes.loading import load_network
+from embeddings.runtimes.loading import check_process, load_network
 from embeddings.runtimes.spec import FeatureSpec, Network, max_batch
+
+_TAKES = ("image", "pixels")
+_LARGEST = 1000.0  # of mean and std: more is a mistake, and ends in infinity
 
 
 class TimmEmbedding:
@@ -22,9 +24,13 @@ class TimmEmbedding:
 
     `layer` is "features", the last one before the classifier, or the name of a module of the
     model; `pooling` is avg, max, gem (p = 3), cls (the class token of a transformer) or head
-    (what the model itself does before its classifier). The model is loaded when first needed,
-    and its weights' digest is checked.
+    (what the model itself does before its classifier). With `size`, `crop_pct` and
+    `interpolation` it takes RGB pictures too, which are resized and cropped so. What computes
+    (`runtime`, `precision`, `device`: see `load_network`) is no part of the recipe. The model is
+    loaded when first needed, and its weights' digest is checked.
     """
+
+    local = ("runtime", "precision", "device")
 
     def __init__(
         self,
@@ -34,35 +40,55 @@ class TimmEmbedding:
         std: Sequence[float],
         layer: str,
         pooling: str,
+        size: int | None = None,
+        crop_pct: float | None = None,
+        interpolation: str | None = None,
+        runtime: str = "auto",
+        precision: str | None = None,
+        device: str = "cpu",
     ) -> None:
-        self._card = card_for_weights(weights_sha256)
+        """Raises `RecipeError`, and `UnknownName` for weights that are not here."""
+        self._card = card_of(architecture, weights_sha256)
+        if not isinstance(layer, str) or not isinstance(pooling, str):
+            raise RecipeError(f"layer and pooling must be names, not {layer!r} and {pooling!r}.")
         self._sha256 = weights_sha256
-        if self._card.architecture != architecture:
-            raise RecipeError(
-                f"The weights {weights_sha256[:12]} are for {self._card.architecture}, "
-                f"not for {architecture}."
-            )
-        if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
-            raise RecipeError("mean and std need three numbers each, those of std above 0.")
-        self._mean = (float(mean[0]), float(mean[1]), float(mean[2]))
-        self._std = (float(std[0]), float(std[1]), float(std[2]))
+        self._mean, self._std = three("mean", mean), three("std", std)
+        if min(self._std) <= 0:
+            raise RecipeError(f"The numbers of std must be above 0, not {self._std}.")
         self._layer = layer
         self._pooling = pooling
-        self._way: dict[str, Any] = {}
+        self._transform: ResizeCenterCrop | None = None
+        if size is not None and crop_pct is not None and interpolation is not None:
+            self._transform = ResizeCenterCrop(size, crop_pct, interpolation, antialias=True)
+        elif (size, crop_pct, interpolation) != (None, None, None):
+            raise RecipeError("size, crop_pct and interpolation go together.")
+        self._way = runtime, precision, device
+        self._networks: dict[tuple[int, int], Network] = {}
 
     @classmethod
     def canonical(
-        cls, model: str, layer: str = "features", pooling: str | None = None
+        cls,
+        model: str,
+        layer: str = "features",
+        pooling: str | None = None,
+        takes: str = "image",
+        runtime: str = "auto",
+        precision: str | None = None,
+        device: str = "cpu",
     ) -> dict[str, object]:
         """The parameters in full, for the name of a model card.
 
         Without `pooling`, the last features are pooled as timm does, other layers averaged.
-        Raises `UnknownName`, and `WeightsError` for a model whose weights are not here.
+        `takes` is "image", for RGB pictures that go through the model's own transform, or
+        "pixels", for what a transform gives. Raises `UnknownName`, and `WeightsError` for a
+        model whose weights are not here.
         """
+        if takes not in _TAKES:
+            raise UnknownName("input of a model", takes, _TAKES)
         card = resolve(model_card(model))
         if pooling is None:
             pooling = card.pooling if layer == "features" else "avg"
-        return {
+        parameters: dict[str, object] = {
             "architecture": card.architecture,
             "weights_sha256": card.sha256,
             "mean": card.mean,
@@ -70,24 +96,36 @@ class TimmEmbedding:
             "layer": layer,
             "pooling": pooling,
         }
-
-    def use(self, runtime: str, precision: str | None, device: str) -> None:
-        """Say what is to compute the model (see `load_network`), before the first call."""
-        self._way = {"runtime": runtime, "precision": precision, "device": device}
+        if takes == "image":
+            parameters |= {
+                "size": card.input_size,
+                "crop_pct": card.crop_pct,
+                "interpolation": card.interpolation,
+            }
+        way = {"runtime": runtime, "precision": precision, "device": device}
+        usual = {"runtime": "auto", "precision": None, "device": "cpu"}
+        return parameters | {key: value for key, value in way.items() if value != usual[key]}
 
     def network(self, height: int, width: int) -> Network:
-        """What computes pixels of this size; loaded on first use."""
-        spec = FeatureSpec(
-            architecture=self._card.architecture,
-            weights_sha256=self._sha256,
-            mean=self._mean,
-            std=self._std,
-            layer=self._layer,
-            pooling=self._pooling,
-            height=height,
-            width=width,
-        )
-        return load_network(spec, **self._way)
+        """What computes pixels of this size; loaded on first use.
+
+        Raises what `load_network` raises.
+        """
+        found = self._networks.get((height, width))
+        if found is None:
+            spec = FeatureSpec(
+                architecture=self._card.architecture,
+                weights_sha256=self._sha256,
+                mean=self._mean,
+                std=self._std,
+                layer=self._layer,
+                pooling=self._pooling,
+                height=height,
+                width=width,
+            )
+            found = self._networks[height, width] = load_network(spec, *self._way)
+        check_process()
+        return found
 
     @cached_property
     def dimension(self) -> int:
@@ -108,23 +146,44 @@ class TimmEmbedding:
         """N pictures to float32 (N, dimension).
 
         A picture is prepared, uint8 (3, H, W) or (V, 3, H, W) for V views, whose vectors are
-        averaged; or it is an RGB image, which goes through the model's own transform.
+        averaged; or, where there is a transform, an RGB image. Raises `InputError` for others.
         """
-        return embed_views(
-            self.pixels,
-            [
-                self._own_transform(picture) if isinstance(picture, Image.Image) else picture
-                for picture in pictures
-            ],
-            max_batch(self._way.get("device", "cpu")),
-        )
+        prepared = [
+            self._prepared(picture) if isinstance(picture, Image.Image) else picture
+            for picture in pictures
+        ]
+        return embed_views(self.pixels, prepared, max_batch(self._way[2]))
 
     def __call__(self, picture: Image.Image | NDArray[np.uint8]) -> NDArray[np.float32]:
         """One picture, as in `batch`, to float32 (dimension,)."""
         vector: NDArray[np.float32] = self.batch([picture])[0]
         return vector
 
-    @cached_property
-    def _own_transform(self) -> ResizeCenterCrop:
-        card = self._card
-        return ResizeCenterCrop(card.input_size, card.crop_pct, card.interpolation, antialias=True)
+    def _prepared(self, picture: Image.Image) -> NDArray[np.uint8]:
+        if self._transform is None:
+            raise InputError(
+                "This model takes pixels, as a transform gives them, and not a picture: put an "
+                "image_transform before it, or say takes='image'."
+            )
+        return self._transform(picture)
+
+
+def card_of(architecture: str, weights_sha256: str) -> ModelCard:
+    """The card of these weights. Raises `RecipeError`, and `UnknownName` if they are not here."""
+    card = card_for_weights(weights_sha256)
+    if card.architecture != architecture:
+        raise RecipeError(
+            f"The weights {weights_sha256[:12]} are for {card.architecture}, not for "
+            f"{architecture}."
+        )
+    return card
+
+
+def three(name: str, values: Sequence[float]) -> tuple[float, float, float]:
+    """Numbers for R, G and B, on a scale on which pixels are 0 to 1. Raises `RecipeError`."""
+    numbers = tuple(values) if isinstance(values, list | tuple) else ()
+    if len(numbers) != 3 or not all(
+        isinstance(one, int | float) and abs(one) <= _LARGEST for one in numbers
+    ):
+        raise RecipeError(f"{name} must be three numbers, for R, G and B; not {values!r}.")
+    return float(numbers[0]), float(numbers[1]), float(numbers[2])

@@ -1,5 +1,6 @@
 """Which runtime and precision: measured once per machine, kept, and only where vectors agree."""
 
+import contextlib
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -17,9 +18,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from embeddings import runtime
-from embeddings.errors import EmbeddingsError
+from embeddings.errors import EmbeddingsError, RecipeError
 from embeddings.runtimes import cache
-from embeddings.runtimes.spec import FeatureSpec, Network
+from embeddings.runtimes.spec import PRECISIONS, RUNTIMES, FeatureSpec, Network
 
 # Vectors of two runtimes count as the same where their cosines with torch float32 are so high.
 LEAST_MEAN_COSINE = 0.9995
@@ -56,23 +57,34 @@ def choose(spec: FeatureSpec, load: Callable[[str, str], Network]) -> tuple[str,
     """The fastest runtime and precision for `spec` on this machine.
 
     `load(runtime, precision)` gives a network. What was measured before is read; several
-    processes that start together measure once.
+    processes that start together measure once. Where nothing can be kept, each measures.
     """
     name = f"measured-{spec.digest[:32]}-{runtime.threads()}-{_machine()}"
-    with cache.locked(name):
-        kept = _read(name)
+    kept = _read(name) or _measured_once(name, spec, load)
+    best = min((one for one in kept if one.agrees), key=lambda one: one.milliseconds)
+    return best.runtime, best.precision
+
+
+def _measured_once(
+    name: str, spec: FeatureSpec, load: Callable[[str, str], Network]
+) -> list[Measured]:
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(cache.locked(name))
+        except cache.CacheUnwritable:
+            return measure(spec, load)
+        kept = _read(name)  # another process may have been first
         if kept is None:
             kept = measure(spec, load)
             cache.write_json(name, [asdict(one) for one in kept])
-    best = min((one for one in kept if one.agrees), key=lambda one: one.milliseconds)
-    return best.runtime, best.precision
+    return kept
 
 
 def measure(spec: FeatureSpec, load: Callable[[str, str], Network]) -> list[Measured]:
     """Every runtime and precision that works here, torch in float32 first.
 
     As many callers as there are threads compute two pictures at a time, the networks in turns, so
-    that what else runs hits all alike.
+    that what else runs hits all alike. Raises `RecipeError` for a model that gives no numbers.
     """
     pixels = check_pixels(spec.height, spec.width)
     networks = [load("torch", "float32")]
@@ -81,7 +93,10 @@ def measure(spec: FeatureSpec, load: Callable[[str, str], Network]) -> list[Meas
             networks.append(load(runtime_name, precision))
         except EmbeddingsError:
             continue
-    reference = _unit(networks[0](pixels))
+    features = networks[0](pixels)
+    if not np.isfinite(features).all():
+        raise RecipeError(f"{spec.architecture} gives vectors with NaN or infinity in this recipe.")
+    reference = _unit(features)
     cosines = [(reference * _unit(network(pixels))).sum(axis=1) for network in networks]
     times: list[list[float]] = [[] for _ in networks]
     pairs = [pixels[first : first + 2] for first in range(0, len(pixels), 2)]
@@ -134,11 +149,14 @@ def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _read(name: str) -> list[Measured] | None:
+    """What was measured; None where there is nothing, or nothing that can be relied on."""
     try:
         kept = [Measured(**one) for one in cache.read_json(name)]
+        known = all(one.runtime in RUNTIMES and one.precision in PRECISIONS for one in kept)
+        usable = any(one.agrees and one.milliseconds > 0 for one in kept)
     except TypeError:
         return None
-    return kept if any(one.agrees for one in kept) else None
+    return kept if known and usable else None
 
 
 @once

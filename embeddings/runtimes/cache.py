@@ -6,6 +6,7 @@ It lies in `EMBEDDINGS_CACHE`, else `$XDG_CACHE_HOME/lookalike-embeddings`, else
 
 import contextlib
 import fcntl
+import glob
 import hashlib
 import json
 import os
@@ -15,32 +16,58 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from embeddings.errors import RuntimeUnavailable
+
 _MANIFEST = "manifest.json"
 
 
+class CacheUnwritable(RuntimeUnavailable):
+    """What a runtime needs cannot be made, for there is nowhere to keep it."""
+
+
 def folder() -> Path:
-    """The cache folder; it is made if it is not there, for its owner only."""
+    """The cache folder; it is made, for its owner only, where that is possible."""
     chosen = os.environ.get("EMBEDDINGS_CACHE")
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     path = Path(chosen) if chosen else Path(base).expanduser() / "lookalike-embeddings"
-    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with contextlib.suppress(OSError):  # whoever writes there will say so
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
     return path
 
 
 @contextlib.contextmanager
 def locked(name: str) -> Iterator[None]:
-    """Hold the lock `name` of this cache: what several processes need is made once."""
-    with (folder() / f"{name}.lock").open("a") as file:
+    """Hold the lock `name` of this cache: what several processes need is made once.
+
+    Raises `CacheUnwritable` where the folder cannot be written.
+    """
+    path = folder() / f"{name}.lock"
+    try:
+        file = path.open("a")
+    except OSError as error:
+        raise CacheUnwritable(
+            f"The cache folder {path.parent} cannot be written ({error.strerror}); set "
+            "EMBEDDINGS_CACHE to one that can."
+        ) from error
+    with file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 def kept_folder(name: str, make: Callable[[Path], None]) -> Path:
-    """The folder `name`, whose files `make` writes where it is not there or is damaged."""
+    """The folder `name`, whose files `make` writes where it is not there or is damaged.
+
+    What is there can be read in a folder that cannot be written. Raises `CacheUnwritable`, and
+    what `make` raises.
+    """
     target = folder() / name
+    if _whole(target):
+        return target
     with locked(name):
         if _whole(target):
             return target
+        for old in folder().glob(f".{glob.escape(name)}-*"):  # of a process that was killed
+            shutil.rmtree(old, ignore_errors=True)
         shutil.rmtree(target, ignore_errors=True)
         draft = folder() / f".{name}-{secrets.token_hex(4)}"
         draft.mkdir()

@@ -1,14 +1,17 @@
 """Load the network of a spec, once per process for each way to compute it."""
 
+import os
+import re
 import threading
-from functools import partial
 
 from embeddings.errors import RuntimeUnavailable, UnknownName
 from embeddings.runtimes import auto
 from embeddings.runtimes.spec import PRECISIONS, RUNTIMES, FeatureSpec, Network
 
-_networks: dict[tuple[FeatureSpec, str, str, str], Network] = {}
+_Way = tuple[FeatureSpec, str, str | None, str]
+_networks: dict[_Way, Network] = {}
 _loading = threading.RLock()
+_forked = False
 
 
 def load_network(
@@ -28,26 +31,62 @@ def load_network(
         raise UnknownName("runtime", runtime, RUNTIMES)
     if precision is not None and precision not in PRECISIONS:
         raise UnknownName("precision", precision, PRECISIONS)
+    if not isinstance(device, str) or re.fullmatch(r"cpu|cuda(:\d+)?", device) is None:
+        raise UnknownName("device", device, ("cpu", "cuda", "cuda:0"))
+    check_process()
+    way = spec, runtime, precision, device
     with _loading:
-        if device != "cpu":
-            if runtime not in ("auto", "torch"):
-                raise RuntimeUnavailable(f"{runtime} computes on 'cpu' here, not on {device!r}.")
-            return _load(spec, "torch", precision or "bfloat16", device)
-        if runtime == "auto" and precision is None:
-            runtime, precision = auto.choose(spec, partial(_load, spec, device=device))
-        elif runtime == "auto":
-            runtime = "torch"
-        return _load(spec, runtime, precision or "float32", device)
+        if way not in _networks:
+            _networks[way] = _chosen(way) if runtime == "auto" else _loaded(*way)
+        return _networks[way]
 
 
-def _load(spec: FeatureSpec, runtime: str, precision: str, device: str) -> Network:
-    key = (spec, runtime, precision, device)
-    if key not in _networks:
-        _networks[key] = _made(spec, runtime, precision, device)
-    return _networks[key]
+def check_process() -> None:
+    """Raise `RuntimeUnavailable` in a process that was forked when models were loaded.
+
+    Their threads do not survive a fork, and the first call would wait for them for ever.
+    """
+    if _forked:
+        raise RuntimeUnavailable(
+            "This process was forked from one that had loaded a model, and models do not survive "
+            "that: load them after the fork, or start processes with 'spawn'."
+        )
 
 
-def _made(spec: FeatureSpec, runtime: str, precision: str, device: str) -> Network:
+def _after_fork() -> None:
+    global _forked, _loading
+    _forked = _forked or bool(_networks)
+    _loading = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+def _chosen(way: _Way) -> Network:
+    """The network that "auto" takes."""
+    spec, _, precision, device = way
+    if device != "cpu" or precision is not None:
+        return load_network(spec, "torch", precision, device)
+    # What is loaded for a comparison and does not win goes again.
+    tried: dict[tuple[str, str], Network] = {}
+
+    def load(runtime: str, precision: str) -> Network:
+        network = _networks.get((spec, runtime, precision, device))
+        if network is None:
+            network = tried.get((runtime, precision)) or _loaded(spec, runtime, precision, device)
+        tried[runtime, precision] = network
+        return network
+
+    runtime, precision = auto.choose(spec, load)
+    _networks[spec, runtime, precision, device] = network = load(runtime, precision)
+    return network
+
+
+def _loaded(spec: FeatureSpec, runtime: str, precision: str | None, device: str) -> Network:
+    if device != "cpu" and runtime != "torch":
+        raise RuntimeUnavailable(f"{runtime} computes on 'cpu' here, not on {device!r}.")
+    if precision is None:
+        precision = "float32" if device == "cpu" else "bfloat16"
     # Imported here, so that a process has only the runtime that it uses in memory.
     try:
         if runtime == "openvino":

@@ -4,19 +4,24 @@ A process that finds the converted model never imports torch: it starts in a fra
 and memory.
 """
 
+import sys
 import threading
 import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino as ov
 from numpy.typing import NDArray
 
-from embeddings import runtime
-from embeddings.errors import RuntimeUnavailable
-from embeddings.runtimes import cache
-from embeddings.runtimes.spec import FeatureSpec
+# With this package OpenVINO tells its makers of each import and conversion, over the network.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+
+import openvino as ov  # noqa: E402
+
+from embeddings import runtime  # noqa: E402
+from embeddings.errors import RuntimeUnavailable  # noqa: E402
+from embeddings.runtimes import cache  # noqa: E402
+from embeddings.runtimes.spec import FeatureSpec  # noqa: E402
 
 _HINTS = {"float32": "f32", "bfloat16": "bf16"}
 _MODEL = "model.xml"

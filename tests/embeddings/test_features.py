@@ -83,6 +83,48 @@ def test_transformers_have_a_class_token_and_places() -> None:
     assert torch.allclose(run(model, spec(pooling="head", side=160), x), head, atol=1e-5)
 
 
+def test_layers_of_the_default_model_are_timms_own() -> None:
+    """Norms folded into convolutions would change what these layers give."""
+    model, x = load_model(model_card("efficientnet-lite0")), pixels(224)
+    for layer in ("conv_stem", "blocks.3.0.conv_pw", "conv_head"):
+        caught: list[torch.Tensor] = []
+        handle = model.get_submodule(layer).register_forward_hook(
+            lambda _m, _i, output, caught=caught: caught.append(output)
+        )
+        with torch.inference_mode():
+            model.forward_features(plain(x))
+        handle.remove()
+        parameters: Any = TimmEmbedding.canonical("efficientnet-lite0", layer, runtime="torch")
+        given = torch.from_numpy(TimmEmbedding(**parameters).pixels(x.numpy()))
+        expected = caught[0].mean(dim=(2, 3))
+        assert torch.cosine_similarity(given, expected).min() >= 0.9999, layer
+
+
+def test_channels_are_found_where_a_layer_has_them() -> None:
+    """ConvNeXt's maps have their channels in front, those inside of its blocks behind."""
+    model, x = made("test_convnext"), pixels(64)
+    for layer, channels_last in (("stages.1", False), ("stages.1.blocks.0.mlp", True)):
+        caught: list[torch.Tensor] = []
+        handle = model.get_submodule(layer).register_forward_hook(
+            lambda _m, _i, output, caught=caught: caught.append(output)
+        )
+        with torch.inference_mode():
+            model.forward_features(plain(x))
+        handle.remove()
+        expected = caught[0].mean(dim=(1, 2) if channels_last else (2, 3))
+        assert torch.allclose(run(model, spec(layer), x), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("layer", ["fc", "global_pool", "layer4.1.act2"])
+def test_layers_that_give_no_map(layer: str) -> None:
+    model = made("resnet18")
+    if layer == "layer4.1.act2":
+        assert run(model, spec(layer), pixels(64)).shape == (2, 512)
+        return
+    with pytest.raises(RecipeError, match=f"Layer '{layer}' gives no map"):
+        Features(model, spec(layer))
+
+
 def test_what_a_layer_cannot_give_is_said() -> None:
     model = made("resnet18")
     with pytest.raises(UnknownName, match="layer3"):
@@ -98,9 +140,8 @@ def test_what_a_layer_cannot_give_is_said() -> None:
 @pytest.mark.parametrize("runtime", ["torch", "openvino", "onnxruntime"])
 def test_layers_and_poolings_in_every_runtime(runtime: str) -> None:
     layer, pooling = "blocks.4", "gem"
-    parameters: Any = TimmEmbedding.canonical("efficientnet-lite0", layer, pooling)
+    parameters: Any = TimmEmbedding.canonical("efficientnet-lite0", layer, pooling, runtime=runtime)
     embedding = TimmEmbedding(**parameters)
-    embedding.use(runtime, None, "cpu")
     x = pixels(224, 3)
     card = model_card("efficientnet-lite0")
     assert card.sha256 is not None

@@ -2,10 +2,12 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,9 +46,9 @@ def test_runtimes_agree_with_torch(runtime: str, exact: ImagePipeline, demo: lis
 
 
 def test_bfloat16_agrees_where_the_processor_has_it(exact: ImagePipeline, demo: list[Path]) -> None:
-    import openvino
+    from embeddings.runtimes import openvino_network  # which keeps OpenVINO from telling
 
-    if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+    if "BF16" not in openvino_network.ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         with pytest.raises(RuntimeUnavailable, match="no bfloat16"):
             pipeline(EXACT, runtime="openvino", precision="bfloat16")
         return
@@ -107,7 +109,10 @@ def test_a_measurement_that_cannot_be_read_is_made_again(own_cache: Path) -> Non
 
     chosen = auto.choose(SPEC, load)  # type: ignore[arg-type]
     (kept,) = own_cache.glob("measured-*.json")
-    for damage in ("[1]", '[{"runtime": "torch"}]'):
+    of_another_version = asdict(auto.Measured("openvino", "int4", 1.0, 1.0, 1.0))
+    of_nobody = asdict(auto.Measured("torch", "float32", 1.0, 1.0, 1.0)) | {"milliseconds": "1"}
+    damages: tuple[Any, ...] = ([1], [{"runtime": "torch"}], [of_another_version], [of_nobody], {}, None)
+    for damage in map(json.dumps, damages):
         kept.write_text(damage)
         assert auto.choose(SPEC, load)[0] in ("torch", "openvino", "onnxruntime")  # type: ignore[arg-type]
         assert len(json.loads(kept.read_text())) >= 2
@@ -143,7 +148,77 @@ def test_a_converted_model_is_kept_and_needs_no_torch(own_cache: Path, demo: lis
     assert not [path for path in own_cache.iterdir() if path.name.startswith(".")]
 
 
+def test_a_pipeline_at_work_needs_no_cache(own_cache: Path) -> None:
+    parameters: Any = TimmEmbedding.canonical("efficientnet-lite0")
+    embedding = TimmEmbedding(**parameters)
+    x = np.zeros((1, 3, 224, 224), np.uint8)
+    before = embedding.pixels(x)
+    shutil.rmtree(own_cache)
+    own_cache.write_text("no folder")
+    assert np.array_equal(embedding.pixels(x), before)
+
+
+def test_without_a_place_to_keep_anything(own_cache: Path) -> None:
+    own_cache.write_text("no folder")
+    small = replace(SPEC, height=128, width=128)
+    with pytest.raises(RuntimeUnavailable, match="set EMBEDDINGS_CACHE"):
+        load_network(small, "openvino")
+    assert load_network(small, "auto").runtime == "torch"
+
+
+def test_what_is_kept_can_be_read_where_nothing_can_be_written(own_cache: Path) -> None:
+    made = cache.kept_folder("made", lambda folder: (folder / "x").touch())
+    (own_cache / "made.lock").unlink()
+    (own_cache / "made.lock").mkdir()  # cannot be opened, whoever we are
+    assert cache.kept_folder("made", lambda _folder: pytest.fail("made again")) == made
+    with pytest.raises(cache.CacheUnwritable), cache.locked("made"):
+        pytest.fail("locked")
+
+
+def test_what_a_killed_process_left_goes(own_cache: Path) -> None:
+    own_cache.mkdir()
+    (own_cache / ".made-0badcafe").mkdir()
+    (own_cache / ".other-0badcafe").mkdir()
+    cache.kept_folder("made", lambda folder: (folder / "x").touch())
+    assert not (own_cache / ".made-0badcafe").exists()
+    assert (own_cache / ".other-0badcafe").exists()
+
+
+def test_a_process_forked_from_one_with_a_model_says_so() -> None:
+    program = (
+        "import os\n"
+        "import numpy as np\n"
+        "from embeddings import pipeline\n"
+        "from embeddings.errors import RuntimeUnavailable\n"
+        f"embed = pipeline({EXACT!r}, runtime='torch')\n"
+        "picture = np.zeros((8, 8, 3), np.uint8)\n"
+        "embed(picture)\n"
+        "if os.fork():\n"
+        "    embed(picture)\n"
+        "    raise SystemExit(os.waitstatus_to_exitcode(os.wait()[1]))\n"
+        "for late in (lambda: embed(picture), lambda: pipeline(runtime='openvino')):\n"
+        "    try:\n"
+        "        late()\n"
+        "    except RuntimeUnavailable as error:\n"
+        "        assert 'forked' in error.detail\n"
+        "    else:\n"
+        "        os._exit(3)\n"
+        "os._exit(0)\n"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, timeout=120)
+
+
+def test_openvino_tells_nobody() -> None:
+    """The package by which it would tell its makers is not there for it."""
+    program = "import sys, embeddings.runtimes.openvino_network as n; n.ov.Core()\n"
+    program += "raise SystemExit(sys.modules['openvino_telemetry'] is not None)"
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
+
+
 def test_words_for_what_cannot_compute_here() -> None:
+    for device in ("gpu", "CPU", "cpu:0", None):
+        with pytest.raises(UnknownName, match="device"):
+            pipeline(EXACT, device=device)  # type: ignore[arg-type]
     with pytest.raises(UnknownName, match="openvino"):
         pipeline(EXACT, runtime="openvina")
     with pytest.raises(UnknownName, match="bfloat16"):
@@ -174,9 +249,7 @@ def test_the_cache_is_its_owners_alone(own_cache: Path) -> None:
 
 
 def test_pipelines_of_one_model_share_it() -> None:
-    one = TimmEmbedding(**TimmEmbedding.canonical("efficientnet-lite0"))  # type: ignore[arg-type]
-    two = TimmEmbedding(**TimmEmbedding.canonical("efficientnet-lite0"))  # type: ignore[arg-type]
-    for embedding in (one, two):
-        embedding.use("torch", None, "cpu")
+    parameters: dict[str, Any] = TimmEmbedding.canonical("efficientnet-lite0", runtime="torch")
+    one, two = TimmEmbedding(**parameters), TimmEmbedding(**parameters)
     assert one.network(224, 224) is two.network(224, 224)
     assert one.network(256, 256) is not two.network(224, 224)
