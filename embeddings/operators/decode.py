@@ -3,12 +3,15 @@
 import contextlib
 import io
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
+import numpy as np
 import pillow_heif
+from numpy.typing import NDArray
 from PIL import (
     AvifImagePlugin,
     BmpImagePlugin,
@@ -22,7 +25,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from embeddings.errors import ImageError, RecipeError
+from embeddings.errors import ImageError, InputError, RecipeError
 from embeddings.operators import headers
 from embeddings.operators.color import to_srgb
 from embeddings.operators.sniff import WANTED, sniff
@@ -104,9 +107,10 @@ def decode(
 
     `source` is the file's bytes, its path, or a binary file object (read from where it stands).
     The format is found from content. More than `max_pixels` are refused before memory for them
-    is taken. Raises `ImageError` for every picture that cannot be used, and OSError where the
-    file itself cannot be read. Thread-safe; most of the work drops the GIL. A `max_pixels`
-    above 178,956,970 does not help WebP, where Pillow has that limit of its own.
+    is taken. Raises `ImageError` for every picture that cannot be used, `InputError` for a source
+    of another kind, and OSError where the file itself cannot be read. Thread-safe; most of the
+    work drops the GIL. A `max_pixels` above 178,956,970 does not help WebP, where Pillow has that
+    limit of its own.
     """
     data = read(source)
     kind = sniff(data)
@@ -128,16 +132,6 @@ def decode(
                 whole = whole[1], whole[0]
     except ImageError:
         raise
-    except Image.DecompressionBombError as error:
-        raise ImageError(
-            "too_many_pixels", f"This picture has more pixels than can be decoded: {error}"
-        ) from error
-    except (MemoryError, RecursionError) as error:
-        raise ImageError(
-            "hostile",
-            "Decoding this picture takes far more memory than its size explains; it may have "
-            "been made to do harm. Save it anew with an image editor and send that.",
-        ) from error
     except Exception as error:  # decoders raise anything at all for broken input
         raise failure(data, kind, error) from error
     return Decoded(image, kind, *whole)
@@ -152,10 +146,41 @@ def _draft(opened: ImageFile.ImageFile, short_side: int) -> None:
 
 
 def standardize(image: Image.Image) -> Image.Image:
-    """A picture that Pillow has opened as RGB: upright, sRGB, on white. It is not changed."""
-    image.load()
+    """A picture that Pillow has opened as RGB: upright, sRGB, on white. It is not changed.
+
+    Raises what `load` raises.
+    """
+    load(image)
     # Colours first: afterwards there are never more than three bytes a pixel to turn.
     return upright(to_srgb(image), orientation(image))
+
+
+def load(image: Image.Image) -> None:
+    """Have Pillow decode a picture that the caller has opened, if it has not done so.
+
+    Raises `InputError` for a picture that has no pixels or is closed, `ImageError` for a file
+    that cannot be decoded, and OSError where it cannot be read.
+    """
+    if 0 in image.size:
+        width, height = image.size
+        raise InputError(f"This picture has no pixels: its size is {width} x {height}.")
+    try:
+        image.load()
+    except Exception as error:  # decoders raise anything at all for broken input
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the disk or the network failed; Pillow's own errors have no number
+        if _is_closed(image, error):
+            raise InputError(
+                "This PIL image or its file is closed; use it inside of its `with` block, or "
+                "call its load() there."
+            ) from error
+        raise _explained(image.format or "", error, short=False) from error
+
+
+def _is_closed(image: Image.Image, error: Exception) -> bool:
+    if isinstance(error, AssertionError | AttributeError):  # its `with` block has ended
+        return getattr(image, "fp", None) is None
+    return isinstance(error, ValueError) and "closed" in str(error)
 
 
 def upright(image: Image.Image, orientation: int) -> Image.Image:
@@ -181,11 +206,14 @@ class PillowDecode:
                 "image_decode.pillow works with orientation 'exif', color 'srgb' and background "
                 f"'#ffffff'; not {orientation!r}, {color!r} and {background!r}."
             )
-
         if draft_short_side is not None and (
-            not isinstance(draft_short_side, int) or draft_short_side < 1
+            isinstance(draft_short_side, bool)
+            or not isinstance(draft_short_side, int)
+            or draft_short_side < 1
         ):
-            raise RecipeError(f"draft_short_side must be 1 or more, not {draft_short_side}.")
+            raise RecipeError(
+                f"draft_short_side must be a whole number, 1 or more; not {draft_short_side!r}."
+            )
         self._draft_short_side = draft_short_side
 
     @classmethod
@@ -201,24 +229,92 @@ class PillowDecode:
         return parameters
 
     def decode(self, source: Source, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Decoded:
-        """`decode` as this operator's parameters say. Raises `ImageError`, OSError."""
+        """`decode` as this operator's parameters say, and it raises the same."""
         return decode(source, max_pixels=max_pixels, draft_short_side=self._draft_short_side)
 
-    def __call__(self, source: Source | Image.Image) -> Image.Image:
-        """A file, or a picture that Pillow has opened, as RGB. Raises `ImageError`."""
-        if not isinstance(source, Image.Image):
-            return self.decode(source).image
-        check_pixels(source.size, DEFAULT_MAX_PIXELS)
-        return standardize(source)
+    def __call__(self, source: Source | Image.Image | NDArray[np.uint8]) -> Image.Image:
+        """A file, a picture that Pillow has opened, or an array uint8 (H, W, 3), as RGB.
+
+        Raises what `decode` and `standardize` raise, and `InputError` for another array.
+        """
+        if isinstance(source, np.ndarray):
+            source = _from_array(source)
+        if isinstance(source, Image.Image):
+            check_pixels(source.size, DEFAULT_MAX_PIXELS)
+            return standardize(source)
+        if not _is_source(source):
+            raise InputError(
+                "A picture must be a path, bytes, a binary file object, a PIL image or a uint8 "
+                f"array (height, width, 3); not {type(source).__name__}."
+            )
+        return self.decode(source).image
+
+
+def _from_array(array: NDArray[Any]) -> Image.Image:
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3:
+        raise InputError(
+            "An array must be uint8 of shape (height, width, 3), in RGB order; this one is "
+            f"{array.dtype} of shape {array.shape}."
+        )
+    if 0 in array.shape:
+        raise InputError(f"This array has no pixels: its shape is {array.shape}.")
+    return Image.fromarray(np.ascontiguousarray(array))
+
+
+def _is_source(source: Any) -> bool:
+    if isinstance(source, bytes | bytearray | memoryview | str | os.PathLike):
+        return True
+    return callable(getattr(source, "read", None)) and not isinstance(source, type)
 
 
 def read(source: Source) -> bytes:
-    """The bytes of a source. Raises OSError where it cannot be read."""
+    """The bytes of a source. Raises `InputError` for no source, OSError for an unreadable one."""
+    if not _is_source(source):
+        raise InputError(
+            f"A picture must be a path, bytes or a binary file object; not {type(source).__name__}."
+        )
     if isinstance(source, bytes | bytearray | memoryview):
         return bytes(source)
     if isinstance(source, str | os.PathLike):
-        return Path(source).read_bytes()
-    return source.read()
+        return _read_path(source)
+    return _read_file(source)
+
+
+def _read_path(path: str | os.PathLike[str]) -> bytes:
+    if path == "":
+        raise InputError("The path of this picture is empty; give the path of a file.")
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        if not re.match("https?:/", os.fspath(path), re.IGNORECASE):
+            raise
+        raise InputError(
+            f"There is no file {os.fspath(path)!r}; for a picture from the network use "
+            "image_decode.url, with your own function that fetches it."
+        ) from error
+    except (TypeError, ValueError) as error:  # a NUL byte, half a surrogate, a path of bytes
+        raise InputError(f"{path!r} can be no path of a file: {error}.") from error
+
+
+def _read_file(file: Any) -> bytes:
+    if isinstance(file, io.TextIOBase):
+        raise InputError('This file is open as text; open it as a binary file, with "rb".')
+    try:
+        data = file.read()
+    except ValueError as error:  # closed, or open for writing only
+        raise InputError(
+            f'This file object cannot be read ({error}); open it with "rb", and close it later.'
+        ) from error
+    if data is None:
+        raise InputError(
+            "This file object has nothing to read yet (it does not block, and read() gave None); "
+            "wait for the whole file, and give its bytes."
+        )
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise InputError(
+            f'A file object must give bytes, not {type(data).__name__}; open it with "rb".'
+        )
+    return bytes(data)
 
 
 def check_headers(data: bytes, kind: str, max_pixels: int) -> bytes:
@@ -263,10 +359,25 @@ def orientation(image: Image.Image) -> int:
 
 
 def failure(data: bytes, kind: str, error: Exception) -> ImageError:
-    """What a decoder's exception means."""
+    """What the exception of a decoder means, for these bytes of the format `kind`."""
+    return _explained(kind, error, headers.is_short(data, kind))
+
+
+def _explained(kind: str, error: Exception, short: bool) -> ImageError:
+    """What a decoder's exception means; `short` says that the file's end is known to be missing."""
     said = str(error).lower()
-    name = kind.upper() if kind != "webp" else "WebP"
-    if kind == "png" and ("max_text" in said or "too much memory used in text" in said):
+    name = {"WEBP": "WebP", "": "picture"}.get(kind.upper(), kind.upper())
+    if isinstance(error, Image.DecompressionBombError):
+        return ImageError(
+            "too_many_pixels", f"This picture has more pixels than can be decoded: {error}"
+        )
+    if isinstance(error, MemoryError | RecursionError):
+        return ImageError(
+            "hostile",
+            "Decoding this picture takes far more memory than its size explains; it may have "
+            "been made to do harm. Save it anew with an image editor and send that.",
+        )
+    if name == "PNG" and ("max_text" in said or "too much memory used in text" in said):
         return ImageError(
             "hostile",
             "This PNG holds compressed text or a colour profile that unpacks to far more than a "
@@ -278,8 +389,7 @@ def failure(data: bytes, kind: str, error: Exception) -> ImageError:
             f"This {name} stores its pixels in a way that is not supported ({error}). "
             f"Save it as an ordinary 8-bit picture; what is taken is {WANTED}.",
         )
-    short = isinstance(error, EOFError) or any(words in said for words in _TRUNCATED)
-    if short or headers.is_short(data, kind):
+    if short or isinstance(error, EOFError) or any(words in said for words in _TRUNCATED):
         return ImageError(
             "truncated",
             f"This {name} ends too early; part of the file is missing. Send the whole file.",

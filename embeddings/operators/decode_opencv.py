@@ -45,7 +45,11 @@ class OpenCvDecode:
         _cv2()
 
     def __call__(self, source: decode.Source) -> Image.Image:
-        """A file as RGB. Raises `ImageError`, and OSError where it cannot be read. Thread-safe."""
+        """A file as RGB. Thread-safe.
+
+        Raises `ImageError`, `InputError` for what is no file (a PIL image, an array), and OSError
+        where it cannot be read.
+        """
         data = decode.read(source)
         kind = sniff(data)
         if kind in ("heic", "tiff"):

@@ -3,7 +3,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from embeddings.errors import RecipeError
+from embeddings.errors import InputError, RecipeError
+
+# The squares of shorter vectors lose digits, or vanish, among float32's least numbers.
+_SHORT = 1e-15
+_TINY = np.finfo(np.float32).tiny
 
 
 class L2:
@@ -12,10 +16,31 @@ class L2:
     light = True
 
     def __call__(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-        """float32 (N, D) to float32 (N, D). A row of zeros stays zeros, never NaN."""
-        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        unit: NDArray[np.float32] = vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
+        """float32 (N, D) to float32 (N, D). A row of zeros stays zeros, never NaN.
+
+        Raises `InputError` for another shape, and for NaN and infinities.
+        """
+        if vectors.ndim != 2:
+            raise InputError(f"normalize.l2 takes vectors (N, D), not {vectors.shape}.")
+        with np.errstate(over="ignore", invalid="ignore"):
+            lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+            unit: NDArray[np.float32] = vectors / np.maximum(lengths, _TINY)
+        # Only these, so that vectors of ordinary length keep their bits.
+        extreme = ((lengths < _SHORT) | ~np.isfinite(lengths))[:, 0]
+        if extreme.any():
+            unit[extreme] = _unit_of_extreme(vectors[extreme])
         return unit
+
+
+def _unit_of_extreme(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    largest = np.abs(vectors).max(axis=1, keepdims=True, initial=0)
+    if not np.isfinite(largest).all():
+        raise InputError("Vectors must hold finite numbers; these hold NaN or infinity.")
+    scaled = vectors / np.where(largest > 0, largest, 1)
+    unit: NDArray[np.float32] = scaled / np.maximum(
+        np.linalg.norm(scaled, axis=1, keepdims=True), _TINY
+    )
+    return unit
 
 
 class Power:
@@ -28,7 +53,7 @@ class Power:
 
     def __init__(self, alpha: float = 0.5) -> None:
         if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not 0 < alpha <= 1:
-            raise RecipeError(f"alpha must be above 0, up to 1; not {alpha!r}.")
+            raise RecipeError(f"alpha must be a number above 0, up to 1; not {alpha!r}.")
         self._alpha = np.float32(alpha)
 
     def __call__(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -4,15 +4,21 @@ import io
 
 from PIL import Image
 
+from embeddings.errors import InputError
+from embeddings.operators.decode import load
+
 _WEBP_LONGEST = 16383
 
 
 def shrink(image: Image.Image, side: int) -> Image.Image:
-    """An RGB copy whose long side is at most `side` pixels (1 to 16,383), never enlarged."""
-    if not 1 <= side <= _WEBP_LONGEST:
-        raise ValueError(f"A thumbnail's side must be 1 to {_WEBP_LONGEST} pixels, not {side}.")
-    width, height = image.size
-    rgb = image.convert("RGB") if image.mode != "RGB" else image
+    """An RGB copy whose long side is at most `side` pixels (1 to 16,383), never enlarged.
+
+    Raises `InputError` for another side, for what is no PIL image, and what `load` raises.
+    """
+    if isinstance(side, bool) or not isinstance(side, int) or not 1 <= side <= _WEBP_LONGEST:
+        raise InputError(f"A thumbnail's side must be 1 to {_WEBP_LONGEST} pixels, not {side!r}.")
+    rgb = _rgb(image)
+    width, height = rgb.size
     scale = side / max(width, height)
     if scale >= 1:
         return rgb
@@ -25,6 +31,7 @@ def thumbnail(image: Image.Image, side: int) -> bytes:
 
     `image` is an RGB picture, as `decode` gives it; it is not changed. Effort 0, because it is
     twice as quick as the default and the files are only little larger. No metadata is kept.
+    Raises what `shrink` raises.
     """
     small = shrink(image, side)
     out = io.BytesIO()
@@ -34,12 +41,21 @@ def thumbnail(image: Image.Image, side: int) -> bytes:
 
 
 def dominant_color(image: Image.Image) -> str:
-    """The most frequent colour of an RGB picture as "#rrggbb", from a copy of 32 x 32."""
-    small = image.convert("RGB") if image.mode != "RGB" else image
-    small = small.resize((32, 32), Image.Resampling.BOX, reducing_gap=1.0)
+    """The most frequent colour of an RGB picture as "#rrggbb", from a copy of 32 x 32.
+
+    Raises `InputError` for what is no PIL image, and what `load` raises.
+    """
+    small = _rgb(image).resize((32, 32), Image.Resampling.BOX, reducing_gap=1.0)
     few = small.quantize(8, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     palette = few.getpalette() or []
     counts = few.histogram()[: len(palette) // 3]
     place = 3 * counts.index(max(counts))
     red, green, blue = palette[place : place + 3]
     return f"#{red:02x}{green:02x}{blue:02x}"
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if not isinstance(image, Image.Image):
+        raise InputError(f"A thumbnail is made of a PIL image, not {type(image).__name__}.")
+    load(image)
+    return image.convert("RGB") if image.mode != "RGB" else image

@@ -2,15 +2,21 @@
 
 import math
 import re
+import reprlib
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from embeddings.errors import RecipeError
+from embeddings.errors import InputError, RecipeError
+from embeddings.operators.decode import load
 
 # From this shape on only the part that is kept is resized.
 _LONG_AND_THIN = 16
+
+_MAX_SIZE = 4096
+_MIN_CROP = 0.05
+_MAX_SHORT = 65_536
 
 # From this many pixels to one on a picture is averaged before it is filtered.
 _LARGEST_RATIO = 1000
@@ -67,7 +73,11 @@ class ResizeCenterCrop:
         return {**parameters, "crop_first": True} if crop_first else parameters
 
     def __call__(self, image: Image.Image) -> NDArray[np.uint8]:
-        """RGB picture to uint8 (3, size, size), contiguous. Thread-safe; Pillow drops the GIL."""
+        """RGB picture to uint8 (3, size, size), contiguous. Thread-safe; Pillow drops the GIL.
+
+        Raises what `check_picture` raises.
+        """
+        check_picture(image)
         across, down = scaled = scaled_to(image.size, self._short)
         corner = round((across - self._size) / 2), round((down - self._size) / 2)
         return crops(image, scaled, [corner], self._size, self._filter, self._crop_first)[0]
@@ -85,7 +95,11 @@ class Squash:
         self._filter = resampling(interpolation, antialias)
 
     def __call__(self, image: Image.Image) -> NDArray[np.uint8]:
-        """RGB picture to uint8 (3, size, size), contiguous. Thread-safe."""
+        """RGB picture to uint8 (3, size, size), contiguous. Thread-safe.
+
+        Raises what `check_picture` raises.
+        """
+        check_picture(image)
         return to_pixels(_resized(image, (self._size, self._size), self._filter))
 
 
@@ -112,7 +126,11 @@ class Letterbox:
         self._filter = resampling(interpolation, antialias)
 
     def __call__(self, image: Image.Image) -> NDArray[np.uint8]:
-        """RGB picture to uint8 (3, size, size), contiguous. Thread-safe."""
+        """RGB picture to uint8 (3, size, size), contiguous. Thread-safe.
+
+        Raises what `check_picture` raises.
+        """
+        check_picture(image)
         scale = self._size / max(image.size)
         width, height = (max(1, round(side * scale)) for side in image.size)
         square = Image.new("RGB", (self._size, self._size), self._fill)
@@ -138,23 +156,48 @@ def to_pixels(image: Image.Image) -> NDArray[np.uint8]:
     return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
 
 
+def check_picture(image: Image.Image) -> None:
+    """Raise `InputError` for what is no RGB picture with pixels, and what `load` raises."""
+    wanted = "A transform takes an RGB picture, as image_decode gives it"
+    if not isinstance(image, Image.Image):
+        raise InputError(f"{wanted}; not {type(image).__name__}.")
+    if image.mode != "RGB":
+        raise InputError(f"{wanted}; this is mode {image.mode}.")
+    load(image)
+
+
 def checked_size(size: int) -> int:
-    """The side of the square that a model takes. Raises `RecipeError` below 1."""
-    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-        raise RecipeError(f"size must be 1 or more pixels, not {size!r}.")
+    """The side of the square that a model takes. Raises `RecipeError` below 1, above 4096."""
+    if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= _MAX_SIZE:
+        raise RecipeError(
+            f"size must be a whole number of pixels, 1 to {_MAX_SIZE}; not {reprlib.repr(size)}."
+        )
     return size
 
 
 def short_side(size: int, crop_pct: float) -> int:
     """What the short side becomes, so that `size` is `crop_pct` of it. Raises `RecipeError`."""
-    if not 0 < crop_pct <= 1:
-        raise RecipeError(f"crop_pct must be above 0, up to 1; not {crop_pct}.")
-    return math.floor(size / crop_pct)
+    if (
+        isinstance(crop_pct, bool)
+        or not isinstance(crop_pct, int | float)
+        or not _MIN_CROP <= crop_pct <= 1
+    ):
+        raise RecipeError(
+            f"crop_pct must be a number, {_MIN_CROP} to 1; not {reprlib.repr(crop_pct)}."
+        )
+    short = math.floor(size / crop_pct)
+    if short > _MAX_SHORT:
+        raise RecipeError(
+            f"A size of {size} with a crop_pct of {crop_pct} makes the short side {short:,} "
+            f"pixels; {_MAX_SHORT:,} is the most: choose a smaller size or a larger crop_pct."
+        )
+    return short
 
 
 def resampling(interpolation: str, antialias: bool) -> Image.Resampling:
     """Pillow's filter of that name. Raises `RecipeError`."""
-    if interpolation not in _FILTERS or antialias is not True:
+    # A tuple, because what cannot be hashed may be asked for too.
+    if interpolation not in tuple(_FILTERS) or antialias is not True:
         raise RecipeError(
             f"interpolation must be one of {', '.join(_FILTERS)}, with antialias true; "
             f"not {interpolation!r}, {antialias}."

@@ -8,6 +8,7 @@ from PIL import Image
 
 from embeddings.errors import InputError
 from embeddings.operators.transform import (
+    check_picture,
     checked_size,
     crops,
     resampling,
@@ -38,7 +39,11 @@ class FiveCrop:
         self._filter = resampling(interpolation, antialias)
 
     def __call__(self, image: Image.Image) -> NDArray[np.uint8]:
-        """RGB picture to uint8 (5, 3, size, size), contiguous. Thread-safe."""
+        """RGB picture to uint8 (5, 3, size, size), contiguous. Thread-safe.
+
+        Raises what `check_picture` raises.
+        """
+        check_picture(image)
         scaled = scaled_to(image.size, self._short)
         right, bottom = scaled[0] - self._size, scaled[1] - self._size
         middle = round(right / 2), round(bottom / 2)

@@ -6,6 +6,7 @@ The file is `.npz` or `.safetensors` with three float32 arrays: `mean` (D,), `co
 
 import hashlib
 import io
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -32,14 +33,15 @@ class PcaWhitening:
 
     @classmethod
     def canonical(cls, path: StrPath, sha256: str | None = None) -> dict[str, Any]:
-        """The parameters for a file. Raises `WeightsError` as `__init__` does."""
+        """The parameters for a file. Raises `WeightsError` and `RecipeError` as `__init__` does."""
         found = hashlib.sha256(_read(path)).hexdigest()
         return {"path": path, "sha256": found if sha256 is None else sha256}
 
     def __init__(self, sha256: str, path: StrPath | None = None) -> None:
         """Raises `WeightsError`: `weights_missing`, or `weights_mismatch` for another digest.
 
-        Without a path, as in a recipe that was read back, raises `RecipeError`.
+        Without a path, as in a recipe that was read back, or with what is no path, raises
+        `RecipeError`.
         """
         if path is None:
             raise RecipeError(
@@ -61,7 +63,7 @@ class PcaWhitening:
         return len(self._scale)
 
     def __call__(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-        """float32 (N, D) to float32 (N, K). Raises `InputError` for another D."""
+        """float32 (N, D) to float32 (N, K). Raises `InputError` for another shape."""
         if vectors.ndim != 2 or vectors.shape[1] != len(self._mean):
             raise InputError(
                 f"This whitening takes vectors (N, {len(self._mean)}), not {vectors.shape}."
@@ -79,20 +81,12 @@ def fit_pca_whitening(
     Each component is divided by the square root of its variance plus `eps` times the largest
     variance. The file is `.safetensors` or `.npz`, as the path ends; the same vectors give the
     same bytes. Raises `InputError` for fewer than two vectors, for values that are no finite
-    numbers, for a dimension that N vectors cannot give (1 to N - 1, and to D), and for another
-    ending of the path.
+    float32, for a dimension that N vectors cannot give (1 to N - 1, and to D), for an `eps` that
+    is no number above 0, and for another ending of the path; OSError where it cannot be written.
     """
-    sample = np.asarray(vectors, np.float64)
-    if sample.ndim != 2 or len(sample) < 2 or not np.isfinite(sample).all():
-        raise InputError("Whitening is fitted on two or more vectors (N, D) of finite numbers.")
-    most = min(len(sample) - 1, sample.shape[1])
-    if not 1 <= dimension <= most:
-        raise InputError(
-            f"{len(sample)} vectors of {sample.shape[1]} dimensions give 1 to {most} components, "
-            f"not {dimension}."
-        )
-    if not eps > 0:
-        raise InputError(f"eps must be above 0, not {eps}.")
+    ending = _ending(path)
+    sample = _sample(vectors)
+    _check_numbers(sample.shape, dimension, eps)
     mean = sample.mean(axis=0)
     centred = sample - mean
     variances, axes = np.linalg.eigh(centred.T @ centred / (len(sample) - 1))
@@ -104,28 +98,68 @@ def fit_pca_whitening(
     components = components * np.sign(components[np.arange(dimension), largest])[:, None]
     scale = 1 / np.sqrt(variances + eps * max(variances[0], np.finfo(np.float32).tiny))
     arrays = {"mean": mean, "components": components, "scale": scale}
-    data = _packed({name: x.astype(np.float32) for name, x in arrays.items()}, path)
+    data = _packed({name: x.astype(np.float32) for name, x in arrays.items()}, ending)
     Path(path).write_bytes(data)
     return hashlib.sha256(data).hexdigest()
 
 
-def _packed(arrays: dict[str, NDArray[np.float32]], path: StrPath) -> bytes:
+def _ending(path: StrPath) -> str:
+    if not isinstance(path, str | os.PathLike) or "\0" in os.fspath(path):
+        raise InputError(f"The path of a whitening file must be a path, not {path!r}.")
     ending = Path(path).suffix
+    if ending not in (".safetensors", ".npz"):
+        raise InputError(f"A whitening file ends in .safetensors or .npz, not {ending!r}.")
+    return ending
+
+
+def _sample(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
+    wanted = "Whitening is fitted on two or more vectors (N, D) of finite float32 numbers"
+    try:
+        sample = np.asarray(vectors, np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"{wanted}: {error}.") from error
+    if sample.ndim != 2 or len(sample) < 2:
+        raise InputError(f"{wanted}, not on an array of shape {sample.shape}.")
+    greatest = np.finfo(np.float32).max
+    if not (sample.max(initial=0) <= greatest and sample.min(initial=0) >= -greatest):
+        raise InputError(f"{wanted}; these hold NaN, infinity or larger numbers.")
+    return sample
+
+
+def _check_numbers(shape: tuple[int, ...], dimension: int, eps: float) -> None:
+    most = min(shape[0] - 1, shape[1])
+    if (
+        isinstance(dimension, bool)
+        or not isinstance(dimension, int | np.integer)
+        or not 1 <= dimension <= most
+    ):
+        raise InputError(
+            f"{shape[0]} vectors of {shape[1]} dimensions give 1 to {most} components, "
+            f"not {dimension!r}."
+        )
+    numbers = int | float | np.floating
+    if isinstance(eps, bool) or not isinstance(eps, numbers) or not 0 < eps < math.inf:
+        raise InputError(f"eps must be a number above 0, not {eps!r}.")
+
+
+def _packed(arrays: dict[str, NDArray[np.float32]], ending: str) -> bytes:
     if ending == ".safetensors":
         from safetensors.numpy import save
 
         return bytes(save({name: np.ascontiguousarray(x) for name, x in arrays.items()}))
-    if ending == ".npz":
-        out = io.BytesIO()
-        np.savez(out, **arrays)  # type: ignore[arg-type]
-        return out.getvalue()
-    raise InputError(f"A whitening file ends in .safetensors or .npz, not {ending!r}.")
+    out = io.BytesIO()
+    np.savez(out, **arrays)  # type: ignore[arg-type]
+    return out.getvalue()
 
 
 def _read(path: StrPath) -> bytes:
     try:
         return Path(path).read_bytes()
-    except OSError as error:
+    except TypeError as error:
+        raise RecipeError(
+            f"The path of normalize.pca_whitening must be text or a path, not {path!r}."
+        ) from error
+    except (OSError, ValueError) as error:
         raise WeightsError(
             "weights_missing", f"Cannot read the whitening file: {error}."
         ) from error

@@ -1,10 +1,13 @@
 """Thumbnails and the dominant colour."""
 
 import io
+from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from embeddings.errors import InputError
 from embeddings.operators.decode import decode
 from embeddings.operators.thumbnails import dominant_color, thumbnail
 from tests.embeddings import profiles
@@ -54,10 +57,17 @@ def test_other_modes_are_taken() -> None:
     assert opened(thumbnail(Image.new("L", (40, 40), 9), 16)).size == (16, 16)
 
 
-@pytest.mark.parametrize("side", [0, -1, 16384])
-def test_senseless_sides(side: int) -> None:
-    with pytest.raises(ValueError, match="1 to 16383"):
+@pytest.mark.parametrize("side", [0, -1, 16384, 2.5, "8", None, True])
+def test_senseless_sides(side: Any) -> None:
+    with pytest.raises(InputError, match="1 to 16383"):
         thumbnail(scene(), side)
+
+
+@pytest.mark.parametrize("wrong", [None, b"", np.zeros((4, 4, 3), np.uint8)])
+def test_what_is_no_image(wrong: Any) -> None:
+    for make in (dominant_color, lambda image: thumbnail(image, 8)):
+        with pytest.raises(InputError, match=f"PIL image, not {type(wrong).__name__}"):
+            make(wrong)
 
 
 def test_dominant_color() -> None:
