@@ -107,6 +107,8 @@ class ImagePipeline:
         Raises `ImageError` for the first picture that cannot be used, OSError for a file that
         cannot be read, `InputError` for what is no picture at all.
         """
+        if isinstance(pictures, Iterator) and not hasattr(pictures, "read"):
+            raise InputError("A pipeline takes a picture or a list; for an iterator use stream().")
         if not isinstance(pictures, list | tuple):
             vector: NDArray[np.float32] = self.embed([self._prepared(pictures)])[0]
             return vector
@@ -236,25 +238,6 @@ class ImagePipeline:
         return results if failure is None else [*results, failure]
 
     def _prepared(self, picture: Any) -> NDArray[np.uint8]:
-        if isinstance(picture, np.ndarray):
-            if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
-                raise InputError(
-                    "An array must be uint8 of shape (height, width, 3), in RGB order; this one "
-                    f"is {picture.dtype} of shape {picture.shape}."
-                )
-            if 0 in picture.shape:
-                raise InputError(f"This array has no pixels: its shape is {picture.shape}.")
-            picture = Image.fromarray(np.ascontiguousarray(picture))
-        elif not (
-            isinstance(picture, str | bytes | bytearray | memoryview | Image.Image)
-            or hasattr(picture, "__fspath__")
-            or hasattr(picture, "read")
-        ):
-            raise InputError(
-                "A picture must be a path, bytes, a binary file object, a PIL image or a uint8 "
-                f"array (height, width, 3), or a list of these; not {type(picture).__name__}. "
-                "For any other iterable there is stream()."
-            )
         return self.prepare(self._decode(picture))
 
 

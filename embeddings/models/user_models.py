@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from embeddings.errors import EmbeddingsError, InputError, UnknownName, WeightsError
+from embeddings.errors import EmbeddingsError, InputError, RecipeError, UnknownName, WeightsError
 from embeddings.models import cards, folder
 from embeddings.models.checkpoints import is_safetensors, tensors
 from embeddings.models.schema import FileWeights, HubWeights, ModelCard
 from embeddings.models.shipped import SHIPPED
 from embeddings.models.timm_import import timm
 from embeddings.models.weights import fitted, pinned, read_weights, register, weights_path
+from embeddings.operators.transform import short_side
 
 INTERPOLATIONS = ("bilinear", "bicubic", "lanczos")
 # What timm takes where an architecture says nothing.
@@ -219,8 +220,10 @@ def _interpolation(given: str | None, usual: str) -> str:
 
 
 def _crop(crop_pct: Any) -> float:
-    if not isinstance(crop_pct, int | float) or not 0 < crop_pct <= 1:
-        raise InputError(f"crop_pct is above 0 and at most 1; not {crop_pct!r}.")
+    try:
+        short_side(1, crop_pct)
+    except RecipeError as error:
+        raise InputError(error.detail) from error
     return float(crop_pct)
 
 

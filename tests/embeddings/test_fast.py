@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -165,13 +166,21 @@ def test_a_stream_has_workers(exact: ImagePipeline, workers: object) -> None:
 
 
 def test_pixels_that_were_not_prepared_for_it(exact: ImagePipeline) -> None:
-    for wrong in (
+    wrongs: list[Any] = [
         np.zeros((3, 100, 100), np.uint8),
         np.zeros((3, 224, 224), np.float32),
         np.zeros((1, 3, 224, 224), np.uint8),
-    ):
+    ]
+    for wrong in wrongs:
         with pytest.raises(InputError, match=r"uint8 of shape \(3, 224, 224\)"):
             exact.embed([wrong])
+
+
+def test_an_iterator_is_for_a_stream(exact: ImagePipeline, demo: list[Path]) -> None:
+    with pytest.raises(InputError, match="stream"):
+        exact(iter(demo))
+    with demo[0].open("rb") as file:
+        assert exact(file).shape == (1280,)
 
 
 @pytest.mark.parametrize("wrong", [None, 5, ["x"]])
