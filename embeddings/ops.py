@@ -34,6 +34,8 @@ class Task:
 
     def __getattr__(self, name: str) -> Implementation:
         """Raises an error that is both `UnknownName` and AttributeError."""
+        if name.startswith("_"):  # what copying and pickling look for, before there is a name
+            raise AttributeError(name)
         known = _tasks().get(self._name, ())
         if name not in known:
             raise UnknownOperator(f"operator for {self._name}", name, known)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from embeddings.errors import RecipeError
-from embeddings.graph.steps import Step, is_pipeline, node_name
+from embeddings.graph.steps import Step, is_image_pipeline, is_pipeline, node_name
 from embeddings.operators.bound import BoundOperator
-from embeddings.recipes import Operator
+from embeddings.recipes import Operator, Recipe
 
 if TYPE_CHECKING:
     from embeddings.graph.pipeline import Pipeline
@@ -24,16 +24,60 @@ def to_dict(pipeline: "Pipeline") -> dict[str, Any]:
     """
     names: list[str] = []
     for name in pipeline.value_names:
-        number, free = 1, name
-        while free in names:
-            number += 1
-            free = f"{name}:{number}"
-        names.append(free)
+        names.append(_free(name, names))
+    taken = list(names)
+    nodes: list[dict[str, Any]] = []
+    for step in pipeline.steps:
+        if is_image_pipeline(step.node):
+            nodes += _chain(
+                step.node.recipe.operators, names[step.reads[0]], names[step.writes[0]], taken
+            )
+        else:
+            nodes.append(_node(step, names))
     return {
         "inputs": list(pipeline.inputs),
-        "nodes": [_node(step, names) for step in pipeline.steps],
+        "nodes": nodes,
         "outputs": [names[pipeline.columns[name]] for name in pipeline.outputs or ()],
     }
+
+
+def graph_of(data: Mapping[str, Any] | Recipe) -> Mapping[str, Any]:
+    """The recipe of a graph, also where `data` is a `Recipe` or its dictionary.
+
+    Raises `RecipeError` for such a dictionary that is malformed.
+    """
+    if isinstance(data, Recipe):
+        data = data.to_dict()
+    if not isinstance(data, Mapping) or "operators" not in data:
+        return data
+    first, last = "picture", "vector"
+    nodes = _chain(Recipe.from_dict(data).operators, first, last, [first, last])
+    return {"inputs": [first], "nodes": nodes, "outputs": [last]}
+
+
+def _chain(
+    operators: Sequence[Operator], first: str, last: str, taken: list[str]
+) -> list[dict[str, Any]]:
+    """The nodes of operators that lead from one column to another.
+
+    The columns between are named by their tasks; `taken` are the names in use, theirs are added.
+    """
+    names = [first]
+    for operator in operators[:-1]:
+        names.append(_free(operator.name.partition(".")[0], taken))
+        taken.append(names[-1])
+    return [
+        {"kind": "map", "inputs": [before], "outputs": [after], "operator": operator.to_dict()}
+        for operator, before, after in zip(operators, names, [*names[1:], last], strict=True)
+    ]
+
+
+def _free(name: str, taken: Sequence[str]) -> str:
+    number, free = 1, name
+    while free in taken:
+        number += 1
+        free = f"{name}:{number}"
+    return free
 
 
 def _node(step: Step, names: Sequence[str]) -> dict[str, Any]:
@@ -45,7 +89,7 @@ def _node(step: Step, names: Sequence[str]) -> dict[str, Any]:
     if isinstance(step.node, BoundOperator):
         node["operator"] = step.node.recipe.to_dict()
     elif is_pipeline(step.node):
-        node["pipeline"] = to_dict(step.node)  # type: ignore[arg-type]
+        node["pipeline"] = to_dict(step.node)
     else:
         raise RecipeError(
             f"The function {node_name(step.node)} ({step.label}) is no registered operator, so "
@@ -80,7 +124,7 @@ def from_dict(
             else:
                 raise RecipeError(f"A node is one of {', '.join(_KINDS)}, not {kind!r}.")
         return made.output(*data["outputs"])
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RecipeError(
             "A pipeline's recipe is an object with 'inputs', 'nodes' and 'outputs', each node "
             "with 'kind', 'inputs', 'outputs', and 'operator' or 'pipeline'; this one is not "
@@ -170,7 +214,7 @@ def explain(pipeline: "Pipeline") -> str:
             for key, value in operator.parameters:
                 shown = ", ".join(map(str, value)) if isinstance(value, tuple) else value
                 lines.append(f"     {key}: {shown}")
-        elif is_pipeline(step.node):
-            inner = explain(step.node)  # type: ignore[arg-type]
+        elif is_pipeline(step.node) or is_image_pipeline(step.node):
+            inner = step.node.explain()
             lines += [f"     {line}" for line in inner.splitlines()]
     return "\n".join(lines)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from embeddings.errors import InputError
-from embeddings.graph.steps import Step, is_pipeline, node_name
+from embeddings.graph.steps import Step, is_image_pipeline, is_pipeline, node_name
 from embeddings.operators.bound import BoundOperator
 
 if TYPE_CHECKING:
@@ -35,50 +35,77 @@ class _Row:
 
 @dataclass(frozen=True)
 class Failure:
-    """In place of a result: the error that it could not be computed for."""
+    """In place of a row or of its result: the error that there is none for.
+
+    `last` where it is the iterable's own, after which there are no rows.
+    """
 
     error: Exception
+    last: bool = False
+
+
+Input = tuple[Any, ...] | Failure
 
 
 def stream(
     pipeline: "Pipeline",
-    rows: Iterable[tuple[Any, ...]],
+    rows: Iterator[Input],
     chunk: int,
     threads: int,
     return_errors: bool,
+    early: bool,
 ) -> Iterator[Any]:
-    """The results in order; see `Pipeline.stream`."""
-    source = iter(rows)
+    """The results in order; see `Pipeline.stream`.
+
+    With `early` the chunks begin with one row and grow, and one is closed where no other is
+    under way, so that the results of a slow iterable do not wait for rows to come.
+    """
     waiting: deque[Future[list[Any]]] = deque()
+
+    def finished(ahead: int) -> Iterator[Any]:
+        """The results of the chunks that are done, and of others until `ahead` are left."""
+        while waiting and (len(waiting) > ahead or waiting[0].done()):
+            yield from _given(waiting.popleft().result(), return_errors)
+
     with (
         ThreadPoolExecutor(threads, "embeddings-rows") as pool,
         ThreadPoolExecutor(_CHUNKS_AT_ONCE, "embeddings-chunks") as chunks,
     ):
         try:
+            size = 1 if early else chunk
             while True:
-                while len(waiting) < _CHUNKS_AT_ONCE:
-                    taken = list(itertools.islice(source, chunk))
-                    if not taken:
+                # A row that goes alone does so for its result: that is given at once.
+                ahead = 0 if size == 1 else _CHUNKS_AT_ONCE - 1
+                taken: list[Input] = []
+                for row in itertools.islice(rows, size):
+                    taken.append(row)
+                    yield from finished(_CHUNKS_AT_ONCE)
+                    if early and not waiting:
                         break
-                    waiting.append(chunks.submit(run, pipeline, taken, pool))
-                if not waiting:
+                if not taken:
+                    yield from finished(0)
                     return
-                for outcome in waiting.popleft().result():
-                    if not isinstance(outcome, Failure):
-                        yield outcome
-                    elif return_errors:
-                        yield outcome.error
-                    else:
-                        raise outcome.error
+                waiting.append(chunks.submit(run, pipeline, taken, pool))
+                yield from finished(ahead)
+                size = min(2 * size, chunk)
         finally:
             # Nobody waits any more, if an error or the caller ended this early.
             for future in waiting:
                 future.cancel()
 
 
-def run(
-    pipeline: "Pipeline", inputs: Sequence[tuple[Any, ...]], pool: Executor | None
-) -> list[Any]:
+def _given(outcomes: Sequence[Any], return_errors: bool) -> Iterator[Any]:
+    """Results, and errors in their places; what ends the stream is raised."""
+    for outcome in outcomes:
+        if not isinstance(outcome, Failure):
+            yield outcome
+        elif return_errors and not outcome.last:
+            yield outcome.error
+        else:
+            raise outcome.error
+
+
+def run(pipeline: "Pipeline", inputs: Sequence[Input], pool: Executor | None) -> list[Any]:
     """The result for each row of inputs, or a `Failure`. Without a pool in this thread."""
     chunk = _Chunk(pipeline, inputs, pool)
     for position, steps in _segments(pipeline.steps):
@@ -90,13 +117,19 @@ class _Chunk:
     """Some rows on their way through a pipeline."""
 
     def __init__(
-        self, pipeline: "Pipeline", inputs: Sequence[tuple[Any, ...]], pool: Executor | None
+        self, pipeline: "Pipeline", inputs: Sequence[Input], pool: Executor | None
     ) -> None:
         self._pipeline = pipeline
-        self._inputs = inputs
+        self._count = len(inputs)
         self._pool = pool
-        self._rows = [_Row(at, dict(enumerate(values))) for at, values in enumerate(inputs)]
+        self._inputs: dict[int, tuple[Any, ...]] = {}
         self._failures: dict[int, Failure] = {}
+        for at, values in enumerate(inputs):
+            if isinstance(values, Failure):
+                self._failures[at] = values
+            else:
+                self._inputs[at] = values
+        self._rows = [_Row(at, dict(enumerate(values))) for at, values in self._inputs.items()]
         self._outputs = [pipeline.columns[name] for name in pipeline.outputs or ()]
         last = {at: step for step, one in enumerate(pipeline.steps) for at in one.reads}
         # Which values nobody needs after each step: last read there, or never read at all.
@@ -121,7 +154,7 @@ class _Chunk:
 
     def results(self) -> list[Any]:
         """A result or `Failure` for each input."""
-        grouped: list[list[Any]] = [[] for _ in self._inputs]
+        grouped: list[list[Any]] = [[] for _ in range(self._count)]
         for row in self._rows:
             values = tuple(row.values[at] for at in self._outputs)
             grouped[row.source].append(values[0] if len(values) == 1 else values)
@@ -170,7 +203,7 @@ class _Chunk:
         try:
             return _copied(_called(node, values), len(rows))
         except Exception as error:
-            if len(rows) > 1 and isinstance(node, BoundOperator):
+            if len(rows) > 1 and (isinstance(node, BoundOperator) or is_image_pipeline(node)):
                 # Which row was it? Operators have no effects, so that they can be asked again.
                 return [value for row in rows for value in self._values(step, [row])]
             if len(rows) > 1:
@@ -188,7 +221,7 @@ class _Chunk:
             lists = [[each.values[at] for each in rows] for at in step.reads]
             try:
                 if is_pipeline(step.node):
-                    (value,) = run(step.node, [tuple(lists)], None)  # type: ignore[arg-type]
+                    (value,) = run(step.node, [tuple(lists)], None)
                     if isinstance(value, Failure):
                         raise value.error
                 else:
@@ -256,11 +289,12 @@ def _has_batches(step: Step) -> bool:
     node = step.node
     if isinstance(node, BoundOperator):
         return node.has_batches
-    return callable(getattr(node, "batch", None))
+    return is_image_pipeline(node) or callable(getattr(node, "batch", None))
 
 
 def _called(node: Any, values: list[Any]) -> Sequence[Any]:
-    results: Sequence[Any] = node.batch(values)
+    batch: Callable[[list[Any]], Any] = node if is_image_pipeline(node) else node.batch
+    results: Sequence[Any] = batch(values)
     if len(results) != len(values):
         raise InputError(
             f"{node_name(node)} gave {len(results)} results for a batch of {len(values)} values."

@@ -6,7 +6,16 @@ from typing import Any, Literal
 
 from embeddings.errors import InputError, RecipeError, UnknownName
 from embeddings.graph import description, execution
-from embeddings.graph.steps import Kind, Node, Step, checked_node, columns, node_name
+from embeddings.graph.steps import (
+    Kind,
+    Node,
+    Step,
+    checked_node,
+    columns,
+    is_image_pipeline,
+    node_name,
+)
+from embeddings.recipes import Recipe
 
 Columns = str | tuple[str, ...]
 
@@ -102,7 +111,7 @@ class Pipeline:
 
     def batch(self, rows: Sequence[Any], *, errors: Literal["raise", "return"] = "raise") -> Any:
         """The results for many rows, a list in their order; as `stream`."""
-        return list(self.stream(rows, errors=errors))
+        return list(self._stream(rows, 32, 4, errors, early=False))
 
     def stream(
         self,
@@ -117,18 +126,41 @@ class Pipeline:
         A row is its input, or a tuple where the pipeline has several. Rows are taken in chunks:
         nodes with batches get a whole chunk, others run row by row in `threads` threads. Two
         chunks are under way at once, so that one is decoded while the other is in the model.
+        Chunks grow (1 row, then at most 2, 4, ... up to `chunk`), and where nothing is under way
+        a row does not wait for others, so that a slow iterable's results come soon. With 1, each
+        result is given before the next row is read.
 
         The first error ends the stream after the results before it, unless `errors` is
-        "return": then it takes the place of its row's result.
+        "return": then it takes the place of its row's result. What `rows` itself raises always
+        ends the stream, after the results of all rows before.
         """
+        return self._stream(rows, chunk, threads, errors, early=True)
+
+    def _stream(
+        self, rows: Iterable[Any], chunk: int, threads: int, errors: str, *, early: bool
+    ) -> Iterator[Any]:
         self._finished()
         if chunk < 1 or threads < 1:
             raise InputError("chunk and threads must be 1 or more.")
         if errors not in ("raise", "return"):
             raise InputError(f"errors must be 'raise' or 'return', not {errors!r}.")
+        taken = self._taken(iter(rows))
+        return execution.stream(self, taken, chunk, threads, errors == "return", early)
+
+    def _taken(self, rows: Iterator[Any]) -> Iterator[execution.Input]:
+        """The inputs of each row; an error in the place of a bad row, or of the last."""
         several = len(self.inputs) > 1
-        taken = (self._row(row if several else (row,)) for row in rows)
-        return execution.stream(self, taken, chunk, threads, errors == "return")
+        try:
+            for row in rows:
+                yield self._checked(row if several else (row,))
+        except Exception as error:  # the iterable's, which is of any kind
+            yield execution.Failure(error, last=True)
+
+    def _checked(self, values: Any) -> execution.Input:
+        try:
+            return self._row(values)
+        except InputError as error:
+            return execution.Failure(error)
 
     @property
     def changes_rows(self) -> bool:
@@ -150,7 +182,8 @@ class Pipeline:
 
         Names of columns and the order of independent steps do not count, nor do steps that no
         output needs. A chain of operators from one input to one output has the fingerprint of
-        the `Recipe` with these operators. Raises `RecipeError` where a node is a function.
+        the `Recipe` with these operators; an `ImagePipeline` counts as its operators. Raises
+        `RecipeError` where a node is a function.
         """
         return description.fingerprint(self.recipe)
 
@@ -160,15 +193,18 @@ class Pipeline:
 
     @classmethod
     def from_recipe(
-        cls, data: Mapping[str, Any], local: Mapping[str, Mapping[str, Any]] | None = None
+        cls, data: Mapping[str, Any] | Recipe, local: Mapping[str, Mapping[str, Any]] | None = None
     ) -> "Pipeline":
         """The pipeline whose `recipe` this is.
+
+        A `Recipe`, or its dictionary, becomes the chain of its operators, from a column
+        "picture" to a column "vector".
 
         `local` gives operators what recipes do not hold, by the operator's name:
         `{"image_decode.url": {"fetch": fetch}}`. Raises `RecipeError` where the recipe is
         malformed and `UnknownName` for operators that are not there.
         """
-        return description.from_dict(cls, data, local or {})
+        return description.from_dict(cls, description.graph_of(data), local or {})
 
     def __repr__(self) -> str:
         ends = ", ".join(self.outputs) if self.outputs else "(no output yet)"
@@ -185,6 +221,8 @@ class Pipeline:
         if isinstance(node, Pipeline):
             _fits(node, kind, taken, given)
             name = f"pipeline {', '.join(node.inputs)} → {', '.join(node.outputs or ())}"
+        elif is_image_pipeline(node) and (kind, len(taken), len(given)) != ("map", 1, 1):
+            raise RecipeError(f"{name} can only `map` one column to one.")
         count = len(self.value_names)
         writes = tuple(range(count, count + len(given)))
         ends = f" → {', '.join(given)}" if given else ""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, Union
+from typing import TYPE_CHECKING, Any, Literal, TypeGuard, Union
 
 from embeddings.errors import RecipeError
 from embeddings.operators.bound import BoundOperator
@@ -10,6 +10,7 @@ from embeddings.ops import Implementation
 
 if TYPE_CHECKING:
     from embeddings.graph.pipeline import Pipeline
+    from embeddings.pipelines import ImagePipeline
 
 Kind = Literal["map", "flat_map", "filter", "window"]
 Node = Union[Callable[..., Any], BoundOperator, "Pipeline"]
@@ -55,11 +56,18 @@ def checked_node(node: Any) -> Any:
     return node
 
 
-def is_pipeline(node: Any) -> bool:
+def is_pipeline(node: Any) -> "TypeGuard[Pipeline]":
     """Whether a node is itself a graph pipeline."""
     from embeddings.graph.pipeline import Pipeline  # which is built from steps
 
     return isinstance(node, Pipeline)
+
+
+def is_image_pipeline(node: Any) -> "TypeGuard[ImagePipeline]":
+    """Whether a node is what `embeddings.pipeline(...)` gives."""
+    from embeddings.pipelines import ImagePipeline  # only where graphs are used
+
+    return isinstance(node, ImagePipeline)
 
 
 def node_name(node: Any) -> str:

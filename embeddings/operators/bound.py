@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from embeddings.errors import InputError
+from embeddings.errors import InputError, RecipeError
 from embeddings.operators import registry
 from embeddings.operators.views import embed_views
 from embeddings.recipes import Operator
@@ -31,7 +31,7 @@ class BoundOperator:
     """One operator of a pipeline: callable on one value, or on a list through `batch`.
 
     Cheap to make: a model is loaded at first use, once however many threads ask, and shared
-    by all operators with the same recipe. Thread-safe.
+    by all operators with the same recipe and the same local parameters. Thread-safe.
     """
 
     def __init__(
@@ -42,8 +42,8 @@ class BoundOperator:
         """
         self.name = name
         self.version = version
-        self._arguments = arguments
-        self._keywords = dict(keywords)
+        self._arguments = tuple(map(_plain, arguments))
+        self._keywords = {key: _plain(value) for key, value in keywords.items()}
         self._described: tuple[Operator, dict[str, Any]] | None = None
         self._loaded: _Loaded | None = None
         self._settle()
@@ -141,14 +141,35 @@ class BoundOperator:
             return loaded
         with _loading:
             recipe, local = self._description()
-            # What local parameters hold cannot be compared: such operators stay alone.
-            found = _shared.get(recipe.canonical) if not local else None
+            key = _sharing(recipe, local)
+            found = _shared.get(key) if key is not None else None
             if found is None:
                 found = _Loaded(registry.build(recipe, local))
-                if not local:
-                    _shared[recipe.canonical] = found
+                if key is not None:
+                    _shared[key] = found
             self._loaded = found
             return found
+
+
+def _sharing(recipe: Operator, local: Mapping[str, Any]) -> str | None:
+    """By what equal operators find each other; None for one that stays alone.
+
+    That is one whose local parameters are no plain values, which cannot be compared.
+    """
+    try:
+        values = Operator.of(recipe.name, recipe.version, local)
+    except RecipeError:
+        return None
+    return recipe.canonical + values.canonical
+
+
+def _plain(value: Any) -> Any:
+    """An argument with Python's own numbers for those of numpy."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if type(value) in (list, tuple):
+        return tuple(map(_plain, value))
+    return value
 
 
 def _on_rows(normalize: Callable[[Any], Any], vectors: Sequence[Any]) -> Any:

@@ -10,7 +10,8 @@ A class may say more of itself:
 - `canonical(...)`, a classmethod that turns convenient arguments (a model's name) into the
   complete parameters of a recipe, as a dict;
 - `local`, the names of parameters that do not decide what comes out (where a file is, how it
-  is fetched): they are no part of recipes and fingerprints;
+  is fetched, what computes it): they are no part of recipes and fingerprints. Keywords of
+  these names that `canonical` does not take go past it to the class;
 - `light = True`: making an object costs nothing, so that it is made at once and wrong
   arguments fail where they are written;
 - `batch(values)`: a list of inputs to a sequence of as many results. Without it, operators of
@@ -18,17 +19,19 @@ A class may say more of itself:
   one value at a time.
 """
 
+import contextlib
 import functools
 import importlib
 import inspect
 import re
+import reprlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from embeddings.errors import OperatorUnavailable, RecipeError, UnknownName
+from embeddings.errors import EmbeddingsError, OperatorUnavailable, RecipeError, UnknownName
 from embeddings.recipes import Operator
 
 GROUP = "embeddings.operators"
@@ -124,24 +127,30 @@ def build(operator: Operator, local: Mapping[str, Any] | None = None) -> Any:
     """The object that runs `operator`; `local` are the parameters that are not in recipes.
 
     Raises what `load` raises, and `RecipeError` where the parameters are not those that the
-    operator takes, or not all of them: a recipe leaves nothing to defaults.
+    operator takes, or not all of them (a recipe leaves nothing to defaults), or more than it
+    needs: what has one meaning has one recipe.
     """
     make = load(operator)
-    parameters = {**dict(operator.parameters), **(local or {})}
-    try:
-        bound = inspect.signature(make).bind(**parameters)
-    except TypeError as error:
-        raise RecipeError(
-            f"Operator {operator.name} does not take these parameters: {error}."
-        ) from error
+    recorded, given = dict(operator.parameters), dict(local or {})
+    shown = ", ".join(f"{key} = {reprlib.repr(value)}" for key, value in recorded.items())
+    with _refusing(operator.name, f"these parameters ({shown})"):
+        bound = inspect.signature(make).bind(**{**recorded, **given})
     bound.apply_defaults()
-    lacking = set(_flat(bound)) - set(parameters) - _local_names(make)
-    # Where a class has `canonical`, that alone decides what a complete recipe holds.
-    if lacking and not hasattr(make, "canonical"):
-        raise RecipeError(
-            f"The recipe of operator {operator.name} lacks {', '.join(sorted(lacking))}."
-        )
-    return make(**parameters)
+    local_names = _local_names(make)
+    complete = set(_flat(bound)) - local_names
+    for wrong, keys in (
+        ("must leave out what is local:", set(recorded) & local_names),
+        ("must hold what is not local:", set(given) - local_names),
+        ("must leave out what is at its default:", _needless(make, recorded)),
+        # Where a class has `canonical`, that alone decides what a complete recipe holds.
+        ("lacks", set() if hasattr(make, "canonical") else complete - set(recorded)),
+    ):
+        if keys:
+            raise RecipeError(
+                f"The recipe of operator {operator.name} {wrong} {', '.join(sorted(keys))}."
+            )
+    with _refusing(operator.name, f"these parameters ({shown})"):
+        return make(**recorded, **given)
 
 
 def describe(
@@ -150,23 +159,58 @@ def describe(
     """The recipe's operator for a call with these arguments, and the local parameters.
 
     Positional arguments are those of `canonical` where the class has one, else those of the
-    class itself; defaults are filled in. Raises what `load` raises, and `RecipeError` for
-    arguments that the operator does not take.
+    class itself; defaults are filled in. Local parameters that `canonical` does not take go
+    past it. Raises what `load` raises, and `RecipeError` for arguments that the operator does
+    not take.
     """
     make = load(Operator.of(name, version))
     canonical = getattr(make, "canonical", None)
-    target = make if canonical is None else canonical
-    try:
-        bound = inspect.signature(target).bind(*arguments, **keywords)
-    except TypeError as error:
-        raise RecipeError(f"Operator {name} does not take these arguments: {error}.") from error
-    if canonical is None:
-        bound.apply_defaults()
-        parameters = _flat(bound)
-    else:
-        parameters = dict(canonical(*arguments, **keywords))
+    signature = inspect.signature(make if canonical is None else canonical)
+    past = {
+        key: value
+        for key, value in keywords.items()
+        if key in _local_names(make) - set(signature.parameters)
+    }
+    others = {key: value for key, value in keywords.items() if key not in past}
+    with _refusing(name, "these arguments"):
+        bound = signature.bind(*arguments, **others)
+        if canonical is None:
+            bound.apply_defaults()
+            parameters = _flat(bound)
+        else:
+            parameters = dict(canonical(*arguments, **others))
+    parameters |= past
     local = {key: parameters.pop(key) for key in _local_names(make) if key in parameters}
     return Operator.of(name, version, parameters), local
+
+
+@contextlib.contextmanager
+def _refusing(name: str, what: str) -> Iterator[None]:
+    """Make a `RecipeError` of what is raised for values that nobody has checked."""
+    try:
+        yield
+    except EmbeddingsError:
+        raise
+    except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
+        raise RecipeError(f"Operator {name} does not take {what}: {error}.") from error
+
+
+def _needless(make: Any, recorded: Mapping[str, Any]) -> set[str]:
+    """The parameters at their defaults that `canonical` leaves out, where it can be asked."""
+    if not hasattr(make, "canonical"):
+        return set()
+    taken = inspect.signature(make.canonical)
+    defaults = {key: one.default for key, one in inspect.signature(make).parameters.items()}
+    same = {
+        key: value
+        for key, value in recorded.items()
+        if key in taken.parameters and value == defaults.get(key, inspect.Parameter.empty)
+    }
+    try:
+        taken.bind(**same)
+    except TypeError:  # it needs what no recipe holds, such as the name of a model
+        return set()
+    return set(same) - set(make.canonical(**same)) if same else set()
 
 
 def _flat(bound: inspect.BoundArguments) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import time
 import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,38 @@ def test_any_chunk_gives_the_same_vectors(demo: list[Path]) -> None:
     for chunk, threads in ((1, 1), (3, 2), (64, 8)):
         parts = list(made.stream(demo[:10], chunk=chunk, threads=threads))
         assert np.abs(np.stack(parts) - whole).max() <= 1e-5
+
+
+def test_an_image_pipeline_is_a_node(
+    exact: ImagePipeline, demo: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[int] = []
+    plain_call: Any = ImagePipeline.__call__
+
+    def noted(self: ImagePipeline, pictures: Any) -> Any:
+        given.append(len(pictures))
+        return plain_call(self, pictures)
+
+    monkeypatch.setattr(ImagePipeline, "__call__", noted)
+    made = Pipeline.input("path").map("path", "vector", exact).output("path", "vector")
+    paths, vectors = zip(*made.batch(demo[:5]), strict=True)
+    assert list(paths) == demo[:5]
+    assert given == [5]
+    assert np.abs(np.stack(vectors) - plain_call(exact, demo[:5])).max() <= 1e-5
+    path, vector = made(demo[0])
+    assert path == demo[0]
+    assert vector.shape == (1280,)
+    good, bad, last = made.batch([demo[0], b"%PDF-1.7", demo[1]], errors="return")
+    assert isinstance(bad, ImageError)
+    assert "for path = 8 bytes" in bad.__notes__[0]
+    assert np.abs(np.stack([good[1], last[1]]) - np.stack(vectors[:2])).max() <= 1e-5
+    base = Pipeline.input("a", "b")
+    for inputs, outputs in ((("a", "b"), "v"), ("a", ("v", "w"))):
+        with pytest.raises(RecipeError, match="can only `map` one column to one"):
+            base.map(inputs, outputs, exact)
+    for build in (base.flat_map, partial(base.window, size=2, step=2)):
+        with pytest.raises(RecipeError, match="can only `map` one column to one"):
+            build("a", "v", node=exact)
 
 
 def test_views_give_one_vector(exact: ImagePipeline, demo: list[Path]) -> None:
@@ -278,14 +311,14 @@ def test_rows_run_in_several_threads_and_come_in_order() -> None:
         return -x
 
     made = Pipeline.input("x").map("x", "y", meet).output("y")
-    assert list(made.stream(range(16), chunk=8, threads=4)) == [-x for x in range(16)]
+    assert made.batch(range(16)) == [-x for x in range(16)]
 
 
 def test_the_next_chunk_is_decoded_while_the_model_runs() -> None:
     second = threading.Event()
 
     def decode(x: int) -> int:
-        if x >= 4:
+        if x >= 32:
             second.set()
         return x
 
@@ -296,7 +329,7 @@ def test_the_next_chunk_is_decoded_while_the_model_runs() -> None:
             return values
 
     made = Pipeline.input("x").map("x", "y", decode).map("y", "z", Model()).output("z")
-    assert list(made.stream(range(8), chunk=4)) == list(range(8))
+    assert made.batch(range(64)) == list(range(64))
 
 
 def test_a_stream_reads_no_more_than_it_needs() -> None:
@@ -311,6 +344,41 @@ def test_a_stream_reads_no_more_than_it_needs() -> None:
         made.stream([], chunk=0)
     with pytest.raises(InputError, match="'raise' or 'return'"):
         made.stream([], errors="ignore")  # type: ignore[arg-type]
+
+
+def test_a_slow_source_gets_its_results_soon() -> None:
+    """No result waits for a chunk to fill, and the first for no other row."""
+    read: list[int] = []
+    idle = threading.Event()
+
+    def slow() -> Iterator[int]:
+        for x in range(12):
+            idle.wait(0.05)  # rows come later than results do
+            read.append(x)
+            yield x
+
+    made = Pipeline.input("x").map("x", "y", double).output("y")
+    behind = [len(read) - at for at, _ in enumerate(made.stream(slow()), 1)]
+    assert behind[0] == 0
+    assert max(behind) <= 3  # 1, on a machine that is not busy
+    read.clear()
+    assert [len(read) for _ in made.stream(slow(), chunk=1)] == list(range(1, 13))
+
+
+def test_chunks_of_a_stream_grow() -> None:
+    chunks: list[tuple[int, int]] = []
+
+    class Slow(Batches):
+        def batch(self, values: list[int]) -> list[int]:
+            chunks.append((values[0], len(values)))
+            time.sleep(0.02)  # while the next chunk fills
+            return values
+
+    made = Pipeline.input("x").map("x", "z", Slow()).output("z")
+    assert list(made.stream(range(300))) == list(range(300))
+    sizes = [size for _, size in sorted(chunks)]
+    assert all(size <= min(2**number, 32) for number, size in enumerate(sizes))
+    assert max(sizes) == 32
 
 
 class Big:
@@ -363,6 +431,38 @@ def test_results_before_an_error_are_given() -> None:
     results = made.batch(range(4, 8), errors="return")
     assert [results[0], *results[2:]] == [6, -6, -3]
     assert isinstance(results[1], ZeroDivisionError)
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 32])
+def test_rows_of_the_wrong_shape_fail_in_their_places(chunk: int) -> None:
+    made = Pipeline.input("a", "b").map(("a", "b"), "c", lambda a, b: a - b).output("c")
+    rows: list[Any] = [(5, 3), (1,), 7, "no", (1, 1)]
+    for results in (
+        made.batch(rows, errors="return"),
+        list(made.stream(rows, chunk=chunk, errors="return")),
+    ):
+        assert [results[0], results[4]] == [2, 0]
+        assert all(isinstance(result, InputError) for result in results[1:4])
+    stream = made.stream(rows, chunk=chunk)
+    assert next(stream) == 2
+    with pytest.raises(InputError, match="takes 2 inputs a row"):
+        next(stream)
+
+
+@pytest.mark.parametrize("errors", ["raise", "return"])
+def test_an_iterable_that_fails_does_so_after_the_results_before(errors: Any) -> None:
+    def rows() -> Iterator[int]:
+        yield from range(10)
+        raise OSError("the source is gone")
+
+    made = Pipeline.input("x").map("x", "y", double).output("y")
+    for chunk in (1, 3, 10, 32):
+        results: list[int] = []
+        with pytest.raises(OSError, match="source is gone"):
+            results.extend(made.stream(rows(), chunk=chunk, errors=errors))
+        assert results == list(range(0, 20, 2))
+    with pytest.raises(OSError, match="source is gone"):
+        made.batch(rows(), errors=errors)  # type: ignore[arg-type]
 
 
 def test_the_row_that_an_operator_failed_for_is_found_in_its_batch() -> None:

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from embeddings import Pipeline, ops, recipe
 from embeddings.errors import RecipeError, UnknownName
 from embeddings.graph.description import fingerprint
+from embeddings.graph.steps import node_name
 from embeddings.operators.bound import BoundOperator
+from embeddings.pipelines import ImagePipeline
 from tests.embeddings.pictures import encode, scene
 
 # Operators on arrays and pictures that need no weights, by what they take and give.
@@ -172,6 +174,51 @@ def test_a_chain_has_the_fingerprint_of_its_recipe() -> None:
     assert finished.recipe["nodes"][2]["operator"] == recipe().operators[2].to_dict()
 
 
+def test_an_image_pipeline_counts_as_its_operators(exact: ImagePipeline) -> None:
+    base = Pipeline.input("image_decode")
+    made = base.map("image_decode", "vector", exact)
+    assert made.output("vector").fingerprint == exact.fingerprint
+    chain = Pipeline.from_recipe(made.output("vector").recipe)
+    assert chain.fingerprint == exact.fingerprint
+    assert [node_name(step.node) for step in chain.steps] == [one.name for one in exact.recipe]
+    # With more around it, and twice, each time as if the chain stood there.
+    longer = made.map("vector", "v", ops.normalize.power()).map("image_decode", "vector", exact)
+    operators = [BoundOperator.from_recipe(one) for one in exact.recipe]
+    plain = base
+    for number, operator in enumerate(operators):
+        plain = plain.map(f"c{number}" if number else "image_decode", f"c{number + 1}", operator)
+    plain = plain.map("c4", "v", ops.normalize.power())
+    assert longer.output("v", "vector").fingerprint == plain.output("v", "c4").fingerprint
+    again = Pipeline.from_recipe(json.loads(json.dumps(longer.output("v", "vector").recipe)))
+    assert again.recipe == longer.output("v", "vector").recipe
+    inner = Pipeline.input("x").map("x", "y", made.output("vector")).output("y")
+    assert inner.fingerprint == exact.fingerprint
+    assert "image_transform.resize_center_crop (version 1)" in longer.explain()
+    assert exact.fingerprint in longer.explain()
+
+
+def test_a_recipe_becomes_a_chain() -> None:
+    for same in (recipe(), recipe().to_dict(), json.loads(recipe().to_json())):
+        made = Pipeline.from_recipe(same)
+        assert (made.inputs, made.outputs) == (("picture",), ("vector",))
+        assert made.fingerprint == recipe().fingerprint
+        assert [node["operator"] for node in made.recipe["nodes"]] == recipe().to_dict()[
+            "operators"
+        ]
+    wrongs: list[dict[str, Any]] = [
+        {"operators": []},
+        {**recipe().to_dict(), "operators": []},
+        {**recipe().to_dict(), "operators": [{"name": "normalize.l2"}]},
+    ]
+    for wrong in wrongs:
+        with pytest.raises(RecipeError, match="A recipe"):
+            Pipeline.from_recipe(wrong)
+    others: list[Any] = [7, ["operators"], {}]
+    for other in others:
+        with pytest.raises(RecipeError, match="A pipeline's recipe is"):
+            Pipeline.from_recipe(other)
+
+
 def test_columns_that_are_written_again_keep_apart() -> None:
     base = Pipeline.input("v").map("v", "v:2", ops.normalize.power())
     made = base.map("v", "v", ops.normalize.l2()).map("v", "v", ops.normalize.power())
@@ -238,6 +285,7 @@ def test_explain_tells_every_step_and_parameter() -> None:
         lambda data: data["nodes"][0]["operator"].pop("version"),
         lambda data: data["nodes"][0]["operator"]["parameters"].pop("color"),
         lambda data: data["nodes"][0]["operator"]["parameters"].update(color="none"),
+        lambda data: data["nodes"][0]["operator"].update(parameters="color"),
         lambda data: data["nodes"][4].pop("size"),
     ],
 )

@@ -1,5 +1,6 @@
 """Operators by name, with their arguments, and those of other packages."""
 
+import copy
 import pickle
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 import embeddings
-from embeddings import ops, recipe
+from embeddings import Pipeline, ops, recipe
 from embeddings.errors import (
     EmbeddingsError,
     InputError,
@@ -84,6 +85,58 @@ def test_arguments_that_an_operator_does_not_take() -> None:
         registry.build(Operator.of("image_transform.squash", 1, {"size": 8, "interpolation": "x"}))
 
 
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("image_transform.resize_center_crop", {"crop_pct": "0.875"}),
+        ("image_transform.resize_center_crop", {"size": 10**400}),
+        ("image_transform.five_crop", {"crop_pct": None}),
+        ("image_embedding.timm", {"mean": 0.5}),
+        ("image_embedding.timm", {"mean": "xyz"}),
+        ("image_embedding.timm", {"weights_sha256": 7}),
+    ],
+)
+def test_values_that_a_constructor_cannot_use(name: str, parameters: dict[str, Any]) -> None:
+    known = {one.name: one for one in (*recipe(EXACT), ops.image_transform.five_crop().recipe)}
+    whole = dict(known[name].parameters)
+    with pytest.raises(RecipeError, match=next(iter(parameters))):
+        registry.build(Operator.of(name, 1, {**whole, **parameters}))
+
+
+def test_wrong_arguments_are_recipe_errors_where_they_are_written() -> None:
+    with pytest.raises(RecipeError, match=r"resize_center_crop .* size = 1000.*: "):
+        ops.image_transform.resize_center_crop(10**400)
+    with pytest.raises(RecipeError, match=r"crop_pct = '0\.875'"):
+        ops.image_transform.five_crop(crop_pct="0.875")
+
+
+def test_one_meaning_has_one_recipe() -> None:
+    crop, pillow = recipe(EXACT).operators[1], recipe(EXACT).operators[0]
+    for operator, extra in ((crop, {"crop_first": False}), (pillow, {"draft_short_side": None})):
+        longer = Operator.of(operator.name, 1, {**dict(operator.parameters), **extra})
+        with pytest.raises(RecipeError, match=f"leave out .* default: {next(iter(extra))}"):
+            registry.build(longer)
+    for one in (*recipe(), *recipe(EXACT)):
+        registry.build(one)
+
+
+def test_local_parameters_and_recipes_keep_apart() -> None:
+    with pytest.raises(RecipeError, match="what is not local: size"):
+        registry.build(ops.image_transform.squash(8).recipe, {"size": 16})
+    whitening = Operator.of("normalize.pca_whitening", 1, {"sha256": "0" * 64, "path": "x"})
+    with pytest.raises(RecipeError, match="leave out what is local: path"):
+        registry.build(whitening)
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    plain = ops.image_transform.resize_center_crop(224, 0.5, crop_first=True)
+    numpys = ops.image_transform.resize_center_crop(
+        np.int64(224), crop_pct=np.float32(0.5), crop_first=np.bool_(True)
+    )
+    assert numpys.recipe == plain.recipe
+    assert ops.image_transform.five_crop(np.uint8(32)).recipe.to_dict()["parameters"]["size"] == 32
+
+
 def test_a_model_is_loaded_at_first_use_once_and_shared() -> None:
     pixels = np.zeros((3, 224, 224), np.uint8)
     operators = [timm_operator() for _ in range(4)]
@@ -129,6 +182,17 @@ def test_operators_survive_pickling() -> None:
     assert again.batch([np.zeros((3, 224, 224), np.uint8)]).shape == (1, 1280)
 
 
+def test_tasks_survive_copying_and_pickling() -> None:
+    for again in (
+        copy.copy(ops.normalize),
+        copy.deepcopy(ops.normalize),
+        pickle.loads(pickle.dumps(ops.normalize)),
+    ):
+        assert again.l2().recipe == ops.normalize.l2().recipe
+    assert not hasattr(ops.normalize, "_l2")
+    assert copy.deepcopy(ops.normalize.l2).name == "normalize.l2"
+
+
 def test_describing_operators_loads_no_torch() -> None:
     code = (
         "import sys; from embeddings import ops, Pipeline; "
@@ -171,6 +235,18 @@ class Words:
         return f"{self.digest} {value} {self.say}"
 
 number = 7
+
+class Net:
+    # A model, and what is to compute it.
+    local = ("runtime", "device")
+    def __init__(self, digest, sizes=None, runtime="auto", device="cpu"):
+        self.digest, self.sizes, self.way = digest, sizes, (runtime, device)
+    @classmethod
+    def canonical(cls, model, sizes=None):
+        parameters = {"digest": model * 2}
+        return parameters if sizes is None else {**parameters, "sizes": sizes}
+    def batch(self, values):
+        return [self.way] * len(values)
 """
 
 
@@ -223,6 +299,29 @@ def test_operators_of_another_package(install: Callable[..., None]) -> None:
     assert type(ops.normalize.l2().implementation).__module__ == "embeddings.operators.normalize"
     with pytest.raises(UnknownName):
         BoundOperator.from_recipe(Operator.of("normalize.l2", 7))
+
+
+def test_a_class_with_canonical_has_local_parameters_past_it(install: Callable[..., None]) -> None:
+    install("net-operators", "nets", MODULE, {"image_embedding.net": "nets:Net"})
+    net = ops.image_embedding.net
+    plain, torch = net("ab"), net("ab", runtime="torch")
+    assert plain.recipe == torch.recipe == Operator.of("image_embedding.net", 1, {"digest": "abab"})
+    assert (plain(0), torch(0)) == (("auto", "cpu"), ("torch", "cpu"))
+    again = pickle.loads(pickle.dumps(torch))
+    assert again(0) == ("torch", "cpu")
+    # Equal ones are shared, others are not, and neither is what cannot be compared.
+    shared = [net("ab", runtime="torch"), net("ab", runtime="torch", device="cuda"), plain, again]
+    same = [torch.implementation is one.implementation for one in shared]
+    assert same == [True, False, False, True]
+    alone = [net("ab", device=object()) for _ in range(2)]
+    assert alone[0].implementation is not alone[1].implementation
+    local = {"image_embedding.net": {"device": "cuda"}}
+    made = Pipeline.input("x").map("x", "y", torch).output("y")
+    assert "runtime" not in str(made.recipe)
+    assert Pipeline.from_recipe(made.recipe, local)(0) == ("auto", "cuda")
+    with pytest.raises(RecipeError, match=r"image_embedding\.net .*run_time"):
+        net("ab", run_time="torch")
+    assert dict(net("ab", sizes=[np.int16(1), 2]).recipe.parameters)["sizes"] == (1, 2)
 
 
 @pytest.mark.parametrize(
