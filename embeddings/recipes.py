@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from embeddings.errors import RecipeError, UnknownName
+from embeddings.errors import RecipeError, UnknownName, WeightsError
 from embeddings.models import cards
 from embeddings.models.weights import resolve
 
@@ -159,24 +159,20 @@ Parameters = Mapping[str, object]
 _DECODE: Parameters = {"orientation": "exif", "color": "srgb", "background": "#ffffff"}
 
 
-def _recipe(name: str, card: cards.ModelCard, decode: Parameters, crop: Parameters) -> Recipe:
-    """Pillow's antialiased resize, centre crop, pooled last features, unit length."""
+def _recipe(
+    name: str,
+    card: cards.ModelCard,
+    decode: Parameters,
+    transform: Operator,
+    pooling: str | None = None,
+) -> Recipe:
+    """Decode, transform, pool the model's last features, scale to unit length."""
     return Recipe(
         name=name,
         dimension=card.dimension,
         operators=(
             Operator.of("image_decode.pillow", 1, {**_DECODE, **decode}),
-            Operator.of(
-                "image_transform.resize_center_crop",
-                1,
-                {
-                    "size": card.input_size,
-                    "crop_pct": card.crop_pct,
-                    "interpolation": card.interpolation,
-                    "antialias": True,
-                    **crop,
-                },
-            ),
+            transform,
             Operator.of(
                 "image_embedding.timm",
                 1,
@@ -186,7 +182,7 @@ def _recipe(name: str, card: cards.ModelCard, decode: Parameters, crop: Paramete
                     "mean": card.mean,
                     "std": card.std,
                     "layer": "features",
-                    "pooling": card.pooling,
+                    "pooling": pooling or card.pooling,
                 },
             ),
             Operator.of("normalize.l2", 1),
@@ -194,41 +190,76 @@ def _recipe(name: str, card: cards.ModelCard, decode: Parameters, crop: Paramete
     )
 
 
+def _crop(card: cards.ModelCard, kind: str = "resize_center_crop", **more: object) -> Operator:
+    """Pillow's antialiased resize, and what is cut out of it."""
+    parameters = {
+        "size": card.input_size,
+        "crop_pct": card.crop_pct,
+        "interpolation": card.interpolation,
+        "antialias": True,
+    }
+    return Operator.of(f"image_transform.{kind}", 1, {**parameters, **more})
+
+
+def _draft(card: cards.ModelCard) -> Parameters:
+    """JPEGs are decoded at a scale that keeps twice the pixels that the resize asks for."""
+    return {"draft_short_side": 2 * math.floor(card.input_size / card.crop_pct)}
+
+
 def _exact(name: str, card: cards.ModelCard) -> Recipe:
     """The reference recipe of a model: every pixel is decoded and resized, as timm does it."""
-    return _recipe(name, card, {}, {})
+    return _recipe(name, card, {}, _crop(card))
 
 
 def _fast(name: str, card: cards.ModelCard) -> Recipe:
-    """JPEGs are decoded at a scale that keeps twice the pixels that the resize asks for, and
-    only what the crop keeps is resized."""
-    short_side = math.floor(card.input_size / card.crop_pct)
-    return _recipe(name, card, {"draft_short_side": 2 * short_side}, {"crop_first": True})
+    """Large JPEGs are decoded smaller, and only what the crop keeps is resized."""
+    return _recipe(name, card, _draft(card), _crop(card, crop_first=True))
+
+
+def _gem(name: str, card: cards.ModelCard) -> Recipe:
+    """Like fast, with generalized-mean pooling: what stands out counts more."""
+    return _recipe(name, card, _draft(card), _crop(card, crop_first=True), "gem")
+
+
+def _five_crop(name: str, card: cards.ModelCard) -> Recipe:
+    """The mean of corners and middle: the model runs five times."""
+    return _recipe(name, card, _draft(card), _crop(card, "five_crop"))
 
 
 _PREFIX = "image-embedding-"
-_VARIANTS: Mapping[str, Callable[[str, cards.ModelCard], Recipe]] = {"": _fast, "exact": _exact}
+_Variants = Mapping[str, Callable[[str, cards.ModelCard], Recipe]]
+_VARIANTS: _Variants = {"": _fast, "exact": _exact}
+# Measured on convolutional models, whose own pooling is the average (docs/benchmarks.md).
+_VARIANTS_OF_MAPS: _Variants = {**_VARIANTS, "gem": _gem, "five-crop": _five_crop}
+
+
+def _variants(model: str) -> _Variants:
+    try:
+        pooling = cards.model_card(model).pooling
+    except WeightsError:  # a damaged card must not hide the other models: who asks for it is told
+        return _VARIANTS
+    return _VARIANTS_OF_MAPS if pooling == "avg" else _VARIANTS
 
 
 def names() -> tuple[str, ...]:
     """The names that `recipe` knows, sorted: one for each model card and variant."""
     return tuple(
         sorted(
-            f"{_PREFIX}{card}{':' if variant else ''}{variant}"
-            for card in cards.names()
-            for variant in _VARIANTS
+            f"{_PREFIX}{model}{':' if variant else ''}{variant}"
+            for model in cards.names()
+            for variant in _variants(model)
         )
     )
 
 
 def recipe(name: str = DEFAULT_PIPELINE) -> Recipe:
-    """The recipe of that name: "image-embedding-MODEL", or "image-embedding-MODEL:exact".
+    """The recipe of that name: "image-embedding-MODEL", or "image-embedding-MODEL:VARIANT".
 
     The bare name decodes JPEGs at a smaller scale where that is enough; `exact` is the
-    reference. Raises `UnknownName` with the nearest names, and `WeightsError` for a model whose
-    weights are not here.
+    reference; models that average a map have `gem` and `five-crop` too. Raises `UnknownName`
+    with the nearest names, and `WeightsError` for a model whose weights are not here.
     """
     if name not in names():
         raise UnknownName("pipeline", name, names())
-    card, _, variant = name.removeprefix(_PREFIX).partition(":")
-    return _VARIANTS[variant](name, resolve(cards.model_card(card)))
+    model, _, variant = name.removeprefix(_PREFIX).partition(":")
+    return _variants(model)[variant](name, resolve(cards.model_card(model)))

@@ -104,9 +104,9 @@ def test_values_that_a_constructor_cannot_use(name: str, parameters: dict[str, A
 
 
 def test_wrong_arguments_are_recipe_errors_where_they_are_written() -> None:
-    with pytest.raises(RecipeError, match=r"resize_center_crop .* size = 1000.*: "):
+    with pytest.raises(RecipeError, match="size must be a whole number"):
         ops.image_transform.resize_center_crop(10**400)
-    with pytest.raises(RecipeError, match=r"crop_pct = '0\.875'"):
+    with pytest.raises(RecipeError, match="crop_pct must be a number"):
         ops.image_transform.five_crop(crop_pct="0.875")
 
 

@@ -4,14 +4,16 @@ import copy
 import dataclasses
 import json
 import pickle
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from embeddings.errors import RecipeError, UnknownName
-from embeddings.models import cards
+from embeddings.pipelines import ImagePipeline, pipeline
 from embeddings.recipes import DEFAULT_PIPELINE, Operator, Recipe, names, recipe
 from tests.embeddings.conftest import EXACT
 
@@ -37,7 +39,8 @@ def test_the_default_recipe() -> None:
     made = recipe(DEFAULT_PIPELINE)
     assert recipe() == made
     assert {DEFAULT_PIPELINE, EXACT} <= set(names())
-    assert len(names()) == 2 * len(cards.names())
+    assert {f"{DEFAULT_PIPELINE}:{variant}" for variant in ("gem", "five-crop")} <= set(names())
+    assert "image-embedding-dinov2-vit-s14:gem" not in names()
     assert made.dimension == 1280
     assert [operator.name for operator in made] == [
         "image_decode.pillow",
@@ -50,6 +53,17 @@ def test_the_default_recipe() -> None:
     assert recipe(EXACT).fingerprint == exact
     fast = "fdaf70d983752aa18e869907ed9c344b285b7b1caf6d8936f593bfb1bab72e50"
     assert made.fingerprint == fast
+
+
+@pytest.mark.parametrize("variant", ["gem", "five-crop"])
+def test_variants_are_other_vectors(variant: str, exact: ImagePipeline, demo: list[Path]) -> None:
+    other = pipeline(f"{DEFAULT_PIPELINE}:{variant}", runtime="torch")
+    assert other.fingerprint not in (recipe().fingerprint, exact.fingerprint)
+    vectors = other(demo[:3])
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    likeness = (vectors * exact(demo[:3])).sum(axis=1)
+    assert (likeness > 0.7).all()
+    assert (likeness < 0.9999).all()
 
 
 def test_unknown_names_come_with_the_nearest() -> None:
