@@ -289,12 +289,11 @@ def _has_batches(step: Step) -> bool:
     node = step.node
     if isinstance(node, BoundOperator):
         return node.has_batches
-    return is_image_pipeline(node) or callable(getattr(node, "batch", None))
+    return callable(getattr(node, "batch", None))
 
 
 def _called(node: Any, values: list[Any]) -> Sequence[Any]:
-    batch: Callable[[list[Any]], Any] = node if is_image_pipeline(node) else node.batch
-    results: Sequence[Any] = batch(values)
+    results: Sequence[Any] = node.batch(values)
     if len(results) != len(values):
         raise InputError(
             f"{node_name(node)} gave {len(results)} results for a batch of {len(values)} values."

@@ -72,9 +72,6 @@ class TimmEmbedding:
         layer: str = "features",
         pooling: str | None = None,
         takes: str = "image",
-        runtime: str = "auto",
-        precision: str | None = None,
-        device: str = "cpu",
     ) -> dict[str, object]:
         """The parameters in full, for the name of a model card.
 
@@ -102,9 +99,7 @@ class TimmEmbedding:
                 "crop_pct": card.crop_pct,
                 "interpolation": card.interpolation,
             }
-        way = {"runtime": runtime, "precision": precision, "device": device}
-        usual = {"runtime": "auto", "precision": None, "device": "cpu"}
-        return parameters | {key: value for key, value in way.items() if value != usual[key]}
+        return parameters
 
     def network(self, height: int, width: int) -> Network:
         """What computes pixels of this size; loaded on first use.

@@ -94,8 +94,9 @@ def test_layers_of_the_default_model_are_timms_own() -> None:
         with torch.inference_mode():
             model.forward_features(plain(x))
         handle.remove()
-        parameters: Any = TimmEmbedding.canonical("efficientnet-lite0", layer, runtime="torch")
-        given = torch.from_numpy(TimmEmbedding(**parameters).pixels(x.numpy()))
+        parameters: Any = TimmEmbedding.canonical("efficientnet-lite0", layer)
+        embedding = TimmEmbedding(**parameters, runtime="torch")
+        given = torch.from_numpy(embedding.pixels(x.numpy()))
         expected = caught[0].mean(dim=(2, 3))
         assert torch.cosine_similarity(given, expected).min() >= 0.9999, layer
 
@@ -140,8 +141,8 @@ def test_what_a_layer_cannot_give_is_said() -> None:
 @pytest.mark.parametrize("runtime", ["torch", "openvino", "onnxruntime"])
 def test_layers_and_poolings_in_every_runtime(runtime: str) -> None:
     layer, pooling = "blocks.4", "gem"
-    parameters: Any = TimmEmbedding.canonical("efficientnet-lite0", layer, pooling, runtime=runtime)
-    embedding = TimmEmbedding(**parameters)
+    parameters: Any = TimmEmbedding.canonical("efficientnet-lite0", layer, pooling)
+    embedding = TimmEmbedding(**parameters, runtime=runtime)
     x = pixels(224, 3)
     card = model_card("efficientnet-lite0")
     assert card.sha256 is not None

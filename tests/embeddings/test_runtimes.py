@@ -267,7 +267,7 @@ def test_the_cache_is_its_owners_alone(own_cache: Path) -> None:
 
 
 def test_pipelines_of_one_model_share_it() -> None:
-    parameters: dict[str, Any] = TimmEmbedding.canonical("efficientnet-lite0", runtime="torch")
-    one, two = TimmEmbedding(**parameters), TimmEmbedding(**parameters)
+    parameters: dict[str, Any] = TimmEmbedding.canonical("efficientnet-lite0")
+    one, two = (TimmEmbedding(**parameters, runtime="torch") for _ in range(2))
     assert one.network(224, 224) is two.network(224, 224)
     assert one.network(256, 256) is not two.network(224, 224)
