@@ -222,8 +222,8 @@ def _gem(name: str, card: cards.ModelCard) -> Recipe:
 
 
 def _five_crop(name: str, card: cards.ModelCard) -> Recipe:
-    """The mean of corners and middle: the model runs five times."""
-    return _recipe(name, card, _draft(card), _crop(card, "five_crop"))
+    """The mean of corners and middle, each pooled like `gem`: the model runs five times."""
+    return _recipe(name, card, _draft(card), _crop(card, "five_crop"), "gem")
 
 
 _PREFIX = "image-embedding-"
