@@ -9,6 +9,7 @@ import sysconfig
 from pathlib import Path
 
 from benchmarks.report import NotHere
+from tests.installation import ROOT
 
 VERSION = "1.1.3"
 # Towhee imports pkg_resources, which later versions of setuptools do not have.
@@ -38,7 +39,8 @@ def towhee_python(folder: Path | None = None) -> str:
         # because this environment may have moved.
         borrowed = place / "lib" / f"python{version}" / "site-packages" / "borrowed.pth"
         borrowed.write_text(f"{sysconfig.get_path('purelib')}\n")
-        _call(python, "-c", "import timm, torch, towhee")
+        # timm as the library imports it: also where torchvision comes without its operators.
+        _call(python, "-c", "from embeddings.models.timm_import import timm; timm(); import towhee")
         ready.touch()
     except (OSError, subprocess.CalledProcessError) as error:
         said = getattr(error, "stderr", "") or str(error)
@@ -50,4 +52,4 @@ def towhee_python(folder: Path | None = None) -> str:
 
 
 def _call(*command: str) -> None:
-    subprocess.run(command, check=True, capture_output=True, text=True)
+    subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
