@@ -59,10 +59,19 @@ def choose(spec: FeatureSpec, load: Callable[[str, str], Network]) -> tuple[str,
     `load(runtime, precision)` gives a network. What was measured before is read; several
     processes that start together measure once. Where nothing can be kept, each measures.
     """
-    name = f"measured-{spec.digest[:32]}-{runtime.threads()}-{_machine()}"
+    name = _name(spec)
     kept = _read(name) or _measured_once(name, spec, load)
     best = min((one for one in kept if one.agrees), key=lambda one: one.milliseconds)
     return best.runtime, best.precision
+
+
+def is_measured(spec: FeatureSpec) -> bool:
+    """Whether `choose` has only to read."""
+    return _read(_name(spec)) is not None
+
+
+def _name(spec: FeatureSpec) -> str:
+    return f"measured-{spec.digest[:32]}-{runtime.threads()}-{_machine()}"
 
 
 def _measured_once(

@@ -2,10 +2,12 @@
 
 import os
 import re
+import sys
 import threading
 
 from embeddings.errors import RuntimeUnavailable, UnknownName
 from embeddings.runtimes import auto
+from embeddings.runtimes.measuring import measure_elsewhere
 from embeddings.runtimes.spec import PRECISIONS, RUNTIMES, FeatureSpec, Network
 
 _Way = tuple[FeatureSpec, str, str | None, str]
@@ -67,6 +69,8 @@ def _chosen(way: _Way) -> Network:
     spec, _, precision, device = way
     if device != "cpu" or precision is not None:
         return load_network(spec, "torch", precision, device)
+    if "torch" not in sys.modules and not auto.is_measured(spec):
+        measure_elsewhere(spec)
     # What is loaded for a comparison and does not win goes again.
     tried: dict[tuple[str, str], Network] = {}
 

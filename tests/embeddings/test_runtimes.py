@@ -23,6 +23,7 @@ from embeddings.runtimes.spec import FeatureSpec
 from tests.embeddings.conftest import EXACT
 
 ROOT = Path(__file__).resolve().parents[2]
+SHARED = Path(os.environ["EMBEDDINGS_CACHE"])  # what the tests have converted before
 CARD = model_card("efficientnet-lite0")
 assert CARD.sha256 is not None
 SPEC = FeatureSpec(CARD.architecture, CARD.sha256, CARD.mean, CARD.std, "features", "avg", 224, 224)
@@ -98,6 +99,23 @@ def test_auto_measures_once_and_takes_what_agrees(own_cache: Path) -> None:
     asked.clear()
     assert auto.choose(SPEC, load) == chosen  # type: ignore[arg-type]
     assert not asked
+
+
+def test_who_measures_ends_afterwards(own_cache: Path, demo: list[Path]) -> None:
+    """A process without torch stays without, though measuring and converting need it."""
+    program = (
+        "import sys\n"
+        "from embeddings import pipeline\n"
+        f"embed = pipeline({EXACT!r})\n"
+        f"print('torch' in sys.modules, embed.runtime, embed({str(demo[0])!r}).shape)\n"
+    )
+    shutil.copytree(SHARED, own_cache, ignore=shutil.ignore_patterns("measured-*"))
+    said = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split(maxsplit=2)
+    (kept,) = own_cache.glob("measured-*.json")
+    assert said == [str(said[1] == "torch"), said[1], "(1280,)\n"]
+    assert said[1] in {one["runtime"] for one in json.loads(kept.read_text())}
 
 
 @pytest.mark.usefixtures("quick")

@@ -1,0 +1,46 @@
+"""Measure in a process of its own: `python -m embeddings.runtimes.measuring SPEC THREADS`.
+
+Measuring and converting need torch, which a process never gives back. One that has not loaded it
+has another process do so, once per machine, and then loads only what is the fastest.
+"""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from dataclasses import asdict
+
+from embeddings import runtime
+from embeddings.runtimes.spec import FeatureSpec
+
+
+def measure_elsewhere(spec: FeatureSpec) -> None:
+    """Have another process measure `spec` and keep what it finds, if it can."""
+    command = [sys.executable, "-m", __name__, json.dumps(asdict(spec)), str(runtime.threads())]
+    path = os.pathsep.join(map(os.path.abspath, sys.path))
+    # Where this fails, measuring in this process says why.
+    with contextlib.suppress(OSError):
+        subprocess.run(  # noqa: S603 (this very interpreter and module)
+            command,
+            env=os.environ | {"PYTHONPATH": path},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=False,
+        )
+
+
+def main(text: str, threads: str) -> None:
+    import torch  # noqa: F401 (so that this process does not ask another one in turn)
+
+    from embeddings.runtimes.loading import load_network
+
+    fields = json.loads(text)
+    fields |= {"mean": tuple(fields["mean"]), "std": tuple(fields["std"])}
+    runtime.set_threads(int(threads))
+    load_network(FeatureSpec(**fields))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2])
