@@ -10,6 +10,14 @@ import pytest
 from tests.installation import ROOT, Client, Installation, running
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """For runs of several processes: what shares an installation, or a room, runs in one."""
+    for item in items:
+        room = item.path.relative_to(ROOT / "tests").parts[0]
+        shares = "installation" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("installation" if shares else room))
+
+
 @pytest.fixture(scope="session")
 def installation() -> Iterator[Installation]:
     """A whole running application with the demo gallery, as a new user has it.

@@ -25,7 +25,8 @@ _environment = clean_environment(
     HF_HUB_OFFLINE="1",
 )
 _environment.setdefault("XDG_RUNTIME_DIR", _folder)
-# One for all that the tests start: models are converted and measured once.
-_environment["EMBEDDINGS_CACHE"] = os.path.join(_folder, "cache")
+# One for all processes of the run and all that they start: models are converted and measured once.
+_shared = os.environ["EMBEDDINGS_CACHE"] if "PYTEST_XDIST_WORKER" in os.environ else None
+_environment["EMBEDDINGS_CACHE"] = _shared or os.path.join(_folder, "cache")
 os.environ.clear()
 os.environ.update(_environment)

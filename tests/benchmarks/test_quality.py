@@ -114,7 +114,11 @@ def test_whitening_makes_a_gallery_round() -> None:
     assert 5 * after[-1] / after[0] < before[-1] / before[0]
 
 
-def test_the_whole_on_a_few_pictures(tmp_path: Path, listed: list[Labelled]) -> None:
+def test_the_whole_on_a_few_pictures(
+    tmp_path: Path, listed: list[Labelled], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = ("JPEG 25", "mirror", "all")
+    monkeypatch.setattr(quality, "EDITS", {name: edits.EDITS[name] for name in few})
     chosen = listed[:4] + listed[-4:]
     rows = ["file,category"]
     for place, picture in enumerate(chosen):
@@ -123,12 +127,12 @@ def test_the_whole_on_a_few_pictures(tmp_path: Path, listed: list[Labelled]) -> 
     (tmp_path / "labels.csv").write_text("\n".join(rows))
     found = quality.run(Options(folder=tmp_path, pipelines=(DEFAULT_PIPELINE,)))
     recall, precision, summary = (part for part in found if isinstance(part, Table))
-    assert list(recall.headings[1:-1]) == list(edits.EDITS)
+    assert list(recall.headings[1:-1]) == list(few)
     for table in (recall, precision, summary):
         by_name = {row[0]: row[1:] for row in table.rows}
         assert {"pHash", "dHash", "exact", "exact, whitened", DEFAULT_PIPELINE} <= set(by_name)
         assert by_name["exact"] == by_name[DEFAULT_PIPELINE]
     by_name = {row[0]: row for row in recall.rows}
-    assert by_name["exact"][3] == "100.0"  # JPEG 25
-    assert by_name["flip"][4] == "100.0"  # mirror
+    assert by_name["exact"][1] == "100.0"  # JPEG 25
+    assert by_name["flip"][2] == "100.0"  # mirror
     assert {row[0]: row[1] for row in summary.rows}["exact + earlier"] == "1392"

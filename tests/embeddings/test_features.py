@@ -86,7 +86,7 @@ def test_transformers_have_a_class_token_and_places() -> None:
 def test_layers_of_the_default_model_are_timms_own() -> None:
     """Norms folded into convolutions would change what these layers give."""
     model, x = load_model(model_card("efficientnet-lite0")), pixels(224)
-    for layer in ("conv_stem", "blocks.3.0.conv_pw", "conv_head"):
+    for layer in ("blocks.3.0.conv_pw", "conv_head"):
         caught: list[torch.Tensor] = []
         handle = model.get_submodule(layer).register_forward_hook(
             lambda _m, _i, output, caught=caught: caught.append(output)
@@ -138,8 +138,8 @@ def test_what_a_layer_cannot_give_is_said() -> None:
         Features(model, spec("layer3", "head"))
 
 
-@pytest.mark.parametrize("runtime", ["torch", "openvino", "onnxruntime"])
-def test_layers_and_poolings_in_every_runtime(runtime: str) -> None:
+@pytest.mark.parametrize("runtime", ["torch", "openvino"])
+def test_layers_and_poolings_when_converted(runtime: str) -> None:
     layer, pooling = "blocks.4", "gem"
     parameters: Any = TimmEmbedding.canonical("efficientnet-lite0", layer, pooling)
     embedding = TimmEmbedding(**parameters, runtime=runtime)
