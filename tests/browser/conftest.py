@@ -125,6 +125,7 @@ def new_dataset(visitor: Visitor) -> Callable[[str], Page]:
         page.get_by_label("Name").fill(name)
         page.get_by_role("button", name="Make dataset").click()
         page.get_by_role("heading", name=name).wait_for()
+        page.wait_for_load_state()  # and its scripts have run: people are slower than they
         return page
 
     return make

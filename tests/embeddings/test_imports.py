@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-HEAVY = ("torch", "timm", "cv2", "torchvision", "openvino")
+HEAVY = ("torch", "timm", "cv2", "torchvision", "openvino", "onnxruntime")
 
 
 def _loaded(code: str) -> set[str]:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.installation import ROOT, Client, Installation
 
-HEAVY = {"torch", "torchvision", "timm", "cv2", "openvino", "worker"}
+HEAVY = {"torch", "torchvision", "timm", "cv2", "openvino", "onnxruntime", "worker"}
 REQUESTS = Path(__file__).with_name("web_requests.py")
 
 
