@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.installation import ROOT
+from tests.installation import ROOT, clean_environment
 
 PAGES = sorted(
     path for pattern in ("*.md", "docs/*.md", "deploy/*.md") for path in ROOT.glob(pattern)
@@ -71,3 +73,17 @@ def code(cell: str) -> str:
 def prose(path: Path) -> str:
     """The text without its fenced blocks."""
     return re.sub(r"(?ms)^```.*?^```$", "", path.read_text())
+
+
+def run(*parts: str) -> list[str]:
+    """Run a page's examples as one program without the application; return its output's lines."""
+    ran = subprocess.run(
+        [sys.executable, "-c", "\n".join(parts)],
+        cwd=ROOT,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout.splitlines()

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
-from tests.docs.markdown import blocks
-from tests.installation import ROOT, clean_environment
+from tests.docs.markdown import blocks, run
+from tests.installation import ROOT
 
 CHECKS = """
 assert vector.shape == (1280,) and str(vector.dtype) == "float32"
@@ -24,16 +21,7 @@ def test_the_examples_work_without_the_application() -> None:
     first, second = [
         block.text for block in blocks(ROOT / "docs" / "embeddings.md") if block.kind == "python"
     ]
-    ran = subprocess.run(
-        [sys.executable, "-c", "\n".join([first, CHECKS, second, DJANGO])],
-        cwd=ROOT,
-        env=clean_environment(),
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert ran.returncode == 0, ran.stderr
-    *explained, mine, django = ran.stdout.splitlines()
+    *explained, mine, django = run(first, CHECKS, second, DJANGO)
     assert "fingerprint" in explained[0]
     assert mine.endswith("(1280,)")
     assert django == "False"

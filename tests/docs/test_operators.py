@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 from embeddings.operators import registry
-from tests.docs.markdown import blocks, code, tables
-from tests.installation import ROOT, clean_environment
+from tests.docs.markdown import blocks, code, run, tables
+from tests.installation import ROOT
 
 PAGE = ROOT / "docs" / "operators.md"
 
@@ -22,17 +19,8 @@ assert views.fingerprint == again.fingerprint
 def test_the_examples_work_without_the_application() -> None:
     examples = [block.text for block in blocks(PAGE) if block.kind == "python"]
     assert len(examples) == 2
-    script = "\n".join([*examples, CHECKS, "import sys; print('django' in sys.modules)"])
-    ran = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=ROOT,
-        env=clean_environment(),
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert ran.returncode == 0, ran.stderr
-    *_, same, django = ran.stdout.splitlines()
+    printed = run(*examples, CHECKS, "import sys; print('django' in sys.modules)")
+    *_, same, django = printed
     assert (same, django) == ("True", "False")
 
 
