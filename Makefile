@@ -50,7 +50,7 @@ $(VENV)/.run: $(VENV)/.made requirements/run.txt requirements/constraints.txt
 	@$(PIP) -r requirements/run.txt
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.run requirements/dev.txt
+$(VENV)/.dev: $(VENV)/.run requirements/dev.txt requirements/text.txt requirements/ray.txt
 	@echo "Installing what the tests need …"
 	@$(PIP) -r requirements/dev.txt
 	@touch $@

@@ -79,6 +79,22 @@ class OperatorUnavailable(EmbeddingsError):
         self.args = (detail,)
 
 
+class OutputError(EmbeddingsError):
+    """A result that cannot be written (code `cannot_write`)."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("cannot_write", detail)
+        self.args = (detail,)
+
+
+class PackageMissing(EmbeddingsError):
+    """A part of the library needs a package that is not installed (code `package_missing`)."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("package_missing", detail)
+        self.args = (detail,)
+
+
 class Busy(EmbeddingsError):
     """The waiting line is full: ask again a little later (code `busy`)."""
 
