@@ -25,7 +25,7 @@ from embeddings.runtimes.spec import PRECISIONS, RUNTIMES, FeatureSpec, Network
 # Vectors of two runtimes count as the same where their cosines with torch float32 are so high.
 LEAST_MEAN_COSINE = 0.9995
 LEAST_COSINE = 0.995
-_PICTURES = Path(__file__).parent / "check_pictures"
+CHECK_PICTURES = Path(__file__).parent / "check_pictures"
 _ROUNDS = 3
 # The flags of processors that compute in bfloat16 (Linux's names; x86 and ARM).
 _BFLOAT16 = frozenset({"avx512_bf16", "amx_bf16", "bf16", "svebf16"})
@@ -131,7 +131,7 @@ def measure(spec: FeatureSpec, load: Callable[[str, str], Network]) -> list[Meas
 def check_pixels(height: int, width: int) -> NDArray[np.uint8]:
     """The check pictures, uint8 (16, 3, height, width)."""
     squares = []
-    for path in sorted(_PICTURES.glob("*.jpg")):
+    for path in sorted(CHECK_PICTURES.glob("*.jpg")):
         with Image.open(path) as picture:
             small = picture.convert("RGB").resize((width, height), Image.Resampling.BICUBIC)
             squares.append(np.asarray(small).transpose(2, 0, 1))

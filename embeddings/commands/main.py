@@ -1,0 +1,125 @@
+"""Reads the command line, runs one command, and says by the exit code how it went."""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+# Heavy modules are imported by the commands that need them: `--help` needs none.
+from embeddings.commands import bench, bundles, dedupe, embed, models, onnx, search
+from embeddings.errors import EmbeddingsError
+
+FAILED = 1
+TERMINATED = 128 + signal.SIGTERM
+INTERRUPTED = 128 + signal.SIGINT
+PIPE_CLOSED = 128 + signal.SIGPIPE
+
+
+@dataclass(frozen=True)
+class Command:
+    """What a command is for, its arguments, and the function that runs it."""
+
+    about: str
+    arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int]
+    more: str = ""
+
+
+COMMANDS = {
+    "embed": Command("compute vectors of pictures", embed.arguments, embed.run, embed.MORE),
+    "search": Command(
+        "find the pictures of a bundle that are most like others, or fit words",
+        search.arguments,
+        search.run,
+        search.MORE,
+    ),
+    "dedupe": Command(
+        "find pictures that are there twice, or nearly", dedupe.arguments, dedupe.run, dedupe.MORE
+    ),
+    "export": Command(
+        "write a bundle in another format", bundles.arguments, bundles.run, bundles.MORE
+    ),
+    "check": Command("check a bundle against its manifest", bundles.check_arguments, bundles.check),
+    "export-onnx": Command(
+        "write a pipeline's model as one ONNX file", onnx.arguments, onnx.run, onnx.MORE
+    ),
+    "bench": Command(
+        "measure how fast a pipeline is on this machine", bench.arguments, bench.run, bench.MORE
+    ),
+    "models": Command("list the models", models.list_arguments, models.list_models),
+    "add-model": Command("add a checkpoint of your own", models.add_arguments, models.add_model),
+    "fetch-model": Command("download a model's weights", models.name_argument, models.fetch_model),
+    "remove-model": Command(
+        "forget a model that was added", models.name_argument, models.remove_model
+    ),
+}
+
+_DESCRIPTION = """Image embeddings on the command line: pictures to vectors, search, duplicates.
+
+Results are lines of JSON on stdout; progress and summaries are on stderr.
+"""
+_EPILOG = """exit codes:
+  0    done
+  1    failed; the reason is on stderr
+  2    the command line is wrong
+  3    done, but some pictures could not be used: a line of JSON with "error" says each
+  130  interrupted; 143 terminated: nothing half-written is left
+
+examples:
+  python -m embeddings embed photos/ -o photos.bundle
+  python -m embeddings search photos.bundle picture.jpg -k 5
+  python -m embeddings dedupe photos.bundle
+  python -m embeddings COMMAND --help
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit code; `_EPILOG` says which there are.
+
+    Usage errors end the process with code 2, as argparse does.
+    """
+    options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        code: int = options.run(options)
+        sys.stdout.flush()
+        return code
+    except EmbeddingsError as error:
+        print(f"error: {error.detail}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read has seen enough. What is left in the buffer must not fail at the exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+
+
+def _terminate(_signal: int, _frame: object) -> NoReturn:
+    """End by an exception, so that half-written files are removed."""
+    sys.exit(TERMINATED)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m embeddings",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, command in COMMANDS.items():
+        sub = commands.add_parser(
+            name,
+            help=command.about,
+            description=f"{command.about[0].upper()}{command.about[1:]}.",
+            epilog=command.more or None,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        command.arguments(sub)
+        sub.set_defaults(run=command.run)
+    return parser
