@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from benchmarks import embed, gpu, ingest, machine, memory, quality, query, startup
+from benchmarks import duplicates, embed, gpu, ingest, machine, memory, quality, query, startup
 from benchmarks.options import Options, parse
 from benchmarks.report import Findings, NotHere, Section, write_markdown
 
@@ -17,6 +17,7 @@ BENCHMARKS: dict[str, Callable[[Options], Findings]] = {
     "embed": embed.run,
     "gpu": gpu.run,
     "quality": quality.run,
+    "duplicates": duplicates.run,
 }
 
 
@@ -31,7 +32,7 @@ def main(arguments: list[str]) -> None:
             print(f"{name}: {reason}\n", flush=True)
             continue
         # Who else computes changes how fast vectors are, and nothing of how good they are.
-        others = "." if name == "quality" else f"; {neighbours.sentence()}"
+        others = "." if name in ("quality", "duplicates") else f"; {neighbours.sentence()}"
         meanwhile = machine.describe() + others
         section = Section(name, options.command(name), meanwhile, findings)
         print(section.text() + "\n", flush=True)

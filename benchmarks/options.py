@@ -16,6 +16,7 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "embed": ("pictures", "rounds", "many", "folder", "pipelines", "runtimes"),
     "gpu": (),
     "quality": ("folder", "pipelines"),
+    "duplicates": ("folder", "pipelines"),
 }
 NAMES = tuple(SETTINGS)
 
@@ -101,10 +102,10 @@ def parse(arguments: Sequence[str]) -> Options:
         "--folder",
         type=_folder,
         metavar="FOLDER",
-        help="pictures for embed (JPEGs) and quality (with a CSV of labels), not the demo's",
+        help="pictures for embed (JPEGs), or with a CSV of labels for the others; not the demo's",
     )
     for name, purpose in (
-        ("pipelines", "pipelines of the library for embed and quality, by name"),
+        ("pipelines", "pipelines of the library, by name"),
         ("runtimes", "runtimes of those pipelines for embed: auto, torch, openvino, onnxruntime"),
     ):
         parser.add_argument(
