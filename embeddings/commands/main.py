@@ -82,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Usage errors end the process with code 2, as argparse does.
     """
     options = _parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, _terminate)
+    before = signal.signal(signal.SIGTERM, _terminate)
     try:
         code: int = options.run(options)
         sys.stdout.flush()
@@ -97,6 +97,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read has seen enough. What is left in the buffer must not fail at the exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _terminate(_signal: int, _frame: object) -> NoReturn:

@@ -1,0 +1,279 @@
+"""`python -m embeddings embed | search | dedupe | export | check | bench | export-onnx`."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import faiss
+import numpy as np
+import pytest
+from PIL import Image
+
+from embeddings import pipeline
+from embeddings.bundle import load
+from embeddings.commands import main
+from tests.installation import ROOT
+
+DEMO = ROOT / "demo"
+GOOD = ("erase-crab.jpg", "erase-giraffe.jpg", "erase-horse.jpg")
+
+
+class Done(NamedTuple):
+    code: int
+    lines: list[dict[str, Any]]
+    said: str
+
+
+Run = Callable[..., Done]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    def command(*arguments: object) -> Done:
+        code = main([str(one) for one in arguments])
+        out, said = capsys.readouterr()
+        return Done(code, [json.loads(line) for line in out.splitlines()], said)
+
+    return command
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three photographs, one of them twice and once mirrored, and what else lies in folders."""
+    folder = tmp_path_factory.mktemp("photos")
+    (folder / "deep" / "er").mkdir(parents=True)
+    for name in GOOD:
+        shutil.copy(DEMO / name, folder)
+    shutil.copy(DEMO / GOOD[0], folder / "deep" / "er" / "again.JPG")
+    with Image.open(DEMO / GOOD[1]) as picture:
+        mirrored = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        mirrored.save(folder / "deep" / "mirrored.png")
+    (folder / "bad.jpg").write_bytes(b"no picture")
+    (folder / "empty.png").write_bytes(b"")
+    (folder / "notes.txt").write_text("left out")
+    (folder / ".hidden.jpg").write_bytes(b"left out")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bundle(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("bundles") / "photos.bundle"
+    assert main(["embed", str(photos), "-o", str(path), "--quiet"]) == 3
+    return path
+
+
+def test_a_folder_becomes_a_bundle_and_bad_files_are_told(
+    run: Run, photos: Path, tmp_path: Path
+) -> None:
+    done = run("embed", photos, "-o", tmp_path / "out")
+    assert done.code == 3
+    *bad, written = done.lines
+    assert [(Path(one["id"]).name, one["error"]["code"]) for one in bad] == [
+        ("bad.jpg", "not_a_picture"),
+        ("empty.png", "empty_file"),
+    ]
+    assert (written["bundle"], written["count"], written["failed"]) == (str(tmp_path / "out"), 5, 2)
+    assert "5 pictures in " in done.said
+    assert "2 could not be used" in done.said
+    made = load(tmp_path / "out")
+    assert [str(Path(one).relative_to(photos)) for one in made.ids] == [
+        *GOOD,
+        "deep/mirrored.png",
+        "deep/er/again.JPG",
+    ]
+    assert made.fingerprint == written["fingerprint"] == pipeline().fingerprint
+    expected = pipeline()([photos / name for name in GOOD])
+    assert np.allclose(made.vectors[:3], expected, atol=1e-5)
+
+
+def test_without_a_bundle_each_picture_is_a_line(run: Run, photos: Path) -> None:
+    done = run("embed", photos / GOOD[0], photos / "bad.jpg", photos / GOOD[0], "--quiet")
+    assert (done.code, done.said) == (3, "")
+    first, bad = done.lines
+    assert np.allclose(first["vector"], pipeline()(photos / GOOD[0]), atol=1e-5)
+    assert first["bytes"] == (photos / GOOD[0]).stat().st_size
+    assert bad["error"]["code"] == "not_a_picture"
+
+
+def test_all_files_of_a_folder(run: Run, photos: Path) -> None:
+    tried = [line["id"] for line in run("embed", photos, "--all-files").lines]
+    assert any(one.endswith("notes.txt") for one in tried)
+    assert not any(".hidden" in one for one in tried)
+
+
+def test_paths_from_stdin(photos: Path) -> None:
+    paths = f"{photos / GOOD[1]}\n\n{photos / 'gone.jpg'}\n"
+    done = subprocess.run(
+        [sys.executable, "-m", "embeddings", "embed", "-"],
+        cwd=ROOT,
+        input=paths,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 3, done.stderr
+    good, gone = map(json.loads, done.stdout.splitlines())
+    assert len(good["vector"]) == 1280
+    assert gone["error"] == {"code": "unreadable_file", "detail": "No such file or directory"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["embed", "nowhere/"], "There is no file or folder 'nowhere/'."),
+        (["embed", "{empty}"], "There is no picture in"),
+        (["embed", "{photos}", "--pipeline", "image-embedding-lite0"], "did you mean"),
+        (["embed", "{photos}", "--runtime", "tf"], "There is no runtime named 'tf'"),
+        (["embed", "{photos}", "--text", "x"], "--text writes a bundle beside that of -o"),
+        (["embed", "{photos}", "-o", "{new}", "--format", "xlsx"], "xlsx"),
+        (["embed", "{photos}/bad.jpg", "-o", "{new}"], "None of 1 picture could be used."),
+        (["embed", "{photos}", "-o", "{bundle}"], "is there already"),
+        (["embed", "{photos}", "-o", "{photos}", "--overwrite"], "no bundle"),
+        (["search", "{photos}", "x.jpg"], "manifest.json"),
+        (["search", "{bundle}"], "Give a picture, --text or --id"),
+        (["search", "{bundle}", "--id", "nothing"], "There is no picture in this bundle"),
+        (["search", "{bundle}", "--id", "x", "-k", "0"], "top_k"),
+        (["search", "{bundle}", "--text", "a crab"], "text"),
+        (["dedupe", "{photos}", "--threshold", "2"], "threshold"),
+        (["dedupe", "{bundle}", "{photos}"], "one bundle alone"),
+        (["check", "{photos}"], "manifest.json"),
+        (["export", "{bundle}", "-o", "{new}", "--format", "xlsx"], "xlsx"),
+        (["bench", "{photos}/bad.jpg"], "no picture that can be decoded"),
+        (["bench", "--seconds", "0"], "--seconds must be above 0"),
+        (["bench", "{photos}", "--runtimes", "nothing"], "There is no runtime named"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(
+    run: Run, photos: Path, bundle: Path, tmp_path: Path, arguments: list[str], said: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    places = {"photos": photos, "bundle": bundle, "empty": tmp_path / "empty"}
+    given = [one.format(**places, new=tmp_path / "new") for one in arguments]
+    done = run(*given)
+    assert done.code == 1
+    assert said in done.said
+    assert done.said.splitlines()[-1].startswith("error: ")
+    assert os.listdir(tmp_path) == ["empty"]
+    assert (photos / GOOD[0]).exists()
+
+
+def test_a_picture_finds_its_like(run: Run, photos: Path, bundle: Path) -> None:
+    done = run("search", bundle, photos / "deep" / "mirrored.png", photos / "bad.jpg", "-k", 2)
+    assert done.code == 3
+    found, bad = done.lines
+    assert bad["error"]["code"] == "not_a_picture"
+    assert found["query"] == {"picture": str(photos / "deep" / "mirrored.png")}
+    first, second = found["hits"]
+    assert first["id"] == found["query"]["picture"]
+    assert first["score"] == pytest.approx(1, abs=1e-4)
+    assert second["id"] == str(photos / GOOD[1])
+    assert second["metadata"]["bytes"] == (photos / GOOD[1]).stat().st_size
+
+
+def test_a_search_by_what_is_stored_and_a_least_score(run: Run, photos: Path, bundle: Path) -> None:
+    wanted = str(photos / GOOD[0])
+    (found,) = run("search", bundle, "--id", wanted, "--at-least", "0.99").lines
+    again = str(photos / "deep" / "er" / "again.JPG")
+    assert [hit["id"] for hit in found["hits"]] == [wanted, again]
+
+
+def test_words_find_pictures(run: Run, photos: Path, tmp_path: Path) -> None:
+    both = run("embed", photos, "-o", tmp_path / "a", "--text", tmp_path / "b")
+    assert both.code == 3
+    assert [line["count"] for line in both.lines[-2:]] == [5, 5]
+    assert both.lines[-1]["fingerprint"] != both.lines[-2]["fingerprint"]
+    words = ["a crab on the beach", "a giraffe"]
+    done = run("search", tmp_path / "b", "--text", words[0], "--text", words[1], "-k", 1)
+    crab, giraffe = done.lines
+    assert crab["query"] == {"text": words[0]}
+    assert "crab" in crab["hits"][0]["id"] or "again" in crab["hits"][0]["id"]
+    assert "giraffe" in giraffe["hits"][0]["id"] or "mirrored" in giraffe["hits"][0]["id"]
+    assert "approximate" in done.said
+
+
+@pytest.mark.parametrize("source", ["photos", "bundle"])
+def test_duplicates(run: Run, request: pytest.FixtureRequest, photos: Path, source: str) -> None:
+    done = run("dedupe", request.getfixturevalue(source))
+    assert done.code == (3 if source == "photos" else 0)
+    groups = [line for line in done.lines if "keep" in line]
+    assert "2 groups with 2 duplicates" in done.said
+    found = {
+        Path(group["keep"]).name: [
+            (Path(one["id"]).name, one["identical"]) for one in group["duplicates"]
+        ]
+        for group in groups
+    }
+    # Of the crab both files are equal, of the giraffe the PNG is the larger file.
+    assert found == {
+        "erase-crab.jpg": [("again.JPG", True)],
+        "mirrored.png": [("erase-giraffe.jpg", False)],
+    }
+
+
+def test_export_and_check(run: Run, bundle: Path, tmp_path: Path) -> None:
+    for kind in ("parquet", "jsonl"):
+        done = run("export", bundle, "-o", tmp_path / kind, "--format", kind)
+        assert done.lines == [{"written": str(tmp_path / kind), "format": kind, "count": 5}]
+        (checked,) = run("check", tmp_path / kind).lines
+        assert (checked["count"], checked["whole"]) == (5, True)
+        assert np.array_equal(load(tmp_path / kind).vectors, load(bundle).vectors)
+    assert run("export", bundle, "-o", tmp_path / "faiss", "--format", "faiss").code == 0
+    assert faiss.read_index(str(tmp_path / "faiss")).ntotal == 4  # of two equal files one
+    with (tmp_path / "parquet" / "manifest.json").open("a") as file:
+        file.write(" {}")
+    damaged = run("check", tmp_path / "parquet")
+    assert damaged.code == 1
+    assert damaged.said.startswith("error: ")
+
+
+def test_bench(run: Run, photos: Path) -> None:
+    done = run("bench", photos, "--seconds", "0.2", "--runtimes", "torch,openvino")
+    assert done.code == 0
+    assert [line["runtime"] for line in done.lines] == ["torch", "openvino"]
+    assert all(line["pictures_per_second"] > 0 for line in done.lines)
+    assert all(line["least_cosine_with_torch"] > 0.999 for line in done.lines)
+
+
+def test_models_as_json(run: Run) -> None:
+    models = {line["name"]: line for line in run("models", "--json").lines}
+    assert models["efficientnet-lite0"]["weights"] == "here"
+    assert models["resnet50"]["dimension"] == 2048
+
+
+@pytest.mark.parametrize(("kill", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupt_leaves_nothing(tmp_path: Path, kill: signal.Signals, code: int) -> None:
+    many = tmp_path / "many"
+    many.mkdir()
+    for number in range(3000):
+        os.symlink(DEMO / GOOD[number % 3], many / f"{number}.jpg")
+    with subprocess.Popen(
+        [sys.executable, "-m", "embeddings", "embed", str(many), "-o", str(tmp_path / "out")],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        deadline = time.monotonic() + 60
+        while not list(tmp_path.glob(".*-out")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(kill)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == code, said.decode()
+    assert b"Traceback" not in said
+    assert os.listdir(tmp_path) == ["many"]
+
+
+def test_a_reader_that_has_seen_enough(photos: Path) -> None:
+    command = f"{sys.executable} -m embeddings models --json | head -n 1"
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command}"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert len(done.stdout.splitlines()) == 1
+    assert "Traceback" not in done.stderr
