@@ -1,0 +1,125 @@
+"""One value of a row, as text for a terminal and as HTML for a notebook."""
+
+import base64
+import html
+import io
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from embeddings.collection.archives import Member
+from embeddings.collection.rows import is_failed, is_picture, is_time, plain
+from embeddings.collection.search import Hits
+from embeddings.collection.widths import one_line
+from embeddings.errors import EmbeddingsError
+
+SIDE = 128  # pixels, of the pictures in a notebook
+
+_SUFFIXES = (
+    ".jpg",
+    ".jpeg",
+    ".jpe",
+    ".jfif",
+    ".png",
+    ".webp",
+    ".gif",
+    ".bmp",
+    ".tif",
+    ".tiff",
+    ".avif",
+    ".heic",
+    ".heif",
+)
+# A text is cut here, so that a long one does not make a long page.
+_LONGEST = 200
+_FEW = 3  # numbers of a vector, items of a list, hits
+
+
+def text_cell(value: Any) -> str:
+    """The value in one line of text."""
+    return one_line(_text(value))
+
+
+def html_cell(value: Any) -> str:
+    """The value as escaped HTML; pictures, and paths and members of such a name, as pictures."""
+    if isinstance(value, Hits):
+        return "<br>".join(_escaped(_hit(*pair)) for pair in value)
+    picture = _thumbnail(value)
+    text = _escaped(_text(value))
+    if picture is None:
+        return text
+    return f'<img src="{picture}" alt="{text}" title="{text}">'
+
+
+def _escaped(text: str) -> str:
+    return html.escape(one_line(text))
+
+
+def _text(value: Any) -> str:
+    if is_failed(value):
+        error = value.exception
+        return f"failed: {type(error).__name__}: {error} (input: {_text(value.input)})"
+    if isinstance(value, Image.Image):
+        return f"{value.mode} {value.width}×{value.height}"
+    if isinstance(value, np.ndarray) and value.ndim:
+        return _array(value)
+    if isinstance(value, Hits):
+        return _few([_hit(*pair) for pair in value], "no hits")
+    value = plain(value)
+    if isinstance(value, str):
+        return value if len(value) <= _LONGEST else value[: _LONGEST - 1] + "…"
+    if isinstance(value, Member):
+        return f"{value.name} ({len(value):,} bytes)"
+    if isinstance(value, bytes | bytearray | memoryview):
+        return f"{len(value):,} bytes"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if is_time(value):
+        text: str = value.isoformat()
+        return text
+    if isinstance(value, Mapping):
+        return "{" + _few([f"{key}: {_text(one)}" for key, one in value.items()], "") + "}"
+    if isinstance(value, list | tuple):
+        return "[" + _few([_text(one) for one in value], "") + "]"
+    text = str(value)
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+
+
+def _array(array: np.ndarray[Any, Any]) -> str:
+    if is_picture(array):
+        return f"uint8 {array.shape[1]}×{array.shape[0]}"
+    first = " ".join(f"{one:.3g}" for one in array.reshape(-1)[:_FEW].tolist())
+    return f"{array.dtype} {array.shape} {first}" + (" …" if array.size > _FEW else "")
+
+
+def _hit(name: Any, score: float) -> str:
+    return f"{_text(name)} {score:.3f}"
+
+
+def _few(items: list[str], nothing: str) -> str:
+    more = [f"… ({len(items)})"] if len(items) > _FEW else []
+    return ", ".join([*items[:_FEW], *more]) or nothing
+
+
+def _thumbnail(value: Any) -> str | None:
+    """A small picture as a data: URL, or None for what is none, or cannot be decoded."""
+    from embeddings.operators.decode import PillowDecode
+    from embeddings.operators.thumbnails import shrink
+
+    ending = value.name if isinstance(value, Member) else value
+    if isinstance(ending, str | os.PathLike):
+        if not str(ending).lower().endswith(_SUFFIXES):
+            return None
+    elif not is_picture(value):
+        return None
+    decoder = PillowDecode(**PillowDecode.canonical(draft_short_side=SIDE))  # type: ignore[arg-type]
+    try:
+        small = shrink(decoder(value), SIDE)
+    except (EmbeddingsError, OSError):
+        return None
+    out = io.BytesIO()
+    small.save(out, "JPEG", quality=80)
+    return "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode()

@@ -1,0 +1,30 @@
+"""Paths that are looked at before anything is read from them."""
+
+import os
+
+from embeddings.errors import InputError
+
+
+def existing_file(path: str | os.PathLike[str]) -> str:
+    """The path as text. Raises `InputError` where there is no file."""
+    text = path_text(path)
+    try:
+        if os.path.isdir(text):
+            raise InputError(f"{text!r} is a folder; give the path of a file.")
+        if not os.path.exists(text):
+            raise InputError(f"There is no file {text!r}.")
+    except ValueError as error:  # a NUL byte
+        raise InputError(f"{text!r} can be no path of a file: {error}.") from error
+    return text
+
+
+def path_text(path: str | os.PathLike[str]) -> str:
+    """The path as text. Raises `InputError` for what is no path, or an empty one."""
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(f"A path is text or a Path, not {type(path).__name__}.")
+    text = os.fspath(path)
+    if not isinstance(text, str):
+        raise InputError(f"A path is text, not bytes: {text!r}.")
+    if not text:
+        raise InputError("The path is empty; give the path of a file.")
+    return text

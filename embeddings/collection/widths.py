@@ -1,0 +1,49 @@
+"""How wide text is in a terminal: East Asian characters take two columns, marks none."""
+
+import unicodedata
+
+
+def width(text: str) -> int:
+    """The columns that a line of text takes."""
+    return len(text) if text.isascii() else sum(map(_columns, text))
+
+
+def cut(text: str, room: int) -> str:
+    """The text, or as much of it as fits into `room` columns with an ellipsis behind it."""
+    if width(text) <= room:
+        return text
+    taken, used = [], 0
+    for character in text:
+        used += _columns(character)
+        if used > room - 1:
+            break
+        taken.append(character)
+    return "".join(taken) + "…"
+
+
+def aligned(text: str, room: int) -> str:
+    """The text with spaces behind it, `room` columns wide at least."""
+    return text + " " * (room - width(text))
+
+
+def one_line(text: str) -> str:
+    """The text without what would break a line or move the cursor: escapes in place of it."""
+    return "".join(one if _is_shown(one) else repr(one)[1:-1] for one in text)
+
+
+def _columns(character: str) -> int:
+    if unicodedata.category(character) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def _is_shown(character: str) -> bool:
+    return character == " " or unicodedata.category(character) not in (
+        "Cc",
+        "Cs",
+        "Cn",
+        "Co",
+        "Zl",
+        "Zp",
+        "Cf",
+    )
