@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from embeddings import ops
+    from embeddings.collection import DataCollection
     from embeddings.errors import EmbeddingsError, ImageError, UnknownName
     from embeddings.graph import Pipeline
     from embeddings.pipelines import ImagePipeline, pipeline
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_PIPELINE",
+    "DataCollection",
     "EmbeddingsError",
     "ImageError",
     "ImagePipeline",
@@ -30,6 +32,7 @@ __all__ = [
 # Where each name is: "module" for a module itself, "module:name" for what is in it.
 _EXPORTS = {
     "DEFAULT_PIPELINE": "recipes:DEFAULT_PIPELINE",
+    "DataCollection": "collection:DataCollection",
     "EmbeddingsError": "errors:EmbeddingsError",
     "ImageError": "errors:ImageError",
     "ImagePipeline": "pipelines:ImagePipeline",

@@ -95,6 +95,17 @@ class PackageMissing(EmbeddingsError):
         self.args = (detail,)
 
 
+class WorkerError(EmbeddingsError):
+    """A process that works for another died, or what it has to say cannot travel.
+
+    Code `worker_failed`.
+    """
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("worker_failed", detail)
+        self.args = (detail,)
+
+
 class Busy(EmbeddingsError):
     """The waiting line is full: ask again a little later (code `busy`)."""
 

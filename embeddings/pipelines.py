@@ -101,6 +101,10 @@ class ImagePipeline:
     def __repr__(self) -> str:
         return f"<ImagePipeline {self.recipe.name} {self.fingerprint[:12]}>"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travels as its recipe, and is loaded where it arrives, once per process."""
+        return _loaded, (self.recipe, self.runtime, self.precision, self.device)
+
     def __call__(self, pictures: Any) -> NDArray[np.float32]:
         """Vector (D,) of a picture, or vectors (N, D) of a list or tuple of them, in its order.
 
@@ -293,6 +297,10 @@ def pipeline(
         if key not in _pipelines:
             _pipelines[key] = ImagePipeline(wanted, runtime, precision, device)
         return _pipelines[key]
+
+
+def _loaded(recipe: Recipe, runtime: str, precision: str, device: str) -> ImagePipeline:
+    return pipeline(recipe, runtime=runtime, precision=precision, device=device)
 
 
 def _recipe(given: str | os.PathLike[str] | Mapping[str, Any] | Recipe) -> Recipe:

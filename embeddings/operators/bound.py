@@ -1,5 +1,6 @@
 """An operator with its arguments: what `ops.task.implementation(...)` gives."""
 
+import contextlib
 import functools
 import threading
 import weakref
@@ -70,6 +71,11 @@ class BoundOperator:
         return self._description()[0]
 
     @property
+    def local(self) -> dict[str, Any]:
+        """The parameters that recipes do not hold, such as the device, as far as they are given."""
+        return dict(self._description()[1])
+
+    @property
     def implementation(self) -> Any:
         """The operator's object, loaded now if it has not been."""
         return self._load().implementation
@@ -91,7 +97,8 @@ class BoundOperator:
     def batch(self, values: Sequence[Any]) -> Sequence[Any]:
         """The results for many values, in their order: an array where each is a vector.
 
-        One call of the operator where it has batches; callers in several threads take turns.
+        One call of the operator where it has batches; callers in several threads take turns,
+        unless its class says that it is `concurrent`.
         """
         loaded = self._load()
         if not len(values):
@@ -102,7 +109,8 @@ class BoundOperator:
             batch = functools.partial(self._whole_array, loaded.implementation)
         if batch is None:
             return [loaded.implementation(value) for value in values]
-        with loaded.turn:
+        free = getattr(loaded.implementation, "concurrent", False)
+        with contextlib.nullcontext() if free else loaded.turn:
             results: Sequence[Any] = batch(list(values))
         return results
 

@@ -1,5 +1,6 @@
 """The model: squares of pixels in, pooled features out."""
 
+import threading
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -31,6 +32,7 @@ class TimmEmbedding:
     """
 
     local = ("runtime", "precision", "device")
+    concurrent = True
 
     def __init__(
         self,
@@ -64,25 +66,33 @@ class TimmEmbedding:
             raise RecipeError("size, crop_pct and interpolation go together.")
         self._way = runtime, precision, device
         self._networks: dict[tuple[int, int], Network] = {}
+        self._loading = threading.Lock()
 
     @classmethod
     def canonical(
         cls,
-        model: str,
+        model: str | None = None,
         layer: str = "features",
         pooling: str | None = None,
         takes: str = "image",
+        *,
+        model_name: str | None = None,
     ) -> dict[str, object]:
-        """The parameters in full, for the name of a model card.
+        """The parameters in full, for the name of a model card: `model`, or `model_name`.
 
         Without `pooling`, the last features are pooled as timm does, other layers averaged.
         `takes` is "image", for RGB pictures that go through the model's own transform, or
-        "pixels", for what a transform gives. Raises `UnknownName`, and `WeightsError` for a
-        model whose weights are not here.
+        "pixels", for what a transform gives. Raises `UnknownName`, `WeightsError` for a model
+        whose weights are not here, and `RecipeError` for no model, or two.
         """
+        if (model is None) == (model_name is None):
+            raise RecipeError(
+                "image_embedding.timm needs the name of a model: model='...' or model_name='...', "
+                "and not both."
+            )
         if takes not in _TAKES:
             raise UnknownName("input of a model", takes, _TAKES)
-        card = resolve(model_card(model))
+        card = resolve(model_card(model if model is not None else str(model_name)))
         if pooling is None:
             pooling = card.pooling if layer == "features" else "avg"
         parameters: dict[str, object] = {
@@ -106,19 +116,20 @@ class TimmEmbedding:
 
         Raises what `load_network` raises.
         """
-        found = self._networks.get((height, width))
-        if found is None:
-            spec = FeatureSpec(
-                architecture=self._card.architecture,
-                weights_sha256=self._sha256,
-                mean=self._mean,
-                std=self._std,
-                layer=self._layer,
-                pooling=self._pooling,
-                height=height,
-                width=width,
-            )
-            found = self._networks[height, width] = load_network(spec, *self._way)
+        with self._loading:  # by the first thread that asks, while others wait for it
+            found = self._networks.get((height, width))
+            if found is None:
+                spec = FeatureSpec(
+                    architecture=self._card.architecture,
+                    weights_sha256=self._sha256,
+                    mean=self._mean,
+                    std=self._std,
+                    layer=self._layer,
+                    pooling=self._pooling,
+                    height=height,
+                    width=width,
+                )
+                found = self._networks[height, width] = load_network(spec, *self._way)
         check_process()
         return found
 

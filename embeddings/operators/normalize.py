@@ -14,6 +14,7 @@ class L2:
     """`normalize.l2`: scale each row to unit length."""
 
     light = True
+    concurrent = True
 
     def __call__(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         """float32 (N, D) to float32 (N, D). A row of zeros stays zeros, never NaN.
@@ -50,6 +51,7 @@ class Power:
     """
 
     light = True
+    concurrent = True
 
     def __init__(self, alpha: float = 0.5) -> None:
         if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not 0 < alpha <= 1:

@@ -14,6 +14,8 @@ A class may say more of itself:
   these names that `canonical` does not take go past it to the class;
 - `light = True`: making an object costs nothing, so that it is made at once and wrong
   arguments fail where they are written;
+- `concurrent = True`: several threads may call an object at once. Without it, callers with
+  batches take turns;
 - `batch(values)`: a list of inputs to a sequence of as many results. Without it, operators of
   the tasks `image_embedding` and `normalize` are called with a whole array, and others with
   one value at a time.

@@ -29,6 +29,7 @@ class PcaWhitening:
     """
 
     light = True
+    concurrent = True
     local = frozenset({"path"})
 
     @classmethod
