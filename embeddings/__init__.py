@@ -8,20 +8,29 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from embeddings import ops
-    from embeddings.errors import EmbeddingsError, ImageError, UnknownName
+    from embeddings import bundle, ops
+    from embeddings.bundle import Bundle, BundleWriter
+    from embeddings.bundle import load as load_bundle
+    from embeddings.errors import BundleError, EmbeddingsError, ImageError, UnknownName
     from embeddings.graph import Pipeline
     from embeddings.pipelines import ImagePipeline, pipeline
     from embeddings.recipes import DEFAULT_PIPELINE, Recipe, recipe
 
+__version__ = "0.1.0"
+
 __all__ = [
     "DEFAULT_PIPELINE",
+    "Bundle",
+    "BundleError",
+    "BundleWriter",
     "EmbeddingsError",
     "ImageError",
     "ImagePipeline",
     "Pipeline",
     "Recipe",
     "UnknownName",
+    "bundle",
+    "load_bundle",
     "ops",
     "pipeline",
     "recipe",
@@ -30,12 +39,17 @@ __all__ = [
 # Where each name is: "module" for a module itself, "module:name" for what is in it.
 _EXPORTS = {
     "DEFAULT_PIPELINE": "recipes:DEFAULT_PIPELINE",
+    "Bundle": "bundle:Bundle",
+    "BundleError": "errors:BundleError",
+    "BundleWriter": "bundle:BundleWriter",
     "EmbeddingsError": "errors:EmbeddingsError",
     "ImageError": "errors:ImageError",
     "ImagePipeline": "pipelines:ImagePipeline",
     "Pipeline": "graph:Pipeline",
     "Recipe": "recipes:Recipe",
     "UnknownName": "errors:UnknownName",
+    "bundle": "bundle",
+    "load_bundle": "bundle:load",
     "ops": "ops",
     "pipeline": "pipelines:pipeline",
     "recipe": "recipes:recipe",
