@@ -8,15 +8,22 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from embeddings import ops
+    from embeddings import bundle, ops
+    from embeddings.bundle import Bundle, BundleWriter
+    from embeddings.bundle import load as load_bundle
     from embeddings.collection import DataCollection
-    from embeddings.errors import EmbeddingsError, ImageError, UnknownName
+    from embeddings.errors import BundleError, EmbeddingsError, ImageError, UnknownName
     from embeddings.graph import Pipeline
     from embeddings.pipelines import ImagePipeline, pipeline
     from embeddings.recipes import DEFAULT_PIPELINE, Recipe, recipe
 
+__version__ = "0.1.0"
+
 __all__ = [
     "DEFAULT_PIPELINE",
+    "Bundle",
+    "BundleError",
+    "BundleWriter",
     "DataCollection",
     "EmbeddingsError",
     "ImageError",
@@ -24,6 +31,8 @@ __all__ = [
     "Pipeline",
     "Recipe",
     "UnknownName",
+    "bundle",
+    "load_bundle",
     "ops",
     "pipeline",
     "recipe",
@@ -32,6 +41,9 @@ __all__ = [
 # Where each name is: "module" for a module itself, "module:name" for what is in it.
 _EXPORTS = {
     "DEFAULT_PIPELINE": "recipes:DEFAULT_PIPELINE",
+    "Bundle": "bundle:Bundle",
+    "BundleError": "errors:BundleError",
+    "BundleWriter": "bundle:BundleWriter",
     "DataCollection": "collection:DataCollection",
     "EmbeddingsError": "errors:EmbeddingsError",
     "ImageError": "errors:ImageError",
@@ -39,6 +51,8 @@ _EXPORTS = {
     "Pipeline": "graph:Pipeline",
     "Recipe": "recipes:Recipe",
     "UnknownName": "errors:UnknownName",
+    "bundle": "bundle",
+    "load_bundle": "bundle:load",
     "ops": "ops",
     "pipeline": "pipelines:pipeline",
     "recipe": "recipes:recipe",

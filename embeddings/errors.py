@@ -106,6 +106,15 @@ class WorkerError(EmbeddingsError):
         self.args = (detail,)
 
 
+class BundleError(EmbeddingsError):
+    """A bundle that cannot be used.
+
+    Codes: `bundle_missing`, `bundle_damaged` (something is not what the manifest says),
+    `bundle_too_new` (of a later version of the format), `fingerprint_differs` (another recipe
+    than the one that was asked for).
+    """
+
+
 class Busy(EmbeddingsError):
     """The waiting line is full: ask again a little later (code `busy`)."""
 

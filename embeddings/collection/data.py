@@ -300,7 +300,9 @@ class DataCollection(Sources, Ends):
         )
         return self._changed(_steps=(*self._steps, step))
 
-    def _with_empty(self, kind: Kind, node: Any, label: str, here: bool = False) -> "DataCollection":
+    def _with_empty(
+        self, kind: Kind, node: Any, label: str, here: bool = False
+    ) -> "DataCollection":
         step = RowStep(kind, node, label, len(self._steps) + 1, here=here)
         return self._changed(_steps=(*self._steps, step))
 

@@ -21,7 +21,7 @@ _CLASSES = {
 }
 # Calls whose first, or second, argument is a code. (`__init__`: of an error's base.)
 _FIRST = {*_CLASSES, "FetchError", "ImageError", "EmbeddingsError", "WeightsError",
-          "refusal_payload", "__init__"}  # fmt: skip
+          "BundleError", "refusal_payload", "__init__"}  # fmt: skip
 _SECOND = {"problem_response", "reject", "fail"}
 
 Found = dict[str, set[int]]

@@ -1,0 +1,12 @@
+"""Bundles: vectors in a folder, with a manifest that says what they are.
+
+`BundleWriter` writes one, `load` reads it, `export` writes it in another format, and `to_faiss`
+makes an index of it.
+"""
+
+from embeddings.bundle.faiss_index import to_faiss
+from embeddings.bundle.formats import FORMATS
+from embeddings.bundle.reading import Batch, Bundle, load
+from embeddings.bundle.writing import BundleWriter, export
+
+__all__ = ["FORMATS", "Batch", "Bundle", "BundleWriter", "export", "load", "to_faiss"]

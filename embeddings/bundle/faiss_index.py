@@ -1,0 +1,121 @@
+"""A bundle as an index of FAISS, with a file beside it that says what its keys are."""
+
+import contextlib
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from embeddings.bundle.manifest import sha256
+from embeddings.bundle.packages import needed
+from embeddings.errors import InputError, OutputError
+from embeddings.writing import Destination, written_file
+
+if TYPE_CHECKING:
+    from embeddings.bundle.reading import Bundle
+
+BESIDE = ".ids.parquet"
+_SHA256 = re.compile("[0-9a-f]{64}")
+
+
+def to_faiss(bundle: "Bundle", path: Destination) -> int:
+    """Write an exact index of inner products to `path`, and `<path>.ids.parquet`; its size.
+
+    The index is an `IndexIDMap2` over an `IndexFlatIP`. Its keys are the first 63 bits of the
+    SHA-256 of what each vector is of: of the metadata's `sha256`, 64 hex digits, where there is
+    one, else of the id. So they stay the same whatever else is in the bundle; the same content
+    is in the index once. The Parquet file has a row for each row of the bundle (`key`, `id`,
+    `sha256`, `metadata` as JSON text), and in its own metadata `fingerprint`, `recipe` and
+    `index_sha256`, the digest of the index that it belongs to.
+
+    All vectors are in memory meanwhile. Raises `InputError` for a `sha256` that is none and where
+    two contents have one key, `OutputError`, `BundleError` and `PackageMissing`.
+    """
+    faiss = needed("faiss", "faiss-cpu", "An index of FAISS")
+    index = faiss.IndexIDMap2(faiss.IndexFlatIP(bundle.manifest["dimension"]))
+    target = Path(path).absolute()
+    # The index takes its place last: it is not there before what explains it.
+    with (
+        written_file(target) as draft,
+        written_file(f"{target}{BESIDE}") as beside,
+        _writer(beside) as writer,
+    ):
+        known: dict[int, str] = {}
+        for batch in bundle.batches():
+            digests = list(map(_content, batch.ids, batch.metadata))
+            keys = list(map(_key, digests))
+            fresh = [
+                at
+                for at, (key, digest) in enumerate(zip(keys, digests, strict=True))
+                if _is_fresh(known, key, digest, batch.ids[at])
+            ]
+            if fresh:
+                chosen = np.array([keys[at] for at in fresh], np.int64)
+                index.add_with_ids(np.ascontiguousarray(batch.vectors[fresh]), chosen)
+            texts = [json.dumps(row, ensure_ascii=False) for row in batch.metadata]
+            _write(writer, keys, batch.ids, digests, texts)
+        try:
+            faiss.write_index(index, str(draft))
+        except RuntimeError as error:
+            raise OutputError(f"{target} cannot be written: {error}") from error
+        facts = {
+            "fingerprint": bundle.fingerprint,
+            "recipe": json.dumps(bundle.manifest["recipe"]),
+            "index_sha256": sha256(draft),
+        }
+        writer.add_key_value_metadata(facts)
+    return int(index.ntotal)
+
+
+def _content(one: str, metadata: Mapping[str, Any]) -> str:
+    """The SHA-256 of what a vector is of."""
+    found = metadata.get("sha256")
+    if found is None:
+        return hashlib.sha256(one.encode()).hexdigest()
+    if not isinstance(found, str) or _SHA256.fullmatch(found) is None:
+        raise InputError(
+            f"The metadata's sha256 of {one!r} must be 64 hexadecimal digits, not {found!r}."
+        )
+    return found
+
+
+def _key(digest: str) -> int:
+    return int(digest[:16], 16) >> 1
+
+
+def _is_fresh(known: dict[int, str], key: int, digest: str, one: str) -> bool:
+    found = known.get(key)
+    if found is None:
+        known[key] = digest
+        return True
+    if found != digest:
+        raise InputError(
+            f"The contents {found} and {digest} (of {one!r}) have the same key {key}: an index "
+            "cannot tell them apart. Leave one of them out."
+        )
+    return False
+
+
+@contextlib.contextmanager
+def _writer(path: Path) -> Iterator[Any]:
+    pa = needed("pyarrow", "pyarrow", "The file beside an index")
+    parquet = needed("pyarrow.parquet", "pyarrow", "The file beside an index")
+    schema = pa.schema({"key": pa.int64(), **dict.fromkeys(_TEXTS, pa.string())})
+    with path.open("wb") as file, parquet.ParquetWriter(file, schema) as writer:
+        yield writer
+
+
+_TEXTS = ("id", "sha256", "metadata")
+
+
+def _write(
+    writer: Any, keys: list[int], ids: list[str], digests: list[str], metadata: list[str]
+) -> None:
+    import pyarrow as pa
+
+    columns = {"key": keys, **dict(zip(_TEXTS, (ids, digests, metadata), strict=True))}
+    writer.write_table(pa.table(columns, schema=writer.schema))

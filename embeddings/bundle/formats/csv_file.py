@@ -1,0 +1,69 @@
+"""Rows in one CSV file (RFC 4180, UTF-8): id, metadata as JSON, vector as a JSON list."""
+
+import contextlib
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embeddings.bundle.formats import ROWS, Block, no_vectors, numbers
+from embeddings.bundle.packages import needed
+
+NAME = "rows.csv"
+_COLUMNS = ["id", "metadata", "vector"]
+# A row of the largest vector, and of metadata as long again, fits into what is read at once.
+_READ_BYTES = 64 * 2**20
+
+
+class Writer:
+    """Writes `rows.csv`."""
+
+    def __init__(self, folder: Path, dimension: int) -> None:
+        self._file = (folder / NAME).open("w", encoding="utf-8", newline="")
+        self._writer = csv.writer(self._file)
+        self._writer.writerow(_COLUMNS)
+
+    def write(self, ids: list[str], metadata: list[str], vectors: NDArray[np.float32]) -> None:
+        self._writer.writerows(zip(ids, metadata, numbers.texts(vectors), strict=True))
+
+    def close(self) -> None:
+        self._file.close()
+
+    def abandon(self) -> None:
+        with contextlib.suppress(Exception):
+            self._file.close()
+
+
+class Reader:
+    """Reads it again, by Arrow: Python's own reader has one limit of fields for all its users."""
+
+    def __init__(self, folder: Path, count: int, dimension: int) -> None:
+        self._path, self._dimension = folder / NAME, dimension
+
+    def blocks(self, *, vectors: bool) -> Iterator[Block]:
+        arrow_csv = needed("pyarrow.csv", "pyarrow", "A bundle in CSV")
+        import pyarrow as pa
+
+        columns = _COLUMNS if vectors else _COLUMNS[:2]
+        with arrow_csv.open_csv(
+            self._path,
+            read_options=arrow_csv.ReadOptions(use_threads=False, block_size=_READ_BYTES),
+            parse_options=arrow_csv.ParseOptions(newlines_in_values=True),
+            convert_options=arrow_csv.ConvertOptions(
+                column_types=dict.fromkeys(_COLUMNS, pa.string()), include_columns=columns
+            ),
+        ) as reader:
+            for batch in reader:
+                for start in range(0, len(batch), ROWS):
+                    ids, metadata, *rest = (
+                        column.to_pylist() for column in batch.slice(start, ROWS).columns
+                    )
+                    read = no_vectors(len(ids))
+                    if vectors:
+                        read = numbers.vectors(rest[0], self._dimension)
+                    yield Block(ids, metadata, read)
+
+    def mapped(self) -> NDArray[np.float32] | None:
+        return None

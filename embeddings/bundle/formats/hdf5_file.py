@@ -1,0 +1,112 @@
+"""Rows in one HDF5 file: datasets `vectors` (N, D) float32, `ids` and `metadata`, both text."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embeddings.bundle.formats import ROWS, Block, no_vectors
+from embeddings.bundle.packages import needed
+
+NAME = "rows.h5"
+_CHUNK_BYTES = 2**20
+# Texts that are read at once: each may turn out long.
+_TEXTS = 128
+
+
+class Writer:
+    """Appends to three datasets that grow, in chunks, neither compressed nor filtered."""
+
+    def __init__(self, folder: Path, dimension: int) -> None:
+        h5py = _package()
+        # Through a file of Python's own, which says what went wrong, and where.
+        self._raw = (folder / NAME).open("w+b")
+        self._file = h5py.File(self._raw, "w")
+        text = h5py.string_dtype("utf-8")
+        rows = max(1, _CHUNK_BYTES // (4 * dimension))
+        self._vectors = self._file.create_dataset(
+            "vectors", (0, dimension), "<f4", maxshape=(None, dimension), chunks=(rows, dimension)
+        )
+        self._ids, self._metadata = (
+            self._file.create_dataset(name, (0,), text, maxshape=(None,), chunks=(ROWS,))
+            for name in ("ids", "metadata")
+        )
+
+    def write(self, ids: list[str], metadata: list[str], vectors: NDArray[np.float32]) -> None:
+        for data, new in ((self._vectors, vectors), (self._ids, ids), (self._metadata, metadata)):
+            start = len(data)
+            data.resize(start + len(new), axis=0)
+            data[start:] = new
+
+    def close(self) -> None:
+        self._file.close()
+        self._raw.close()
+
+    def abandon(self) -> None:
+        for thing in (self._file, self._raw):
+            with contextlib.suppress(Exception):
+                thing.close()
+
+
+class Reader:
+    """Reads plain datasets of this very file; links, filters and objects are refused."""
+
+    def __init__(self, folder: Path, count: int, dimension: int) -> None:
+        self._path, self._count = folder / NAME, count
+        h5py = _package()
+        with h5py.File(self._path, "r") as file:
+            if set(file) != {"vectors", "ids", "metadata"}:
+                raise ValueError(f"{NAME} holds {', '.join(sorted(file))}")
+            vectors = _plain(h5py, file, "vectors", (count, dimension), 4 * count * dimension)
+            if vectors.dtype != np.dtype("<f4"):
+                raise ValueError(f"the vectors of {NAME} are {vectors.dtype}")
+            for name in ("ids", "metadata"):
+                found = h5py.check_string_dtype(_plain(h5py, file, name, (count,), count).dtype)
+                if found is None or found.encoding != "utf-8":
+                    raise ValueError(f"{name} of {NAME} is no text")
+
+    def blocks(self, *, vectors: bool) -> Iterator[Block]:
+        # What is neither compressed nor shared cannot be longer than its file.
+        most = self._path.stat().st_size
+        with _package().File(self._path, "r") as file:
+            for start in range(0, self._count, ROWS):
+                end = min(start + ROWS, self._count)
+                ids, metadata = (_texts(file[name], start, end) for name in ("ids", "metadata"))
+                most -= sum(map(len, ids)) + sum(map(len, metadata))
+                if most < 0:
+                    raise ValueError(f"the texts of {NAME} are longer than it is")
+                read = file["vectors"][start:end] if vectors else no_vectors(len(ids))
+                yield Block(ids, metadata, read)
+
+    def mapped(self) -> NDArray[np.float32] | None:
+        return None
+
+
+def _plain(h5py: Any, file: Any, name: str, shape: tuple[int, ...], least: int) -> Any:
+    """The dataset, which lies in this file as it is and takes at least so many bytes there."""
+    if not isinstance(file.get(name, getlink=True), h5py.HardLink):
+        raise ValueError(f"{name} of {NAME} is a link")
+    data = file[name]
+    if not isinstance(data, h5py.Dataset) or data.shape != shape:
+        raise ValueError(f"{name} of {NAME} is not of shape {shape}")
+    creation = data.id.get_create_plist()
+    if data.is_virtual or data.external or creation.get_nfilters():
+        raise ValueError(f"{name} of {NAME} is filtered, or lies elsewhere")
+    if data.id.get_storage_size() < least:
+        raise ValueError(f"{name} of {NAME} claims more than it holds")
+    return data
+
+
+def _texts(data: Any, start: int, end: int) -> list[str]:
+    found: list[str] = []
+    for at in range(start, end, _TEXTS):
+        # As bytes, so that what is no UTF-8 fails.
+        found += [text.decode() for text in data[at : min(at + _TEXTS, end)]]
+    return found
+
+
+def _package() -> Any:
+    return needed("h5py", "h5py", "A bundle in HDF5")

@@ -1,0 +1,70 @@
+"""Rows in one file of JSON Lines: {"id": ..., "metadata": {...}, "vector": [...]}."""
+
+import contextlib
+import itertools
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embeddings.bundle.formats import ROWS, Block, no_vectors, numbers
+
+NAME = "rows.jsonl"
+_ID, _METADATA, _VECTOR, _END = b'{"id": ', b', "metadata": ', b', "vector": ', b"}\n"
+
+
+class Writer:
+    """Writes `rows.jsonl`."""
+
+    def __init__(self, folder: Path, dimension: int) -> None:
+        self._file = (folder / NAME).open("wb")
+
+    def write(self, ids: list[str], metadata: list[str], vectors: NDArray[np.float32]) -> None:
+        for one, row, vector in zip(ids, metadata, numbers.texts(vectors), strict=True):
+            quoted = json.dumps(one, ensure_ascii=False)
+            parts = _ID, quoted.encode(), _METADATA, row.encode(), _VECTOR, vector.encode(), _END
+            self._file.write(b"".join(parts))
+
+    def close(self) -> None:
+        self._file.close()
+
+    def abandon(self) -> None:
+        with contextlib.suppress(Exception):
+            self._file.close()
+
+
+class Reader:
+    """Reads what `Writer` wrote: the parts of a line are where it put them.
+
+    So numbers become float32 at once, and not by way of float64, which rounds twice.
+    """
+
+    def __init__(self, folder: Path, count: int, dimension: int) -> None:
+        self._path, self._dimension = folder / NAME, dimension
+
+    def blocks(self, *, vectors: bool) -> Iterator[Block]:
+        with self._path.open("rb") as file:
+            while lines := list(itertools.islice(file, ROWS)):
+                ids, metadata, numbers_read = zip(*map(_parts, lines), strict=True)
+                read = no_vectors(len(ids))
+                if vectors:
+                    read = numbers.vectors(numbers_read, self._dimension)
+                yield Block(list(ids), list(metadata), read)
+
+    def mapped(self) -> NDArray[np.float32] | None:
+        return None
+
+
+def _parts(line: bytes) -> tuple[str, str, str]:
+    """Id, metadata and vector, the last two as text. Raises ValueError for another line."""
+    # A quoted id holds no quotation mark that is not escaped, and a vector none at all.
+    end, behind = line.find(_METADATA), line.rfind(_VECTOR)
+    if not line.startswith(_ID) or not line.endswith(_END) or not 0 < end < behind:
+        raise ValueError(f"a line of {NAME} is none that a bundle has")
+    one = json.loads(line[len(_ID) : end])
+    if not isinstance(one, str):
+        raise ValueError(f"an id of {NAME} is no text")
+    metadata = line[end + len(_METADATA) : behind].decode()
+    return one, metadata, line[behind + len(_VECTOR) : -len(_END)].decode()

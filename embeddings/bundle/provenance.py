@@ -1,0 +1,137 @@
+"""What made the vectors of a bundle: the recipe as data, and the cards of its models."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from embeddings.errors import EmbeddingsError, InputError, RecipeError
+from embeddings.models.cards import card_for_weights
+from embeddings.models.schema import HubWeights, PackageWeights, Weights
+from embeddings.recipes import Recipe
+from embeddings.recipes import recipe as recipe_named
+
+if TYPE_CHECKING:
+    from embeddings.graph import Pipeline
+    from embeddings.pipelines import ImagePipeline
+
+    AnyRecipe = str | Recipe | ImagePipeline | Pipeline | Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """A recipe as plain JSON types, its fingerprint, and the dimension where it is known.
+
+    The recipe of a graph pipeline stays the graph that it is: its columns and nodes.
+    """
+
+    recipe: dict[str, Any]
+    fingerprint: str
+    dimension: int | None
+    runtime: str | None = None
+    precision: str | None = None
+    device: str | None = None
+
+
+def provenance(given: "AnyRecipe") -> Provenance:
+    """What `given` says of the vectors that it makes.
+
+    `given` is a `Recipe` or its name, an `ImagePipeline`, which also knows what computes, a graph
+    `Pipeline` with one output, or the dictionary of either kind of recipe.
+
+    Raises `InputError` for anything else, `RecipeError` for a graph that has no recipe or several
+    outputs, and `UnknownName` for a name.
+    """
+    if isinstance(given, str):
+        given = recipe_named(given)
+    if isinstance(given, Mapping):
+        return _of_dictionary(given)
+    if isinstance(given, Recipe):
+        return Provenance(given.to_dict(), given.fingerprint, given.dimension)
+    # Not at the top: whoever writes the vectors of a recipe needs no image library for it.
+    from embeddings.graph import Pipeline
+    from embeddings.pipelines import ImagePipeline
+
+    if isinstance(given, ImagePipeline):
+        own = given.recipe
+        way = given.runtime, given.precision, given.device
+        return Provenance(own.to_dict(), own.fingerprint, own.dimension, *way)
+    if isinstance(given, Pipeline):
+        return _of_graph(given.recipe)
+    raise InputError(
+        "The recipe of a bundle is a Recipe or its name, an ImagePipeline, a Pipeline, or a "
+        f"dictionary; not {type(given).__name__}."
+    )
+
+
+def restored(recipe: Mapping[str, Any]) -> Recipe | dict[str, Any]:
+    """The `Recipe` of this dictionary; of a graph, the dictionary itself. Raises `RecipeError`."""
+    return Recipe.from_dict(recipe) if "operators" in recipe else dict(recipe)
+
+
+def models(recipe: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What the cards say of the models that a recipe names by the digests of their weights.
+
+    A model whose card is not here has its digest alone, the other fields None.
+    """
+    digests = dict.fromkeys(_digests(recipe))
+    return [_model(digest) for digest in digests]
+
+
+def _of_dictionary(data: Mapping[str, Any]) -> Provenance:
+    found = restored(data)
+    if isinstance(found, Recipe):
+        return Provenance(found.to_dict(), found.fingerprint, found.dimension)
+    return _of_graph(found)
+
+
+def _of_graph(data: dict[str, Any]) -> Provenance:
+    from embeddings.graph import description
+
+    try:
+        outputs = data["outputs"]
+        fingerprint = description.fingerprint(data)
+    except EmbeddingsError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise RecipeError(f"The recipe of this bundle is malformed ({error!r}).") from error
+    if len(outputs) != 1:
+        raise RecipeError(
+            "The pipeline of a bundle has one output, the vector, so that its fingerprint is that "
+            f"of the vectors; not {', '.join(map(str, outputs))}. Give it an output of its own."
+        )
+    return Provenance(data, fingerprint, None)
+
+
+def _digests(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            if key == "weights_sha256" and isinstance(inner, str):
+                yield inner
+            else:
+                yield from _digests(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _digests(inner)
+
+
+def _model(digest: str) -> dict[str, Any]:
+    try:
+        card = card_for_weights(digest)
+    except EmbeddingsError:
+        return dict.fromkeys(_MODEL) | {"sha256": digest}
+    values = (
+        card.name, card.architecture, card.licence, digest, card.dimension, _source(card.weights)
+    )  # fmt: skip
+    return dict(zip(_MODEL, values, strict=True))
+
+
+_MODEL = ("name", "architecture", "licence", "sha256", "dimension", "source")
+
+
+def _source(weights: Weights) -> str:
+    """Where others find the weights; nothing of this machine."""
+    if isinstance(weights, PackageWeights):
+        return f"python package {weights.distribution}"
+    if isinstance(weights, HubWeights):
+        return f"hugging face {weights.repository}, {weights.file}, {weights.revision}"
+    return "a local file"
