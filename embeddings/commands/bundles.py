@@ -3,6 +3,7 @@
 import argparse
 
 from embeddings.commands.lines import line
+from embeddings.recipes import Recipe
 
 MORE = """\
 Formats: npy, parquet, hdf5, csv and jsonl are bundles, folders with a
@@ -48,7 +49,7 @@ def check(options: argparse.Namespace) -> int:
     line(
         bundle=options.bundle,
         count=len(bundle),
-        pipeline=bundle.recipe.name,
+        pipeline=bundle.recipe.name if isinstance(bundle.recipe, Recipe) else None,
         fingerprint=bundle.fingerprint,
         whole=True,
     )

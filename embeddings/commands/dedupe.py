@@ -1,6 +1,7 @@
 """`dedupe`: pictures that are there twice, or nearly."""
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -71,9 +72,10 @@ def run(options: argparse.Namespace) -> int:
 
 def _gathered(options: argparse.Namespace) -> tuple[Any, Any, Any, int]:
     """Ids, vectors (N, D), what is known of each picture, and how many could not be used."""
-    from embeddings.bundle import is_bundle, load
+    from embeddings.bundle import load
+    from embeddings.bundle.manifest import NAME
 
-    if any(map(is_bundle, options.pictures)):
+    if any((Path(one) / NAME).is_file() for one in options.pictures):
         if len(options.pictures) > 1:
             raise InputError("Give pictures, or one bundle alone.")
         bundle = load(options.pictures[0])

@@ -8,7 +8,6 @@ from embeddings.collection import DataCollection
 from embeddings.commands.lines import line, problem
 from embeddings.commands.pictures import Unreadable
 from embeddings.errors import InputError
-from embeddings.pipelines import ImagePipeline
 
 # A picture is read whole: what is larger than this is no picture that anybody means.
 _LARGEST_FILE = 512 * 2**20
@@ -17,13 +16,14 @@ _LARGEST_FILE = 512 * 2**20
 class Rows:
     """A dict for each picture that can be used, in order: id, sha256, bytes, vector.
 
-    With `text` there is a text_vector too, from the same forward pass. What cannot be used is
+    `embed` is an `ImagePipeline`, or a graph from a picture to a vector. With `text` there is a
+    text_vector too, from the same forward pass. What cannot be used is
     printed as a line with an error when it is met. Can be iterated once; `count` and `failed`
     say how many there were so far. Memory stays flat.
     """
 
     def __init__(
-        self, pictures: Sequence[str | Unreadable], embed: ImagePipeline, *, text: bool = False
+        self, pictures: Sequence[str | Unreadable], embed: Any, *, text: bool = False
     ) -> None:
         self.pictures = pictures
         self.embed = embed

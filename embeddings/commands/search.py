@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from embeddings.commands.lines import SOME_FAILED, line, say
 from embeddings.commands.way import quiet_argument, runtime_arguments, ways
 from embeddings.errors import InputError, UnknownName
+from embeddings.recipes import Recipe
 
 if TYPE_CHECKING:
     from embeddings.bundle import Bundle
@@ -118,7 +119,9 @@ class _Queries:
         from embeddings.commands.pictures import found
 
         pictures = found(self._options.pictures, self._options.all_files)
-        rows = Rows(pictures, self._bundle.pipeline(**ways(self._options)))
+        # A graph's operators say themselves what computes them.
+        chosen = ways(self._options) if isinstance(self._bundle.recipe, Recipe) else {}
+        rows = Rows(pictures, self._bundle.pipeline(**chosen))
         for row in rows:
             yield {"picture": row["id"]}, row["vector"]
         self.failed = rows.failed

@@ -24,7 +24,7 @@ from embeddings.commands import main
 from tests.installation import ROOT
 
 DEMO = ROOT / "demo"
-GOOD = ("erase-crab.jpg", "erase-giraffe.jpg", "erase-horse.jpg")
+GOOD = ("erase-crab.jpg", "erase-giraffe.jpg", "erase-pika.jpg")
 
 
 class Done(NamedTuple):
