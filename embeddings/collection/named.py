@@ -48,7 +48,7 @@ class OperatorStep:
         """
         if not isinstance(columns, tuple) or len(columns) != 2:
             raise InputError(
-                'An operator takes two columns, the one that it reads and the one that it writes: '
+                "An operator takes two columns, the one that it reads and the one that it writes: "
                 f'["path", "image"]; not {columns!r}.'
             )
         return OperatorStep(self._collection, self._implementation, *columns)
