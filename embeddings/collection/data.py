@@ -10,7 +10,7 @@ from embeddings import ops
 from embeddings.collection import streams
 from embeddings.collection.empty import Empty
 from embeddings.collection.ends import Ends
-from embeddings.collection.held import Held, Search, Selection
+from embeddings.collection.held import Held, Keyed, Search, Selection
 from embeddings.collection.named import OperatorTask
 from embeddings.collection.running import ENGINES, Way, run
 from embeddings.collection.source import Source
@@ -173,7 +173,8 @@ class DataCollection(Sources, Ends):
         """
         if not callable(key) and not isinstance(key, str):
             raise InputError(f"A key is a function or a column, not {type(key).__name__}.")
-        return self._stream("group_by", streams.grouped, key)
+        keyed = self._row("map", Keyed(key), name="group_by", here=True)
+        return keyed._stream("group_by", streams.grouped)
 
     def zip(self, *others: Iterable[Any]) -> "DataCollection":
         """Tuples of a row of this collection and one of each other, to the end of the shortest."""
@@ -303,7 +304,7 @@ class DataCollection(Sources, Ends):
     def _with_empty(
         self, kind: Kind, node: Any, label: str, here: bool = False
     ) -> "DataCollection":
-        step = RowStep(kind, node, label, len(self._steps) + 1, here=here)
+        step = RowStep(kind, node, label, len(self._steps) + 1, safe=self._is_safe, here=here)
         return self._changed(_steps=(*self._steps, step))
 
     def _stream(

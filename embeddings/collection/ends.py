@@ -88,9 +88,10 @@ class Ends:
             raise InputError(f"limit must be a whole number, 0 or more; not {limit!r}.")
         table = shown(list(itertools.islice(iter(self), limit)), limit=limit)
         if _in_notebook():
-            from IPython.display import display
+            from IPython import display
 
-            display(table)
+            notebook: Any = display
+            notebook.display(table)
         else:
             print(table)
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from embeddings.collection.empty import shown
+from embeddings.collection.steps import values_of
 from embeddings.errors import InputError
 
 
@@ -44,6 +45,10 @@ class Search:
     def __init__(self, searcher: Held) -> None:
         self._searcher = searcher
 
+    def make_ready(self) -> None:
+        """Read the vectors. Raises what that raises, which is no row's fault."""
+        self._searcher.get()
+
     def __call__(self, vector: Any) -> Any:
         return self._searcher.get()(vector)
 
@@ -53,11 +58,35 @@ class Search:
         return hits
 
 
+class Keyed:
+    """The node before `group_by`: a row to its key and itself."""
+
+    def __init__(self, key: Callable[[Any], Any] | str) -> None:
+        """`key` is a function of the row, or a column."""
+        self._key = key
+
+    def __call__(self, row: Any) -> tuple[Any, Any]:
+        """Raises `InputError` for a key that cannot be one."""
+        key = values_of(row, (self._key,))[0] if isinstance(self._key, str) else self._key(row)
+        try:
+            hash(key)
+        except TypeError:
+            raise InputError(
+                f"A key must be hashable, such as text or a number; {shown(key)} is "
+                f"{type(key).__name__}."
+            ) from None
+        return key, row
+
+
 class Selection:
     """The node of `select_from`: places to the rows at them."""
 
     def __init__(self, rows: Held) -> None:
         self._rows = rows
+
+    def make_ready(self) -> None:
+        """Read the rows. Raises what that raises."""
+        self._rows.get()
 
     def __call__(self, places: Any) -> Any:
         """The row at a place, or a list of those at several (a sequence or array (K,)).

@@ -52,10 +52,9 @@ def run(source: Source, steps: Sequence[Step], way: Way) -> Iterator[Any]:
         stack.callback(engine.close)
         rows = stack.enter_context(source.reading())
         for stage in stages(steps, engine):
-            if isinstance(stage, Segment):
-                rows = engine.through(stage, rows)
-            else:
-                rows = stage.apply(rows)
+            rows = (
+                stage.apply(rows) if isinstance(stage, StreamStep) else engine.through(stage, rows)
+            )
             # From the last to the first, so that none asks one that has ended.
             stack.callback(getattr(rows, "close", _nothing))
         yield from rows

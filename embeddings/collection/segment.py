@@ -6,6 +6,7 @@ from itertools import groupby
 from typing import Any
 
 from embeddings.collection.empty import Empty
+from embeddings.collection.held import Search, Selection
 from embeddings.collection.steps import Failure, RowStep
 from embeddings.errors import InputError
 from embeddings.graph.steps import is_image_pipeline, is_pipeline, node_name
@@ -56,6 +57,16 @@ class Segment:
         """How many rows at once are worth it for the nodes with batches; 1 without such."""
         return min((_worth(step.node) for step in self.steps if step.has_batches), default=1)
 
+    def make_ready(self) -> None:
+        """Read what nodes look things up in, once. Raises what that raises, for no row."""
+        for step in self.steps:
+            if isinstance(step.node, Search | Selection):
+                try:
+                    step.node.make_ready()
+                except Exception as error:
+                    error.add_note(f"in what {step.name} looks things up in")
+                    raise
+
     def lazily(self, row: Any) -> Iterator[Any]:
         """What becomes of one row, piece by piece; for segments without batches.
 
@@ -71,8 +82,14 @@ class Segment:
 
         Where `stopped` says true between two rows, nobody wants the result any more.
         """
+        return [value for value, _ in self.traced(rows, stopped)]
+
+    def traced(
+        self, rows: Sequence[Any], stopped: Callable[[], bool] | None = None
+    ) -> list[tuple[Any, Any]]:
+        """What `run` gives, each with the row that it came of."""
         items: list[_Item] = [(row, row) for row in rows]
-        failure: list[Failure] = []
+        failure: list[_Item] = []
         for batched, group in groupby(self.steps, lambda step: step.has_batches):
             steps = tuple(group)
             for part in [(step,) for step in steps] if batched else [steps]:
@@ -80,12 +97,12 @@ class Segment:
                 items = []
                 for value, origin in made:
                     if isinstance(value, Failure):
-                        failure = [value]
+                        failure = [(value, origin)]
                         break
                     if stopped is not None and stopped():
                         return []
                     items.append((value, origin))
-        return [value for value, _ in items] + failure
+        return items + failure
 
 
 def _one_by_one(steps: Sequence[RowStep], items: Sequence[_Item]) -> Iterator[_Item]:
@@ -270,7 +287,7 @@ class _Embedding:
 
 
 def _batch(node: Any, values: list[Any], *, repeatable: bool) -> list[Any]:
-    """One call for all; a `repeatable` node, which has no effects, is asked for the one at fault."""
+    """One call for all; one that fails is repeated value by value, where that has no effects."""
     if not values:
         return []
     try:

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sized
+from functools import partial
 from typing import Any
 
 from embeddings.collection.streams import iterating
@@ -14,7 +15,7 @@ class Source:
     `label` says in words what they are.
     """
 
-    def __init__(self, rows: Iterable[Any], label: str) -> None:
+    def __init__(self, rows: Any, label: str) -> None:
         """Raises `InputError` for what is no iterable."""
         if not isinstance(rows, Iterable):
             try:
@@ -52,7 +53,7 @@ class Again:
 
     def __init__(self, reader: Callable[..., Iterator[Any]], *arguments: Any, **named: Any) -> None:
         """Raises what the reader raises at once, such as for a file that is not there."""
-        self._make = lambda: reader(*arguments, **named)
+        self._make: Callable[[], Iterator[Any]] = partial(reader, *arguments, **named)
         self._make()
 
     def __iter__(self) -> Iterator[Any]:

@@ -1,7 +1,7 @@
 """The ways to begin a collection."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from embeddings.collection.source import Again, Source
@@ -85,9 +85,6 @@ class Sources:
 
     @classmethod
     def _from(cls, rows: Iterable[Any], label: str) -> Self:
-        made = cls(rows)
+        made = cls()
         made._source = Source(rows, label)
         return made
-
-    def __iter__(self) -> Iterator[Any]:
-        raise NotImplementedError

@@ -1,6 +1,6 @@
 """The steps of a collection: those that take row by row, and those that take the stream."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -67,17 +67,7 @@ class RowStep:
 
     def taken(self, row: Any) -> tuple[Any, ...]:
         """The node's arguments. Raises `InputError` and `UnknownName` for columns not there."""
-        if not self.reads:
-            return (row,)
-        if not isinstance(row, Mapping):
-            raise InputError(
-                f"Columns ({', '.join(self.reads)}) are read of rows that are dicts; this row is "
-                f"{type(row).__name__}: {shown(row)}."
-            )
-        for name in self.reads:
-            if name not in row:
-                raise UnknownName("column", name, map(str, row))
-        return tuple(row[name] for name in self.reads)
+        return values_of(row, self.reads) if self.reads else (row,)
 
     def written(self, row: Any, value: Any) -> Any:
         """The row that `row` becomes by what the node made of it; a new one."""
@@ -126,6 +116,19 @@ class StreamStep:
 
 
 Step = RowStep | StreamStep
+
+
+def values_of(row: Any, names: Sequence[str]) -> tuple[Any, ...]:
+    """Columns of a row. Raises `InputError` for a row without, and `UnknownName`."""
+    if not isinstance(row, Mapping):
+        raise InputError(
+            f"Columns ({', '.join(names)}) are read of rows that are dicts; this row is "
+            f"{type(row).__name__}: {shown(row)}."
+        )
+    for name in names:
+        if name not in row:
+            raise UnknownName("column", name, map(str, row))
+    return tuple(row[name] for name in names)
 
 
 def row_step(

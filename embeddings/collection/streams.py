@@ -8,11 +8,10 @@ import contextlib
 import itertools
 import random
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import Any
 
-from embeddings.collection.empty import Empty, shown
-from embeddings.errors import InputError, UnknownName
+from embeddings.collection.empty import Empty
 
 Rows = Iterator[Any]
 
@@ -96,21 +95,14 @@ def shuffled(rows: Rows, seed: int | None, buffer: int) -> Rows:
         yield held.pop()
 
 
-def grouped(rows: Rows, key: Callable[[Any], Any] | str) -> Rows:
-    """(key, list of rows) for each key, in the order in which the keys came; reads all first."""
+def grouped(pairs: Rows) -> Rows:
+    """(key, list of rows) for each key of pairs (key, row), in the order in which keys come."""
     groups: dict[Any, list[Any]] = {}
-    for row in rows:
-        if type(row) is Empty:
-            yield row
-            continue
-        found = _column(row, key) if isinstance(key, str) else key(row)
-        try:
-            groups.setdefault(found, []).append(row)
-        except TypeError:
-            raise InputError(
-                f"A key must be hashable, such as text or a number; {shown(found)}, of the row "
-                f"{shown(row)}, is {type(found).__name__}."
-            ) from None
+    for pair in pairs:
+        if type(pair) is Empty:
+            yield pair
+        else:
+            groups.setdefault(pair[0], []).append(pair[1])
     yield from groups.items()
 
 
@@ -152,14 +144,3 @@ def watched(rows: Rows, label: str | None, total: int | None) -> Rows:
         for row in rows:
             yield row
             bar.update()
-
-
-def _column(row: Any, name: str) -> Any:
-    if not isinstance(row, Mapping):
-        raise InputError(
-            f"The column {name!r} is read of rows that are dicts; this row is "
-            f"{type(row).__name__}: {shown(row)}."
-        )
-    if name not in row:
-        raise UnknownName("column", name, map(str, row))
-    return row[name]

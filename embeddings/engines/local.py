@@ -3,8 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from embeddings import runtime as process
@@ -44,7 +43,7 @@ class LocalEngine:
         """What becomes of the rows, in order. Raises what fails."""
         streams = any(_streams(step.node) for step in segment.steps)
         if segment.here or (self._workers is None and not streams):
-            return _in_caller(segment, rows)
+            return in_caller(segment, rows)
         return self._in_threads(segment, rows)
 
     def close(self) -> None:
@@ -54,10 +53,15 @@ class LocalEngine:
             self._pool.shutdown(cancel_futures=True)
 
     def _in_threads(self, segment: Segment, rows: Iterator[Any]) -> Iterator[Any]:
+        segment.make_ready()
         workers = self._workers or process.cores()
         if self._pool is None:
             self._pool = ThreadPoolExecutor(workers, thread_name_prefix="embeddings-collection")
-        submit = partial(self._pool.submit, self._run, segment)
+        pool = self._pool
+
+        def submit(rows: list[Any]) -> Future[Done]:
+            return pool.submit(self._run, segment, rows)
+
         sizes = Sizes(segment.chunk()) if segment.has_batches else Sizes(_MOST, _QUICK)
         yield from in_order(rows, submit, sizes, workers * _AHEAD)
 
@@ -72,7 +76,9 @@ def _streams(node: Any) -> bool:
     return is_image_pipeline(node)
 
 
-def _in_caller(segment: Segment, rows: Iterator[Any]) -> Iterator[Any]:
+def in_caller(segment: Segment, rows: Iterator[Any]) -> Iterator[Any]:
+    """What becomes of the rows in this thread; nodes with batches get chunks that grow."""
+    segment.make_ready()
     if not segment.has_batches:
         for row in rows:
             yield from given(segment.lazily(row))
