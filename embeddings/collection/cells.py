@@ -51,7 +51,8 @@ def html_cell(value: Any) -> str:
     text = _escaped(_text(value))
     if picture is None:
         return text
-    return f'<img src="{picture}" alt="{text}" title="{text}">'
+    image = f'<img src="{picture}" alt="{text}" title="{text}">'
+    return image if is_picture(value) else f"{image}<br><small>{text}</small>"
 
 
 def _escaped(text: str) -> str:

@@ -173,7 +173,10 @@ def _prepared(value: Any, column: str, number: int) -> Any:
         raise wrong(column, number, PICTURE)
     value = plain(value)
     if isinstance(value, Hits):
-        return [{"id": plain(one), "score": score} for one, score in value]
+        return [
+            {"id": plain(one), "score": score}
+            for one, score in zip(value.ids, value.scores, strict=True)
+        ]
     if isinstance(value, Mapping):
         return {key: _prepared(one, column, number) for key, one in value.items()}
     if isinstance(value, list | tuple):

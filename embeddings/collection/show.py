@@ -14,10 +14,7 @@ _GAP = "  "
 _LEAST = 4  # a column is not cut to less than this, however many there are
 _PLACE = ""  # what stands over the rows' numbers
 
-_STYLE = (
-    "border-collapse:collapse",
-    "font-variant-numeric:tabular-nums",
-)
+_CELL = 'style="padding:2px 8px;text-align:left"'
 
 
 @dataclass(frozen=True)
@@ -59,23 +56,20 @@ class Shown:
         if not self.rows:
             return "<p>no rows</p>"
         names = _names(self.rows)
-        head = "".join(f"<th>{html_cell(name)}</th>" for name in (_PLACE, *names))
+        head = "".join(f"<th {_CELL}>{html_cell(name)}</th>" for name in (_PLACE, *names))
         body = []
         for number, row in enumerate(self.rows, 1):
             if is_failed(row):
-                cells = f'<td colspan="{max(1, len(names))}">{html_cell(row)}</td>'
+                cells = f'<td {_CELL} colspan="{max(1, len(names))}">{html_cell(row)}</td>'
             else:
                 columns = _columns(row)
                 cells = "".join(
-                    f"<td>{html_cell(columns[name]) if name in columns else ''}</td>"
+                    f"<td {_CELL}>{html_cell(columns[name]) if name in columns else ''}</td>"
                     for name in names
                 )
-            body.append(f"<tr><th>{number}</th>{cells}</tr>")
+            body.append(f"<tr><th {_CELL}>{number}</th>{cells}</tr>")
         more = "<p>…</p>" if self.more else ""
-        return (
-            f'<table style="{";".join(_STYLE)}"><thead><tr>{head}</tr></thead>'
-            f"<tbody>{''.join(body)}</tbody></table>{more}"
-        )
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>{more}"
 
 
 def shown(rows: Sequence[Any], *, limit: int) -> Shown:
