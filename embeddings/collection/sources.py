@@ -37,10 +37,7 @@ def glob_paths(*patterns: str | os.PathLike[str]) -> Iterator[str]:
     """
     if not patterns:
         raise InputError("Give at least one pattern, such as 'photos/**/*.jpg'.")
-    texts = [path_text(pattern) for pattern in patterns]
-    if unusable := [text for text in texts if "\0" in text]:
-        raise InputError(f"{unusable[0]!r} can be no path of a file: it holds a NUL character.")
-    return _globbed(texts)
+    return _globbed([path_text(pattern) for pattern in patterns])
 
 
 def _globbed(patterns: list[str]) -> Iterator[str]:
