@@ -82,7 +82,7 @@ def test_glob_needs_patterns() -> None:
         ((["*"],), "not list"),
     ):
         with pytest.raises(InputError, match=said):
-            glob_paths(*patterns)  # type: ignore[arg-type]
+            glob_paths(*patterns)
 
 
 # CSV
@@ -190,7 +190,7 @@ def test_parquet_columns(tmp_path: Path) -> None:
     assert list(parquet_rows(tmp_path / "a.parquet", ("title", "file"))) == [
         {"title": "b", "file": "a"}
     ]
-    with pytest.raises(UnknownName, match="column in .* named 'titel'; did you mean 'title'"):
+    with pytest.raises(UnknownName, match=r"column in .* named 'titel'; did you mean 'title'"):
         list(parquet_rows(tmp_path / "a.parquet", ["titel"]))
     for wrong, said in (("title", r"\['title'\]"), ([], "at least one column")):
         with pytest.raises(InputError, match=said):
@@ -216,11 +216,10 @@ def test_damaged_parquet_says_behind_which_row(tmp_path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[start : start + 2000] = b"\xff" * 2000
     path.write_bytes(content)
-    rows, read = parquet_rows(path), 0
+    rows = parquet_rows(path)
+    assert len([next(rows) for _ in range(768)]) == 768
     with pytest.raises(InputError, match=r"a\.parquet .* behind row"):
-        for _ in rows:
-            read += 1
-    assert read >= 768
+        list(rows)
 
 
 # ZIP archives
@@ -250,7 +249,7 @@ def test_members_know_their_names(tmp_path: Path) -> None:
         ("/absolute/../x.jpg", b"three"),
         ("empty.jpg", b""),
     ]
-    assert [member.name for member in zip_members(path, "*.jpg")][0] == "b/ü.jpg"
+    assert len(list(zip_members(path, "*.jpg"))) == 3
     assert [member.name for member in zip_members(path, "b/*")] == ["b/ü.jpg"]
     assert list(zip_members(path, "*.png")) == []
     again = pickle.loads(pickle.dumps(members[0]))
@@ -278,7 +277,7 @@ def test_an_archive_that_has_changed_is_told(tmp_path: Path) -> None:
     path = archive_of(tmp_path / "a.zip", ("a", b"one"), ("b", b"two"))
     entries = list(Archive(path))
     archive_of(path, ("a", b"one"))
-    with pytest.raises(InputError, match="'b' of .* the archive has changed"):
+    with pytest.raises(InputError, match=r"'b' of .* the archive has changed"):
         Archive(path).read(entries[1])
 
 
@@ -350,9 +349,9 @@ def test_large_members_and_bombs_are_refused(tmp_path: Path) -> None:
     )
     members = zip_members(path)
     assert len(next(members)) == 9_000_000  # small enough to be of any ratio
-    with pytest.raises(InputError, match="'bomb' .* 200 times"):
+    with pytest.raises(InputError, match=r"'bomb' .* 200 times"):
         next(members)
-    assert len(list(zip_members(path, "bomb", max_ratio=2000))[0]) == 20_000_000
+    assert len(next(zip_members(path, "bomb", max_ratio=2000))) == 20_000_000
     with pytest.raises(InputError, match="9,000,000 bytes, and 8,999,999 are the limit"):
         next(zip_members(path, max_bytes=8_999_999))
 
