@@ -1,13 +1,13 @@
 """Rows to look at: a table for a terminal, and one with small pictures for a notebook."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from embeddings.collection.cells import html_cell, text_cell
+from embeddings.collection.cells import html_cell, html_text, text_cell
 from embeddings.collection.rows import VALUE, is_failed
-from embeddings.collection.widths import aligned, cut, width
+from embeddings.collection.widths import aligned, cut, one_line, width
 from embeddings.errors import InputError
 
 _GAP = "  "
@@ -32,14 +32,15 @@ class Shown:
         """A table as wide as the terminal at most; values that do not fit are cut."""
         if not self.rows:
             return "no rows"
+        room = shutil.get_terminal_size().columns
         names = _names(self.rows)
-        table = [[_PLACE, *names]]
+        table = [[_PLACE, *map(one_line, names)]]
         for number, row in enumerate(self.rows, 1):
             table.append([str(number), *_texts(row, names)])
-        widths = _fitted(
-            [max(map(width, column)) for column in zip(*table, strict=True)],
-            shutil.get_terminal_size().columns,
-        )
+        fits = max(3, (room + len(_GAP)) // (_LEAST + len(_GAP)))
+        if len(table[0]) > fits:  # so many columns that some are left out
+            table = [[*line[: fits - 1], "" if place else "…"] for place, line in enumerate(table)]
+        widths = _fitted([max(map(width, column)) for column in zip(*table, strict=True)], room)
         lines = [
             _GAP.join(
                 aligned(cut(cell, room), room) for cell, room in zip(line, widths, strict=True)
@@ -56,7 +57,7 @@ class Shown:
         if not self.rows:
             return "<p>no rows</p>"
         names = _names(self.rows)
-        head = "".join(f"<th {_CELL}>{html_cell(name)}</th>" for name in (_PLACE, *names))
+        head = "".join(f"<th {_CELL}>{html_text(name)}</th>" for name in (_PLACE, *names))
         body = []
         for number, row in enumerate(self.rows, 1):
             if is_failed(row):
@@ -84,9 +85,9 @@ def shown(rows: Sequence[Any], *, limit: int) -> Shown:
 
 
 def _columns(row: Any) -> dict[str, Any]:
-    return (
-        {str(name): value for name, value in row.items()} if isinstance(row, dict) else {VALUE: row}
-    )
+    if not isinstance(row, Mapping):
+        return {VALUE: row}
+    return {str(name): value for name, value in row.items()}
 
 
 def _names(rows: Sequence[Any]) -> list[str]:
