@@ -1,7 +1,7 @@
 """Files out of ZIP archives, in memory and within limits; nothing is extracted to disk.
 
-Finding the members and reading them are two steps: an `Archive` iterates over its entries, and
-its `read` makes a `Member` of one. So a member that cannot be read fails alone: `read` as a step
+Finding the members and reading them are two steps: `Archive.entries` and `Archive.read`, which
+makes a `Member` of an entry. So a member that cannot be read fails alone: `read` as a step
 of a collection runs in its threads and processes, and its failure is that of one row.
 """
 
@@ -57,7 +57,7 @@ class Entry:
 
 
 class Archive:
-    """A ZIP archive, which iterates over the entries that match, and reads them.
+    """A ZIP archive to read members from.
 
     Thread-safe; picklable, and opened anew where it arrives. The file is opened when it is
     first needed, and closed when the object goes.
@@ -90,7 +90,7 @@ class Archive:
     def __repr__(self) -> str:
         return f"<Archive {self.path}>"
 
-    def __iter__(self) -> Iterator[Entry]:
+    def entries(self) -> Iterator[Entry]:
         """The files in the archive's own order; folders are left out.
 
         Raises `InputError` for a file that is no ZIP archive.
@@ -165,7 +165,7 @@ def zip_members(
     The arguments are those of `Archive`. Raises what `Archive` raises, now and when the first
     member is asked for, and what `Archive.read` raises at the place of a member; the iterator
     can then be asked for the next one. For rows that fail alone take `Archive` itself: its
-    entries are the rows, and `read` is the first step.
+    `entries` are the rows, and `read` is the first step.
     """
     archive = Archive(path, pattern, max_bytes=max_bytes, max_ratio=max_ratio)
-    return map(archive.read, archive)
+    return map(archive.read, archive.entries())

@@ -37,6 +37,10 @@ _SUFFIXES = (
 _LONGEST = 200
 _FEW = 3  # numbers of a vector, items of a list, hits; in text
 _SOME = 10  # hits and pictures of a list; in a notebook
+_BOX = (
+    f"display:inline-block;width:{SIDE}px;margin:0 8px 4px 0;"
+    "vertical-align:top;overflow-wrap:anywhere"
+)
 
 
 def text_cell(value: Any) -> str:
@@ -67,10 +71,7 @@ def html_text(text: str) -> str:
 
 
 def _side_by_side(cells: list[str]) -> str:
-    boxes = [
-        f'<div style="display:inline-block;margin:0 8px 4px 0">{cell}</div>'
-        for cell in cells[:_SOME]
-    ]
+    boxes = [f'<div style="{_BOX}">{cell}</div>' for cell in cells[:_SOME]]
     more = [f"… ({len(cells)})"] if len(cells) > _SOME else []
     return "".join([*boxes, *more])
 

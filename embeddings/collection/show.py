@@ -36,18 +36,22 @@ class Shown:
         names = _names(self.rows)
         table = [[_PLACE, *map(one_line, names)]]
         for number, row in enumerate(self.rows, 1):
-            table.append([str(number), *_texts(row, names)])
+            columns = {} if is_failed(row) else _columns(row)
+            cells = [text_cell(columns[name]) if name in columns else "" for name in names]
+            table.append([str(number), *cells])
         fits = max(3, (room + len(_GAP)) // (_LEAST + len(_GAP)))
         if len(table[0]) > fits:  # so many columns that some are left out
             table = [[*line[: fits - 1], "" if place else "…"] for place, line in enumerate(table)]
         widths = _fitted([max(map(width, column)) for column in zip(*table, strict=True)], room)
         lines = [
-            _GAP.join(
-                aligned(cut(cell, room), room) for cell, room in zip(line, widths, strict=True)
-            )
+            _GAP.join(aligned(cut(cell, one), one) for cell, one in zip(line, widths, strict=True))
             for line in table
         ]
-        lines.insert(1, _GAP.join("─" * room for room in widths))
+        for place, row in enumerate(self.rows, 1):
+            if is_failed(row):  # over all columns
+                begun = aligned(str(place), widths[0]) + _GAP
+                lines[place] = begun + cut(text_cell(row), room - width(begun))
+        lines.insert(1, _GAP.join("─" * one for one in widths))
         return "\n".join(line.rstrip() for line in [*lines, *(["…"] if self.more else [])])
 
     __repr__ = __str__
@@ -96,14 +100,6 @@ def _names(rows: Sequence[Any]) -> list[str]:
         if not is_failed(row):
             names.update(dict.fromkeys(_columns(row)))
     return list(names) or [VALUE]
-
-
-def _texts(row: Any, names: list[str]) -> list[str]:
-    """The cells of a row; a failure stands in the first column."""
-    if is_failed(row):
-        return [text_cell(row), *[""] * (len(names) - 1)]
-    columns = _columns(row)
-    return [text_cell(columns[name]) if name in columns else "" for name in names]
 
 
 def _fitted(widths: list[int], room: int) -> list[int]:

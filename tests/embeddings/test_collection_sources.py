@@ -4,6 +4,8 @@ import csv
 import io
 import pickle
 import struct
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -46,6 +48,17 @@ def test_a_wrong_path_fails_at_the_call(read: Callable[..., Any], tmp_path: Path
     ):
         with pytest.raises(InputError, match=said):
             read(path)
+
+
+def test_knowing_the_functions_loads_no_heavy_package() -> None:
+    script = (
+        "import sys, embeddings.collection.sources, embeddings.collection.sinks, "
+        "embeddings.collection.search, embeddings.collection.show; print(*sys.modules)"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert not {"pyarrow", "pandas", "torch", "pymilvus", "ray", "faiss", "cv2"} & set(loaded)
 
 
 # Files by pattern
@@ -266,16 +279,16 @@ def test_two_members_of_one_name_are_two(tmp_path: Path) -> None:
 
 def test_an_archive_can_be_read_again_and_elsewhere(tmp_path: Path) -> None:
     archive = Archive(archive_of(tmp_path / "a.zip", ("a", b"one"), ("b", b"two")), "b")
-    (entry,) = archive
-    assert [archive.read(one) for one in archive] == [b"two"]
+    (entry,) = archive.entries()
+    assert [archive.read(one) for one in archive.entries()] == [b"two"]
     elsewhere = pickle.loads(pickle.dumps(archive))
     assert elsewhere.read(pickle.loads(pickle.dumps(entry))) == b"two"
-    assert list(elsewhere) == [entry]
+    assert list(elsewhere.entries()) == [entry]
 
 
 def test_an_archive_that_has_changed_is_told(tmp_path: Path) -> None:
     path = archive_of(tmp_path / "a.zip", ("a", b"one"), ("b", b"two"))
-    entries = list(Archive(path))
+    entries = list(Archive(path).entries())
     archive_of(path, ("a", b"one"))
     with pytest.raises(InputError, match=r"'b' of .* the archive has changed"):
         Archive(path).read(entries[1])
