@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from embeddings.bundle import load as load_bundle
     from embeddings.errors import BundleError, EmbeddingsError, ImageError, UnknownName
     from embeddings.graph import Pipeline
+    from embeddings.onnx_export import export_onnx
     from embeddings.pipelines import ImagePipeline, pipeline
     from embeddings.recipes import DEFAULT_PIPELINE, Recipe, recipe
 
@@ -30,6 +31,7 @@ __all__ = [
     "Recipe",
     "UnknownName",
     "bundle",
+    "export_onnx",
     "load_bundle",
     "ops",
     "pipeline",
@@ -49,6 +51,7 @@ _EXPORTS = {
     "Recipe": "recipes:Recipe",
     "UnknownName": "errors:UnknownName",
     "bundle": "bundle",
+    "export_onnx": "onnx_export:export_onnx",
     "load_bundle": "bundle:load",
     "ops": "ops",
     "pipeline": "pipelines:pipeline",
