@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from embeddings import __version__
+from embeddings import __version__, runtime
 from embeddings.bundle.packages import needed
 from embeddings.bundle.provenance import models
 from embeddings.errors import InputError, RecipeError, RuntimeUnavailable
@@ -76,8 +76,8 @@ def export_onnx(
             raise InputError(f"{name} must be a number, -1 to 1; not {low!r}.")
     onnx = needed("onnx", "onnx", "Exporting to ONNX")
     needed("onnxruntime", "onnxruntime", "Exporting to ONNX")
-    recipe = given.recipe if isinstance(given, ImagePipeline) else None
-    reference = pipeline(given if recipe is None else recipe, runtime="torch", precision="float32")
+    wanted = given.recipe if isinstance(given, ImagePipeline) else given
+    reference = pipeline(wanted, runtime="torch", precision="float32")
     recipe = reference.recipe
     model = _assembled(recipe)
     found = _compared(model, reference)
@@ -122,10 +122,13 @@ def _assembled(recipe: Recipe) -> "ModelProto":
     del graph.node[:], graph.initializer[:], graph.input[:], graph.output[:]
     graph.node.extend(nodes)
     graph.initializer.extend(constants)
-    shape = "pictures", "height", "width", 3
-    graph.input.append(helper.make_tensor_value_info("pixels", TensorProto.UINT8, shape))
-    shape = "pictures", recipe.dimension
-    graph.output.append(helper.make_tensor_value_info("vector", TensorProto.FLOAT, shape))
+    many = "pictures"
+    graph.input.append(
+        helper.make_tensor_value_info("pixels", TensorProto.UINT8, [many, "height", "width", 3])
+    )
+    graph.output.append(
+        helper.make_tensor_value_info("vector", TensorProto.FLOAT, [many, recipe.dimension])
+    )
     graph.name = recipe.name
     del network.metadata_props[:]
     network.producer_name, network.producer_version = "embeddings", __version__
@@ -154,9 +157,11 @@ def _compared(model: "ModelProto", reference: ImagePipeline) -> tuple[float, flo
     """Mean and least cosine of the model's vectors with those of torch in float32."""
     import onnxruntime
 
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = runtime.threads()
     try:
         session = onnxruntime.InferenceSession(
-            model.SerializeToString(), providers=["CPUExecutionProvider"]
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
     except Exception as error:  # ONNX Runtime's own, of many kinds
         raise RuntimeUnavailable(f"ONNX Runtime cannot load the model: {error}.") from error
