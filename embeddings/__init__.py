@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from embeddings.collection import DataCollection
     from embeddings.errors import BundleError, EmbeddingsError, ImageError, UnknownName
     from embeddings.graph import Pipeline
+    from embeddings.onnx_export import export_onnx
     from embeddings.pipelines import ImagePipeline, pipeline
     from embeddings.recipes import DEFAULT_PIPELINE, Recipe, recipe
 
@@ -32,6 +33,7 @@ __all__ = [
     "Recipe",
     "UnknownName",
     "bundle",
+    "export_onnx",
     "load_bundle",
     "ops",
     "pipeline",
@@ -52,6 +54,7 @@ _EXPORTS = {
     "Recipe": "recipes:Recipe",
     "UnknownName": "errors:UnknownName",
     "bundle": "bundle",
+    "export_onnx": "onnx_export:export_onnx",
     "load_bundle": "bundle:load",
     "ops": "ops",
     "pipeline": "pipelines:pipeline",

@@ -105,7 +105,7 @@ def _of_graph(data: dict[str, Any]) -> Provenance:
 def _digests(value: Any) -> Iterator[str]:
     if isinstance(value, Mapping):
         for key, inner in value.items():
-            if key == "weights_sha256" and isinstance(inner, str):
+            if key.endswith("weights_sha256") and isinstance(inner, str):
                 yield inner
             else:
                 yield from _digests(inner)

@@ -29,8 +29,7 @@ class OnnxNetwork:
         """Raises `RuntimeUnavailable` for another precision, and what loading a model raises."""
         if precision != "float32":
             raise RuntimeUnavailable(f"onnxruntime computes in float32 here, not {precision}.")
-        name = f"onnx-{spec.digest[:32]}"
-        path = cache.kept_folder(name, lambda folder: export(spec, folder / _MODEL)) / _MODEL
+        path = exported(spec)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
@@ -45,6 +44,15 @@ class OnnxNetwork:
             for start in range(0, max(1, len(pixels)), _PICTURES_AT_ONCE)
         ]
         return np.concatenate(parts)
+
+
+def exported(spec: FeatureSpec) -> Path:
+    """The model as `export` writes it, kept for the next time.
+
+    Raises what `export` raises, and `CacheUnwritable`.
+    """
+    name = f"onnx-{spec.digest[:32]}"
+    return cache.kept_folder(name, lambda folder: export(spec, folder / _MODEL)) / _MODEL
 
 
 def export(spec: FeatureSpec, path: Path) -> None:

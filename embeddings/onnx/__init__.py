@@ -1,0 +1,1 @@
+"""A whole pipeline, from pixels to a vector, as one ONNX file."""
