@@ -13,18 +13,24 @@ if TYPE_CHECKING:
     from embeddings.graph import Pipeline
     from embeddings.pipelines import ImagePipeline, pipeline
     from embeddings.recipes import DEFAULT_PIPELINE, Recipe, recipe
+    from embeddings.text.encoder import TextEncoder, text_encoder
+    from embeddings.text.pictures import ImageText, ImageTextPipeline
 
 __all__ = [
     "DEFAULT_PIPELINE",
     "EmbeddingsError",
     "ImageError",
     "ImagePipeline",
+    "ImageText",
+    "ImageTextPipeline",
     "Pipeline",
     "Recipe",
+    "TextEncoder",
     "UnknownName",
     "ops",
     "pipeline",
     "recipe",
+    "text_encoder",
 ]
 
 # Where each name is: "module" for a module itself, "module:name" for what is in it.
@@ -33,12 +39,16 @@ _EXPORTS = {
     "EmbeddingsError": "errors:EmbeddingsError",
     "ImageError": "errors:ImageError",
     "ImagePipeline": "pipelines:ImagePipeline",
+    "ImageText": "text.pictures:ImageText",
+    "ImageTextPipeline": "text.pictures:ImageTextPipeline",
     "Pipeline": "graph:Pipeline",
     "Recipe": "recipes:Recipe",
+    "TextEncoder": "text.encoder:TextEncoder",
     "UnknownName": "errors:UnknownName",
     "ops": "ops",
     "pipeline": "pipelines:pipeline",
     "recipe": "recipes:recipe",
+    "text_encoder": "text.encoder:text_encoder",
 }
 
 

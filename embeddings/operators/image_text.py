@@ -70,7 +70,7 @@ class Concepts(_OfHead):
     """
 
     operator = CONCEPTS
-    dimension = MINILM_DIMENSION  # type: ignore[assignment]
+    dimension = MINILM_DIMENSION
 
     def __init__(
         self,
@@ -114,7 +114,8 @@ class Concepts(_OfHead):
         """Scores (N, 1000) to float32 (N, 384): softmax, then the classes' mean."""
         powers = np.exp(given - given.max(axis=1, keepdims=True))
         powers /= powers.sum(axis=1, keepdims=True)
-        return powers @ self._classes
+        vectors: NDArray[np.float32] = powers @ self._classes
+        return vectors
 
 
 class Joint(_OfHead):
@@ -137,7 +138,7 @@ class Joint(_OfHead):
         return parameters_of(resolve(_able(model_card(model), JOINT)), takes)
 
     @property
-    def dimension(self) -> int:  # type: ignore[override]
+    def dimension(self) -> int:
         """The length of a vector."""
         return self.head
 

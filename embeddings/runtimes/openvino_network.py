@@ -50,7 +50,7 @@ class OpenVinoNetwork:
         ):
             raise RuntimeUnavailable("This processor has no bfloat16; float32 works everywhere.")
         self.precision = precision
-        name = f"openvino-{ov.get_version().split('-')[0]}-{spec.digest[:32]}"
+        name = f"openvino-{version()}-{spec.digest[:32]}"
         path = cache.kept_folder(name, lambda folder: _convert(spec, folder)) / _MODEL
         self._compiled = compiled(path, precision)
         self._of_thread = threading.local()
@@ -65,6 +65,11 @@ class OpenVinoNetwork:
             part = np.ascontiguousarray(pixels[start : start + _PICTURES_AT_ONCE])
             parts.append(request.infer([part], share_inputs=True)[0].copy())
         return np.concatenate(parts)
+
+
+def version() -> str:
+    """OpenVINO's version, which what it has converted is of."""
+    return str(ov.get_version()).split("-")[0]
 
 
 def compiled(path: Path, precision: str) -> Any:

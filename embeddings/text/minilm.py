@@ -146,12 +146,12 @@ class _OpenVino:
     runtime = "openvino"
 
     def __init__(self) -> None:
-        from embeddings.runtimes.openvino_network import compiled, ov
+        from embeddings.runtimes.openvino_network import compiled, version
         from embeddings.text.making import convert_elsewhere
 
         # The package is read first, so that its absence is told as what it is.
         file("tokenizer.json", MINILM_TOKENIZER_SHA256)
-        name = f"minilm-openvino-{ov.get_version().split('-')[0]}-{MINILM_SHA256[:32]}"
+        name = f"minilm-openvino-{version()}-{MINILM_SHA256[:32]}"
         if "torch" not in sys.modules and not cache.is_kept(name):
             convert_elsewhere()
         folder = cache.kept_folder(name, _convert)
