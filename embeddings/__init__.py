@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from embeddings.onnx_export import export_onnx
     from embeddings.pipelines import ImagePipeline, pipeline
     from embeddings.recipes import DEFAULT_PIPELINE, Recipe, recipe
+    from embeddings.text.encoder import TextEncoder, text_encoder
+    from embeddings.text.pictures import ImageText, ImageTextPipeline
 
 __version__ = "0.1.0"
 
@@ -29,8 +31,11 @@ __all__ = [
     "EmbeddingsError",
     "ImageError",
     "ImagePipeline",
+    "ImageText",
+    "ImageTextPipeline",
     "Pipeline",
     "Recipe",
+    "TextEncoder",
     "UnknownName",
     "bundle",
     "export_onnx",
@@ -38,6 +43,7 @@ __all__ = [
     "ops",
     "pipeline",
     "recipe",
+    "text_encoder",
 ]
 
 # Where each name is: "module" for a module itself, "module:name" for what is in it.
@@ -50,8 +56,11 @@ _EXPORTS = {
     "EmbeddingsError": "errors:EmbeddingsError",
     "ImageError": "errors:ImageError",
     "ImagePipeline": "pipelines:ImagePipeline",
+    "ImageText": "text.pictures:ImageText",
+    "ImageTextPipeline": "text.pictures:ImageTextPipeline",
     "Pipeline": "graph:Pipeline",
     "Recipe": "recipes:Recipe",
+    "TextEncoder": "text.encoder:TextEncoder",
     "UnknownName": "errors:UnknownName",
     "bundle": "bundle",
     "export_onnx": "onnx_export:export_onnx",
@@ -59,6 +68,7 @@ _EXPORTS = {
     "ops": "ops",
     "pipeline": "pipelines:pipeline",
     "recipe": "recipes:recipe",
+    "text_encoder": "text.encoder:text_encoder",
 }
 
 

@@ -18,6 +18,7 @@ from typing import Any
 from embeddings.errors import RecipeError, UnknownName, WeightsError
 from embeddings.models import cards
 from embeddings.models.weights import resolve
+from embeddings.text import facts
 
 DEFAULT_PIPELINE = "image-embedding-efficientnet-lite0"
 
@@ -226,6 +227,49 @@ def _five_crop(name: str, card: cards.ModelCard) -> Recipe:
     return _recipe(name, card, _draft(card), _crop(card, "five_crop"), "gem")
 
 
+def _beside_texts(name: str, card: cards.ModelCard) -> Recipe:
+    """Like fast, in the space that the model shares with texts."""
+    return text_recipe(_fast(name, card), name)
+
+
+def text_recipe(image: Recipe, name: str | None = None) -> Recipe:
+    """The recipe by which the same pixels and network give vectors beside those of texts.
+
+    `image` is one of `image_embedding.timm`. Named as it is, with the variant behind, unless
+    `name` is given. Raises `RecipeError` for another recipe, and for a model that cannot do it.
+    """
+    place = next((at for at, one in enumerate(image) if one.name == "image_embedding.timm"), None)
+    if place is None:
+        raise RecipeError(f"The recipe {image.name!r} has no image_embedding.timm.")
+    parameters = dict(image.operators[place].parameters)
+    card = cards.card_for_weights(str(parameters["weights_sha256"]))
+    operator = facts.text_operator(card)
+    if operator is None:
+        raise _without_texts(card)
+    more = facts.CONCEPTS_SIDE if operator == facts.CONCEPTS else {}
+    kept = {key: value for key, value in parameters.items() if key not in ("layer", "pooling")}
+    made = Recipe(
+        name=name or f"{image.name}:{facts.VARIANTS[operator]}",
+        dimension=facts.text_dimension(card, operator),
+        operators=(
+            *image.operators[:place],
+            Operator.of(operator, 1, {**kept, **more}),
+            Operator.of("normalize.l2", 1),
+        ),
+    )
+    named = f"{_PREFIX}{card.name}:{facts.VARIANTS[operator]}"
+    if name is None and made.fingerprint == recipe(named).fingerprint:
+        return recipe(named)
+    return made
+
+
+def _without_texts(card: cards.ModelCard) -> RecipeError:
+    return RecipeError(
+        f"{card.name} has no space of texts: its head is neither a classifier of ImageNet's 1000 "
+        "classes, which concepts need, nor a projection beside a text tower."
+    )
+
+
 _PREFIX = "image-embedding-"
 _Variants = Mapping[str, Callable[[str, cards.ModelCard], Recipe]]
 _VARIANTS: _Variants = {"": _fast, "exact": _exact}
@@ -235,10 +279,12 @@ _VARIANTS_OF_MAPS: _Variants = {**_VARIANTS, "gem": _gem, "five-crop": _five_cro
 
 def _variants(model: str) -> _Variants:
     try:
-        pooling = cards.model_card(model).pooling
+        card = cards.model_card(model)
     except WeightsError:  # a damaged card must not hide the other models: who asks for it is told
         return _VARIANTS
-    return _VARIANTS_OF_MAPS if pooling == "avg" else _VARIANTS
+    found = _VARIANTS_OF_MAPS if card.pooling == "avg" else _VARIANTS
+    operator = facts.text_operator(card)
+    return found if operator is None else {**found, facts.VARIANTS[operator]: _beside_texts}
 
 
 def names() -> tuple[str, ...]:
@@ -256,10 +302,16 @@ def recipe(name: str = DEFAULT_PIPELINE) -> Recipe:
     """The recipe of that name: "image-embedding-MODEL", or "image-embedding-MODEL:VARIANT".
 
     The bare name decodes JPEGs at a smaller scale where that is enough; `exact` is the
-    reference; models that average a map have `gem` and `five-crop` too. Raises `UnknownName`
-    with the nearest names, and `WeightsError` for a model whose weights are not here.
+    reference; models that average a map have `gem` and `five-crop` too. `concepts` (of models with
+    ImageNet's classes) and `text` (of those with a text tower) are vectors that may be compared
+    with those of texts. Raises `UnknownName` with the nearest names, `RecipeError` for `concepts`
+    or `text` of a model that cannot do it, and `WeightsError` for a model whose weights are not
+    here.
     """
+    model, _, variant = str(name).removeprefix(_PREFIX).partition(":")
     if name not in names():
+        if variant in facts.VARIANTS.values() and f"{_PREFIX}{model}" in names():
+            operator = next(key for key, one in facts.VARIANTS.items() if one == variant)
+            facts.check_able(cards.model_card(model), operator)
         raise UnknownName("pipeline", name, names())
-    model, _, variant = name.removeprefix(_PREFIX).partition(":")
     return _variants(model)[variant](name, resolve(cards.model_card(model)))

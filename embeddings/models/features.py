@@ -21,7 +21,11 @@ _WITHOUT_CLS = "Pooling 'cls' needs a transformer's class token, which this laye
 
 
 class Features(nn.Module):
-    """uint8 or float pixels (N, 3, H, W) on a scale of 0 to 255 to float32 (N, D)."""
+    """uint8 or float pixels (N, 3, H, W) on a scale of 0 to 255 to float32 (N, D).
+
+    With a head of K numbers in the spec, (N, D + K): the features, and what the model's own head
+    makes of its last ones.
+    """
 
     scale: torch.Tensor
     shift: torch.Tensor
@@ -30,7 +34,7 @@ class Features(nn.Module):
         """`model` is a timm model in evaluation mode; it becomes part of this module.
 
         Raises `RecipeError` for a pooling that the layer does not have, `UnknownName` for a
-        layer that the model does not have.
+        layer that the model does not have, and for a head of another size.
         """
         super().__init__()
         if spec.pooling not in POOLINGS:
@@ -46,6 +50,7 @@ class Features(nn.Module):
         if spec.pooling == "cls" and not self.prefix_tokens:
             raise RecipeError(_WITHOUT_CLS)
         self._caught: torch.Tensor | None = None
+        self.head = spec.head
         self.dtype = torch.float32
         self.layer = None if spec.layer == "features" else spec.layer
         self.channels_last = getattr(model, "output_fmt", "NCHW") == "NHWC"
@@ -63,6 +68,8 @@ class Features(nn.Module):
         self.eval()
         if self.layer is not None:
             self.channels_last = self._has_channels_last()
+        if self.head:
+            self._check_head()
 
     def compute_in(self, dtype: torch.dtype) -> "Features":
         """Run the model itself in `dtype`; scaling and pooling stay float32."""
@@ -74,16 +81,42 @@ class Features(nn.Module):
         self._caught = output
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        features = self._features(pixels)
+        last = self._last(pixels)
+        pooled = self._pooled(self._of_layer(last))
+        if not self.head:
+            return pooled
+        if self.pooling == "head" and not self.model.num_classes:  # it is the head's output
+            return torch.cat((pooled, pooled), 1)
+        return torch.cat((pooled, self._head(last)), 1)
+
+    def _pooled(self, features: torch.Tensor) -> torch.Tensor:
         if self.pooling == "head":
             pooled: torch.Tensor = self.model.forward_head(features, pre_logits=True)
             return pooled.to(torch.float32)
         return self._pool(features.to(torch.float32))
 
-    def _features(self, pixels: torch.Tensor) -> torch.Tensor:
-        """What the layer gives, before it is pooled. Raises `RecipeError` where that is no map."""
+    def _head(self, last: torch.Tensor) -> torch.Tensor:
+        """What the model's head, behind its own pooling, gives: float32 (N, K)."""
+        given: torch.Tensor = self.model.forward_head(last)
+        return given.to(torch.float32)
+
+    def _check_head(self) -> None:
+        with torch.inference_mode():
+            shape = tuple(self._head(self._last(torch.zeros(1, 3, *self.square))).shape)
+        if shape != (1, self.head):
+            raise RecipeError(
+                f"The model's head gives {shape[-1]} numbers, where the recipe needs {self.head}."
+            )
+
+    def _last(self, pixels: torch.Tensor) -> torch.Tensor:
+        """The model's last features, before they are pooled."""
         x = pixels.to(torch.float32) * self.scale + self.shift
-        features = self.model.forward_features(x.to(self.dtype))
+        last: torch.Tensor = self.model.forward_features(x.to(self.dtype))
+        return last
+
+    def _of_layer(self, last: torch.Tensor) -> torch.Tensor:
+        """What the layer gave on the way. Raises `RecipeError` where that is no map."""
+        features: Any = last
         if self.layer is not None:
             features, self._caught = self._caught, None
         if not isinstance(features, torch.Tensor):
@@ -116,7 +149,7 @@ class Features(nn.Module):
 
     def _shape(self, height: int, width: int) -> torch.Size:
         with torch.inference_mode():
-            return self._features(torch.zeros(1, 3, height, width)).shape
+            return self._of_layer(self._last(torch.zeros(1, 3, height, width))).shape
 
     def _pool(self, features: torch.Tensor) -> torch.Tensor:
         if features.ndim == 4:

@@ -2,6 +2,11 @@
 
 from dataclasses import dataclass
 
+# What a model's own head may be: the scores of ImageNet's 1,000 classes in timm's order, or the
+# projection into the space of a text tower.
+IMAGENET = "imagenet-1k"
+TEXT_TOWERS = ("clip", "siglip")
+
 
 @dataclass(frozen=True)
 class PackageWeights:
@@ -45,7 +50,9 @@ class ModelCard:
     `layers` are the layers worth choosing, 'features' (the last, before pooling) first.
     `renaming` names the rule that turns the checkpoint's tensor names into the architecture's
     (`embeddings.models.renaming`), None if they agree. `languages` are those of the text side,
-    none for a model of pictures alone.
+    none for a model of pictures alone. `head` says what the model's own head gives: 'imagenet-1k'
+    (scores of those classes), 'clip' or 'siglip' (vectors beside which those of such a text tower
+    may stand), None for anything else; `head_dimension` is how many numbers that are.
     """
 
     name: str
@@ -63,3 +70,5 @@ class ModelCard:
     pooling: str = "avg"
     layers: tuple[str, ...] = ("features",)
     languages: tuple[str, ...] = ()
+    head: str | None = None
+    head_dimension: int = 0

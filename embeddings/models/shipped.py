@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from embeddings.models.schema import HubWeights, ModelCard, PackageWeights
+from embeddings.models.schema import IMAGENET, HubWeights, ModelCard, PackageWeights
 
 _HALVES = (0.5, 0.5, 0.5)
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -37,6 +37,8 @@ def _lite(number: int, file: str, sha256: str, input_size: int, crop_pct: float)
         crop_pct=crop_pct,
         renaming="efficientnet_lite",
         layers=_LITE_LAYERS,
+        head=IMAGENET,
+        head_dimension=1000,
     )
 
 
@@ -77,6 +79,8 @@ SHIPPED: Mapping[str, ModelCard] = {
             interpolation="bicubic",
             crop_pct=0.95,
             layers=("features", "layer3", "layer2"),
+            head=IMAGENET,
+            head_dimension=1000,
         ),
         ModelCard(
             name="convnext-tiny",
@@ -93,6 +97,8 @@ SHIPPED: Mapping[str, ModelCard] = {
             renaming="timm",
             pooling="head",  # the norm stands behind the average
             layers=("features", "stages.2", "stages.1"),
+            head=IMAGENET,
+            head_dimension=1000,
         ),
         ModelCard(
             name="dinov2-vit-s14",
@@ -125,6 +131,10 @@ SHIPPED: Mapping[str, ModelCard] = {
             renaming="timm",
             pooling="head",  # attention pooling
             layers=_TRANSFORMER_LAYERS,
+            # It pools straight into the space of its text tower: timm's model has no classes.
+            languages=("en",),
+            head="siglip",
+            head_dimension=768,
         ),
         ModelCard(
             name="clip-vit-b32",
@@ -143,6 +153,10 @@ SHIPPED: Mapping[str, ModelCard] = {
             renaming="timm",
             pooling="cls",
             layers=_TRANSFORMER_LAYERS,
+            # timm keeps OpenAI's projection as the classifier of 512 "classes".
+            languages=("en",),
+            head="clip",
+            head_dimension=512,
         ),
     )
 }

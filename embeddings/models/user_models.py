@@ -11,13 +11,20 @@ from typing import Any
 from embeddings.errors import EmbeddingsError, InputError, RecipeError, UnknownName, WeightsError
 from embeddings.models import cards, folder
 from embeddings.models.checkpoints import is_safetensors, tensors
-from embeddings.models.schema import FileWeights, HubWeights, ModelCard
+from embeddings.models.schema import (
+    IMAGENET,
+    TEXT_TOWERS,
+    FileWeights,
+    HubWeights,
+    ModelCard,
+)
 from embeddings.models.shipped import SHIPPED
 from embeddings.models.timm_import import timm
 from embeddings.models.weights import fitted, pinned, read_weights, register, weights_path
 from embeddings.operators.transform import short_side
 
 INTERPOLATIONS = ("bilinear", "bicubic", "lanczos")
+_IMAGENET_CLASSES = 1000
 # What timm takes where an architecture says nothing.
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -33,6 +40,7 @@ def add_model(
     input_size: int | None = None,
     interpolation: str | None = None,
     crop_pct: float | None = None,
+    text_tower: str | None = None,
 ) -> ModelCard:
     """Add a local checkpoint; `model_card(name)` knows it from then on, in every process.
 
@@ -43,6 +51,10 @@ def add_model(
     has one ('resnet50.a1_in1k'); the name is then made of architecture and digest. With the
     name of a hub model that comes with the library nothing else is given: the file is then taken
     for that model's weights.
+
+    A classifier of 1,000 classes is taken for ImageNet's, in timm's order, as
+    `image_classification.timm` takes it. `text_tower` ('clip' or 'siglip') says that the model's
+    head is the projection beside which vectors of such a text tower stand.
 
     Raises `InputError` for arguments that cannot be, `UnknownName` for an architecture that timm
     does not have, `WeightsError` for a file that is missing, damaged, unsafe or does not fit,
@@ -57,6 +69,7 @@ def add_model(
         "input_size": input_size,
         "interpolation": interpolation,
         "crop_pct": crop_pct,
+        "text_tower": text_tower,
     }
     given = {key: value for key, value in given.items() if value is not None}
     shipped = SHIPPED.get(name or "")
@@ -172,6 +185,7 @@ def _of_timm(
         std=_three("std", given.get("std", facts.std or _STD), above_zero=True),
         interpolation=_interpolation(given.get("interpolation"), facts.interpolation),
         crop_pct=_crop(given.get("crop_pct", facts.crop_pct or 1.0)),
+        head=_tower(given.get("text_tower")),
     )
 
 
@@ -219,6 +233,12 @@ def _interpolation(given: str | None, usual: str) -> str:
     return given
 
 
+def _tower(given: str | None) -> str | None:
+    if given is not None and given not in TEXT_TOWERS:
+        raise UnknownName("kind of text tower", given, TEXT_TOWERS)
+    return given
+
+
 def _crop(crop_pct: Any) -> float:
     try:
         short_side(1, crop_pct)
@@ -242,8 +262,15 @@ def _checked(card: ModelCard, state: dict[str, Any]) -> ModelCard:
     pooling, dimension = probe.pooling_and_dimension(model, card.input_size)
     if card.name in SHIPPED:
         return dataclasses.replace(card, renaming=renaming)
+    head = card.head or (IMAGENET if model.num_classes == _IMAGENET_CLASSES else None)
     return dataclasses.replace(
-        card, renaming=renaming, pooling=pooling, dimension=dimension, layers=probe.layers(model)
+        card,
+        renaming=renaming,
+        pooling=pooling,
+        dimension=dimension,
+        layers=probe.layers(model),
+        head=head,
+        head_dimension=(model.num_classes or dimension) if head else 0,
     )
 
 

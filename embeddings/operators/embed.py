@@ -90,26 +90,10 @@ class TimmEmbedding:
                 "image_embedding.timm needs the name of a model: model='...' or model_name='...', "
                 "and not both."
             )
-        if takes not in _TAKES:
-            raise UnknownName("input of a model", takes, _TAKES)
         card = resolve(model_card(model if model is not None else str(model_name)))
         if pooling is None:
             pooling = card.pooling if layer == "features" else "avg"
-        parameters: dict[str, object] = {
-            "architecture": card.architecture,
-            "weights_sha256": card.sha256,
-            "mean": card.mean,
-            "std": card.std,
-            "layer": layer,
-            "pooling": pooling,
-        }
-        if takes == "image":
-            parameters |= {
-                "size": card.input_size,
-                "crop_pct": card.crop_pct,
-                "interpolation": card.interpolation,
-            }
-        return parameters
+        return parameters_of(card, takes) | {"layer": layer, "pooling": pooling}
 
     def network(self, height: int, width: int) -> Network:
         """What computes pixels of this size; loaded on first use.
@@ -119,19 +103,23 @@ class TimmEmbedding:
         with self._loading:  # by the first thread that asks, while others wait for it
             found = self._networks.get((height, width))
             if found is None:
-                spec = FeatureSpec(
-                    architecture=self._card.architecture,
-                    weights_sha256=self._sha256,
-                    mean=self._mean,
-                    std=self._std,
-                    layer=self._layer,
-                    pooling=self._pooling,
-                    height=height,
-                    width=width,
-                )
-                found = self._networks[height, width] = load_network(spec, *self._way)
+                found = load_network(self.spec(height, width), *self._way)
+                self._networks[height, width] = found
         check_process()
         return found
+
+    def spec(self, height: int, width: int) -> FeatureSpec:
+        """What is computed of pixels of this size."""
+        return FeatureSpec(
+            architecture=self._card.architecture,
+            weights_sha256=self._sha256,
+            mean=self._mean,
+            std=self._std,
+            layer=self._layer,
+            pooling=self._pooling,
+            height=height,
+            width=width,
+        )
 
     @cached_property
     def dimension(self) -> int:
@@ -172,6 +160,28 @@ class TimmEmbedding:
                 "image_transform before it, or say takes='image'."
             )
         return self._transform(picture)
+
+
+def parameters_of(card: ModelCard, takes: str) -> dict[str, object]:
+    """What every operator that runs a card's model has in its recipe.
+
+    Raises `UnknownName` for what a model does not take.
+    """
+    if takes not in _TAKES:
+        raise UnknownName("input of a model", takes, _TAKES)
+    parameters: dict[str, object] = {
+        "architecture": card.architecture,
+        "weights_sha256": card.sha256,
+        "mean": card.mean,
+        "std": card.std,
+    }
+    if takes == "image":
+        parameters |= {
+            "size": card.input_size,
+            "crop_pct": card.crop_pct,
+            "interpolation": card.interpolation,
+        }
+    return parameters
 
 
 def card_of(architecture: str, weights_sha256: str) -> ModelCard:

@@ -45,6 +45,8 @@ _BUILT_IN: dict[str, dict[int, str]] = {
     "image_decode.pillow": {1: f"{_OPERATORS}.decode:PillowDecode"},
     "image_decode.url": {1: f"{_OPERATORS}.decode_url:UrlDecode"},
     "image_embedding.timm": {1: f"{_OPERATORS}.embed:TimmEmbedding"},
+    "image_text_embedding.concepts": {1: f"{_OPERATORS}.image_text:Concepts"},
+    "image_text_embedding.joint": {1: f"{_OPERATORS}.image_text:Joint"},
     "image_transform.five_crop": {1: f"{_OPERATORS}.views:FiveCrop"},
     "image_transform.flip": {1: f"{_OPERATORS}.views:Flip"},
     "image_transform.letterbox": {1: f"{_OPERATORS}.transform:Letterbox"},
@@ -53,6 +55,9 @@ _BUILT_IN: dict[str, dict[int, str]] = {
     "normalize.l2": {1: f"{_OPERATORS}.normalize:L2"},
     "normalize.pca_whitening": {1: f"{_OPERATORS}.whitening:PcaWhitening"},
     "normalize.power": {1: f"{_OPERATORS}.normalize:Power"},
+    "text_embedding.clip": {1: f"{_OPERATORS}.embed_text:ClipText"},
+    "text_embedding.minilm": {1: f"{_OPERATORS}.embed_text:MiniLMText"},
+    "text_embedding.siglip": {1: f"{_OPERATORS}.embed_text:SiglipText"},
 }
 
 _NAME = re.compile(r"([a-z]\w*\.[a-z]\w*)(?:@([1-9]\d*))?", re.ASCII)

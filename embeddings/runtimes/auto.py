@@ -105,8 +105,7 @@ def measure(spec: FeatureSpec, load: Callable[[str, str], Network]) -> list[Meas
     features = networks[0](pixels)
     if not np.isfinite(features).all():
         raise RecipeError(f"{spec.architecture} gives vectors with NaN or infinity in this recipe.")
-    reference = _unit(features)
-    cosines = [(reference * _unit(network(pixels))).sum(axis=1) for network in networks]
+    cosines = [_cosines(features, network(pixels), spec.head) for network in networks]
     times: list[list[float]] = [[] for _ in networks]
     pairs = [pixels[first : first + 2] for first in range(0, len(pixels), 2)]
     with ThreadPoolExecutor(runtime.threads()) as callers:
@@ -149,6 +148,16 @@ def _candidates() -> Iterator[tuple[str, str]]:
         if all(map(importlib.util.find_spec, _NEEDS[runtime_name])):
             for precision in precisions:
                 yield runtime_name, precision
+
+
+def _cosines(
+    one: NDArray[np.float32], other: NDArray[np.float32], head: int
+) -> NDArray[np.float32]:
+    """The cosine of each row; where a head stands behind the features, the lesser of the two."""
+    parts = np.s_[:, : one.shape[1] - head], np.s_[:, one.shape[1] - head :]
+    each = [(_unit(one[part]) * _unit(other[part])).sum(axis=1) for part in parts[: 1 + bool(head)]]
+    least: NDArray[np.float32] = np.min(each, axis=0)
+    return least
 
 
 def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -81,6 +81,11 @@ def kept_folder(name: str, make: Callable[[Path], None]) -> Path:
     return target
 
 
+def is_kept(name: str) -> bool:
+    """Whether `kept_folder` has only to read, unless what is there is damaged."""
+    return (folder() / name / _MANIFEST).is_file()
+
+
 def _whole(target: Path) -> bool:
     try:
         digests = json.loads((target / _MANIFEST).read_text())

@@ -14,6 +14,7 @@ _Way = tuple[FeatureSpec, str, str | None, str]
 _networks: dict[_Way, Network] = {}
 _loading = threading.RLock()
 _forked = False
+_others = False
 
 
 def load_network(
@@ -55,9 +56,15 @@ def check_process() -> None:
         )
 
 
+def note_model() -> None:
+    """Say that this process has loaded a model that is no network of these, such as one of text."""
+    global _others
+    _others = True
+
+
 def _after_fork() -> None:
     global _forked, _loading
-    _forked = _forked or bool(_networks)
+    _forked = _forked or _others or bool(_networks)
     _loading = threading.RLock()
 
 

@@ -4,31 +4,18 @@ Measuring and converting need torch, which a process never gives back. One that 
 has another process do so, once per machine, and then loads only what is the fastest.
 """
 
-import contextlib
 import json
-import os
-import subprocess
 import sys
 from dataclasses import asdict
 
 from embeddings import runtime
+from embeddings.runtimes.elsewhere import run_module
 from embeddings.runtimes.spec import FeatureSpec
 
 
 def measure_elsewhere(spec: FeatureSpec) -> None:
     """Have another process measure `spec` and keep what it finds, if it can."""
-    command = [sys.executable, "-m", __name__, json.dumps(asdict(spec)), str(runtime.threads())]
-    path = os.pathsep.join(map(os.path.abspath, sys.path))
-    # Where this fails, measuring in this process says why.
-    with contextlib.suppress(OSError):
-        subprocess.run(  # noqa: S603 (this very interpreter and module)
-            command,
-            env=os.environ | {"PYTHONPATH": path},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            check=False,
-        )
+    run_module(__name__, json.dumps(asdict(spec)), str(runtime.threads()))
 
 
 def main(text: str, threads: str) -> None:

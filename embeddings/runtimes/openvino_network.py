@@ -41,29 +41,18 @@ class OpenVinoNetwork:
     def __init__(self, spec: FeatureSpec, precision: str) -> None:
         """Raises `RuntimeUnavailable` where the processor has no such precision, and what
         loading a model raises."""
-        core = ov.Core()
         if precision not in _HINTS:
             raise RuntimeUnavailable(
                 f"openvino computes in {' or '.join(_HINTS)} here, not {precision}."
             )
-        if precision == "bfloat16" and "BF16" not in core.get_property(
+        if precision == "bfloat16" and "BF16" not in ov.Core().get_property(
             "CPU", "OPTIMIZATION_CAPABILITIES"
         ):
             raise RuntimeUnavailable("This processor has no bfloat16; float32 works everywhere.")
         self.precision = precision
-        name = f"openvino-{ov.get_version().split('-')[0]}-{spec.digest[:32]}"
+        name = f"openvino-{version()}-{spec.digest[:32]}"
         path = cache.kept_folder(name, lambda folder: _convert(spec, folder)) / _MODEL
-        streams = runtime.threads()
-        self._compiled: Any = core.compile_model(
-            path,
-            "CPU",
-            {
-                "INFERENCE_PRECISION_HINT": _HINTS[precision],
-                "NUM_STREAMS": streams,
-                "INFERENCE_NUM_THREADS": streams,
-                "ENABLE_CPU_PINNING": False,
-            },
-        )
+        self._compiled = compiled(path, precision)
         self._of_thread = threading.local()
 
     def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -76,6 +65,26 @@ class OpenVinoNetwork:
             part = np.ascontiguousarray(pixels[start : start + _PICTURES_AT_ONCE])
             parts.append(request.infer([part], share_inputs=True)[0].copy())
         return np.concatenate(parts)
+
+
+def version() -> str:
+    """OpenVINO's version, which what it has converted is of."""
+    return str(ov.get_version()).split("-")[0]
+
+
+def compiled(path: Path, precision: str) -> Any:
+    """A converted model, with one stream of one thread for each of `runtime.threads()`."""
+    streams = runtime.threads()
+    return ov.Core().compile_model(
+        path,
+        "CPU",
+        {
+            "INFERENCE_PRECISION_HINT": _HINTS[precision],
+            "NUM_STREAMS": streams,
+            "INFERENCE_NUM_THREADS": streams,
+            "ENABLE_CPU_PINNING": False,
+        },
+    )
 
 
 def _convert(spec: FeatureSpec, folder: Path) -> None:

@@ -25,6 +25,8 @@ class FeatureSpec:
 
     `mean` and `std` are per channel (R, G, B) on a scale of 0 to 1; `layer` is "features", the
     last one before the classifier, or the name of a module; `height` and `width` in pixels.
+    `head` is how many numbers of the model's own head (a classifier's scores, or a projection)
+    come behind the features, from the same forward pass; 0 for none.
     """
 
     architecture: str
@@ -35,11 +37,15 @@ class FeatureSpec:
     pooling: str
     height: int
     width: int
+    head: int = 0
 
     @property
     def digest(self) -> str:
         """SHA-256, 64 hex digits, over all of it."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+        fields = asdict(self)
+        if not self.head:  # what was kept before there were heads is of use still
+            del fields["head"]
+        return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
 
 class Network(Protocol):
@@ -50,5 +56,8 @@ class Network(Protocol):
     device: str
 
     def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """uint8 (N, 3, H, W), RGB, to float32 (N, D), not normalized."""
+        """uint8 (N, 3, H, W), RGB, to float32 (N, D), not normalized.
+
+        With a head of K numbers in the spec, (N, D + K).
+        """
         ...

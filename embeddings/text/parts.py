@@ -1,0 +1,87 @@
+"""What every text encoder needs: packages, checked arguments, tokens."""
+
+import hashlib
+import importlib
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embeddings.errors import InputError, PackageMissing, WeightsError
+
+_WAY = "pip install -r requirements/text.txt"
+# Texts that are encoded together; the shorter ones are filled up to the longest.
+AT_ONCE = 16
+
+
+def needed(package: str) -> ModuleType:
+    """The module of that name. Raises `PackageMissing`, which says how to bring it."""
+    try:
+        return importlib.import_module(package)
+    except ModuleNotFoundError as error:
+        if error.name != package.partition(".")[0]:
+            raise
+        raise PackageMissing(
+            f"Text needs the package {error.name}, which is not installed: {_WAY}"
+        ) from error
+
+
+def missing(distribution: str) -> PackageMissing:
+    """The error for a package that is not installed."""
+    return PackageMissing(f"Text needs the package {distribution}, which is not installed: {_WAY}")
+
+
+def checked(texts: Sequence[Any]) -> list[str]:
+    """The texts. Raises `InputError` for what is no text, for nothing but blanks, and for
+    characters that no file can hold (half of a surrogate pair)."""
+    for place, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise InputError(f"A text must be a string, not {type(text).__name__} (at {place}).")
+        if not text.strip():
+            raise InputError(f"A text must hold a word or more; the one at {place} is empty.")
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise InputError(f"The text at {place} is not valid Unicode: {error}.") from error
+    return list(texts)
+
+
+def tokenizer(data: bytes, name: str, most: int) -> Any:
+    """A tokenizer of `tokenizers` that cuts what is longer than `most` tokens.
+
+    Raises `PackageMissing`, and `WeightsError` (`weights_damaged`) for a file that is none.
+    """
+    module = needed("tokenizers")
+    try:
+        made = module.Tokenizer.from_buffer(data)
+    except Exception as error:  # the package raises plain exceptions
+        raise WeightsError("weights_damaged", f"{name} is no tokenizer: {error}.") from error
+    made.enable_truncation(most)
+    return made
+
+
+def read(path: Path, sha256: str | None, way: str) -> bytes:
+    """A file of an encoder, its digest checked. Raises `WeightsError`; `way` says what to do."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise WeightsError(
+            "weights_missing", f"Cannot read {path} ({error.strerror}): {way}"
+        ) from error
+    found = hashlib.sha256(data).hexdigest()
+    if sha256 not in (None, found):
+        raise WeightsError(
+            "weights_mismatch",
+            f"{path.name} has SHA-256 {found}, but {sha256} is expected: {way}",
+        )
+    return data
+
+
+def unit(vectors: NDArray[Any]) -> NDArray[np.float32]:
+    """Rows of unit length, float32 (N, D)."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    scaled: NDArray[np.float32] = (vectors / np.maximum(lengths, 1e-12)).astype(np.float32)
+    return scaled

@@ -1,0 +1,200 @@
+"""The text towers of CLIP and SigLIP: loaded from three files whose digests are checked.
+
+The files are those of a Hugging Face repository: `model.safetensors` (of the text tower alone, or
+of the whole model), `config.json` and `tokenizer.json`. transformers has the modules and
+tokenizers the tokens; neither ever asks the hub here.
+"""
+
+import contextlib
+import json
+import logging
+import string
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import astuple, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embeddings import runtime
+from embeddings.errors import WeightsError
+from embeddings.models.checkpoints import is_safetensors, tensors
+from embeddings.models.timm_import import timm
+from embeddings.runtimes.loading import check_process, note_model
+from embeddings.text import parts
+from embeddings.text.tower_files import TowerFiles
+
+_BUFFER = "text_model.embeddings.position_ids"  # which older checkpoints have, and no module
+_PUNCTUATION = str.maketrans("", "", string.punctuation)
+_END = "</s>"  # ends SigLIP's texts, and fills them up
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """How a kind of tower is built: the names that transformers gives it."""
+
+    config: str
+    module: str
+    width: str  # the setting that says how long a vector is
+
+
+_KINDS: Mapping[str, _Kind] = {
+    "clip": _Kind("CLIPTextConfig", "CLIPTextModelWithProjection", "projection_dim"),
+    "siglip": _Kind("SiglipTextConfig", "SiglipTextModel", "projection_size"),
+}
+
+
+class Tower:
+    """One text tower, loaded; thread-safe. Make it through `tower()`, which shares it."""
+
+    runtime = "torch"
+
+    def __init__(self, kind: str, files: TowerFiles) -> None:
+        """Raises `PackageMissing`, and `WeightsError` for files that do not fit."""
+        self._kind = kind
+        settings = _settings(files.read("config.json"), _KINDS[kind])
+        weights = files.read("model.safetensors")
+        self._module = _module(_KINDS[kind], settings, weights)
+        config = self._module.config
+        self.dimension = int(getattr(config, _KINDS[kind].width))
+        self.max_tokens = int(config.max_position_embeddings)
+        tokenizer = files.read("tokenizer.json")
+        self._tokenizer = parts.tokenizer(tokenizer, "tokenizer.json", self.max_tokens)
+        self._uncut = parts.tokenizer(tokenizer, "tokenizer.json", self.max_tokens)
+        self._uncut.no_truncation()
+        for one in (self._tokenizer, self._uncut):
+            one.no_padding()
+        self._filling = 0
+        if kind == "siglip":
+            end = self._tokenizer.token_to_id(_END)
+            if end is None:
+                raise WeightsError(
+                    "weights_mismatch", f"SigLIP's tokenizer has a token {_END}; this one has none."
+                )
+            self._filling = int(end)
+        self._one_at_a_time = threading.Lock()
+
+    def tokens(self, text: str) -> int:
+        """How many tokens the text has, its marks of beginning and end among them."""
+        return len(self._uncut.encode(*self._clean([text])))
+
+    def batch(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """N texts to float32 (N, dimension) of unit length; only their first tokens count.
+
+        Raises `InputError` for what is no text or empty, and `RuntimeUnavailable` after a fork.
+        """
+        check_process()
+        encoded = [one.ids for one in self._tokenizer.encode_batch(self._clean(texts))]
+        chunks = [
+            self._computed(encoded[start : start + parts.AT_ONCE])
+            for start in range(0, len(encoded), parts.AT_ONCE)
+        ]
+        return np.concatenate([np.empty((0, self.dimension), np.float32), *chunks])
+
+    def _clean(self, texts: Sequence[str]) -> list[str]:
+        """The texts, for SigLIP without capitals and punctuation, as it was trained."""
+        known = parts.checked(texts)
+        if self._kind == "clip":
+            return known
+        return [" ".join(text.lower().translate(_PUNCTUATION).split()) for text in known]
+
+    def _computed(self, encoded: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        import torch
+
+        # SigLIP was trained on texts of one length, and looks at what fills them up.
+        full = self._kind == "siglip"
+        length = self.max_tokens if full else max(map(len, encoded))
+        ids = torch.full((len(encoded), length), self._filling, dtype=torch.int64)
+        mask = torch.zeros_like(ids)
+        for row, one in enumerate(encoded):
+            ids[row, : len(one)] = torch.tensor(one)
+            mask[row, : len(one)] = 1
+        if full:
+            ids[:, -1] = self._filling
+        with torch.inference_mode(), self._one_at_a_time:
+            given = self._module(input_ids=ids, attention_mask=None if full else mask)
+        vectors = given.pooler_output if full else given.text_embeds
+        return parts.unit(vectors.to(torch.float32).numpy())
+
+
+_shared: dict[tuple[str, ...], Tower] = {}
+_loading = threading.RLock()
+
+
+def tower(kind: str, files: TowerFiles) -> Tower:
+    """The tower of these files, loaded once per process. Raises what the class raises."""
+    check_process()
+    key = (kind, *astuple(files.digests))
+    with _loading:
+        if key not in _shared:
+            _shared[key] = Tower(kind, files)
+            note_model()
+        return _shared[key]
+
+
+def _settings(data: bytes, kind: _Kind) -> dict[str, Any]:
+    """The text tower's part of a configuration. Raises `WeightsError`."""
+    try:
+        whole = json.loads(data)
+        settings = dict(whole.get("text_config", whole))
+    except (ValueError, TypeError, AttributeError) as error:
+        raise WeightsError(
+            "weights_damaged", f"config.json is no model's configuration: {error}."
+        ) from error
+    if kind.width in whole:  # CLIP's repositories say it of the whole model
+        settings[kind.width] = whole[kind.width]
+    return settings
+
+
+def _module(kind: _Kind, settings: dict[str, Any], data: bytes) -> Any:
+    """The module in evaluation mode, float32, every tensor from the file (strict)."""
+    if not is_safetensors(data):
+        raise WeightsError(
+            "weights_damaged", "A text tower's weights are a .safetensors file; this is none."
+        )
+    timm()  # whose import makes that of transformers work where torchvision is broken
+    transformers = parts.needed("transformers")
+    state = tensors(data, "model.safetensors")
+    with _silent():
+        try:
+            made = getattr(transformers, kind.module)(
+                getattr(transformers, kind.config).from_dict(settings)
+            )
+        except Exception as error:  # settings of the wrong kind fail in many ways
+            raise WeightsError(
+                "weights_mismatch", f"config.json describes no text tower: {error}."
+            ) from error
+    try:
+        made.load_state_dict(_of_text(state, made.state_dict()), strict=True)
+    except RuntimeError as error:
+        told = str(error).splitlines()
+        raise WeightsError(
+            "weights_mismatch",
+            f"The file does not hold the text tower that config.json describes: {told[-1].strip()}",
+        ) from error
+    runtime.apply_threads()
+    return made.float().eval()
+
+
+def _of_text(given: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """The tensors of the text tower, under the module's names."""
+    prefix = "text_model."
+    named = any(name.startswith(prefix) for name in wanted)
+    state = {}
+    for name, tensor in given.items():
+        if name.startswith((prefix, "text_projection.")) and name != _BUFFER:
+            state[name if named else name.removeprefix(prefix)] = tensor
+    return state or dict(given)
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """transformers warns of token numbers in the published configurations of SigLIP."""
+    logger = logging.getLogger("transformers")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
