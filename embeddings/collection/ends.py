@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ StrPath = str | os.PathLike[str]
 class Ends:
     """The methods of `DataCollection` that read its rows."""
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Generator[Any, None, None]:
         raise NotImplementedError
 
     def to_list(self) -> list[Any]:
@@ -69,9 +69,7 @@ class Ends:
             for row in rows:
                 return row
         finally:
-            close = getattr(rows, "close", None)
-            if close is not None:
-                close()
+            rows.close()
         raise InputError("There is no first row: the collection is empty.")
 
     def count(self) -> int:
