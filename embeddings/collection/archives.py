@@ -1,8 +1,8 @@
 """Files out of ZIP archives, in memory and within limits; nothing is extracted to disk.
 
-Finding the members and reading them are two steps, `Archive.entries` and `Archive.read`, so
-that a member that cannot be read fails alone: as a step of a collection, `read` may run beside
-others, in other threads and processes, and its failure is that of one row.
+Finding the members and reading them are two steps: `Archive.entries` and `Archive.read`, which
+makes a `Member` of an entry. So a member that cannot be read fails alone: `read` as a step
+of a collection runs in its threads and processes, and its failure is that of one row.
 """
 
 import fnmatch
@@ -57,9 +57,10 @@ class Entry:
 
 
 class Archive:
-    """A ZIP archive to read members from. Thread-safe; picklable, opened anew where it arrives.
+    """A ZIP archive to read members from.
 
-    The file is opened when it is first needed, and closed when the object goes.
+    Thread-safe; picklable, and opened anew where it arrives. The file is opened when it is
+    first needed, and closed when the object goes.
     """
 
     def __init__(
@@ -164,7 +165,7 @@ def zip_members(
     The arguments are those of `Archive`. Raises what `Archive` raises, now and when the first
     member is asked for, and what `Archive.read` raises at the place of a member; the iterator
     can then be asked for the next one. For rows that fail alone take `Archive` itself: its
-    `entries` as the rows, and its `read` as the first step.
+    `entries` are the rows, and `read` is the first step.
     """
     archive = Archive(path, pattern, max_bytes=max_bytes, max_ratio=max_ratio)
     return map(archive.read, archive.entries())

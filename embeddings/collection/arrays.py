@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from embeddings.collection.rows import is_failed
+from embeddings.collection.rows import refuse_failed
 from embeddings.errors import InputError
 
 
@@ -30,8 +30,7 @@ def as_array(rows: Iterable[Any]) -> NDArray[Any]:
 
 
 def _numbers(row: Any, number: int) -> NDArray[Any]:
-    if is_failed(row):
-        raise InputError(f"Row {number} has failed: {row.exception}. Leave failed rows out before.")
+    refuse_failed(row, number)
     try:
         array = np.asarray(row)
     except (ValueError, TypeError) as error:  # lists of unequal lengths

@@ -35,7 +35,12 @@ _SUFFIXES = (
 )
 # A text is cut here, so that a long one does not make a long page.
 _LONGEST = 200
-_FEW = 3  # numbers of a vector, items of a list, hits
+_FEW = 3  # numbers of a vector, items of a list, hits; in text
+_SOME = 10  # hits and pictures of a list; in a notebook
+_BOX = (
+    f"display:inline-block;width:{SIDE}px;margin:0 8px 4px 0;"
+    "vertical-align:top;overflow-wrap:anywhere"
+)
 
 
 def text_cell(value: Any) -> str:
@@ -44,18 +49,31 @@ def text_cell(value: Any) -> str:
 
 
 def html_cell(value: Any) -> str:
-    """The value as escaped HTML; pictures, and paths and members of such a name, as pictures."""
+    """The value as escaped HTML; pictures, and paths and members of such a name, as pictures.
+
+    So are those in a list or tuple, and what a search has found, each with its score.
+    """
     if isinstance(value, Hits):
-        return "<br>".join(_escaped(_hit(*pair)) for pair in value)
-    picture = _thumbnail(value)
-    text = _escaped(_text(value))
+        return _side_by_side([f"{html_cell(name)}<br>{score:.3f}" for name, score in value])
+    if isinstance(value, list | tuple) and any(map(_may_be_picture, value)):
+        return _side_by_side(list(map(html_cell, value)))
+    picture = _thumbnail(value) if _may_be_picture(value) else None
+    text = html_text(_text(value))
     if picture is None:
         return text
-    return f'<img src="{picture}" alt="{text}" title="{text}">'
+    image = f'<img src="{picture}" alt="{text}" title="{text}">'
+    return image if is_picture(value) else f"{image}<br><small>{text}</small>"
 
 
-def _escaped(text: str) -> str:
+def html_text(text: str) -> str:
+    """Text as HTML, in one line, escaped."""
     return html.escape(one_line(text))
+
+
+def _side_by_side(cells: list[str]) -> str:
+    boxes = [f'<div style="{_BOX}">{cell}</div>' for cell in cells[:_SOME]]
+    more = [f"… ({len(cells)})"] if len(cells) > _SOME else []
+    return "".join([*boxes, *more])
 
 
 def _text(value: Any) -> str:
@@ -91,7 +109,8 @@ def _text(value: Any) -> str:
 def _array(array: np.ndarray[Any, Any]) -> str:
     if is_picture(array):
         return f"uint8 {array.shape[1]}×{array.shape[0]}"
-    first = " ".join(f"{one:.3g}" for one in array.reshape(-1)[:_FEW].tolist())
+    numbers = array.reshape(-1)[:_FEW].tolist()
+    first = " ".join(f"{one:.3g}" if isinstance(one, float) else str(one) for one in numbers)
     return f"{array.dtype} {array.shape} {first}" + (" …" if array.size > _FEW else "")
 
 
@@ -104,17 +123,19 @@ def _few(items: list[str], nothing: str) -> str:
     return ", ".join([*items[:_FEW], *more]) or nothing
 
 
+def _may_be_picture(value: Any) -> bool:
+    """Whether this is a picture, or a path or a member of an archive whose name says so."""
+    name = value.name if isinstance(value, Member) else value
+    if isinstance(name, str | os.PathLike):
+        return str(name).lower().endswith(_SUFFIXES)
+    return is_picture(value)
+
+
 def _thumbnail(value: Any) -> str | None:
-    """A small picture as a data: URL, or None for what is none, or cannot be decoded."""
+    """A small picture as a data: URL, or None for what cannot be decoded."""
     from embeddings.operators.decode import PillowDecode
     from embeddings.operators.thumbnails import shrink
 
-    ending = value.name if isinstance(value, Member) else value
-    if isinstance(ending, str | os.PathLike):
-        if not str(ending).lower().endswith(_SUFFIXES):
-            return None
-    elif not is_picture(value):
-        return None
     decoder = PillowDecode(**PillowDecode.canonical(draft_short_side=SIDE))  # type: ignore[arg-type]
     try:
         small = shrink(decoder(value), SIDE)

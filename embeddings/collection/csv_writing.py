@@ -5,6 +5,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -58,13 +59,15 @@ def write_csv(rows: Iterable[Any], path: str | os.PathLike[str]) -> int:
 def _field(value: Any, column: str, number: int) -> str:
     if is_picture(value):
         raise wrong(column, number, PICTURE)
+    if isinstance(value, np.floating):
+        return str(value)
     value = plain(value)
     if value is None:
         return ""
     if isinstance(value, str):
         _check_text(value, column, number)
         return value
-    if isinstance(value, bool | int | float):
+    if isinstance(value, bool | int | float | Decimal):
         return str(value)
     if is_time(value):
         text: str = value.isoformat()
@@ -91,7 +94,10 @@ def _json(value: Any, column: str, number: int) -> str:
             raise wrong(column, number, PICTURE)
         inner = plain(inner)
         if isinstance(inner, Hits):
-            return list(inner)
+            return [
+                [name, float(str(score))]
+                for name, score in zip(inner.ids, inner.scores, strict=True)
+            ]
         if isinstance(inner, np.ndarray):
             return inner.tolist()
         if isinstance(inner, bool | int | float | str):

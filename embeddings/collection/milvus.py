@@ -1,12 +1,13 @@
 """Rows into a Milvus collection. The caller brings the client: nothing of Milvus is imported."""
 
+import contextlib
 import itertools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from embeddings.collection.rows import is_failed, plain
+from embeddings.collection.rows import plain, refuse_failed
 from embeddings.errors import InputError, OutputError
 
 
@@ -27,26 +28,27 @@ def insert_into_milvus(rows: Iterable[Any], collection: Any, batch_size: int = 1
     fields: list[str] | None = None
     taken, done = iter(rows), 0
     while batch := list(itertools.islice(taken, batch_size)):
-        records = []
-        for number, row in enumerate(batch, done + 1):
-            if is_failed(row):
-                raise InputError(
-                    f"Row {number} has failed: {row.exception}. Leave failed rows out before."
-                )
-            if not isinstance(row, Mapping):
-                if fields is None:
-                    fields = describe()
-                row = _record(row, fields, name, number)
-            records.append({key: _plain(value) for key, value in row.items()})
-        try:
+        if fields is None and not all(isinstance(row, Mapping) for row in batch):
+            with _told(f"The collection {name!r} cannot be described"):
+                fields = describe()
+        records = [_record(row, fields, name, number) for number, row in enumerate(batch, done + 1)]
+        before = "the rows before are inserted" if done else "nothing is inserted"
+        with _told(
+            f"Rows {done + 1} to {done + len(batch)} cannot be inserted into {name!r} ({before})"
+        ):
             insert(records)
-        except Exception as error:  # the client's own errors, of a package that is not imported
-            raise OutputError(
-                f"Rows {done + 1} to {done + len(batch)} cannot be inserted into {name!r}: "
-                f"{error}. The rows before them are inserted."
-            ) from error
         done += len(batch)
     return done
+
+
+@contextlib.contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Make an `OutputError` of the client's own errors, whose package is not imported here."""
+    try:
+        yield
+    except Exception as error:
+        reason = str(getattr(error, "message", error)).rstrip(".")
+        raise OutputError(f"{what}: {reason}.") from error
 
 
 def _doors(
@@ -79,14 +81,18 @@ def _doors(
     )
 
 
-def _record(row: Any, fields: list[str], name: str, number: int) -> dict[str, Any]:
+def _record(row: Any, fields: list[str] | None, name: str, number: int) -> dict[str, Any]:
+    """The row as a dictionary of plain values; `fields` are needed where it is none yet."""
+    refuse_failed(row, number)
+    if isinstance(row, Mapping) or fields is None:
+        return {key: _plain(value) for key, value in row.items()}
     values = row if isinstance(row, tuple) else (row,)
     if len(values) != len(fields):
         raise InputError(
             f"Row {number} has {len(values)} values, but {name!r} takes {len(fields)} "
             f"({', '.join(fields)}); give a dictionary, or a tuple in this order."
         )
-    return dict(zip(fields, values, strict=True))
+    return dict(zip(fields, map(_plain, values), strict=True))
 
 
 def _plain(value: Any) -> Any:

@@ -32,7 +32,8 @@ def write_parquet(rows: Iterable[Any], path: str | os.PathLike[str]) -> int:
     or not there is a null. Vectors (D,) become lists of the fixed size D: float32 those of
     float16 and float32, others in their own dtype. Whole numbers are int64, others float64;
     datetimes have microseconds, those with a time zone in UTC; `Hits` are lists of {id, score};
-    lists, tuples and dictionaries are nested; paths are text. The file takes its place when all
+    lists, tuples and dictionaries are nested (a dictionary gets the keys of all rows, an empty
+    one is a null); paths are text. The file takes its place when all
     rows are in it: an error of the rows leaves what was there. Memory does not grow with the
     number of rows.
 
@@ -106,15 +107,10 @@ class _Segments:
         if known is None:
             known = self._types[name] = pa.null()
         found = _type_of(value, name, number)
-        if found == known or pa.types.is_null(found):
-            return
-        try:
-            both = pa.unify_schemas([pa.schema([("", known)]), pa.schema([("", found)])])
-        except (pa.ArrowTypeError, pa.ArrowInvalid) as error:
-            raise wrong(
-                name, number, f"is {_said(found)}, but was {_said(known)} in the rows before"
-            ) from error
-        self._types[name] = both.field(0).type
+        both = _merged(known, found)
+        if both is None:
+            raise wrong(name, number, f"is {_said(found)}, but was {_said(known)} before")
+        self._types[name] = both
 
     def _write(self) -> None:
         import pyarrow as pa
@@ -173,9 +169,13 @@ def _prepared(value: Any, column: str, number: int) -> Any:
         raise wrong(column, number, PICTURE)
     value = plain(value)
     if isinstance(value, Hits):
-        return [{"id": plain(one), "score": score} for one, score in value]
+        return [
+            {"id": plain(one), "score": score}
+            for one, score in zip(value.ids, value.scores, strict=True)
+        ]
     if isinstance(value, Mapping):
-        return {key: _prepared(one, column, number) for key, one in value.items()}
+        # Parquet has no dictionaries without keys.
+        return {key: _prepared(one, column, number) for key, one in value.items()} or None
     if isinstance(value, list | tuple):
         return [_prepared(one, column, number) for one in value]
     if isinstance(value, np.ndarray) and value.ndim != 1:
@@ -244,6 +244,31 @@ def _array(values: list[Any], kind: Any) -> Any:
     missing = np.array([vector is None for vector in values])
     flat = pa.array(vectors.reshape(-1))
     return pa.FixedSizeListArray.from_arrays(flat, type=kind, mask=pa.array(missing))
+
+
+def _merged(one: Any, other: Any) -> Any:
+    """The type that holds the values of both; None where there is none.
+
+    Nulls may become anything, and dictionaries have each other's keys; nothing else changes.
+    """
+    import pyarrow as pa
+
+    if one == other or pa.types.is_null(other):
+        return one
+    if pa.types.is_null(one):
+        return other
+    if pa.types.is_list(one) and pa.types.is_list(other):
+        items = _merged(one.value_type, other.value_type)
+        return None if items is None else pa.list_(items)
+    if not (pa.types.is_struct(one) and pa.types.is_struct(other)):
+        return None
+    fields = {field.name: field.type for field in one}
+    for field in other:
+        merged = _merged(fields.get(field.name, pa.null()), field.type)
+        if merged is None:
+            return None
+        fields[field.name] = merged
+    return pa.struct(list(fields.items()))
 
 
 def _said(kind: Any) -> str:

@@ -8,13 +8,10 @@ from embeddings.errors import InputError
 def existing_file(path: str | os.PathLike[str]) -> str:
     """The path as text. Raises `InputError` where there is no file."""
     text = path_text(path)
-    try:
-        if os.path.isdir(text):
-            raise InputError(f"{text!r} is a folder; give the path of a file.")
-        if not os.path.exists(text):
-            raise InputError(f"There is no file {text!r}.")
-    except ValueError as error:  # a NUL byte
-        raise InputError(f"{text!r} can be no path of a file: {error}.") from error
+    if os.path.isdir(text):
+        raise InputError(f"{text!r} is a folder; give the path of a file.")
+    if not os.path.exists(text):
+        raise InputError(f"There is no file {text!r}.")
     return text
 
 
@@ -27,4 +24,6 @@ def path_text(path: str | os.PathLike[str]) -> str:
         raise InputError(f"A path is text, not bytes: {text!r}.")
     if not text:
         raise InputError("The path is empty; give the path of a file.")
+    if "\0" in text:
+        raise InputError(f"{text!r} can be no path of a file: it holds a NUL character.")
     return text

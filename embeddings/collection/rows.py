@@ -2,6 +2,7 @@
 
 import datetime
 import os
+import sys
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
@@ -19,10 +20,7 @@ def columns_of(row: Any, number: int) -> Mapping[str, Any]:
 
     Raises `InputError` for a row that has failed, and for keys that cannot name a column.
     """
-    if is_failed(row):
-        raise InputError(
-            f"Row {number} has failed: {row.exception}. Leave failed rows out before writing."
-        )
+    refuse_failed(row, number)
     if not isinstance(row, Mapping):
         return {VALUE: row}
     if not row:
@@ -38,11 +36,20 @@ def is_failed(row: Any) -> bool:
     return hasattr(row, "exception") and hasattr(row, "input")
 
 
+def refuse_failed(row: Any, number: int) -> None:
+    """Raise `InputError` for a row that has failed; `number` counts from 1."""
+    if is_failed(row):
+        reason = str(row.exception).rstrip(".")
+        raise InputError(f"Row {number} has failed: {reason}. Drop the empty rows first.")
+
+
 def is_picture(value: Any) -> bool:
     """Whether this is a PIL image or an array of pixels, uint8 (H, W, 3)."""
     if isinstance(value, np.ndarray):
         return value.dtype == np.uint8 and value.ndim == 3 and value.shape[2] == 3
-    return type(value).__module__.startswith("PIL.") and hasattr(value, "getbands")
+    # Where nobody has imported Pillow there is no picture of its kind.
+    pillow = sys.modules.get("PIL.Image")
+    return pillow is not None and isinstance(value, pillow.Image)
 
 
 def plain(value: Any) -> Any:

@@ -1,23 +1,20 @@
 """Rows to look at: a table for a terminal, and one with small pictures for a notebook."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from embeddings.collection.cells import html_cell, text_cell
+from embeddings.collection.cells import html_cell, html_text, text_cell
 from embeddings.collection.rows import VALUE, is_failed
-from embeddings.collection.widths import aligned, cut, width
+from embeddings.collection.widths import aligned, cut, one_line, width
 from embeddings.errors import InputError
 
 _GAP = "  "
 _LEAST = 4  # a column is not cut to less than this, however many there are
 _PLACE = ""  # what stands over the rows' numbers
 
-_STYLE = (
-    "border-collapse:collapse",
-    "font-variant-numeric:tabular-nums",
-)
+_CELL = 'style="padding:2px 8px;text-align:left"'
 
 
 @dataclass(frozen=True)
@@ -35,21 +32,26 @@ class Shown:
         """A table as wide as the terminal at most; values that do not fit are cut."""
         if not self.rows:
             return "no rows"
+        room = shutil.get_terminal_size().columns
         names = _names(self.rows)
-        table = [[_PLACE, *names]]
+        table = [[_PLACE, *map(one_line, names)]]
         for number, row in enumerate(self.rows, 1):
-            table.append([str(number), *_texts(row, names)])
-        widths = _fitted(
-            [max(map(width, column)) for column in zip(*table, strict=True)],
-            shutil.get_terminal_size().columns,
-        )
+            columns = {} if is_failed(row) else _columns(row)
+            cells = [text_cell(columns[name]) if name in columns else "" for name in names]
+            table.append([str(number), *cells])
+        fits = max(3, (room + len(_GAP)) // (_LEAST + len(_GAP)))
+        if len(table[0]) > fits:  # so many columns that some are left out
+            table = [[*line[: fits - 1], "" if place else "…"] for place, line in enumerate(table)]
+        widths = _fitted([max(map(width, column)) for column in zip(*table, strict=True)], room)
         lines = [
-            _GAP.join(
-                aligned(cut(cell, room), room) for cell, room in zip(line, widths, strict=True)
-            )
+            _GAP.join(aligned(cut(cell, one), one) for cell, one in zip(line, widths, strict=True))
             for line in table
         ]
-        lines.insert(1, _GAP.join("─" * room for room in widths))
+        for place, row in enumerate(self.rows, 1):
+            if is_failed(row):  # over all columns
+                begun = aligned(str(place), widths[0]) + _GAP
+                lines[place] = begun + cut(text_cell(row), room - width(begun))
+        lines.insert(1, _GAP.join("─" * one for one in widths))
         return "\n".join(line.rstrip() for line in [*lines, *(["…"] if self.more else [])])
 
     __repr__ = __str__
@@ -59,23 +61,20 @@ class Shown:
         if not self.rows:
             return "<p>no rows</p>"
         names = _names(self.rows)
-        head = "".join(f"<th>{html_cell(name)}</th>" for name in (_PLACE, *names))
+        head = "".join(f"<th {_CELL}>{html_text(name)}</th>" for name in (_PLACE, *names))
         body = []
         for number, row in enumerate(self.rows, 1):
             if is_failed(row):
-                cells = f'<td colspan="{max(1, len(names))}">{html_cell(row)}</td>'
+                cells = f'<td {_CELL} colspan="{max(1, len(names))}">{html_cell(row)}</td>'
             else:
                 columns = _columns(row)
                 cells = "".join(
-                    f"<td>{html_cell(columns[name]) if name in columns else ''}</td>"
+                    f"<td {_CELL}>{html_cell(columns[name]) if name in columns else ''}</td>"
                     for name in names
                 )
-            body.append(f"<tr><th>{number}</th>{cells}</tr>")
+            body.append(f"<tr><th {_CELL}>{number}</th>{cells}</tr>")
         more = "<p>…</p>" if self.more else ""
-        return (
-            f'<table style="{";".join(_STYLE)}"><thead><tr>{head}</tr></thead>'
-            f"<tbody>{''.join(body)}</tbody></table>{more}"
-        )
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>{more}"
 
 
 def shown(rows: Sequence[Any], *, limit: int) -> Shown:
@@ -90,9 +89,9 @@ def shown(rows: Sequence[Any], *, limit: int) -> Shown:
 
 
 def _columns(row: Any) -> dict[str, Any]:
-    return (
-        {str(name): value for name, value in row.items()} if isinstance(row, dict) else {VALUE: row}
-    )
+    if not isinstance(row, Mapping):
+        return {VALUE: row}
+    return {str(name): value for name, value in row.items()}
 
 
 def _names(rows: Sequence[Any]) -> list[str]:
@@ -101,14 +100,6 @@ def _names(rows: Sequence[Any]) -> list[str]:
         if not is_failed(row):
             names.update(dict.fromkeys(_columns(row)))
     return list(names) or [VALUE]
-
-
-def _texts(row: Any, names: list[str]) -> list[str]:
-    """The cells of a row; a failure stands in the first column."""
-    if is_failed(row):
-        return [text_cell(row), *[""] * (len(names) - 1)]
-    columns = _columns(row)
-    return [text_cell(columns[name]) if name in columns else "" for name in names]
 
 
 def _fitted(widths: list[int], room: int) -> list[int]:

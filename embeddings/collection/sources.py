@@ -37,10 +37,7 @@ def glob_paths(*patterns: str | os.PathLike[str]) -> Iterator[str]:
     """
     if not patterns:
         raise InputError("Give at least one pattern, such as 'photos/**/*.jpg'.")
-    texts = [path_text(pattern) for pattern in patterns]
-    if unusable := [text for text in texts if "\0" in text]:
-        raise InputError(f"{unusable[0]!r} can be no path of a file: it holds a NUL character.")
-    return _globbed(texts)
+    return _globbed([path_text(pattern) for pattern in patterns])
 
 
 def _globbed(patterns: list[str]) -> Iterator[str]:
@@ -134,7 +131,10 @@ def parquet_rows(
     """
     if isinstance(columns, str):
         raise InputError(f"Columns are a list of names, such as [{columns!r}].")
-    return _parquet_rows(existing_file(path), None if columns is None else list(columns))
+    wanted = None if columns is None else list(columns)
+    if wanted == []:
+        raise InputError("Name at least one column, or none for all of them.")
+    return _parquet_rows(existing_file(path), wanted)
 
 
 def _parquet_rows(path: str, columns: list[str] | None) -> Iterator[dict[str, Any]]:
@@ -150,7 +150,7 @@ def _parquet_rows(path: str, columns: list[str] | None) -> Iterator[dict[str, An
                 for row in zip(*values, strict=True):
                     yield dict(zip(names, row, strict=True))
                     given += 1
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         where = f" behind row {given}" if given else ""
         raise InputError(f"{path} is no Parquet file that can be read{where}: {error}.") from error
 

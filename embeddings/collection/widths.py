@@ -9,16 +9,25 @@ def width(text: str) -> int:
 
 
 def cut(text: str, room: int) -> str:
-    """The text, or as much of it as fits into `room` columns with an ellipsis behind it."""
+    """The text, or as much of it as fits into `room` columns with an ellipsis.
+
+    The end goes; of a single word, such as a path, the middle.
+    """
     if width(text) <= room:
         return text
-    taken, used = [], 0
-    for character in text:
+    behind = 0 if " " in text else 2 * (room - 1) // 3
+    end = _beginning(text[::-1], behind)[::-1]
+    return _beginning(text, room - 1 - width(end)) + "…" + end
+
+
+def _beginning(text: str, room: int) -> str:
+    """As much of the text as fits into `room` columns."""
+    used = 0
+    for place, character in enumerate(text):
         used += _columns(character)
-        if used > room - 1:
-            break
-        taken.append(character)
-    return "".join(taken) + "…"
+        if used > room:
+            return text[:place]
+    return text
 
 
 def aligned(text: str, room: int) -> str:
