@@ -1,5 +1,6 @@
 """The ways to end a collection: rows are read to give a value, a file or a table to look at."""
 
+import itertools
 import os
 import sys
 from collections.abc import Generator
@@ -78,13 +79,12 @@ class Ends:
 
     def show(self, limit: int = 5) -> None:
         """Show the first rows: as text, in a notebook as a table with small pictures."""
-        import itertools
-
         from embeddings.collection.show import shown
 
-        if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:
-            raise InputError(f"limit must be a whole number, 0 or more; not {limit!r}.")
-        table = shown(list(itertools.islice(iter(self), limit)), limit=limit)
+        if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+            raise InputError(f"limit must be a whole number, 1 or more; not {limit!r}.")
+        # One more is read, to say whether others follow.
+        table = shown(list(itertools.islice(iter(self), limit + 1)), limit=limit)
         if _in_notebook():
             from IPython import display
 

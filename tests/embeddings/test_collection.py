@@ -623,7 +623,7 @@ def test_show_in_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     assert "number" in said
     assert "xx" in said
     assert "xxx" not in said
-    assert source.asked == 3
+    assert source.asked == 4
 
 
 def test_show_in_a_notebook(monkeypatch: pytest.MonkeyPatch) -> None:

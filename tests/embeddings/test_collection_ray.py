@@ -57,7 +57,7 @@ def cluster() -> Iterator[None]:
 
 
 def on_ray(collection: DataCollection, **options: Any) -> DataCollection:
-    return collection.set_engine("ray", **{"workers": 2, **options})
+    return collection.set_engine("ray", **{"workers": 1, **options})
 
 
 @settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
@@ -65,7 +65,7 @@ def on_ray(collection: DataCollection, **options: Any) -> DataCollection:
 def test_wild_chains_are_those_of_the_local_engine(
     numbers: list[int], chain: list[chains.Link]
 ) -> None:
-    made = on_ray(chains.collection(numbers, chain), workers=1)
+    made = on_ray(chains.collection(numbers, chain))
     assert made.to_list() == chains.expected(numbers, chain)
 
 
@@ -76,7 +76,7 @@ def test_order_processes_and_closures() -> None:
         time.sleep(0.003 * (x % 3))
         return factor * x, os.getpid()
 
-    rows = on_ray(DataCollection.range(300).map(slow)).to_list()
+    rows = on_ray(DataCollection.range(300).map(slow), workers=2).to_list()
     assert [number for number, _ in rows] == list(range(0, 900, 3))
     assert len({process for _, process in rows} - {os.getpid()}) == 2
 
@@ -86,7 +86,7 @@ def test_vectors_are_the_same_and_belong_to_the_caller(
 ) -> None:
     pictures: list[Any] = [*demo[:6], b"no picture", demo[6]]
     dc = DataCollection(pictures).safe().map(exact)
-    local, remote = dc.to_list(), on_ray(dc, workers=1).to_list()
+    local, remote = dc.to_list(), on_ray(dc).to_list()
     assert [type(row) for row in local] == [type(row) for row in remote]
     assert isinstance(remote[6].exception, ImageError)
     assert remote[6].exception.__notes__ == local[6].exception.__notes__
@@ -158,7 +158,7 @@ def test_a_process_that_dies_names_step_and_input() -> None:
     assert isinstance(error, WorkerError)
     assert "died in step 2, map " in str(error)
     assert "for 5:" in str(error)
-    rows = on_ray(dc.safe().map(die), workers=1).to_list()
+    rows = on_ray(dc.safe().map(die), workers=2).to_list()
     assert [row.input if type(row) is Empty else row for row in rows] == list(range(9))
     assert isinstance(rows[5].exception, WorkerError)
 
