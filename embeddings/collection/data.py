@@ -2,7 +2,7 @@
 
 import importlib.util
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -39,12 +39,12 @@ class DataCollection(Sources, Ends):
 
     def __init__(self, rows: Iterable[Any] = ()) -> None:
         """Raises `InputError` for what is no iterable."""
-        self._source = Source(rows, _label(rows))
+        self._source = Source(rows)
         self._steps: tuple[Step, ...] = ()
         self._way = Way()
         self._is_safe = False
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Generator[Any, None, None]:
         return run(self._source, self._steps, self._way)
 
     def __repr__(self) -> str:
@@ -178,11 +178,11 @@ class DataCollection(Sources, Ends):
 
     def zip(self, *others: Iterable[Any]) -> "DataCollection":
         """Tuples of a row of this collection and one of each other, to the end of the shortest."""
-        return self._stream("zip", streams.zipped, _iterables(others))
+        return self._stream("zip", streams.zipped, [Source(other) for other in others])
 
     def concat(self, *others: Iterable[Any]) -> "DataCollection":
         """The rows of this collection, then those of each other."""
-        return self._stream("concat", streams.joined, _iterables(others))
+        return self._stream("concat", streams.joined, [Source(other) for other in others])
 
     def progress(self, label: str | None = None) -> "DataCollection":
         """A bar that counts the rows as they pass: on stderr, in a notebook a widget."""
@@ -332,16 +332,3 @@ def at_least(least: int, **numbers: Any) -> None:
 def _check_seed(seed: Any) -> None:
     if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
         raise InputError(f"A seed is a whole number or None, not {seed!r}.")
-
-
-def _iterables(others: Sequence[Any]) -> Sequence[Any]:
-    for other in others:
-        if not isinstance(other, Iterable):
-            raise InputError(f"{type(other).__name__} is no iterable; give a collection or a list.")
-    return others
-
-
-def _label(rows: Any) -> str:
-    if isinstance(rows, range | DataCollection):
-        return repr(rows)
-    return f"{type(rows).__name__}" + (f" of {len(rows)}" if hasattr(rows, "__len__") else "")

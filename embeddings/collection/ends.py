@@ -1,8 +1,9 @@
 """The ways to end a collection: rows are read to give a value, a file or a table to look at."""
 
+import itertools
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ StrPath = str | os.PathLike[str]
 class Ends:
     """The methods of `DataCollection` that read its rows."""
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Generator[Any, None, None]:
         raise NotImplementedError
 
     def to_list(self) -> list[Any]:
@@ -69,9 +70,7 @@ class Ends:
             for row in rows:
                 return row
         finally:
-            close = getattr(rows, "close", None)
-            if close is not None:
-                close()
+            rows.close()
         raise InputError("There is no first row: the collection is empty.")
 
     def count(self) -> int:
@@ -80,13 +79,12 @@ class Ends:
 
     def show(self, limit: int = 5) -> None:
         """Show the first rows: as text, in a notebook as a table with small pictures."""
-        import itertools
-
         from embeddings.collection.show import shown
 
-        if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:
-            raise InputError(f"limit must be a whole number, 0 or more; not {limit!r}.")
-        table = shown(list(itertools.islice(iter(self), limit)), limit=limit)
+        if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+            raise InputError(f"limit must be a whole number, 1 or more; not {limit!r}.")
+        # One more is read, to say whether others follow.
+        table = shown(list(itertools.islice(iter(self), limit + 1)), limit=limit)
         if _in_notebook():
             from IPython import display
 

@@ -1,6 +1,6 @@
 """A chain of steps at work: rows out of the source, through segments and streams."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -45,7 +45,7 @@ class Way:
         return RayEngine(self.workers, self.options)
 
 
-def run(source: Source, steps: Sequence[Step], way: Way) -> Iterator[Any]:
+def run(source: Source, steps: Sequence[Step], way: Way) -> Generator[Any, None, None]:
     """The rows at the end of the chain; all that was started ends with the iterator."""
     with ExitStack() as stack:
         engine = way.start()

@@ -19,7 +19,6 @@ _MAX_BATCH = 128
 # A model gets this part of its largest batch: enough for a forward pass, and few decoded pictures
 # in memory, as in the stream of an `ImagePipeline`.
 _PART = 4
-_MODELS = ("image_embedding", "image_classification")
 
 _Item = tuple[Any, Any]  # a row, and what it was when the chunk began
 
@@ -314,6 +313,6 @@ def _worth(node: Any) -> int:
     """How many rows at once a node with batches is given."""
     if is_image_pipeline(node):
         return node.max_batch // _PART
-    if isinstance(node, BoundOperator) and node.name.partition(".")[0] in _MODELS:
+    if isinstance(node, BoundOperator) and node.name.startswith("image_"):
         return max_batch(str(node.local.get("device", "cpu"))) // _PART
     return max_batch("cpu")

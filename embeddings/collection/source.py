@@ -1,11 +1,10 @@
 """Where the rows of a collection come from, again and again where that is possible."""
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Generator, Iterable, Iterator, Sized
 from functools import partial
 from typing import Any
 
-from embeddings.collection.streams import iterating
 from embeddings.errors import InputError
 
 
@@ -15,7 +14,7 @@ class Source:
     `label` says in words what they are.
     """
 
-    def __init__(self, rows: Any, label: str) -> None:
+    def __init__(self, rows: Any, label: str | None = None) -> None:
         """Raises `InputError` for what is no iterable."""
         if not isinstance(rows, Iterable):
             try:
@@ -25,7 +24,7 @@ class Source:
                     f"A collection is made of an iterable, such as a list; not of "
                     f"{type(rows).__name__}."
                 ) from None
-        self.label = label
+        self.label = _label(rows) if label is None else label
         self._rows = rows
         self._used = False
 
@@ -44,7 +43,7 @@ class Source:
                     "a list, or keep its rows with to_list()."
                 )
             self._used = True
-        with iterating(self._rows) as rows:
+        with _iterating(self._rows) as rows:
             yield rows
 
 
@@ -58,3 +57,24 @@ class Again:
 
     def __iter__(self) -> Iterator[Any]:
         return self._make()
+
+
+@contextlib.contextmanager
+def _iterating(rows: Iterable[Any]) -> Iterator[Iterator[Any]]:
+    """An iterator over the rows, which is ended with its threads and files behind the block.
+
+    One that the caller has made is left open.
+    """
+    iterator = iter(rows)
+    try:
+        yield iterator
+    finally:
+        if iterator is not rows and isinstance(iterator, Generator):
+            iterator.close()
+
+
+def _label(rows: Any) -> str:
+    if isinstance(rows, range) or hasattr(rows, "to_list"):
+        return repr(rows)
+    count = f" of {len(rows)}" if isinstance(rows, Sized) else ""
+    return f"{type(rows).__name__}{count}"

@@ -8,10 +8,11 @@ import contextlib
 import itertools
 import random
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from embeddings.collection.empty import Empty
+from embeddings.collection.source import Source
 
 Rows = Iterator[Any]
 
@@ -106,34 +107,20 @@ def grouped(pairs: Rows) -> Rows:
     yield from groups.items()
 
 
-def zipped(rows: Rows, others: Sequence[Iterable[Any]]) -> Rows:
+def zipped(rows: Rows, others: Sequence[Source]) -> Rows:
     """Tuples of a row of each, to the end of the shortest; an `Empty` stands for its tuple."""
     with contextlib.ExitStack() as stack:
-        iterators = [stack.enter_context(iterating(other)) for other in others]
+        iterators = [stack.enter_context(other.reading()) for other in others]
         for row in zip(rows, *iterators, strict=False):
             yield next((one for one in row if type(one) is Empty), row)
 
 
-def joined(rows: Rows, others: Sequence[Iterable[Any]]) -> Rows:
+def joined(rows: Rows, others: Sequence[Source]) -> Rows:
     """The rows, then those of each other."""
     yield from rows
     for other in others:
-        with iterating(other) as iterator:
-            yield from iterator
-
-
-@contextlib.contextmanager
-def iterating(rows: Iterable[Any]) -> Iterator[Iterator[Any]]:
-    """An iterator over the rows, which is ended with its threads and files behind the block.
-
-    One that the caller has made is left open.
-    """
-    iterator = iter(rows)
-    try:
-        yield iterator
-    finally:
-        if iterator is not rows and isinstance(iterator, Generator):
-            iterator.close()
+        with other.reading() as others_rows:
+            yield from others_rows
 
 
 def watched(rows: Rows, label: str | None, total: int | None) -> Rows:

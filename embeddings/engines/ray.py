@@ -6,6 +6,7 @@ object store once.
 """
 
 import contextlib
+import logging
 import os
 import threading
 from collections.abc import Iterator, Mapping
@@ -350,7 +351,7 @@ def _cluster(options: Mapping[str, Any]) -> Iterator[None]:
 
 def _connect(options: Mapping[str, Any]) -> None:
     address = options.get("address") or os.environ.get("RAY_ADDRESS") or "local"
-    given: dict[str, Any] = {"log_to_driver": True, "logging_level": "WARNING"}
+    given: dict[str, Any] = {"log_to_driver": True, "logging_level": logging.WARNING}
     if "runtime_env" in options:
         given["runtime_env"] = options["runtime_env"]
     if address == "local":
