@@ -21,7 +21,8 @@ METADATA: list[dict[str, Any]] = [{"title": "Ä", "size": [3, 4]}, {}, {"nested"
 def unit_vectors(count: int, dimension: int = DIMENSION, seed: int = 0) -> NDArray[np.float32]:
     """Random float32 (N, D) of unit length."""
     found = np.random.default_rng(seed).standard_normal((count, dimension)).astype(np.float32)
-    return found / np.linalg.norm(found, axis=1, keepdims=True)
+    found /= np.linalg.norm(found, axis=1, keepdims=True)
+    return found
 
 
 VECTORS = unit_vectors(len(IDS))

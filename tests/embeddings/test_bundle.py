@@ -252,6 +252,7 @@ class TestManifest:
         wrong: Any = 3
         with pytest.raises(InputError, match="not int"):
             BundleWriter(place, wrong)
+        malformed: dict[str, Any]
         for malformed in ({}, {"operators": []}, {"inputs": 3, "outputs": [1], "nodes": []}):
             with pytest.raises(RecipeError):
                 BundleWriter(place, malformed)
@@ -479,10 +480,10 @@ class TestLoading:
         assert load_bundle(place, fingerprint=RECIPE.fingerprint).ids == IDS
 
     def test_where_there_is_none(self, place: Path) -> None:
-        for make in (lambda: None, place.mkdir):
-            make()
+        (place / "empty").mkdir(parents=True)
+        for path in (place / "none", place / "empty"):
             with pytest.raises(BundleError, match="There is no bundle") as caught:
-                load_bundle(place)
+                load_bundle(path)
             assert caught.value.code == "bundle_missing"
 
     @formats
