@@ -84,7 +84,7 @@ def export_onnx(
     if found[0] < mean_cosine or found[1] < least_cosine:
         raise RuntimeUnavailable(
             f"{recipe.name} is not exported: its vectors in ONNX Runtime have cosines of "
-            f"{found[0]:.5f} in the mean and {found[1]:.5f} at least with those of torch; "
+            f"{found[0]:.7f} in the mean and {found[1]:.7f} at least with those of torch; "
             f"{mean_cosine} and {least_cosine} are wanted."
         )
     for key, value in _facts(recipe, *found).items():

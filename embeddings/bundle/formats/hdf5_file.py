@@ -1,6 +1,7 @@
 """Rows in one HDF5 file: datasets `vectors` (N, D) float32, `ids` and `metadata`, both text."""
 
 import contextlib
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from embeddings.bundle.formats import ROWS, Block, no_vectors
 from embeddings.bundle.packages import needed
 
 NAME = "rows.h5"
-_CHUNK_BYTES = 2**20
+_CHUNK_BYTES = 2**18
 # Texts that are read at once: each may turn out long.
 _TEXTS = 128
 
@@ -22,8 +23,7 @@ class Writer:
 
     def __init__(self, folder: Path, dimension: int) -> None:
         h5py = _package()
-        # Through a file of Python's own, which says what went wrong, and where.
-        self._raw = (folder / NAME).open("w+b")
+        self._raw = _Unfailing(folder / NAME)
         self._file = h5py.File(self._raw, "w")
         text = h5py.string_dtype("utf-8")
         rows = max(1, _CHUNK_BYTES // (4 * dimension))
@@ -40,15 +40,57 @@ class Writer:
             start = len(data)
             data.resize(start + len(new), axis=0)
             data[start:] = new
+        self._raw.raise_error()
 
     def close(self) -> None:
         self._file.close()
         self._raw.close()
+        self._raw.raise_error()
 
     def abandon(self) -> None:
-        for thing in (self._file, self._raw):
-            with contextlib.suppress(Exception):
-                thing.close()
+        self._raw.give_up()
+        with contextlib.suppress(Exception):
+            self._file.close()
+        self._raw.close()
+
+
+class _Unfailing(io.FileIO):
+    """The file that HDF5 writes to, which crashes where it cannot close what it has begun.
+
+    The first error, or interrupt, is kept for `raise_error`; what is written from then on goes
+    nowhere.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "w+")
+        self._error: BaseException | None = None
+        self._lost = False
+
+    def raise_error(self) -> None:
+        """Raise what went wrong, if anything did."""
+        if self._error is not None:
+            raise self._error
+
+    def give_up(self) -> None:
+        """Write nothing any more."""
+        self._lost = True
+
+    def write(self, data: Any, /) -> int:
+        left = memoryview(data).cast("B")
+        size = len(left)
+        try:
+            while left and not self._lost:
+                left = left[super().write(left) :]
+        except BaseException as error:  # an interrupt too
+            self._lost, self._error = True, error
+        return size
+
+    def truncate(self, size: int | None = None, /) -> int:
+        try:
+            return self.tell() if self._lost else super().truncate(size)
+        except BaseException as error:
+            self._lost, self._error = True, error
+            return self.tell()
 
 
 class Reader:
