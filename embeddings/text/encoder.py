@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from embeddings.errors import InputError, RecipeError
 from embeddings.models.cards import card_for_weights
 from embeddings.pipelines import recipe_of
-from embeddings.recipes import Recipe, text_recipe
+from embeddings.recipes import Operator, Recipe, text_recipe
 from embeddings.runtimes.loading import check_process
 from embeddings.text import facts
 from embeddings.text.minilm import MAX_TOKENS, minilm
-from embeddings.text.tower_files import TowerFiles, check_pair, files_in, text_tower
+from embeddings.text.tower_files import Digests, TowerFiles, check_pair, files_in, text_tower
 from embeddings.text.towers import tower
 
 _CONCEPTS_NOTE = (
@@ -47,19 +47,18 @@ class TextEncoder:
     people; `runtime`, which computes it.
     """
 
-    def __init__(self, recipe: Recipe, folder: str | os.PathLike[str] | None = None) -> None:
-        """Load the encoder. Raises what `text_encoder` raises."""
-        operator = next((one for one in recipe if one.name in facts.VARIANTS), None)
-        if operator is None:
-            raise _not_beside_texts(recipe)
+    def __init__(self, recipe: Recipe, files: TowerFiles | None = None) -> None:
+        """Load the encoder; `files` are those of a joint recipe's text tower.
+
+        Raises what `text_encoder` raises.
+        """
+        operator = _operator(recipe)
         self.recipe = recipe
         self.fingerprint = recipe.fingerprint
         self.dimension = recipe.dimension
         self.approximate = operator.name == facts.CONCEPTS
         self._encoder: _Encoder
-        if self.approximate:
-            if folder is not None:
-                raise InputError("The text encoder of concepts is a package; it takes no folder.")
+        if files is None:
             wanted = {key: dict(operator.parameters).get(key) for key in facts.CONCEPTS_SIDE}
             if wanted != facts.CONCEPTS_SIDE:
                 raise RecipeError(
@@ -69,7 +68,6 @@ class TextEncoder:
             self.note = _CONCEPTS_NOTE
         else:
             card = card_for_weights(str(dict(operator.parameters)["weights_sha256"]))
-            files: TowerFiles = text_tower(card.name) if folder is None else files_in(folder)
             check_pair(card.name, files)
             loaded = tower(cast(str, card.head), files)
             self._encoder, self.max_tokens = loaded, loaded.max_tokens
@@ -106,7 +104,7 @@ class TextEncoder:
         return self._encoder.tokens(text)
 
 
-_encoders: dict[tuple[str, str | None], TextEncoder] = {}
+_encoders: dict[tuple[str, Digests | None], TextEncoder] = {}
 _loading = threading.Lock()
 
 
@@ -127,11 +125,31 @@ def text_encoder(
     """
     check_process()
     wanted = recipe_of(recipe)
-    key = (wanted.to_json(), None if folder is None else os.fspath(folder))
+    files = _files(_operator(wanted), folder)
+    # By the files as well: another tower may have been added since.
+    key = (wanted.to_json(), None if files is None else files.digests)
     with _loading:
         if key not in _encoders:
-            _encoders[key] = TextEncoder(wanted, folder)
+            _encoders[key] = TextEncoder(wanted, files)
         return _encoders[key]
+
+
+def _operator(recipe: Recipe) -> Operator:
+    operator = next((one for one in recipe if one.name in facts.VARIANTS), None)
+    if operator is None:
+        raise _not_beside_texts(recipe)
+    return operator
+
+
+def _files(operator: Operator, folder: str | os.PathLike[str] | None) -> TowerFiles | None:
+    """The text tower of a joint model; None for concepts, whose encoder is a package."""
+    if operator.name == facts.CONCEPTS:
+        if folder is not None:
+            raise InputError("The text encoder of concepts is a package; it takes no folder.")
+        return None
+    if folder is not None:
+        return files_in(folder)
+    return text_tower(card_for_weights(str(dict(operator.parameters)["weights_sha256"])).name)
 
 
 def _not_beside_texts(recipe: Recipe) -> RecipeError:
