@@ -179,7 +179,7 @@ class ImagePipeline(PicturePipeline[Vector]):
 
         return image_text_pipeline(self.recipe, *self._way)
 
-    def _rows(self, batch: Sequence[NDArray[np.uint8]]) -> Sequence[Vector]:
+    def rows(self, batch: Sequence[NDArray[np.uint8]]) -> Sequence[Vector]:
         return list(self.embed(batch))
 
 

@@ -38,8 +38,8 @@ class PicturePipeline(ABC, Generic[Row]):
     _shape: tuple[int, ...]
 
     @abstractmethod
-    def _rows(self, batch: Sequence[NDArray[np.uint8]]) -> Sequence[Row]:
-        """A row for each prepared picture."""
+    def rows(self, batch: Sequence[NDArray[np.uint8]]) -> Sequence[Row]:
+        """A row for each prepared picture; raises what computing them raises."""
 
     def stream(self, pictures: Iterable[Any], workers: int | None = None) -> Iterator[Row]:
         """The row of each picture, in order; memory does not grow with their number.
@@ -126,7 +126,7 @@ class PicturePipeline(ABC, Generic[Row]):
             except Exception as error:  # raised again at the picture's place, in the caller
                 failure = error
                 break
-        results: list[Row | Exception] = [*self._rows(prepared)]
+        results: list[Row | Exception] = [*self.rows(prepared)]
         return results if failure is None else [*results, failure]
 
     def _prepared(self, picture: Any) -> NDArray[np.uint8]:

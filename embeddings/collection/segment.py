@@ -9,10 +9,10 @@ from embeddings.collection.empty import Empty
 from embeddings.collection.held import Search, Selection
 from embeddings.collection.steps import Failure, RowStep
 from embeddings.errors import InputError
-from embeddings.graph.steps import is_image_pipeline, is_pipeline, node_name
+from embeddings.graph.steps import is_picture_pipeline, is_pipeline, node_name
 from embeddings.operators.bound import BoundOperator
-from embeddings.pipelines import ImagePipeline
 from embeddings.runtimes.spec import max_batch
+from embeddings.streaming import PicturePipeline
 
 # What a node with batches gets at most: a flat_map may have made many rows of a chunk.
 _MAX_BATCH = 128
@@ -231,7 +231,7 @@ def _together(step: RowStep, items: Sequence[_Item]) -> Iterator[_Item]:
 
 def _answers(node: Any, values: list[Any]) -> list[Any]:
     """What a node with batches makes of each value, or a `Failure`."""
-    if is_image_pipeline(node) or is_pipeline(node):
+    if is_picture_pipeline(node) or is_pipeline(node):
         # A list is many rows to a pipeline, one by one or in a stream: it answers it alone.
         answers: list[Any] = [None] * len(values)
         alone = [at for at, value in enumerate(values) if _is_many(node, value)]
@@ -239,7 +239,7 @@ def _answers(node: Any, values: list[Any]) -> list[Any]:
             answers[at] = _alone(node, values[at])
         others = [at for at in range(len(values)) if at not in set(alone)]
         given = [values[at] for at in others]
-        made = _pictures(node, given) if is_image_pipeline(node) else _rows(node, given)
+        made = _pictures(node, given) if is_picture_pipeline(node) else _rows(node, given)
         for at, answer in zip(others, made, strict=True):
             answers[at] = answer
         return answers
@@ -247,7 +247,7 @@ def _answers(node: Any, values: list[Any]) -> list[Any]:
 
 
 def _is_many(node: Any, value: Any) -> bool:
-    return isinstance(value, list) and (is_image_pipeline(node) or len(node.inputs) == 1)
+    return isinstance(value, list) and (is_picture_pipeline(node) or len(node.inputs) == 1)
 
 
 def _alone(node: Any, value: Any) -> Any:
@@ -263,8 +263,8 @@ def _rows(node: Any, values: list[Any]) -> list[Any]:
     return [Failure(one) if isinstance(one, Exception) else one for one in results]
 
 
-def _pictures(node: ImagePipeline, pictures: list[Any]) -> list[Any]:
-    """Pictures through an `ImagePipeline` in this thread: decoded each, embedded together."""
+def _pictures(node: PicturePipeline[Any], pictures: list[Any]) -> list[Any]:
+    """Pictures through a pipeline in this thread: decoded each, embedded together."""
     answers: list[Any] = []
     prepared = []
     for picture in pictures:
@@ -279,10 +279,10 @@ def _pictures(node: ImagePipeline, pictures: list[Any]) -> list[Any]:
 
 
 class _Embedding:
-    """The last stage of an `ImagePipeline`, which takes prepared pictures."""
+    """The last stage of a pipeline, which takes prepared pictures."""
 
-    def __init__(self, pipeline: ImagePipeline) -> None:
-        self.batch = pipeline.embed
+    def __init__(self, pipeline: PicturePipeline[Any]) -> None:
+        self.batch = pipeline.rows
 
 
 def _batch(node: Any, values: list[Any], *, repeatable: bool) -> list[Any]:
@@ -311,7 +311,7 @@ def _batch(node: Any, values: list[Any], *, repeatable: bool) -> list[Any]:
 
 def _worth(node: Any) -> int:
     """How many rows at once a node with batches is given."""
-    if is_image_pipeline(node):
+    if is_picture_pipeline(node):
         return node.max_batch // _PART
     if isinstance(node, BoundOperator) and node.name.startswith("image_"):
         return max_batch(str(node.local.get("device", "cpu"))) // _PART

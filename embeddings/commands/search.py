@@ -103,7 +103,7 @@ class _Queries:
             yield {"id": wanted}, self._bundle.vectors[places[wanted]]
 
     def _words(self) -> Iterator[tuple[dict[str, str], Any]]:
-        from embeddings.text import text_encoder
+        from embeddings.text.encoder import text_encoder
 
         encoder = text_encoder(self._bundle.recipe)
         if encoder.approximate and not self._options.quiet:

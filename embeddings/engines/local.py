@@ -10,7 +10,7 @@ from embeddings import runtime as process
 from embeddings.collection.segment import Segment
 from embeddings.collection.steps import RowStep
 from embeddings.engines.ordered import Done, Sizes, given, in_order
-from embeddings.graph.steps import is_image_pipeline
+from embeddings.graph.steps import is_picture_pipeline
 
 # So many chunks for each thread are on their way, done or not, so that none waits for the first.
 _AHEAD = 3
@@ -73,7 +73,7 @@ class LocalEngine:
 
 def _streams(node: Any) -> bool:
     """Whether a node uses several threads even where nobody has asked for them."""
-    return is_image_pipeline(node)
+    return is_picture_pipeline(node)
 
 
 def in_caller(segment: Segment, rows: Iterator[Any]) -> Iterator[Any]:

@@ -11,6 +11,7 @@ from embeddings.ops import Implementation
 if TYPE_CHECKING:
     from embeddings.graph.pipeline import Pipeline
     from embeddings.pipelines import ImagePipeline
+    from embeddings.streaming import PicturePipeline
 
 Kind = Literal["map", "flat_map", "filter", "window"]
 Node = Union[Callable[..., Any], BoundOperator, "Pipeline"]
@@ -68,6 +69,13 @@ def is_image_pipeline(node: Any) -> "TypeGuard[ImagePipeline]":
     from embeddings.pipelines import ImagePipeline  # only where graphs are used
 
     return isinstance(node, ImagePipeline)
+
+
+def is_picture_pipeline(node: Any) -> "TypeGuard[PicturePipeline[Any]]":
+    """Whether a node is an `ImagePipeline`, or another that takes pictures by a recipe."""
+    from embeddings.streaming import PicturePipeline  # only where graphs are used
+
+    return isinstance(node, PicturePipeline)
 
 
 def node_name(node: Any) -> str:

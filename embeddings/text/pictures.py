@@ -78,6 +78,10 @@ class ImageTextPipeline(PicturePipeline[ImageText]):
     def __repr__(self) -> str:
         return f"<ImageTextPipeline {self.recipe.name} and {self.text_recipe.name}>"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travels as its recipe, and is loaded where it arrives, once per process."""
+        return image_text_pipeline, (self.recipe, self.runtime, self.precision, self.device)
+
     def __call__(self, pictures: Any) -> ImageText:
         """The vectors (D,) and (T,) of a picture, or (N, D) and (N, T) of a list or tuple.
 
@@ -86,7 +90,7 @@ class ImageTextPipeline(PicturePipeline[ImageText]):
         if isinstance(pictures, Iterator) and not hasattr(pictures, "read"):
             raise InputError("A pipeline takes a picture or a list; for an iterator use stream().")
         if not isinstance(pictures, list | tuple):
-            return self._rows([self._prepared(pictures)])[0]
+            return self.rows([self._prepared(pictures)])[0]
         both = self._empty(len(pictures))
         for place, row in enumerate(self.stream(pictures)):
             both.image[place], both.text[place] = row
@@ -120,7 +124,7 @@ class ImageTextPipeline(PicturePipeline[ImageText]):
         features, head = given[:, : -self._text.head], given[:, -self._text.head :]
         return np.concatenate((self._text.project(head), features), axis=1)
 
-    def _rows(self, batch: Sequence[NDArray[np.uint8]]) -> Sequence[ImageText]:
+    def rows(self, batch: Sequence[NDArray[np.uint8]]) -> Sequence[ImageText]:
         return [ImageText(*row) for row in zip(*self.embed(batch), strict=True)]
 
     def _empty(self, number: int) -> ImageText:
