@@ -36,19 +36,21 @@ def run(options: Options) -> Findings:
         if options.folder is not None:
             for place, path in enumerate(taken):
                 (folder / f"{place:06}.jpg").symlink_to(path)
-        ways = [way for way in _WAYS if way != "ray" or importlib.util.find_spec("ray")]
+        ways: list[str] = [way for way in _WAYS if way != "ray" or importlib.util.find_spec("ray")]
         with Peer("benchmarks.chained", DEFAULT_PIPELINE, environment=clean_environment()) as peer:
             asked = _Asked(peer, folder, len(taken))
             for number in range(options.rounds):
                 turn = number % len(ways)
                 for way in ways[turn:] + ways[:turn]:
                     asked.pictures(way)
-            light = {
+            light: dict[str, float] = {
                 way: peer.ask(json.dumps({"what": "rows", "way": way, "count": _LIGHT_ROWS}))["ms"]
                 for way in ("collection", "threads", "ray")
                 if way in ways or way == "collection"
             }
-            memory = {way: asked.memory(way) for way in ("collection", "ray") if way in ways}
+            memory: dict[str, dict[str, float]] = {
+                way: asked.memory(way) for way in ("collection", "ray") if way in ways
+            }
     return [
         f"{len(taken)} JPEGs through the default pipeline, {options.rounds} rounds in which each "
         "way, all in one warm process, embeds all of them while the others wait; who goes first "

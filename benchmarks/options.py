@@ -104,7 +104,7 @@ def parse(arguments: Sequence[str]) -> Options:
         "--folder",
         type=_folder,
         metavar="FOLDER",
-        help="pictures for embed and collection (JPEGs) and quality (with a CSV of labels), not the demo's",
+        help="pictures for embed, collection (JPEGs) and quality (with labels), not the demo's",
     )
     for name, purpose in (
         ("pipelines", "pipelines of the library for embed and quality, by name"),
