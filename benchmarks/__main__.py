@@ -5,7 +5,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from benchmarks import duplicates, embed, gpu, ingest, machine, memory, quality, query, startup
+from benchmarks import (
+    collection,
+    duplicates,
+    embed,
+    gpu,
+    ingest,
+    machine,
+    memory,
+    quality,
+    query,
+    startup,
+)
 from benchmarks.options import Options, parse
 from benchmarks.report import Findings, NotHere, Section, write_markdown
 
@@ -15,6 +26,7 @@ BENCHMARKS: dict[str, Callable[[Options], Findings]] = {
     "memory": memory.run,
     "startup": startup.run,
     "embed": embed.run,
+    "collection": collection.run,
     "gpu": gpu.run,
     "quality": quality.run,
     "duplicates": duplicates.run,

@@ -14,6 +14,7 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "memory": ("images", "searches", "pictures"),
     "startup": (),
     "embed": ("pictures", "rounds", "many", "folder", "pipelines", "runtimes"),
+    "collection": ("chained", "rounds", "folder"),
     "gpu": (),
     "quality": ("folder", "pipelines"),
     "duplicates": ("folder", "pipelines"),
@@ -30,6 +31,7 @@ class Options:
     searches: int = 100
     pictures: int = 480  # that an import takes in, or a contestant embeds
     rounds: int = 2  # of an import and its peer, or of all contestants
+    chained: int = 2_000  # pictures that go through a collection
     many: int = 5_000  # over which memory must stay flat
     folder: Path | None = None  # of pictures, in place of the demo's
     pipelines: tuple[str, ...] = ()  # of the library, by name
@@ -89,6 +91,7 @@ def parse(arguments: Sequence[str]) -> Options:
         ("searches", 2, "searches that are timed"),
         ("pictures", 1, "pictures that are imported or embedded in a round"),
         ("rounds", 1, "rounds of an import and its peer, or of all that embed"),
+        ("chained", 20, "pictures that go through a collection"),
         ("many", 100, "pictures over which the memory of an embedding program is watched"),
     ):
         parser.add_argument(
@@ -102,7 +105,7 @@ def parse(arguments: Sequence[str]) -> Options:
         "--folder",
         type=_folder,
         metavar="FOLDER",
-        help="pictures for embed (JPEGs), or with a CSV of labels for the others; not the demo's",
+        help="pictures for embed and collection (JPEGs), with labels for the others; not the demo's",
     )
     for name, purpose in (
         ("pipelines", "pipelines of the library, by name"),

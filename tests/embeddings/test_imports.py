@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-HEAVY = ("torch", "timm", "cv2", "torchvision", "openvino", "onnxruntime")
+HEAVY = ("torch", "timm", "cv2", "torchvision", "openvino", "onnxruntime", "ray", "pandas")
 
 
 def _loaded(code: str) -> set[str]:
@@ -28,6 +28,8 @@ def _loaded(code: str) -> set[str]:
         "import embeddings.operators.decode, embeddings.operators.thumbnails",
         "import embeddings.operators.registry, embeddings.batching, embeddings.runtime",
         "from embeddings import ops, Pipeline; dir(ops); dir(ops.image_decode)",
+        "from embeddings import DataCollection; DataCollection.range(3).map(str).to_list()",
+        "from embeddings import DataCollection as D; dir(D([])); D.from_glob('x').map(str).head(3)",
         "import embeddings.operators.classify, embeddings.operators.decode_opencv",
         "import embeddings.models.weights, embeddings.models.user_models, embeddings.commands",
         "from embeddings.models.cards import model_card, names; [model_card(x) for x in names()]",
