@@ -16,6 +16,7 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "embed": ("pictures", "rounds", "many", "folder", "pipelines", "runtimes"),
     "gpu": (),
     "quality": ("folder", "pipelines"),
+    "sharing": ("vectors",),
 }
 NAMES = tuple(SETTINGS)
 
@@ -30,6 +31,7 @@ class Options:
     pictures: int = 480  # that an import takes in, or a contestant embeds
     rounds: int = 2  # of an import and its peer, or of all contestants
     many: int = 5_000  # over which memory must stay flat
+    vectors: int = 100_000  # of a bundle
     folder: Path | None = None  # of pictures, in place of the demo's
     pipelines: tuple[str, ...] = ()  # of the library, by name
     runtimes: tuple[str, ...] = ()  # that compute them
@@ -89,6 +91,7 @@ def parse(arguments: Sequence[str]) -> Options:
         ("pictures", 1, "pictures that are imported or embedded in a round"),
         ("rounds", 1, "rounds of an import and its peer, or of all that embed"),
         ("many", 100, "pictures over which the memory of an embedding program is watched"),
+        ("vectors", 1, "vectors of a bundle that is written and read"),
     ):
         parser.add_argument(
             f"--{name}",
