@@ -39,8 +39,9 @@ def run(options: Options) -> Findings:
         "read means that all ids and metadata are there and that every number has been touched. "
         "What is read has just been written, so that the disk's cache may hold it. Peak is the "
         "most memory that the process held, mapped files among it; one that does nothing, with "
-        f"all that is imported, holds {empty} MiB. The peers write vectors (numpy) or vectors and ids, with "
-        "the settings that they come with, check nothing, and hold all vectors in memory.",
+        f"all that is imported, holds {empty} MiB. The peers write vectors (numpy) or vectors and "
+        "ids, with the settings that they come with, check nothing, and hold all vectors in "
+        "memory.",
         Table(
             [
                 "", "write, s", "peak, MiB", "read, verified, s", "peak, MiB", "read, s",

@@ -30,7 +30,7 @@ class Writer:
 
     def __init__(self, folder: Path, dimension: int) -> None:
         self._file = (folder / NAME).open("w", encoding="utf-8", newline="")
-        self._line: Any = csv.writer(_Line(), lineterminator="").writerow
+        self._line: Any = csv.writer(_Line(), quoting=csv.QUOTE_ALL, lineterminator="").writerow
         self._file.write(",".join(_COLUMNS) + "\r\n")
 
     def write(self, ids: list[str], metadata: list[str], vectors: NDArray[np.float32]) -> None:
