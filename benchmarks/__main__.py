@@ -15,6 +15,7 @@ from benchmarks import (
     memory,
     quality,
     query,
+    sharing,
     startup,
 )
 from benchmarks.options import Options, parse
@@ -30,6 +31,7 @@ BENCHMARKS: dict[str, Callable[[Options], Findings]] = {
     "gpu": gpu.run,
     "quality": quality.run,
     "duplicates": duplicates.run,
+    "sharing": sharing.run,
 }
 
 

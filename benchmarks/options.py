@@ -18,6 +18,7 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "gpu": (),
     "quality": ("folder", "pipelines"),
     "duplicates": ("folder", "pipelines"),
+    "sharing": ("vectors",),
 }
 NAMES = tuple(SETTINGS)
 
@@ -33,6 +34,7 @@ class Options:
     rounds: int = 2  # of an import and its peer, or of all contestants
     chained: int = 2_000  # pictures that go through a collection
     many: int = 5_000  # over which memory must stay flat
+    vectors: int = 100_000  # of a bundle
     folder: Path | None = None  # of pictures, in place of the demo's
     pipelines: tuple[str, ...] = ()  # of the library, by name
     runtimes: tuple[str, ...] = ()  # that compute them
@@ -93,6 +95,7 @@ def parse(arguments: Sequence[str]) -> Options:
         ("rounds", 1, "rounds of an import and its peer, or of all that embed"),
         ("chained", 20, "pictures that go through a collection"),
         ("many", 100, "pictures over which the memory of an embedding program is watched"),
+        ("vectors", 1, "vectors of a bundle that is written and read"),
     ):
         parser.add_argument(
             f"--{name}",

@@ -56,9 +56,11 @@ def session(chain: str) -> Any:
     """The transforms alone, in ONNX Runtime."""
     graph = Graph("g")
     views = prepared(graph, "pixels", [one.recipe for one in CHAINS[chain]], "prepared")
+    shapes: dict[str, list[str | int]]
+    shapes = {"pixels": ["n", "h", "w", 3], "prepared": ["m", 3, "s", "s"]}
     ends = [
         helper.make_tensor_value_info(name, TensorProto.UINT8, shape)
-        for name, shape in (("pixels", ["n", "h", "w", 3]), ("prepared", ["m", 3, "s", "s"]))
+        for name, shape in shapes.items()
     ]
     made = helper.make_graph(graph.nodes, "transforms", ends[:1], ends[1:], graph.constants)
     model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)

@@ -4,6 +4,7 @@ import contextlib
 import csv
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,16 +18,25 @@ _COLUMNS = ["id", "metadata", "vector"]
 _READ_BYTES = 64 * 2**20
 
 
+class _Line:
+    """What a csv.writer writes to; `writerow` gives back what `write` does."""
+
+    def write(self, line: str) -> str:
+        return line
+
+
 class Writer:
     """Writes `rows.csv`."""
 
     def __init__(self, folder: Path, dimension: int) -> None:
         self._file = (folder / NAME).open("w", encoding="utf-8", newline="")
-        self._writer = csv.writer(self._file)
-        self._writer.writerow(_COLUMNS)
+        self._line: Any = csv.writer(_Line(), quoting=csv.QUOTE_ALL, lineterminator="").writerow
+        self._file.write(",".join(_COLUMNS) + "\r\n")
 
     def write(self, ids: list[str], metadata: list[str], vectors: NDArray[np.float32]) -> None:
-        self._writer.writerows(zip(ids, metadata, numbers.texts(vectors), strict=True))
+        # A vector has commas and no quotation mark: there is no need to look at all of it.
+        for one, row, vector in zip(ids, metadata, numbers.texts(vectors), strict=True):
+            self._file.write(f'{self._line((one, row))},"{vector}"\r\n')
 
     def close(self) -> None:
         self._file.close()

@@ -1,0 +1,33 @@
+"""The benchmark of bundles, small: every format and every peer writes and reads."""
+
+from __future__ import annotations
+
+import shutil
+from types import SimpleNamespace
+
+import pytest
+
+from benchmarks import sharing
+from benchmarks.options import Options
+from benchmarks.report import NotHere, Table
+from embeddings.bundle import FORMATS
+
+
+def test_every_format_and_every_peer_has_its_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sharing, "FORMATS", ("npy", "jsonl"))
+    monkeypatch.setattr(sharing, "_PEERS", ("numpy", "pandas"))
+    said, table = sharing.run(Options(vectors=30))
+    assert isinstance(said, str)
+    assert isinstance(table, Table)
+    assert [row[0] for row in table.rows] == ["bundle, npy", "bundle, jsonl", "numpy", "pandas"]
+    for row in table.rows:
+        numbers = [float(cell) for cell in row[1:] if cell != "–"]
+        assert all(number >= 0 for number in numbers)
+        assert min(float(row[2]), float(row[6])) > 10
+    assert set(table.rows[0][0].split()) & set(FORMATS)
+
+
+def test_a_disk_without_room_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: SimpleNamespace(free=10**6))
+    with pytest.raises(NotHere, match=r"4\.0 GB of disk; --vectors"):
+        sharing.run(Options())
