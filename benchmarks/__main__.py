@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from benchmarks import embed, gpu, ingest, machine, memory, quality, query, startup
+from benchmarks import concepts, embed, gpu, ingest, machine, memory, quality, query, startup
 from benchmarks.options import Options, parse
 from benchmarks.report import Findings, NotHere, Section, write_markdown
 
@@ -17,6 +17,7 @@ BENCHMARKS: dict[str, Callable[[Options], Findings]] = {
     "embed": embed.run,
     "gpu": gpu.run,
     "quality": quality.run,
+    "concepts": concepts.run,
 }
 
 

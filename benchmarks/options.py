@@ -16,6 +16,7 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "embed": ("pictures", "rounds", "many", "folder", "pipelines", "runtimes"),
     "gpu": (),
     "quality": ("folder", "pipelines"),
+    "concepts": ("rounds", "folder"),
 }
 NAMES = tuple(SETTINGS)
 
@@ -101,7 +102,8 @@ def parse(arguments: Sequence[str]) -> Options:
         "--folder",
         type=_folder,
         metavar="FOLDER",
-        help="pictures for embed (JPEGs) and quality (with a CSV of labels), not the demo's",
+        help="pictures for embed (JPEGs), or with a CSV of labels for quality and concepts, "
+        "in place of the demo's",
     )
     for name, purpose in (
         ("pipelines", "pipelines of the library for embed and quality, by name"),
