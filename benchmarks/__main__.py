@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from benchmarks import (
     collection,
+    concepts,
     duplicates,
     embed,
     gpu,
@@ -32,6 +33,7 @@ BENCHMARKS: dict[str, Callable[[Options], Findings]] = {
     "quality": quality.run,
     "duplicates": duplicates.run,
     "sharing": sharing.run,
+    "concepts": concepts.run,
 }
 
 

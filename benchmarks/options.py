@@ -19,6 +19,7 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "quality": ("folder", "pipelines"),
     "duplicates": ("folder", "pipelines"),
     "sharing": ("vectors",),
+    "concepts": ("rounds", "folder"),
 }
 NAMES = tuple(SETTINGS)
 
@@ -108,7 +109,8 @@ def parse(arguments: Sequence[str]) -> Options:
         "--folder",
         type=_folder,
         metavar="FOLDER",
-        help="pictures for embed and collection (JPEGs), with labels for the others; not the demo's",
+        help="pictures for embed and collection (JPEGs), or with a CSV of labels for the others, "
+        "in place of the demo's",
     )
     for name, purpose in (
         ("pipelines", "pipelines of the library, by name"),

@@ -23,6 +23,10 @@ from embeddings.errors import RuntimeUnavailable  # noqa: E402
 from embeddings.runtimes import cache  # noqa: E402
 from embeddings.runtimes.spec import FeatureSpec  # noqa: E402
 
+# OpenVINO's first look at numpy takes a lock and lets go of Python's: two threads whose first
+# pictures come at the same moment would wait for each other for ever. Here one thread looks.
+ov.Type.f32.to_dtype()
+
 _HINTS = {"float32": "f32", "bfloat16": "bf16"}
 _MODEL = "model.xml"
 # Larger batches gain nothing on a processor and outgrow its caches.

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-HEAVY = ("torch", "timm", "cv2", "torchvision", "openvino", "onnxruntime", "ray", "pandas")
+HEAVY = (
+    "torch", "timm", "cv2", "torchvision", "openvino", "onnxruntime", "ray", "pandas",
+    "transformers", "tokenizers",
+)  # fmt: skip
 
 
 def _loaded(code: str) -> set[str]:
@@ -33,6 +36,8 @@ def _loaded(code: str) -> set[str]:
         "import embeddings.operators.classify, embeddings.operators.decode_opencv",
         "import embeddings.models.weights, embeddings.models.user_models, embeddings.commands",
         "from embeddings.models.cards import model_card, names; [model_card(x) for x in names()]",
+        "import embeddings.text.encoder, embeddings.text.pictures, embeddings.text.towers",
+        "from embeddings import recipe; recipe('image-embedding-efficientnet-lite0:concepts')",
     ],
 )
 def test_light_imports_load_nothing_heavy(code: str) -> None:

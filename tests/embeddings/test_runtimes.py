@@ -251,6 +251,23 @@ def test_openvino_tells_nobody() -> None:
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
 
 
+def test_first_pictures_of_many_threads_do_not_wait_for_each_other() -> None:
+    """OpenVINO's first look at numpy could, for ever: it is taken before there are threads."""
+    program = (
+        "import os, sys, threading\n"
+        "import embeddings.runtimes.openvino_network as network\n"
+        "sys.setswitchinterval(1e-6)\n"
+        "together = threading.Barrier(8)\n"
+        "def look():\n"
+        "    together.wait()\n"
+        "    network.ov.Type.u8.to_dtype()\n"
+        "threads = [threading.Thread(target=look) for _ in range(8)]\n"
+        "[one.start() for one in threads]\n"
+        "[one.join() for one in threads]\n"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, timeout=120)
+
+
 def test_words_for_what_cannot_compute_here() -> None:
     for device in ("gpu", "CPU", "cpu:0", None):
         with pytest.raises(UnknownName, match="device"):
