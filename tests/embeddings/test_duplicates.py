@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -15,7 +17,8 @@ from embeddings.errors import InputError
 
 def unit(*rows: tuple[float, ...]) -> NDArray[np.float32]:
     array = np.array(rows, np.float32)
-    return array / np.linalg.norm(array, axis=1, keepdims=True)
+    scaled: NDArray[np.float32] = array / np.linalg.norm(array, axis=1, keepdims=True)
+    return scaled
 
 
 def test_each_duplicate_is_like_the_one_that_is_kept() -> None:
@@ -48,7 +51,8 @@ def test_a_wrong_threshold(threshold: float) -> None:
 
 
 def test_wrong_vectors() -> None:
-    for wrong in (np.zeros(3, np.float32), np.zeros((2, 3))):
+    wrongs: tuple[Any, ...] = (np.zeros(3, np.float32), np.zeros((2, 3)))
+    for wrong in wrongs:
         with pytest.raises(InputError, match="float32"):
             next(groups(wrong))
     with pytest.raises(InputError, match="weight"):
