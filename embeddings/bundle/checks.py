@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from embeddings.errors import InputError
 
 LONGEST_ID = 65_535  # bytes of UTF-8
+LONGEST_METADATA = 2**20
 _FAR_FROM_UNIT = 1e-3
 _DEEPEST = 64
 
@@ -106,9 +107,13 @@ def _metadata_text(row: Any, one: str) -> str:
         raise InputError(f"The metadata of {_shown(one)} {wanted}; not {type(row).__name__}.")
     try:
         text = json.dumps(_plain(row, 0), ensure_ascii=False, separators=(",", ":"))
-        text.encode()
+        size = len(text.encode())
     except (TypeError, ValueError) as error:  # with it: lone surrogates, far too long numbers
         raise InputError(f"The metadata of {_shown(one)} {wanted} ({error}).") from error
+    if size > LONGEST_METADATA:
+        raise InputError(
+            f"The metadata of {_shown(one)} have {size:,} bytes; {LONGEST_METADATA:,} at most."
+        )
     return text
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from embeddings import __version__
 from embeddings.bundle import manifest
 from embeddings.bundle.checks import Seen, check_ids, check_vectors, metadata_texts
-from embeddings.bundle.formats import ROWS, Writer, format_named
+from embeddings.bundle.formats import Writer, format_named, rows_at_once
 from embeddings.bundle.provenance import models, provenance
 from embeddings.errors import BundleError, InputError, OutputError
 from embeddings.writing import Destination, written_folder
@@ -125,25 +125,27 @@ class BundleWriter:
         texts = metadata_texts(metadata, ids)
         self._seen.added(ids)
         self._dimension = vectors.shape[1]
-        for start in range(0, len(ids), ROWS):
-            end = start + ROWS
+        most = rows_at_once(vectors.shape[1])
+        for start in range(0, len(ids), most):
+            end = start + most
             self._append(list(ids[start:end]), texts[start:end], vectors[start:end])
 
     def _append(self, ids: list[str], texts: list[str], vectors: NDArray[np.float32]) -> None:
-        """Put at most ROWS rows behind those that wait; write when there are ROWS of them."""
+        """Put some rows, `rows_at_once` at most, behind those that wait; write as many."""
         dimension = vectors.shape[1]
+        most = rows_at_once(dimension)
         if not len(self._vectors):
-            self._vectors = np.empty((2 * ROWS, dimension), np.float32)
+            self._vectors = np.empty((2 * most, dimension), np.float32)
         start = len(self._ids)
         self._vectors[start : start + len(ids)] = vectors
         self._ids += ids
         self._metadata += texts
-        if len(self._ids) >= ROWS:
+        if len(self._ids) >= most:
             self._flush(dimension)
 
     def _flush(self, dimension: int) -> Writer:
-        """Write the first ROWS of the rows that wait."""
-        count = min(ROWS, len(self._ids))
+        """Write the first of the rows that wait, `rows_at_once` at most."""
+        count = min(rows_at_once(dimension), len(self._ids))
         with self._told():
             if self._writer is None:
                 self._writer = self._format.writer(self._draft, dimension)

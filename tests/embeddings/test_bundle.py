@@ -22,7 +22,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embeddings import Pipeline, __version__, bundle, load_bundle, ops, recipe
+from embeddings import Pipeline, Recipe, __version__, bundle, load_bundle, ops, recipe
 from embeddings.bundle import FORMATS, BundleWriter
 from embeddings.errors import BundleError, InputError, OutputError, RecipeError, UnknownName
 from embeddings.pipelines import ImagePipeline
@@ -92,6 +92,20 @@ def test_a_bundle_of_nothing(place: Path, format: str) -> None:
     read = load_bundle(place)
     assert (len(read), read.ids, read.metadata, list(read.batches())) == (0, [], [], [])
     assert read.vectors.shape == (0, DIMENSION)
+
+
+@formats
+def test_the_longest_rows(place: Path, format: str) -> None:
+    """As long as they may be, and longer still in the format's own writing."""
+    wide = Recipe("wide", RECIPE.operators, 2**20)
+    vectors = unit_vectors(2, 2**20)
+    ids = ['"' * 65_535, "ä" * 32_767]
+    metadata = [{"a": '"' * (2**19 - 4)}, {"b": "\n" * (2**19 - 4)}]
+    with BundleWriter(place, wide, format=format) as writer:
+        writer.add(ids, vectors, metadata)
+    read = load_bundle(place)
+    assert (read.ids, read.metadata) == (ids, metadata)
+    assert np.array_equal(read.vectors, vectors)
 
 
 # Whatever Unicode has, but NUL and the surrogates; whatever JSON has.
@@ -318,6 +332,7 @@ class TestRowsThatAreRefused:
             ([["a"]], "not list"),
             ([{}, {}], "1 ids and 2 rows"),
             ({"a": 1}, "not dict"),
+            ([{"a": "x" * 2**20}], "1,048,584 bytes; 1,048,576 at most"),
         ],
     )
     def test_metadata(self, writer: BundleWriter, metadata: Any, said: str) -> None:
@@ -513,6 +528,17 @@ class TestLoading:
 
     def test_it_says_what_it_is(self, place: Path) -> None:
         assert repr(load_bundle(written(place))).startswith("<Bundle b (3 x 8)")
+
+
+@pytest.mark.parametrize("name", ["bundle", "BundleWriter", "load_bundle", "export_onnx"])
+def test_names_cost_no_import_of_what_they_need_later(name: str) -> None:
+    heavy = {"torch", "onnx", "onnxruntime", "pyarrow", "pandas", "h5py", "faiss"}
+    script = f"import sys; from embeddings import {name}; print(*{heavy} & set(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT, env=clean_environment(), capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.split() == []
 
 
 def test_a_missing_package_is_told(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from embeddings.errors import UnknownName
 
-# Rows that are written, and read, at once.
-ROWS = 1024
+# Rows that are written, and read, at once, and what their vectors take at most.
+_ROWS = 1024
+_BYTES = 8 * 2**20
 
 
 class Block(NamedTuple):
@@ -29,6 +30,11 @@ class Block(NamedTuple):
     vectors: NDArray[np.float32]
 
 
+def rows_at_once(dimension: int) -> int:
+    """How many rows are written, or read, at once."""
+    return max(1, min(_ROWS, _BYTES // (4 * dimension)))
+
+
 def no_vectors(count: int) -> NDArray[np.float32]:
     """What stands in a block in place of vectors."""
     return np.empty((count, 0), np.float32)
@@ -40,7 +46,7 @@ class Writer(Protocol):
     def __init__(self, folder: Path, dimension: int) -> None: ...
 
     def write(self, ids: list[str], metadata: list[str], vectors: NDArray[np.float32]) -> None:
-        """Append at most `ROWS` rows."""
+        """Append at most `rows_at_once` rows."""
         ...
 
     def close(self) -> None:

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from embeddings.bundle.formats import ROWS, Block, no_vectors, numbers
+from embeddings.bundle.formats import Block, no_vectors, numbers, rows_at_once
 from embeddings.bundle.packages import needed
 
 NAME = "rows.csv"
 _COLUMNS = ["id", "metadata", "vector"]
-# A row of the largest vector, and of metadata as long again, fits into what is read at once.
-_READ_BYTES = 64 * 2**20
+# A row of the largest vector and the longest metadata, all of it quotation marks, fits into what
+# is read at once.
+_READ_BYTES = 32 * 2**20
 
 
 class _Line:
@@ -56,6 +57,7 @@ class Reader:
         arrow_csv = needed("pyarrow.csv", "pyarrow", "A bundle in CSV")
         import pyarrow as pa
 
+        rows = rows_at_once(self._dimension)
         columns = _COLUMNS if vectors else _COLUMNS[:2]
         with arrow_csv.open_csv(
             self._path,
@@ -66,9 +68,9 @@ class Reader:
             ),
         ) as reader:
             for batch in reader:
-                for start in range(0, len(batch), ROWS):
+                for start in range(0, len(batch), rows):
                     ids, metadata, *rest = (
-                        column.to_pylist() for column in batch.slice(start, ROWS).columns
+                        column.to_pylist() for column in batch.slice(start, rows).columns
                     )
                     read = no_vectors(len(ids))
                     if vectors:

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from embeddings.bundle.formats import ROWS, Block, no_vectors
+from embeddings.bundle.formats import Block, no_vectors, rows_at_once
 from embeddings.bundle.packages import needed
 
 NAME = "rows.h5"
 _CHUNK_BYTES = 2**18
+_TEXT_CHUNK = 1024
 # Texts that are read at once: each may turn out long.
 _TEXTS = 128
 
@@ -31,7 +32,7 @@ class Writer:
             "vectors", (0, dimension), "<f4", maxshape=(None, dimension), chunks=(rows, dimension)
         )
         self._ids, self._metadata = (
-            self._file.create_dataset(name, (0,), text, maxshape=(None,), chunks=(ROWS,))
+            self._file.create_dataset(name, (0,), text, maxshape=(None,), chunks=(_TEXT_CHUNK,))
             for name in ("ids", "metadata")
         )
 
@@ -98,6 +99,7 @@ class Reader:
 
     def __init__(self, folder: Path, count: int, dimension: int) -> None:
         self._path, self._count = folder / NAME, count
+        self._rows = rows_at_once(dimension)
         h5py = _package()
         with h5py.File(self._path, "r") as file:
             if set(file) != {"vectors", "ids", "metadata"}:
@@ -114,8 +116,8 @@ class Reader:
         # What is neither compressed nor shared cannot be longer than its file.
         most = self._path.stat().st_size
         with _package().File(self._path, "r") as file:
-            for start in range(0, self._count, ROWS):
-                end = min(start + ROWS, self._count)
+            for start in range(0, self._count, self._rows):
+                end = min(start + self._rows, self._count)
                 ids, metadata = (_texts(file[name], start, end) for name in ("ids", "metadata"))
                 most -= sum(map(len, ids)) + sum(map(len, metadata))
                 if most < 0:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from embeddings.bundle.formats import ROWS, Block, no_vectors, numbers
+from embeddings.bundle.formats import Block, no_vectors, numbers, rows_at_once
 
 NAME = "rows.jsonl"
 _ID, _METADATA, _VECTOR, _END = b'{"id": ', b', "metadata": ', b', "vector": ', b"}\n"
@@ -45,8 +45,9 @@ class Reader:
         self._path, self._dimension = folder / NAME, dimension
 
     def blocks(self, *, vectors: bool) -> Iterator[Block]:
+        rows = rows_at_once(self._dimension)
         with self._path.open("rb") as file:
-            while lines := list(itertools.islice(file, ROWS)):
+            while lines := list(itertools.islice(file, rows)):
                 ids, metadata, numbers_read = zip(*map(_parts, lines), strict=True)
                 read = no_vectors(len(ids))
                 if vectors:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from embeddings.bundle.formats import ROWS, Block, no_vectors
+from embeddings.bundle.formats import Block, no_vectors, rows_at_once
 from embeddings.bundle.packages import needed
 
 NAME = "rows.parquet"
@@ -67,8 +67,9 @@ class Reader:
     def blocks(self, *, vectors: bool) -> Iterator[Block]:
         columns = ["id", "metadata"] + ["vector"] * (vectors and self._dimension is not None)
         most = self._path.stat().st_size
+        rows = rows_at_once(self._dimension or 1)
         with _package().ParquetFile(self._path) as file:
-            for batch in file.iter_batches(ROWS, columns=columns):
+            for batch in file.iter_batches(rows, columns=columns):
                 most -= batch.nbytes
                 if most < 0 or any(column.null_count for column in batch.columns):
                     raise ValueError(f"{NAME} holds more, or less, than it says")
