@@ -51,7 +51,14 @@ COMMANDS = {
     ),
     "models": Command("list the models", models.list_arguments, models.list_models),
     "add-model": Command("add a checkpoint of your own", models.add_arguments, models.add_model),
-    "fetch-model": Command("download a model's weights", models.name_argument, models.fetch_model),
+    "fetch-model": Command(
+        "download a model's weights", models.fetch_arguments, models.fetch_model
+    ),
+    "add-text-tower": Command(
+        "add the text tower of a CLIP or SigLIP model",
+        models.tower_arguments,
+        models.add_text_tower,
+    ),
     "remove-model": Command(
         "forget a model that was added", models.name_argument, models.remove_model
     ),

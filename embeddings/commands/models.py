@@ -14,8 +14,28 @@ def list_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def name_argument(parser: argparse.ArgumentParser) -> None:
-    """That of `fetch-model` and `remove-model`."""
+    """That of `remove-model`."""
     parser.add_argument("name", metavar="NAME", help="the model's name")
+
+
+def fetch_arguments(parser: argparse.ArgumentParser) -> None:
+    """Those of `fetch-model`."""
+    name_argument(parser)
+    parser.add_argument(
+        "--text", action="store_true", help="the text tower of a CLIP or SigLIP model as well"
+    )
+
+
+def tower_arguments(parser: argparse.ArgumentParser) -> None:
+    """Those of `add-text-tower`."""
+    name_argument(parser)
+    parser.add_argument(
+        "--from",
+        dest="path",
+        required=True,
+        metavar="FOLDER",
+        help="with model.safetensors, config.json and tokenizer.json",
+    )
 
 
 def list_models(options: argparse.Namespace) -> int:
@@ -72,6 +92,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--input-size", type=int, metavar="PIXELS", help="a side of the picture")
     parser.add_argument("--interpolation", help="bilinear, bicubic or lanczos")
     parser.add_argument("--crop-pct", type=float, metavar="SHARE", help="above 0, at most 1")
+    parser.add_argument(
+        "--text-tower",
+        metavar="KIND",
+        help="clip or siglip, of a picture tower whose head leads to a space of texts",
+    )
 
 
 def add_model(options: argparse.Namespace) -> int:
@@ -92,6 +117,20 @@ def fetch_model(options: argparse.Namespace) -> int:
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     card = user_models.fetch_model(options.name)
     print(f"The weights of {card.name} are here: SHA-256 {card.sha256}.")
+    if options.text:
+        from embeddings.text.tower_files import fetch_text_tower
+
+        tower = fetch_text_tower(options.name)
+        print(f"Its text tower is here: SHA-256 {tower.digests.weights_sha256}.")
+    return 0
+
+
+def add_text_tower(options: argparse.Namespace) -> int:
+    """Copy the text tower of a CLIP or SigLIP model into the models folder."""
+    from embeddings.text import tower_files
+
+    tower = tower_files.add_text_tower(options.name, options.path)
+    print(f"Added the text tower of {options.name}: SHA-256 {tower.digests.weights_sha256}.")
     return 0
 
 

@@ -136,8 +136,8 @@ def text_tower(model: str) -> TowerFiles:
     if record is not None:
         return _of_record(record)
     fetch = (
-        f"embeddings.text.tower_files.fetch_text_tower({model!r}) downloads it, once, where the "
-        "Hugging Face hub can be reached; or "
+        f"`python -m embeddings fetch-model {model} --text` downloads it, once, where the Hugging "
+        "Face hub can be reached; or "
         if model in REPOSITORIES
         else ""
     )
@@ -145,7 +145,7 @@ def text_tower(model: str) -> TowerFiles:
     raise WeightsError(
         "weights_missing",
         f"The text tower of {model} is not here: {fetch}bring {', '.join(FILES)}{whose} here and "
-        f"call add_text_tower({model!r}, FOLDER).",
+        f"run `python -m embeddings add-text-tower {model} --from FOLDER`.",
     )
 
 
@@ -248,5 +248,6 @@ def _downloaded(model: str, repository: str, name: str) -> Path:
         raise WeightsError(
             "weights_missing",
             f"Cannot fetch {name} of {repository}: {first} Where the hub cannot be reached, bring "
-            f"{', '.join(FILES)} here and call add_text_tower({model!r}, FOLDER).",
+            f"{', '.join(FILES)} here and run `python -m embeddings add-text-tower {model} "
+            "--from FOLDER`.",
         ) from error

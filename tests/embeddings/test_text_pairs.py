@@ -227,10 +227,10 @@ def test_what_is_missing_is_told(tmp_path: Path) -> None:
     name = _pictures(tmp_path, "clip")
     detail = _refused("weights_missing", text_encoder, f"image-embedding-{name}:text")
     assert all(file in detail for file in FILES)
-    assert f"add_text_tower('{name}', FOLDER)" in detail
+    assert f"add-text-tower {name} --from FOLDER" in detail
     detail = _refused("weights_missing", text_tower, "clip-vit-b32")
     assert "openai/clip-vit-base-patch32" in detail
-    assert "fetch_text_tower('clip-vit-b32')" in detail
+    assert "fetch-model clip-vit-b32 --text" in detail
     _refused("weights_missing", recipe, "image-embedding-clip-vit-b32:text")
     _refused("weights_missing", fetch_text_tower, "siglip-base-p16-224")  # HF_HUB_OFFLINE is set
     _refused("bad_input", fetch_text_tower, name)
