@@ -8,7 +8,9 @@ object store once.
 import contextlib
 import logging
 import os
+import socket
 import threading
+import urllib.parse
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -41,6 +43,8 @@ _QUICK = 0.02
 _MOST = 1024
 # Seconds for the first process to be there: a busy cluster may have none to spare.
 _START = 120.0
+# Seconds for a cluster to take a connection.
+_ANSWER = 10.0
 
 
 class RayEngine:
@@ -358,12 +362,26 @@ def _connect(options: Mapping[str, Any]) -> None:
         given["include_dashboard"] = False
         given["num_cpus"] = options.get("num_cpus", process.cores())
         given["object_store_memory"] = options.get("object_store_memory")
+    _look_for(address)
     before = os.environ.get("RAY_USAGE_STATS_ENABLED")
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # its makers need not know
     try:
         ray.init(address=address, **given)
+    except (ConnectionError, SystemExit) as error:  # it ends programs that find no cluster
+        raise WorkerError(f"There is no Ray cluster at {address!r}: {error}.") from error
     finally:
         if before is None:
             del os.environ["RAY_USAGE_STATS_ENABLED"]
         else:
             os.environ["RAY_USAGE_STATS_ENABLED"] = before
+
+
+def _look_for(address: str) -> None:
+    """Raise `WorkerError` where nobody listens: Ray itself would try for minutes."""
+    try:
+        place = urllib.parse.urlsplit(address if "//" in address else f"//{address}")
+        if place.hostname is None or place.port is None:  # "local", "auto"
+            return
+        socket.create_connection((place.hostname, place.port), timeout=_ANSWER).close()
+    except (OSError, ValueError) as error:
+        raise WorkerError(f"There is no Ray cluster at {address!r}: {error}.") from error

@@ -225,6 +225,18 @@ def test_options_are_checked_and_a_missing_package_is_told(
         dc.set_engine("ray")
 
 
+def test_an_address_without_a_cluster_is_told_at_once() -> None:
+    program = (
+        "from embeddings import DataCollection\n"
+        "dc = DataCollection([1]).set_engine('ray', address='127.0.0.1:1').map(str)\n"
+        "try:\n    dc.to_list()\nexcept Exception as error:\n    print(error.code, error)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=100
+    )
+    assert done.stdout.startswith("worker_failed There is no Ray cluster at '127.0.0.1:1': ")
+
+
 INTERRUPTED = """
 import itertools, os, sys, time
 from embeddings import DataCollection
