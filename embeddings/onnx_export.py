@@ -79,18 +79,19 @@ def export_onnx(
     wanted = given.recipe if isinstance(given, ImagePipeline) else given
     reference = pipeline(wanted, runtime="torch", precision="float32")
     recipe = reference.recipe
-    model = _assembled(recipe)
-    found = _compared(model, reference)
-    if found[0] < mean_cosine or found[1] < least_cosine:
-        raise RuntimeUnavailable(
-            f"{recipe.name} is not exported: its vectors in ONNX Runtime have cosines of "
-            f"{found[0]:.7f} in the mean and {found[1]:.7f} at least with those of torch; "
-            f"{mean_cosine} and {least_cosine} are wanted."
-        )
-    for key, value in _facts(recipe, *found).items():
-        model.metadata_props.add(key=key, value=value)
     target = Path(path).absolute()
     with written_file(target) as draft:
+        draft.touch()  # so that a folder that cannot be written is told at once
+        model = _assembled(recipe)
+        found = _compared(model, reference)
+        if found[0] < mean_cosine or found[1] < least_cosine:
+            raise RuntimeUnavailable(
+                f"{recipe.name} is not exported: its vectors in ONNX Runtime have cosines of "
+                f"{found[0]:.7f} in the mean and {found[1]:.7f} at least with those of torch; "
+                f"{mean_cosine} and {least_cosine} are wanted."
+            )
+        for key, value in _facts(recipe, *found).items():
+            model.metadata_props.add(key=key, value=value)
         onnx.save_model(model, draft)
     return Exported(target, recipe.fingerprint, recipe.dimension, *found)
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 from PIL import Image
 
-from embeddings import DEFAULT_PIPELINE, export_onnx, ops, pipeline, recipe
+from embeddings import DEFAULT_PIPELINE, export_onnx, onnx_export, ops, pipeline, recipe
 from embeddings.errors import (
     InputError,
     OutputError,
@@ -31,6 +31,7 @@ from embeddings.onnx.graph import Graph
 from embeddings.onnx.preprocessing import prepared
 from embeddings.onnx_export import Exported
 from embeddings.pipelines import ImagePipeline
+from embeddings.runtimes.auto import check_pixels
 from tests.embeddings.conftest import EXACT
 from tests.embeddings.pictures import scene
 from tests.installation import clean_environment
@@ -84,10 +85,13 @@ def compared(chain: str, picture: Image.Image) -> Any:
 @given(width=st.integers(1, 300), height=st.integers(1, 300), seed=st.integers(0, 9))
 @pytest.mark.parametrize("chain", CHAINS)
 def test_transforms_give_what_pillow_gives(chain: str, width: int, height: int, seed: int) -> None:
-    """Of noise, which shows every difference, where Pillow too begins with the rows."""
+    """Of noise, which shows every difference, where Pillow too begins with the rows.
+
+    A sum near a half may be rounded to either side, and a filter may enlarge that once more.
+    """
     shape = min(width, height), max(width, height), 3
     noise = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
-    assert compared(chain, Image.fromarray(noise)).max() <= 1
+    assert compared(chain, Image.fromarray(noise)).max() <= 2
 
 
 @settings(max_examples=20, deadline=None)
@@ -165,6 +169,14 @@ def test_the_file_says_what_it_is(exported: Exported) -> None:
     assert result.type.tensor_type.shape.dim[1].dim_value == exported.dimension == 1280
 
 
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three check pictures only."""
+    pixels = check_pixels(256, 256)[:3]
+    monkeypatch.setattr(onnx_export, "check_pixels", lambda _height, _width: pixels)
+
+
+@pytest.mark.usefixtures("quick")
 def test_views_and_powers_are_inside(tmp_path: Path, demo: list[Path]) -> None:
     said = recipe(EXACT).to_dict()
     said["operators"][1:2] = [T.squash(224).recipe.to_dict(), T.flip().recipe.to_dict()]

@@ -14,9 +14,10 @@ from embeddings.bundle.packages import needed
 
 NAME = "rows.csv"
 _COLUMNS = ["id", "metadata", "vector"]
-# A row of the largest vector and the longest metadata, all of it quotation marks, fits into what
-# is read at once.
-_READ_BYTES = 32 * 2**20
+# What is read at once holds any row: the longest id and metadata, were they quotation marks, which
+# are doubled, and a vector of numbers such as -0.00012345678.
+_BYTES_A_ROW = 4 * 2**20
+_BYTES_A_NUMBER = 20
 
 
 class _Line:
@@ -58,10 +59,11 @@ class Reader:
         import pyarrow as pa
 
         rows = rows_at_once(self._dimension)
+        size = _BYTES_A_ROW + _BYTES_A_NUMBER * self._dimension
         columns = _COLUMNS if vectors else _COLUMNS[:2]
         with arrow_csv.open_csv(
             self._path,
-            read_options=arrow_csv.ReadOptions(use_threads=False, block_size=_READ_BYTES),
+            read_options=arrow_csv.ReadOptions(use_threads=False, block_size=size),
             parse_options=arrow_csv.ParseOptions(newlines_in_values=True),
             convert_options=arrow_csv.ConvertOptions(
                 column_types=dict.fromkeys(_COLUMNS, pa.string()), include_columns=columns

@@ -68,7 +68,8 @@ class Reader:
         columns = ["id", "metadata"] + ["vector"] * (vectors and self._dimension is not None)
         most = self._path.stat().st_size
         rows = rows_at_once(self._dimension or 1)
-        with _package().ParquetFile(self._path) as file:
+        # Not read ahead: that would be all of the file.
+        with _package().ParquetFile(self._path, pre_buffer=False) as file:
             for batch in file.iter_batches(rows, columns=columns):
                 most -= batch.nbytes
                 if most < 0 or any(column.null_count for column in batch.columns):
