@@ -180,7 +180,8 @@ class ImagePipeline(PicturePipeline[Vector]):
         return image_text_pipeline(self.recipe, *self._way)
 
     def rows(self, batch: Sequence[NDArray[np.uint8]]) -> Sequence[Vector]:
-        return list(self.embed(batch))
+        # Each an object of its own, so that a kept vector does not keep its batch.
+        return [vector.copy() for vector in self.embed(batch)]
 
 
 _pipelines: dict[tuple[str, str, str | None, str], ImagePipeline] = {}

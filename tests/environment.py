@@ -8,9 +8,14 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import signal
 import tempfile
 
 from tests.installation import clean_environment
+
+# A run in the background of a shell ignores interrupts, and so would the programs that it starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _folder = tempfile.mkdtemp(prefix="lk-test-")
 os.mkdir(os.path.join(_folder, "static"))  # WhiteNoise warns where nothing was collected

@@ -125,7 +125,9 @@ class ImageTextPipeline(PicturePipeline[ImageText]):
         return np.concatenate((self._text.project(head), features), axis=1)
 
     def rows(self, batch: Sequence[NDArray[np.uint8]]) -> Sequence[ImageText]:
-        return [ImageText(*row) for row in zip(*self.embed(batch), strict=True)]
+        # Each an object of its own, so that a kept vector does not keep its batch.
+        pairs = zip(*self.embed(batch), strict=True)
+        return [ImageText(image.copy(), text.copy()) for image, text in pairs]
 
     def _empty(self, number: int) -> ImageText:
         return ImageText(
