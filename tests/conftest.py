@@ -15,12 +15,12 @@ settings.register_profile("tests", deadline=None, suppress_health_check=[HealthC
 settings.load_profile("tests")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """For runs of several processes: what shares an installation, or a room, runs in one."""
+    """For runs of several processes: what shares an installation, or a file, runs in one."""
     for item in items:
-        room = item.path.relative_to(ROOT / "tests").parts[0]
         shares = "installation" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("installation" if shares else room))
+        item.add_marker(pytest.mark.xdist_group("installation" if shares else item.path.name))
 
 
 @pytest.fixture(scope="session")

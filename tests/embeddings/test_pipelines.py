@@ -55,14 +55,18 @@ def test_agrees_with_timm_on_every_demo_picture(
     )
     assert len(demo) == 228
     assert vectors.shape == (228, 1280)
-    cosines = []
+    cosines: list[float] = []
     with torch.inference_mode():
-        for path, vector in zip(demo, vectors, strict=True):
-            with Image.open(path) as image:
-                x = transform(image.convert("RGB"))[None]
-            features = reference.forward_head(reference.forward_features(x), pre_logits=True)[0]
-            theirs = torch.nn.functional.normalize(features, dim=0).numpy()
-            cosines.append(float(theirs @ vector))
+        for at in range(0, len(demo), 12):
+            prepared = []
+            for path in demo[at : at + 12]:
+                with Image.open(path) as image:
+                    prepared.append(transform(image.convert("RGB")))
+            x = torch.stack(prepared)
+            features = reference.forward_head(reference.forward_features(x), pre_logits=True)
+            theirs = torch.nn.functional.normalize(features).numpy()
+            cosines += (theirs * vectors[at : at + 12]).sum(axis=1).tolist()
+    assert len(cosines) == 228
     assert min(cosines) >= 0.9999
 
 
