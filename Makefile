@@ -16,7 +16,7 @@ run: $(VENV)/.run ## set up everything and serve the application
 
 test: lint ## set up everything and run every check and test
 	@$(BIN)/python -m tests.browser.find
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: $(VENV)/.dev ## style, types, import rules, settings and migrations
 	$(BIN)/ruff check .

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.installation import ROOT, Client, Installation, running
 
@@ -15,12 +18,22 @@ settings.register_profile("tests", deadline=None, suppress_health_check=[HealthC
 settings.load_profile("tests")
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """For runs of several processes: what shares an installation, or a file, runs in one."""
-    for item in items:
-        shares = "installation" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("installation" if shares else item.path.name))
+# The fixtures below that stand for the shared installation, as a test's file names them.
+_SHARES = re.compile(r"\b(installation|admin|anyone): (Installation|Client|object)\b")
+
+
+class ByFile(LoadScopeScheduling):  # type: ignore[misc]
+    """A file's tests run in one process, and so do all that share the installation."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "installation" if _SHARES.search((ROOT / file).read_text()) else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    """How runs of several processes share the tests out."""
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session")
