@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from embeddings.collection.archives import Member
+from embeddings.collection.empty import told
 from embeddings.collection.rows import is_failed, is_picture, is_time, plain
 from embeddings.collection.search import Hits
 from embeddings.collection.widths import one_line
@@ -78,8 +79,7 @@ def _side_by_side(cells: list[str]) -> str:
 
 def _text(value: Any) -> str:
     if is_failed(value):
-        error = value.exception
-        return f"failed: {type(error).__name__}: {error} (input: {_text(value.input)})"
+        return f"failed: {told(value.exception)} (input: {_text(value.input)})"
     if isinstance(value, Image.Image):
         return f"{value.mode} {value.width}×{value.height}"
     if isinstance(value, np.ndarray) and value.ndim:

@@ -2,8 +2,10 @@
 
 import importlib.util
 import math
+import secrets
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from numbers import Integral, Real
 from typing import Any
 
 from embeddings import ops
@@ -140,29 +142,31 @@ class DataCollection(Sources, Ends):
         """Some rows by chance, in their order: `n` of them, or about a share of all (`ratio`).
 
         A share is a float, 0 to 1, and needs no memory; a number of rows is drawn evenly from
-        all rows, which are read to the end. The same seed draws the same rows.
+        all rows, which are read to the end. The same seed draws the same rows, and so does
+        every reading of one collection.
         """
         if isinstance(n, float):
             n, ratio = None, n if ratio is None else math.nan
         if (n is None) == (ratio is None):
             raise InputError("A sample is of n rows or of a ratio: say one of them.")
-        _check_seed(seed)
+        seed = _seed(seed)
         if n is not None:
             at_least(0, n=n)
             return self._stream(f"sample {n}", streams.reservoir, n, seed)
-        if isinstance(ratio, bool) or not isinstance(ratio, int | float) or not 0 <= ratio <= 1:
+        share: Any = ratio
+        if isinstance(share, bool) or not isinstance(share, Real) or not 0 <= float(share) <= 1:
             raise InputError(f"The ratio of a sample is 0 to 1, not {ratio!r}.")
         return self._stream(f"sample {ratio:g}", streams.thinned, ratio, seed)
 
     def shuffle(self, seed: int | None = None, buffer: int = _BUFFER) -> "DataCollection":
-        """The rows in random order, the same for the same seed.
+        """The rows in random order, the same for the same seed and for every reading.
 
         Up to `buffer` rows are held, and each that goes out is drawn from them. With so many
         rows or fewer every order is as likely; of more, rows come out early at most by `buffer`
         places, so that a sorted source of millions stays roughly sorted.
         """
         at_least(1, buffer=buffer)
-        _check_seed(seed)
+        seed = _seed(seed)
         return self._stream("shuffle", streams.shuffled, seed, buffer, keeps_count=True)
 
     def group_by(self, key: Callable[[Any], Any] | str) -> "DataCollection":
@@ -216,6 +220,11 @@ class DataCollection(Sources, Ends):
         """
         from embeddings.collection.search import Searcher
 
+        if data is None or isinstance(data, str | bytes | Mapping):
+            raise InputError(
+                "Vectors are searched in an array (N, D), a bundle or a collection of vectors, "
+                f"not in {type(data).__name__}."
+            )
         Searcher((), metric, top_k)  # wrong arguments fail here, not at first need
 
         def made() -> Searcher:
@@ -233,6 +242,8 @@ class DataCollection(Sources, Ends):
     ) -> "DataCollection":
         """The rows of `other` at the places that each row says: one, or a list of them.
 
+        `Hits` say several. A place counts the rows of what was searched: where rows of it were
+        dropped on the way, `ids` of `search_vectors` are the better names.
         `other` is a sequence, an array, or a collection, which is read at first need, once.
         """
         if isinstance(other, Mapping | str) or not (
@@ -325,10 +336,14 @@ class DataCollection(Sources, Ends):
 def at_least(least: int, **numbers: Any) -> None:
     """Raise `InputError` for what is no whole number, or one below."""
     for name, number in numbers.items():
-        if isinstance(number, bool) or not isinstance(number, int) or number < least:
+        if isinstance(number, bool) or not isinstance(number, Integral) or number < least:
             raise InputError(f"{name} must be a whole number, {least} or more; not {number!r}.")
 
 
-def _check_seed(seed: Any) -> None:
-    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
+def _seed(seed: Any) -> int:
+    """The seed, or one that is drawn now, so that every reading gives the same rows."""
+    if seed is None:
+        return secrets.randbits(64)
+    if isinstance(seed, bool) or not isinstance(seed, Integral):
         raise InputError(f"A seed is a whole number or None, not {seed!r}.")
+    return int(seed)

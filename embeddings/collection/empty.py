@@ -20,8 +20,16 @@ class Empty:
         self.step = step
 
     def __repr__(self) -> str:
-        error = self.exception
-        return f"<Empty: {type(error).__name__}: {error} in {self.step}, for {shown(self.input)}>"
+        return f"<Empty: {told(self.exception)} in {self.step}, for {shown(self.input)}>"
+
+
+def told(error: BaseException) -> str:
+    """An exception in a line: its class and what it says."""
+    try:
+        said = str(error)
+    except Exception:  # a message about one error must not end in another
+        said = ""
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
 def shown(value: Any) -> str:

@@ -89,10 +89,14 @@ class Selection:
         self._rows.get()
 
     def __call__(self, places: Any) -> Any:
-        """The row at a place, or a list of those at several (a sequence or array (K,)).
+        """The row at a place, or a list of those at several (a sequence, array (K,), or `Hits`).
 
         Raises `InputError` for what is no place, and for one outside.
         """
+        from embeddings.collection.search import Hits  # numpy, where rows are selected
+
+        if isinstance(places, Hits):
+            places = places.ids
         if isinstance(places, list | tuple) or (isinstance(places, np.ndarray) and places.ndim):
             return [self._at(place) for place in places]
         return self._at(places)

@@ -109,7 +109,11 @@ class _Segments:
         found = _type_of(value, name, number)
         both = _merged(known, found)
         if both is None:
-            raise wrong(name, number, f"is {_said(found)}, but was {_said(known)} before")
+            raise wrong(
+                name,
+                number,
+                f"is {_said(found)}, but was {_said(known)} before: make them one type",
+            )
         self._types[name] = both
 
     def _write(self) -> None:

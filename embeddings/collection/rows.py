@@ -9,6 +9,7 @@ from uuid import UUID
 
 import numpy as np
 
+from embeddings.collection.empty import told
 from embeddings.errors import InputError
 
 # The column of rows that are no dictionaries.
@@ -39,7 +40,7 @@ def is_failed(row: Any) -> bool:
 def refuse_failed(row: Any, number: int) -> None:
     """Raise `InputError` for a row that has failed; `number` counts from 1."""
     if is_failed(row):
-        reason = str(row.exception).rstrip(".")
+        reason = told(row.exception).rstrip(".")
         raise InputError(f"Row {number} has failed: {reason}. Drop the empty rows first.")
 
 

@@ -97,7 +97,8 @@ def _csv_lines(path: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
                     f"({error.reason}); save it as UTF-8."
                 ) from error
             except csv.Error as error:
-                raise InputError(f"Line {number} of {path} is no CSV: {error}.") from error
+                longer = " (csv.field_size_limit raises it)" if "field limit" in str(error) else ""
+                raise InputError(f"Line {number} of {path} is no CSV: {error}{longer}.") from error
             except OSError as error:
                 raise _unreadable(path, error) from error
             if values is None:

@@ -1,5 +1,6 @@
 """The steps of a collection: those that take row by row, and those that take the stream."""
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -96,9 +97,10 @@ class RowStep:
             stopped.__cause__ = error
             error = stopped
         came = "" if origin is row else f", which came of {shown(origin)}"
-        note = f"in {self.name}, for {shown(row)}{came}"
-        if note not in getattr(error, "__notes__", ()):
-            error.add_note(note)
+        # An exception may be raised for many rows, as a shared future does: the first is named.
+        if not any(note.startswith("in step ") for note in getattr(error, "__notes__", ())):
+            with contextlib.suppress(Exception):  # of a class that says otherwise
+                error.add_note(f"in {self.name}, for {shown(row)}{came}")
         return Empty(row, error, self.name) if self.safe else Failure(error, trace)
 
 
@@ -144,7 +146,8 @@ def row_step(
     reads_source: bool = False,
 ) -> RowStep:
     """The step of a node. Raises `RecipeError` for what is no node, and for wrong columns."""
-    checked_node(node)
+    if not callable(getattr(node, "batch", None)):  # many rows at once will do
+        checked_node(node)
     reads = () if inputs is None else columns(inputs)
     writes = () if outputs is None else columns(outputs)
     called = node_name(node) if name is None else name

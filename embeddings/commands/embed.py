@@ -74,6 +74,8 @@ def _to_bundles(rows: Any, options: argparse.Namespace) -> None:
     from embeddings.bundle import BundleWriter
 
     embed = rows.embed
+    if options.text and not options.quiet:
+        say("Preparing vectors for words; the first time this takes a minute or two …")
     targets = {options.output: ("vector", embed.recipe)}
     if options.text:
         targets[options.text] = ("text_vector", embed.with_text().text_recipe)

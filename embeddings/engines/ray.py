@@ -165,7 +165,9 @@ class _Pool:
             raise WorkerError(
                 f"No process of Ray was there after {_START:.0f} seconds. The cluster has "
                 f"{_cores('cluster_resources'):g} cores, of which "
-                f"{_cores('available_resources'):g} are free: ask for fewer workers."
+                f"{_cores('available_resources'):g} are free, and "
+                f"{_cores('cluster_resources', 'GPU'):g} graphics cards: ask for fewer workers, "
+                "or for less of each."
             )
         return min((one for one in self._actors if one.is_there()), key=_Actor.load)
 
@@ -316,9 +318,9 @@ def _segments_packed(segments: list[Segment]) -> tuple[bytes, list[Any]]:
     return data, [np.frombuffer(buffer.raw(), np.uint8) for buffer in buffers]
 
 
-def _cores(which: str) -> float:
-    """How many cores the cluster has, or has free."""
-    return float(getattr(ray, which)().get("CPU", 0))
+def _cores(which: str, kind: str = "CPU") -> float:
+    """How many cores (or graphics cards, "GPU") the cluster has, or has free."""
+    return float(getattr(ray, which)().get(kind, 0))
 
 
 def _died(step: str, row: Any, error: Exception) -> WorkerError:
@@ -329,6 +331,8 @@ def _died(step: str, row: Any, error: Exception) -> WorkerError:
     )
 
 
+# Options that a cluster is reached or started with.
+_OF_CLUSTER = frozenset({"address", "runtime_env", "num_cpus", "object_store_memory"})
 _connecting = threading.Lock()
 _users = 0
 
@@ -339,6 +343,12 @@ def _cluster(options: Mapping[str, Any]) -> Iterator[None]:
     global _users
     with _connecting:
         ours = _users > 0 or not ray.is_initialized()
+        ignored = sorted(_OF_CLUSTER & set(options))
+        if not ours and ignored:
+            raise InputError(
+                f"This program has called ray.init, and its cluster is used: give "
+                f"{', '.join(ignored)} to ray.init instead."
+            )
         if ours:
             if _users == 0:
                 _connect(options)

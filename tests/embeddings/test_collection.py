@@ -648,3 +648,71 @@ def test_progress_is_told_on_stderr(capfd: pytest.CaptureFixture[str]) -> None:
     assert "/7" in err
     assert DataCollection.range(7).filter(bool).progress().count() == 6
     assert "/7" not in capfd.readouterr().err
+
+
+# What strangers found.
+
+
+class Tripled:
+    """A node that only takes many rows at once."""
+
+    def batch(self, values: list[int]) -> list[int]:
+        return [3 * value for value in values]
+
+
+def test_a_node_may_have_batches_alone() -> None:
+    assert DataCollection([1, 2]).map(Tripled()).to_list() == [3, 6]
+
+
+def test_hits_select_rows() -> None:
+    gallery = DataCollection(["left", "right"])
+    vectors = [[1.0, 0.0], [0.0, 1.0]]
+    found = DataCollection([[0.1, 0.9]]).search_vectors(vectors, top_k=2).select_from(gallery)
+    assert found.to_list() == [["right", "left"]]
+    named = DataCollection([[0.1, 0.9]]).search_vectors(vectors, top_k=1, ids=["l", "r"])
+    assert named.map(lambda hits: hits.ids).to_list() == [("r",)]
+    for wrong in (None, "abc", {"a": 1}):
+        with pytest.raises(InputError, match="Vectors are searched in"):
+            DataCollection([]).search_vectors(wrong)
+
+
+def test_without_a_seed_every_reading_gives_the_same_rows() -> None:
+    rows = DataCollection.range(1000)
+    for drawn in (rows.shuffle(), rows.sample(20), rows.sample(ratio=0.1)):
+        assert drawn.to_list() == drawn.to_list()
+    assert rows.shuffle().to_list() != rows.shuffle().to_list()
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    rows: Any = DataCollection.range(9)
+    assert rows.head(np.int64(2)).to_list() == [0, 1]
+    assert rows.shuffle(np.int64(5)).to_list() == rows.shuffle(5).to_list()
+    assert rows.sample(ratio=np.float32(1)).count() == 9
+
+
+def test_an_exception_that_is_raised_again_names_the_first_row() -> None:
+    shared = ValueError("shared")
+
+    def fails(_value: int) -> None:
+        raise shared
+
+    failed = DataCollection.range(300).safe().map(fails).to_list()
+    assert [one.input for one in failed] == list(range(300))
+    assert [note.rpartition("for ")[2] for note in shared.__notes__] == ["0"]
+
+
+def test_an_exception_that_cannot_be_told() -> None:
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+        def add_note(self, note: str) -> None:
+            raise RuntimeError
+
+    def fails(_value: int) -> None:
+        raise Mute
+
+    rows = DataCollection([1]).safe().map(fails)
+    assert "Mute in step 1" in repr(rows.first())
+    with pytest.raises(InputError, match="Row 1 has failed: Mute"):
+        rows.to_numpy()

@@ -75,7 +75,7 @@ def test_numbers_lists_and_nothing_become_arrays() -> None:
         ("ab", r"Row 3 .* str"),
         (None, r"Row 3 .* NoneType"),
         (b"ab", r"Row 3 .* bytes"),
-        (Failed(), r"Row 3 has failed: no picture\. Drop"),
+        (Failed(), r"Row 3 has failed: ValueError: no picture\. Drop"),
     ],
 )
 def test_other_rows_make_no_array(row: Any, said: str) -> None:
@@ -129,7 +129,7 @@ def test_a_place_that_is_none_is_told_before_rows_are_asked_for(
         ({1: 2}, "text; row 2 has 1"),
         ({" ": 2}, "text; row 2 has ' '"),
         ({}, "Row 2 is a dictionary without a column"),
-        (Failed(), r"Row 2 has failed: no picture\."),
+        (Failed(), r"Row 2 has failed: ValueError: no picture\."),
     ],
 )
 def test_what_no_table_holds_names_column_and_row(
