@@ -23,13 +23,14 @@ def written_file(destination: Destination) -> Iterator[Path]:
 
     The caller makes the file and closes it. The draft's name ends like the destination's, for
     programs that look at endings. Raises `OutputError` where it cannot be written: no such
-    folder, no permission, disk full.
+    folder, no permission, disk full; a folder, device or pipe of that name.
     """
-    target = Path(destination).absolute()
+    target = Path(os.path.realpath(destination))  # a link stays, and leads to the new file
+    if target.exists() and not target.is_file():
+        kind = "a folder" if target.is_dir() else "no regular file"
+        raise OutputError(f"{target} is {kind}; give the name of a file.")
     draft = _draft(target)
     with _told(target, draft):
-        if target.is_dir():
-            raise OutputError(f"{target} is a folder; give the name of a file.")
         try:
             yield draft
             _to_disk(draft)
@@ -74,6 +75,8 @@ def written_folder(destination: Destination, *, overwrite: bool = False) -> Iter
 
 
 def _draft(target: Path) -> Path:
+    if not target.name:
+        raise OutputError(f"{target} is no name for a result.")
     return target.with_name(f".{secrets.token_hex(4)}-{target.name}")
 
 
@@ -81,7 +84,7 @@ def _refuse_existing(target: Path, overwrite: bool) -> None:
     if target.is_symlink() or (target.exists() and not target.is_dir()):
         raise OutputError(f"{target} is there already and is no folder; choose another name.")
     if target.exists() and not overwrite:
-        raise OutputError(f"{target} is there already; choose another name, or say to overwrite.")
+        raise OutputError(f"{target} is there already; choose another name, or overwrite it.")
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 import argparse
 import itertools
+import os
 import statistics
 import time
 from collections.abc import Iterator, Sequence
@@ -9,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from embeddings.commands.lines import line, say
+from embeddings.commands.lines import line, patience, say
 from embeddings.commands.way import quiet_argument
-from embeddings.errors import EmbeddingsError, InputError, RuntimeUnavailable
+from embeddings.errors import EmbeddingsError, InputError, RuntimeUnavailable, UnknownName
 from embeddings.recipes import DEFAULT_PIPELINE
+from embeddings.runtimes.spec import RUNTIMES
 
 if TYPE_CHECKING:
     from embeddings.pipelines import ImagePipeline
@@ -61,13 +63,18 @@ def run(options: argparse.Namespace) -> int:
     """Measure each runtime that works here. Raises `EmbeddingsError`, also where none does."""
     from embeddings.pipelines import pipeline
 
+    runtimes = [name for name in options.runtimes.split(",") if name]
+    for name in runtimes or [options.runtimes]:
+        if name not in RUNTIMES:
+            raise UnknownName("runtime", name, RUNTIMES)
     if not 0 < options.seconds <= 3600:
         raise InputError(f"--seconds must be above 0 and at most 3600, not {options.seconds:g}.")
-    reference = pipeline(options.pipeline, runtime="torch")
+    with patience(options.quiet):
+        reference = pipeline(options.pipeline, runtime="torch")
     paths = _usable(_paths(options.pictures), reference)
     vectors = reference(paths[:_WARM])
     measured = 0
-    for name in filter(None, options.runtimes.split(",")):
+    for name in runtimes:
         try:
             embed = pipeline(
                 options.pipeline,
@@ -98,7 +105,8 @@ def _paths(pictures: Sequence[str]) -> list[str]:
     from embeddings.commands.pictures import found
     from embeddings.runtimes.auto import CHECK_PICTURES
 
-    return [one for one in found(pictures or [str(CHECK_PICTURES)], False) if isinstance(one, str)]
+    entries = found(pictures or [str(CHECK_PICTURES)], False)
+    return [one for one in entries if isinstance(one, str) and os.path.isfile(one)]
 
 
 def _usable(paths: Sequence[str], embed: "ImagePipeline") -> list[str]:

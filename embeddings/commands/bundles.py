@@ -3,6 +3,7 @@
 import argparse
 
 from embeddings.commands.lines import line
+from embeddings.commands.way import FORMATS, path, refuse_existing
 from embeddings.recipes import Recipe
 
 MORE = """\
@@ -17,10 +18,14 @@ examples:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Those of `export`."""
-    parser.add_argument("bundle", metavar="BUNDLE", help="what `embed -o` wrote")
-    parser.add_argument("-o", "--output", required=True, metavar="PATH", help="what to write")
-    parser.add_argument("--format", required=True, help="npy, parquet, hdf5, csv, jsonl or faiss")
-    parser.add_argument("--overwrite", action="store_true", help="replace a bundle that is there")
+    parser.add_argument("bundle", type=path, metavar="BUNDLE", help="what `embed -o` wrote")
+    parser.add_argument(
+        "-o", "--output", type=path, required=True, metavar="PATH", help="what to write"
+    )
+    parser.add_argument(
+        "--format", required=True, choices=(*FORMATS, "faiss"), help="of what is written"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace what is there")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -29,6 +34,7 @@ def run(options: argparse.Namespace) -> int:
 
     bundle = load(options.bundle)
     if options.format == "faiss":
+        refuse_existing(options.output, options.overwrite)
         bundle.to_faiss(options.output)
     else:
         export(bundle, options.output, format=options.format, overwrite=options.overwrite)
@@ -38,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
 
 def check_arguments(parser: argparse.ArgumentParser) -> None:
     """That of `check`."""
-    parser.add_argument("bundle", metavar="BUNDLE", help="what `embed -o` wrote")
+    parser.add_argument("bundle", type=path, metavar="BUNDLE", help="what `embed -o` wrote")
 
 
 def check(options: argparse.Namespace) -> int:

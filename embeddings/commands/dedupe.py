@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from embeddings.commands.lines import SOME_FAILED, counted, line, progress, say
-from embeddings.commands.way import pictures_argument, pipeline_arguments, ways
+from embeddings.commands.lines import SOME_FAILED, counted, line, patience, progress, say
+from embeddings.commands.way import pictures_argument, pipeline_arguments, score, ways
 from embeddings.errors import InputError
+from embeddings.recipes import DEFAULT_PIPELINE
 
 MORE = """\
 Give pictures, or one bundle. Each group is one line of JSON: the picture to
@@ -25,7 +26,7 @@ before you delete.
 examples:
   python -m embeddings dedupe photos/
   python -m embeddings dedupe photos.bundle --threshold 0.95
-  python -m embeddings dedupe photos/ | jq -r '.duplicates[] | select(.identical).id'
+  python -m embeddings dedupe photos/ | jq -r '.duplicates[].id'
 """
 
 
@@ -34,7 +35,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     pictures_argument(parser)
     parser.add_argument(
         "--threshold",
-        type=float,
+        type=score,
         default=0.9,
         metavar="SCORE",
         help="the least score of a duplicate, above 0 and at most 1 (%(default)s)",
@@ -78,6 +79,8 @@ def _gathered(options: argparse.Namespace) -> tuple[Any, Any, Any, int]:
     if any((Path(one) / NAME).is_file() for one in options.pictures):
         if len(options.pictures) > 1:
             raise InputError("Give pictures, or one bundle alone.")
+        if (options.pipeline, *ways(options).values()) != (DEFAULT_PIPELINE, "auto", None, "cpu"):
+            raise InputError("A bundle has its vectors already: leave out what would compute them.")
         bundle = load(options.pictures[0])
         return bundle.ids, bundle.vectors, bundle.metadata, 0
     from embeddings.commands.embedding import Rows
@@ -85,7 +88,8 @@ def _gathered(options: argparse.Namespace) -> tuple[Any, Any, Any, int]:
     from embeddings.pipelines import pipeline
 
     pictures = found(options.pictures, options.all_files)
-    rows = Rows(pictures, pipeline(options.pipeline, **ways(options)))
+    with patience(options.quiet):
+        rows = Rows(pictures, pipeline(options.pipeline, **ways(options)))
     taken = list(progress(rows, len(pictures), "picture", options.quiet))
     vectors = np.empty((len(taken), rows.embed.recipe.dimension), np.float32)
     for at, row in enumerate(taken):

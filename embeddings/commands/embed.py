@@ -4,12 +4,13 @@ import argparse
 import contextlib
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from embeddings.commands.lines import SOME_FAILED, counted, line, progress, say
-from embeddings.commands.way import pictures_argument, pipeline_arguments, ways
+from embeddings.commands.lines import SOME_FAILED, counted, line, patience, progress, say
+from embeddings.commands.way import FORMATS, path, pictures_argument, pipeline_arguments, ways
 from embeddings.errors import InputError
 
 MORE = """\
@@ -26,7 +27,7 @@ examples:
   python -m embeddings embed photos/ -o photos.bundle
   python -m embeddings embed photos/ -o photos.bundle --text photos-text.bundle
   python -m embeddings embed cat.jpg dog.jpg | jq .vector[0]
-  find . -newer last -name '*.jpg' | python -m embeddings embed - -o new.bundle --format parquet
+  find . -newer last -name '*.jpg' | python -m embeddings embed - -o new.bundle
 """
 
 # Rows that are written together.
@@ -36,11 +37,13 @@ _ROWS = 256
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Those of `embed`."""
     pictures_argument(parser)
-    parser.add_argument("-o", "--output", metavar="BUNDLE", help="the folder to write")
+    parser.add_argument("-o", "--output", type=path, metavar="BUNDLE", help="the folder to write")
     parser.add_argument(
-        "--format", default="npy", help="npy, parquet, hdf5, csv or jsonl (%(default)s)"
+        "--format", default="npy", choices=FORMATS, help="of the bundle's files (%(default)s)"
     )
-    parser.add_argument("--text", metavar="BUNDLE", help="also write vectors to search by words")
+    parser.add_argument(
+        "--text", type=path, metavar="BUNDLE", help="also write vectors to search by words"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace bundles that are there")
     pipeline_arguments(parser)
 
@@ -53,9 +56,12 @@ def run(options: argparse.Namespace) -> int:
 
     if options.text and not options.output:
         raise InputError("--text writes a bundle beside that of -o: give both.")
+    if options.text and _nested(options.output, options.text):
+        raise InputError("-o and --text are two bundles: neither can be, or be in, the other.")
     pictures = found(options.pictures, options.all_files)
-    embed = pipeline(options.pipeline, **ways(options))
-    rows = Rows(pictures, embed, text=bool(options.text))
+    with patience(options.quiet):
+        embed = pipeline(options.pipeline, **ways(options))
+        rows = Rows(pictures, embed, text=bool(options.text))
     started = time.monotonic()
     if options.output:
         _to_bundles(rows, options)
@@ -74,13 +80,9 @@ def _to_bundles(rows: Any, options: argparse.Namespace) -> None:
     from embeddings.bundle import BundleWriter
 
     embed = rows.embed
-    if options.text and not options.quiet:
-        say("Preparing vectors for words; the first time this takes a minute or two …")
     targets = {options.output: ("vector", embed.recipe)}
     if options.text:
         targets[options.text] = ("text_vector", embed.with_text().text_recipe)
-    if len(targets) < 1 + bool(options.text):
-        raise InputError("--text and -o are two bundles: give them different names.")
     with contextlib.ExitStack() as stack:
         writers = {
             column: stack.enter_context(
@@ -106,6 +108,12 @@ def _to_bundles(rows: Any, options: argparse.Namespace) -> None:
             raise InputError(f"None of {counted(rows.failed, 'picture')} could be used.")
     for target, (_, recipe) in targets.items():
         line(bundle=target, count=rows.count, failed=rows.failed, fingerprint=recipe.fingerprint)
+
+
+def _nested(one: str, other: str) -> bool:
+    """Whether two paths are one place, or one is in the other."""
+    first, second = Path(one).resolve(), Path(other).resolve()
+    return first == second or first in second.parents or second in first.parents
 
 
 def _chunked(rows: Iterator[dict[str, Any]]) -> Iterator[Sequence[dict[str, Any]]]:

@@ -1,6 +1,8 @@
 """Pictures of a command line as rows with vectors, one bad file at a time."""
 
 import hashlib
+import os
+import stat
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -53,8 +55,17 @@ def _read(picture: str | Unreadable) -> dict[str, Any]:
         picture.encode()
     except UnicodeEncodeError:
         raise InputError("The file's name is not UTF-8, so it can be no id: rename it.") from None
-    with open(picture, "rb") as file:
-        data = file.read(_LARGEST_FILE + 1)
+    if "\0" in picture:
+        raise InputError("A path cannot hold NUL; list paths one a line.")
+    # Not waiting: opening a pipe would, until somebody writes into it.
+    handle = os.open(picture, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise InputError("This is no file, but a folder, a pipe or a device.")
+        with open(handle, "rb", closefd=False) as file:
+            data = file.read(_LARGEST_FILE + 1)
+    finally:
+        os.close(handle)
     if len(data) > _LARGEST_FILE:
         raise InputError(f"The file is larger than {_LARGEST_FILE // 2**20} MiB.")
     digest = hashlib.sha256(data).hexdigest()

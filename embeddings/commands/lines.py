@@ -1,7 +1,9 @@
 """What commands print: lines of JSON on stdout, progress and sentences on stderr."""
 
+import contextlib
 import json
 import sys
+import threading
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
@@ -10,6 +12,7 @@ from embeddings.errors import EmbeddingsError
 T = TypeVar("T")
 
 SOME_FAILED = 3
+_PATIENCE = 3.0  # seconds
 
 
 def line(**values: Any) -> None:
@@ -18,8 +21,22 @@ def line(**values: Any) -> None:
 
 
 def say(sentence: str) -> None:
-    """Print a sentence for people."""
-    print(sentence, file=sys.stderr)
+    """Print a sentence for people, where there is a place for it."""
+    with contextlib.suppress(OSError):
+        print(sentence, file=sys.stderr)
+
+
+@contextlib.contextmanager
+def patience(quiet: bool) -> Iterator[None]:
+    """Say that what takes long in the block is done once."""
+    sentence = "Preparing the model: once on each machine, for about a minute …"
+    timer = threading.Timer(_PATIENCE, say, (sentence,))
+    if not quiet:
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def problem(error: BaseException) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Reads the command line, runs one command, and says by the exit code how it went."""
 
 import argparse
+import contextlib
 import os
 import signal
 import sys
@@ -10,6 +11,7 @@ from typing import NoReturn
 
 # Heavy modules are imported by the commands that need them: `--help` needs none.
 from embeddings.commands import bench, bundles, dedupe, embed, models, onnx, search
+from embeddings.commands.lines import say
 from embeddings.errors import EmbeddingsError
 
 FAILED = 1
@@ -71,9 +73,10 @@ Results are lines of JSON on stdout; progress and summaries are on stderr.
 _EPILOG = """exit codes:
   0    done
   1    failed; the reason is on stderr
-  2    the command line is wrong
-  3    done, but some pictures could not be used: a line of JSON with "error" says each
+  2    an argument is missing, unknown or of the wrong kind
+  3    done, but some pictures could not be used: each is a line with "error"
   130  interrupted; 143 terminated: nothing half-written is left
+  141  whoever read the results has gone
 
 examples:
   python -m embeddings embed photos/ -o photos.bundle
@@ -88,6 +91,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Usage errors end the process with code 2, as argparse does.
     """
+    # A program that was started without them must not fail at its first word.
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     options = _parser().parse_args(arguments)
     before = signal.signal(signal.SIGTERM, _terminate)
     try:
@@ -95,17 +101,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except EmbeddingsError as error:
-        print(f"error: {error.detail}", file=sys.stderr)
+        say(f"error: {error.detail}")
         return FAILED
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        say("interrupted")
         return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read has seen enough. What is left in the buffer must not fail at the exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # whoever read has seen enough
+        _forget_stdout()
         return PIPE_CLOSED
+    except OSError as error:
+        _forget_stdout()
+        where = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+        say(f"error: {where}{error.strerror or error}.")
+        return FAILED
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _forget_stdout() -> None:
+    """What is left in the buffer must not fail once more at the exit."""
+    with contextlib.suppress(OSError, ValueError):  # of a stdout that is no file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _terminate(_signal: int, _frame: object) -> NoReturn:

@@ -2,7 +2,8 @@
 
 import argparse
 
-from embeddings.commands.lines import line, say
+from embeddings.commands.lines import line, patience
+from embeddings.commands.way import path, quiet_argument, refuse_existing
 from embeddings.recipes import DEFAULT_PIPELINE
 
 MORE = """\
@@ -24,14 +25,25 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PIPELINE",
         help="a pipeline's name, or the .json file of a recipe (%(default)s)",
     )
-    parser.add_argument("-o", "--output", required=True, metavar="FILE", help="the file to write")
+    parser.add_argument(
+        "-o", "--output", type=path, required=True, metavar="FILE", help="the file to write"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace a file that is there")
+    quiet_argument(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Export, check, write. Raises `EmbeddingsError`."""
     from embeddings.onnx_export import export_onnx
 
-    say("Exporting and comparing with torch …")
-    export_onnx(options.pipeline, options.output)
-    line(written=options.output, pipeline=options.pipeline)
+    refuse_existing(options.output, options.overwrite)
+    with patience(options.quiet):
+        made = export_onnx(options.pipeline, options.output)
+    line(
+        written=options.output,
+        pipeline=options.pipeline,
+        fingerprint=made.fingerprint,
+        mean_cosine_with_torch=round(made.mean_cosine, 7),
+        least_cosine_with_torch=round(made.least_cosine, 7),
+    )
     return 0

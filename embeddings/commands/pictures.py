@@ -44,20 +44,25 @@ def found(arguments: Sequence[str], every_file: bool) -> list[str | Unreadable]:
     """
     paths: dict[str, str | Unreadable] = {}
     for argument in arguments:
-        if argument == "-":
-            listed = (line.rstrip("\n") for line in sys.stdin)
-            paths |= {line: line for line in listed if line}
-        elif os.path.isdir(argument):
-            for entry in _below(argument, every_file):
-                paths.setdefault(entry if isinstance(entry, str) else entry.path, entry)
-        elif os.path.exists(argument):
-            path = os.path.normpath(argument)
-            paths.setdefault(path, path)
-        else:
+        listed = _listed() if argument == "-" else [argument]
+        # What a list names may have gone meanwhile: it is told in its place.
+        if argument != "-" and not os.path.lexists(argument):
             raise InputError(f"There is no file or folder {argument!r}.")
+        for one in listed:
+            entries = _below(one, every_file) if os.path.isdir(one) else [os.path.normpath(one)]
+            for entry in entries:
+                paths.setdefault(entry if isinstance(entry, str) else entry.path, entry)
     if not paths:
-        raise InputError(f"There is no picture in {', '.join(arguments)}.")
+        where = ", ".join("what stdin lists" if one == "-" else one for one in arguments)
+        raise InputError(f"There is no picture in {where}.")
     return list(paths.values())
+
+
+def _listed() -> list[str]:
+    """The paths on stdin."""
+    if sys.stdin is None:
+        raise InputError("Paths are to be read from stdin, and it is closed.")
+    return [path for path in (line.rstrip("\r\n") for line in sys.stdin) if path]
 
 
 def _below(folder: str, every_file: bool) -> Iterator[str | Unreadable]:

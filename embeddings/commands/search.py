@@ -4,9 +4,16 @@ import argparse
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from embeddings.commands.lines import SOME_FAILED, line, say
-from embeddings.commands.way import quiet_argument, runtime_arguments, ways
-from embeddings.errors import InputError, UnknownName
+from embeddings.commands.lines import SOME_FAILED, line, patience, say
+from embeddings.commands.way import (
+    path,
+    positive,
+    quiet_argument,
+    runtime_arguments,
+    score,
+    ways,
+)
+from embeddings.errors import InputError, RecipeError, UnknownName
 from embeddings.recipes import Recipe
 
 if TYPE_CHECKING:
@@ -28,7 +35,7 @@ examples:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Those of `search`."""
-    parser.add_argument("bundle", metavar="BUNDLE", help="what `embed -o` wrote")
+    parser.add_argument("bundle", type=path, metavar="BUNDLE", help="what `embed -o` wrote")
     parser.add_argument(
         "pictures",
         nargs="*",
@@ -41,9 +48,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--id", action="append", default=[], help="search by a picture of the bundle itself"
     )
-    parser.add_argument("-k", "--top-k", type=int, default=10, metavar="N", help="(%(default)s)")
     parser.add_argument(
-        "--at-least", type=float, metavar="SCORE", help="leave out hits with a lower score"
+        "-k",
+        "--top-k",
+        type=positive,
+        default=10,
+        metavar="N",
+        help="how many hits for a query, at most (%(default)s)",
+    )
+    parser.add_argument(
+        "--at-least", type=score, metavar="SCORE", help="leave out hits with a lower score"
     )
     parser.add_argument(
         "--all-files",
@@ -51,7 +65,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="try every file of a folder, also those not named like a picture",
     )
     parser.add_argument(
-        "--no-verify", action="store_true", help="do not check the bundle's checksums: quicker"
+        "--no-verify", action="store_true", help="trust the bundle, whose checksums take time"
     )
     quiet_argument(parser)
     runtime_arguments(parser)
@@ -105,7 +119,12 @@ class _Queries:
     def _words(self) -> Iterator[tuple[dict[str, str], Any]]:
         from embeddings.text.encoder import text_encoder
 
-        encoder = text_encoder(self._bundle.recipe)
+        try:
+            encoder = text_encoder(self._bundle.recipe)
+        except RecipeError as error:
+            raise InputError(
+                "This bundle has no vectors to search by words: write one with `embed --text`."
+            ) from error
         if encoder.approximate and not self._options.quiet:
             say(encoder.note)
         yield from zip(
@@ -121,7 +140,9 @@ class _Queries:
         pictures = found(self._options.pictures, self._options.all_files)
         # A graph's operators say themselves what computes them.
         chosen = ways(self._options) if isinstance(self._bundle.recipe, Recipe) else {}
-        rows = Rows(pictures, self._bundle.pipeline(**chosen))
+        with patience(self._options.quiet):
+            embed = self._bundle.pipeline(**chosen)
+        rows = Rows(pictures, embed)
         for row in rows:
             yield {"picture": row["id"]}, row["vector"]
         self.failed = rows.failed

@@ -1,10 +1,47 @@
 """The arguments that several commands share: which pipeline, and what computes it."""
 
 import argparse
+import math
+import os
 from typing import Any
 
+from embeddings.errors import OutputError
 from embeddings.recipes import DEFAULT_PIPELINE
 from embeddings.runtimes.spec import PRECISIONS, RUNTIMES
+
+# Those of `embeddings.bundle`, which is not imported for `--help`; a test compares them.
+FORMATS = ("csv", "hdf5", "jsonl", "npy", "parquet")
+
+
+def path(value: str) -> str:
+    """A path that is not empty, as an unset variable of a shell would give."""
+    if not value:
+        raise argparse.ArgumentTypeError("must not be empty")
+    return value
+
+
+def score(value: str) -> float:
+    """A cosine similarity."""
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if not -1 <= number <= 1:
+        raise argparse.ArgumentTypeError(f"must be a number from -1 to 1, not {value!r}")
+    return number
+
+
+def positive(value: str) -> int:
+    """A whole number from 1 on."""
+    if not value.isdecimal() or int(value) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 on, not {value!r}")
+    return int(value)
+
+
+def refuse_existing(output: str, overwrite: bool) -> None:
+    """Raise `OutputError` for a file that is there and must stay."""
+    if os.path.lexists(output) and not overwrite:
+        raise OutputError(f"{output} is there already; choose another name, or give --overwrite.")
 
 
 def pictures_argument(parser: argparse.ArgumentParser) -> None:
@@ -41,8 +78,14 @@ def pipeline_arguments(parser: argparse.ArgumentParser) -> None:
 
 def runtime_arguments(parser: argparse.ArgumentParser) -> None:
     """--runtime, --precision, --device."""
-    parser.add_argument("--runtime", default="auto", help=f"{', '.join(RUNTIMES)} (%(default)s)")
-    parser.add_argument("--precision", help=", ".join(PRECISIONS))
+    parser.add_argument(
+        "--runtime", default="auto", choices=RUNTIMES, help="what computes (%(default)s)"
+    )
+    parser.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        help="what it computes in; the runtime's own, unless given",
+    )
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (%(default)s)")
 
 

@@ -19,8 +19,10 @@ import pytest
 from PIL import Image
 
 from embeddings import pipeline
+from embeddings.bundle import FORMATS as BUNDLES
 from embeddings.bundle import load
 from embeddings.commands import main
+from embeddings.commands.way import FORMATS
 from tests.installation import ROOT
 
 DEMO = ROOT / "demo"
@@ -131,21 +133,23 @@ def test_paths_from_stdin(photos: Path) -> None:
         (["embed", "nowhere/"], "There is no file or folder 'nowhere/'."),
         (["embed", "{empty}"], "There is no picture in"),
         (["embed", "{photos}", "--pipeline", "image-embedding-lite0"], "did you mean"),
-        (["embed", "{photos}", "--runtime", "tf"], "There is no runtime named 'tf'"),
         (["embed", "{photos}", "--text", "x"], "--text writes a bundle beside that of -o"),
-        (["embed", "{photos}", "-o", "{new}", "--format", "xlsx"], "xlsx"),
+        (["embed", "{photos}", "-o", "{new}", "--text", "{new}/../new"], "neither can be"),
+        (["embed", "{photos}", "-o", "{new}", "--text", "{new}/in"], "neither can be"),
+        (["embed", "{photos}", "-o", "/"], "is no name for a result"),
         (["embed", "{photos}/bad.jpg", "-o", "{new}"], "None of 1 picture could be used."),
         (["embed", "{photos}", "-o", "{bundle}"], "is there already"),
         (["embed", "{photos}", "-o", "{photos}", "--overwrite"], "no bundle"),
         (["search", "{photos}", "x.jpg"], "manifest.json"),
         (["search", "{bundle}"], "Give a picture, --text or --id"),
         (["search", "{bundle}", "--id", "nothing"], "There is no picture in this bundle"),
-        (["search", "{bundle}", "--id", "x", "-k", "0"], "top_k"),
-        (["search", "{bundle}", "--text", "a crab"], "text"),
-        (["dedupe", "{photos}", "--threshold", "2"], "threshold"),
+        (["search", "{bundle}", "--text", "a crab"], "write one with `embed --text`"),
+        (["dedupe", "{bundle}", "--runtime", "torch"], "has its vectors already"),
         (["dedupe", "{bundle}", "{photos}"], "one bundle alone"),
         (["check", "{photos}"], "manifest.json"),
-        (["export", "{bundle}", "-o", "{new}", "--format", "xlsx"], "xlsx"),
+        (["export", "{bundle}", "-o", "{photos}/bad.jpg", "--format", "faiss"], "--overwrite"),
+        (["export-onnx", "-o", "{photos}/bad.jpg"], "is there already"),
+        (["export-onnx", "-o", "/dev/null", "--overwrite"], "no regular file"),
         (["bench", "{photos}/bad.jpg"], "no picture that can be decoded"),
         (["bench", "--seconds", "0"], "--seconds must be above 0"),
         (["bench", "{photos}", "--runtimes", "nothing"], "There is no runtime named"),
@@ -163,6 +167,57 @@ def test_what_is_wrong_is_said_in_one_line(
     assert done.said.splitlines()[-1].startswith("error: ")
     assert os.listdir(tmp_path) == ["empty"]
     assert (photos / GOOD[0]).exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["embed", "x", "--runtime", "tf"],
+        ["embed", "x", "-o", ""],
+        ["embed", "x", "-o", "y", "--format", "xlsx"],
+        ["search", "x", "y", "-k", "0"],
+        ["search", "x", "y", "--at-least", "nan"],
+        ["dedupe", "x", "--threshold", "2"],
+        ["export", "x", "-o", "y", "--format", "xlsx"],
+    ],
+)
+def test_wrong_kinds_of_arguments_are_usage(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+    assert f"usage: python -m embeddings {arguments[0]}" in capsys.readouterr().err
+
+
+def test_the_formats_are_those_of_bundles() -> None:
+    assert set(FORMATS) == set(BUNDLES)
+
+
+def test_what_is_no_file_is_told_and_not_waited_for(run: Run, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "gone.jpg").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "zero.jpg").symlink_to("/dev/zero")
+    (tmp_path / "good.jpg").symlink_to(DEMO / GOOD[0])
+    gone, good, pipe, zero = run("embed", tmp_path).lines
+    assert gone["error"]["code"] == "unreadable_file"
+    assert len(good["vector"]) == 1280
+    assert pipe["error"] == zero["error"]
+    assert pipe["error"]["detail"] == "This is no file, but a folder, a pipe or a device."
+    assert run("embed", tmp_path / "gone.jpg", tmp_path / "good.jpg").code == 3
+
+
+def test_results_that_cannot_be_printed(photos: Path, bundle: Path) -> None:
+    for command in (["check", str(bundle)], ["models", "--json"]):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(
+                [sys.executable, "-m", "embeddings", *command],
+                cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True,
+            )  # fmt: skip
+        assert (done.returncode, done.stderr) == (1, "error: No space left on device.\n")
+    for closed in (">&-", "2>&-"):
+        line = f"{sys.executable} -m embeddings check {bundle} {closed}"
+        ran = subprocess.run(["bash", "-c", line], cwd=ROOT, capture_output=True, text=True)
+        assert (ran.returncode, ran.stderr) == (0, "")
 
 
 def test_a_picture_finds_its_like(run: Run, photos: Path, bundle: Path) -> None:
