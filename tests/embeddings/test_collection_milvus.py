@@ -107,7 +107,7 @@ def test_an_error_names_the_rows_of_the_batch(client: Any) -> None:
     [
         (np.zeros(4), r"Row 2 has 1 values, but 'wrong' takes 2 \(id, vector\)"),
         ((1, np.zeros(4), 3), "Row 2 has 3 values"),
-        (Failed(), "Row 2 has failed: no picture"),
+        (Failed(), "Row 2 has failed: ValueError: no picture"),
     ],
 )
 def test_rows_that_are_not_the_collections(client: Any, row: Any, said: str) -> None:
