@@ -3,20 +3,18 @@
 import os
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from embeddings.errors import InputError, RecipeError
 from embeddings.operators import registry
 from embeddings.recipes import DEFAULT_PIPELINE, Recipe, names
 from embeddings.recipes import recipe as recipe_named
-from embeddings.runtimes.spec import max_batch
 from embeddings.streaming import PicturePipeline
 
 if TYPE_CHECKING:
@@ -100,18 +98,10 @@ class ImagePipeline(PicturePipeline[Vector]):
         `RuntimeUnavailable` where it cannot compute so here.
         """
         built = build(recipe, runtime=runtime, precision=precision, device=device)
-        self._decode, self._transforms = built.decode, built.transforms
         self._model, self._normalizations = built.model, built.normalizations
         self._way = runtime, precision, device
-        self.recipe = recipe
-        self.fingerprint = recipe.fingerprint
-        # A square of the size that the transform gives says which network is needed.
-        self._shape = self.prepare(Image.new("RGB", (8, 8))).shape
-        network = self._model.network(*self._shape[-2:])
-        self.runtime: str = network.runtime
-        self.precision: str = network.precision
-        self.device: str = network.device
-        self.max_batch = max_batch(device)
+        size = self._begin(recipe, built.decode, built.transforms)
+        self._computed_by(self._model.network(*size))
 
     def __repr__(self) -> str:
         return f"<ImagePipeline {self.recipe.name} {self.fingerprint[:12]}>"
@@ -126,8 +116,7 @@ class ImagePipeline(PicturePipeline[Vector]):
         Raises `ImageError` for the first picture that cannot be used, OSError for a file that
         cannot be read, `InputError` for what is no picture at all.
         """
-        if isinstance(pictures, Iterator) and not hasattr(pictures, "read"):
-            raise InputError("A pipeline takes a picture or a list; for an iterator use stream().")
+        self._check_given(pictures)
         if not isinstance(pictures, list | tuple):
             vector: Vector = self.embed([self._prepared(pictures)])[0]
             return vector

@@ -15,6 +15,8 @@ from PIL import Image
 from embeddings import runtime as process
 from embeddings.errors import InputError
 from embeddings.operators.decode import DEFAULT_MAX_PIXELS, Decoded, Source
+from embeddings.recipes import Recipe
+from embeddings.runtimes.spec import Network, max_batch
 
 Row = TypeVar("Row")
 
@@ -28,14 +30,37 @@ _AHEAD = 3
 class PicturePipeline(ABC, Generic[Row]):
     """Decodes pictures, prepares them, and computes a `Row` for each, as one recipe says.
 
-    A class of it sets `_decode`, `_transforms`, `_shape` (of prepared pixels) and `max_batch`,
-    and says what a row is. All of it is thread-safe.
+    A class of it calls `_begin` and `_computed_by` when it is made, and says what a row is. All
+    of it is thread-safe.
     """
 
+    recipe: Recipe
+    fingerprint: str
+    runtime: str
+    precision: str
+    device: str
     max_batch: int
     _decode: Any
     _transforms: Sequence[Any]
     _shape: tuple[int, ...]
+
+    def _begin(self, recipe: Recipe, decode: Any, transforms: Sequence[Any]) -> tuple[int, int]:
+        """Set what leads up to the model; height and width of the pixels that it is given."""
+        self.recipe, self.fingerprint = recipe, recipe.fingerprint
+        self._decode, self._transforms = decode, transforms
+        # A square of the size that the transform gives says which network is needed.
+        self._shape = self.prepare(Image.new("RGB", (8, 8))).shape
+        return self._shape[-2], self._shape[-1]
+
+    def _computed_by(self, network: Network) -> None:
+        """Set what the network says of itself."""
+        self.runtime, self.precision = network.runtime, network.precision
+        self.device, self.max_batch = network.device, max_batch(network.device)
+
+    def _check_given(self, pictures: Any) -> None:
+        """Raise `InputError` for an iterator, which only a stream can take."""
+        if isinstance(pictures, Iterator) and not hasattr(pictures, "read"):
+            raise InputError("A pipeline takes a picture or a list; for an iterator use stream().")
 
     @abstractmethod
     def rows(self, batch: Sequence[NDArray[np.uint8]]) -> Sequence[Row]:

@@ -3,6 +3,7 @@
 import itertools
 import os
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Generator
 from typing import Any
 
@@ -13,11 +14,12 @@ from embeddings.errors import InputError
 StrPath = str | os.PathLike[str]
 
 
-class Ends:
+class Ends(ABC):
     """The methods of `DataCollection` that read its rows."""
 
+    @abstractmethod
     def __iter__(self) -> Generator[Any, None, None]:
-        raise NotImplementedError
+        """The rows, from the beginning."""
 
     def to_list(self) -> list[Any]:
         """All rows."""

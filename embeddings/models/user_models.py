@@ -11,6 +11,7 @@ from typing import Any
 from embeddings.errors import EmbeddingsError, InputError, RecipeError, UnknownName, WeightsError
 from embeddings.models import cards, folder
 from embeddings.models.checkpoints import is_safetensors, tensors
+from embeddings.models.hub import downloaded
 from embeddings.models.schema import (
     IMAGENET,
     TEXT_TOWERS,
@@ -131,23 +132,11 @@ def _read(path: Path) -> bytes:
 
 
 def _download(card: ModelCard, source: HubWeights) -> Path:
-    import huggingface_hub
-
-    try:
-        path = huggingface_hub.hf_hub_download(
-            source.repository, source.file, revision=source.revision
-        )
-    except Exception as error:  # the hub's client passes on its HTTP library's errors
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        if huggingface_hub.constants.HF_HUB_OFFLINE:
-            first = "HF_HUB_OFFLINE is set, so the hub is not asked."
-        raise WeightsError(
-            "weights_missing",
-            f"Cannot fetch {source.file} of {source.repository}: {first} Where the hub cannot be "
-            "reached, bring the file here and run "
-            f"'python -m embeddings add-model --name {card.name} --from FILE'.",
-        ) from error
-    return Path(path)
+    instead = (
+        "bring the file here and run "
+        f"'python -m embeddings add-model --name {card.name} --from FILE'."
+    )
+    return downloaded(source.repository, source.file, source.revision, instead)
 
 
 def _of_shipped(card: ModelCard, architecture: str | None, given: dict[str, Any]) -> ModelCard:

@@ -1,5 +1,6 @@
 """Pictures in a space that texts have too: by what a classifier sees, or by a joint model."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,7 +16,7 @@ from embeddings.runtimes.spec import FeatureSpec
 from embeddings.text.facts import CONCEPTS, CONCEPTS_SIDE, JOINT, MINILM_DIMENSION, check_able
 
 
-class _OfHead(TimmEmbedding):
+class _OfHead(TimmEmbedding, ABC):
     """What a model's own head gives, made into vectors of a space of texts.
 
     The network gives the model's features in front of the head's output, so that a pipeline that
@@ -54,9 +55,9 @@ class _OfHead(TimmEmbedding):
         """uint8 (N, 3, H, W) to float32 (N, dimension), not normalized."""
         return self.project(super().pixels(pixels)[:, -self.head :])
 
+    @abstractmethod
     def project(self, given: NDArray[np.float32]) -> NDArray[np.float32]:
         """The head's output (N, head) to vectors beside texts, (N, dimension)."""
-        raise NotImplementedError
 
 
 class Concepts(_OfHead):

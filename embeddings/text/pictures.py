@@ -1,15 +1,14 @@
 """Two vectors of a picture from one forward pass: as ever, and beside texts."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from embeddings.errors import InputError, RecipeError
+from embeddings.errors import RecipeError
 from embeddings.operators import registry
 from embeddings.operators.embed import TimmEmbedding
 from embeddings.operators.normalize import L2
@@ -17,7 +16,6 @@ from embeddings.operators.views import embed_views
 from embeddings.pipelines import build
 from embeddings.recipes import Recipe, text_recipe
 from embeddings.runtimes.loading import check_process, load_network
-from embeddings.runtimes.spec import max_batch
 from embeddings.streaming import PicturePipeline
 
 
@@ -60,20 +58,15 @@ class ImageTextPipeline(PicturePipeline[ImageText]):
                 "Two vectors of a picture need a recipe with image_embedding.timm; "
                 f"{recipe.name!r} has another model."
             )
-        self._decode, self._transforms = built.decode, built.transforms
         self._normalizations = built.normalizations
-        self.recipe, self.text_recipe = recipe, text_recipe(recipe)
-        self.fingerprint, self.text_fingerprint = recipe.fingerprint, self.text_recipe.fingerprint
+        self.text_recipe = text_recipe(recipe)
+        self.text_fingerprint = self.text_recipe.fingerprint
         self._text: Any = registry.build(self.text_recipe.operators[-2], way)
         self._unit = L2()
-        self._shape = self.prepare(Image.new("RGB", (8, 8))).shape
-        spec = replace(built.model.spec(*self._shape[-2:]), head=self._text.head)
-        network = load_network(spec, runtime, precision, device)
-        self._network = network
-        self.runtime: str = network.runtime
-        self.precision: str = network.precision
-        self.device: str = network.device
-        self.max_batch = max_batch(device)
+        size = self._begin(recipe, built.decode, built.transforms)
+        spec = replace(built.model.spec(*size), head=self._text.head)
+        self._network = load_network(spec, runtime, precision, device)
+        self._computed_by(self._network)
 
     def __repr__(self) -> str:
         return f"<ImageTextPipeline {self.recipe.name} and {self.text_recipe.name}>"
@@ -87,8 +80,7 @@ class ImageTextPipeline(PicturePipeline[ImageText]):
 
         Raises what a call of `ImagePipeline` raises.
         """
-        if isinstance(pictures, Iterator) and not hasattr(pictures, "read"):
-            raise InputError("A pipeline takes a picture or a list; for an iterator use stream().")
+        self._check_given(pictures)
         if not isinstance(pictures, list | tuple):
             return self.rows([self._prepared(pictures)])[0]
         both = self._empty(len(pictures))

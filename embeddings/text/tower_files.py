@@ -15,6 +15,7 @@ from typing import Any
 from embeddings.errors import EmbeddingsError, InputError, UnknownName, WeightsError
 from embeddings.models import folder
 from embeddings.models.cards import model_card
+from embeddings.models.hub import downloaded
 from embeddings.models.schema import TEXT_TOWERS
 from embeddings.text import parts
 
@@ -136,7 +137,7 @@ def text_tower(model: str) -> TowerFiles:
     if record is not None:
         return _of_record(record)
     fetch = (
-        f"`python -m embeddings fetch-model {model} --text` downloads it, once, where the Hugging "
+        f"'python -m embeddings fetch-model {model} --text' downloads it, once, where the Hugging "
         "Face hub can be reached; or "
         if model in REPOSITORIES
         else ""
@@ -145,7 +146,7 @@ def text_tower(model: str) -> TowerFiles:
     raise WeightsError(
         "weights_missing",
         f"The text tower of {model} is not here: {fetch}bring {', '.join(FILES)}{whose} here and "
-        f"run `python -m embeddings add-text-tower {model} --from FOLDER`.",
+        f"run 'python -m embeddings add-text-tower {model} --from FOLDER'.",
     )
 
 
@@ -237,17 +238,8 @@ def _in_cache(repository: str, name: str, revision: str) -> Path:
 
 
 def _downloaded(model: str, repository: str, name: str) -> Path:
-    import huggingface_hub
-
-    try:
-        return Path(huggingface_hub.hf_hub_download(repository, name))
-    except Exception as error:  # the hub's client passes on its HTTP library's errors
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        if huggingface_hub.constants.HF_HUB_OFFLINE:
-            first = "HF_HUB_OFFLINE is set, so the hub is not asked."
-        raise WeightsError(
-            "weights_missing",
-            f"Cannot fetch {name} of {repository}: {first} Where the hub cannot be reached, bring "
-            f"{', '.join(FILES)} here and run `python -m embeddings add-text-tower {model} "
-            "--from FOLDER`.",
-        ) from error
+    instead = (
+        f"bring {', '.join(FILES)} here and run "
+        f"'python -m embeddings add-text-tower {model} --from FOLDER'."
+    )
+    return downloaded(repository, name, None, instead)
