@@ -88,10 +88,10 @@ def _name(kind: str, sha256: str, suffix: str = "") -> str:
     return f"{kind}/{sha256[:2]}/{sha256[2:4]}/{sha256}{suffix}"
 
 
-def _thumbnail(sha256: str, side: int) -> str:
+def _thumbnail(key: str, side: int) -> str:
     if side not in THUMBNAIL_SIDES:
         raise FileNotFoundError(f"no thumbnails of {side} pixels are kept")
-    return _name("thumbnails", sha256, f"-{side}.webp")
+    return _name("thumbnails", key, f"-{side}.webp")
 
 
 def _put(name: str, content: File[bytes]) -> None:
@@ -113,8 +113,9 @@ def put_query(upload: HashedUpload) -> None:
     _put(_name("queries", upload.sha256), upload)
 
 
-def put_thumbnail(sha256: str, side: int, webp: bytes) -> None:
-    default_storage.save(_thumbnail(sha256, side), ContentFile(webp))
+def put_thumbnail(key: str, side: int, webp: bytes) -> None:
+    """Keep a thumbnail; `key` is that of `searchapp.names.thumbnail_key`."""
+    default_storage.save(_thumbnail(key, side), ContentFile(webp))
 
 
 def put_query_thumbnail(sha256: str, webp: bytes) -> None:
@@ -130,19 +131,23 @@ def open_query(sha256: str) -> BinaryIO:
     return _open(_name("queries", sha256))
 
 
-def open_thumbnail(sha256: str, side: int) -> BinaryIO:
-    return _open(_thumbnail(sha256, side))
+def open_thumbnail(key: str, side: int) -> BinaryIO:
+    return _open(_thumbnail(key, side))
 
 
 def open_query_thumbnail(sha256: str) -> BinaryIO:
     return _open(_name("queries", sha256, ".webp"))
 
 
-def delete_image_files(sha256: str) -> None:
-    """Remove original and thumbnails. Nobody else may use them: the caller has looked."""
+def delete_original(sha256: str) -> None:
+    """Remove an original. Nobody else may use it: the caller has looked."""
     default_storage.delete(_name("originals", sha256))
+
+
+def delete_thumbnails(key: str) -> None:
+    """Remove thumbnails. Nobody else may use them: the caller has looked."""
     for side in THUMBNAIL_SIDES:
-        default_storage.delete(_thumbnail(sha256, side))
+        default_storage.delete(_thumbnail(key, side))
 
 
 def delete_query_files(sha256: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -19,11 +20,18 @@ class PipelineUnavailable(Exception):
     """This worker's pipeline of that name is not the one that the index was made with."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Engine:
     pipeline: ImagePipeline
     batcher: Batcher
+    used: float = 0.0  # by the monotonic clock
 
+
+# Models in memory at once: the one that is searched with, one under construction, and more for
+# datasets of other pipelines. What is not among the latest is loaded again.
+MOST_ENGINES = 4
+# Whoever was given an engine has used it by then.
+_IDLE_SECONDS = 120.0
 
 _engines: dict[str, Engine] = {}
 _lock = threading.Lock()
@@ -48,7 +56,19 @@ def engine_for(name: str, fingerprint: str) -> Engine:
                     f"{fingerprint[:12]}, not {made.fingerprint[:12]}. Re-index the dataset."
                 )
             _engines[fingerprint] = Engine(made, Batcher(made.embed))
-        return _engines[fingerprint]
+        engine = _engines.pop(fingerprint)
+        engine.used = time.monotonic()
+        _engines[fingerprint] = engine  # the latest in use stands last
+        _let_go()
+        return engine
+
+
+def _let_go() -> None:
+    """Forget the models that nobody has asked for lately, beyond the number that is kept."""
+    for fingerprint, engine in list(_engines.items())[:-MOST_ENGINES]:
+        if time.monotonic() - engine.used > _IDLE_SECONDS:
+            del _engines[fingerprint]
+            engine.batcher.close()
 
 
 def warm_up() -> None:

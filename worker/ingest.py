@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from itertools import groupby
 
 import numpy as np
 from django.conf import settings
+from numpy.typing import NDArray
 
 from embeddings.errors import ImageError
 from embeddings.operators.thumbnails import dominant_color, shrink, thumbnail
-from embeddings.pipelines import ImagePipeline
 from searchapp import queue, storage
-from searchapp.models import Image, Index, IndexState, VectorCleanup
+from searchapp.models import Image, ImageState, Index, VectorCleanup
+from searchapp.originals import open_original
 from searchapp.queue import celery_app
-from searchapp.services import cleanup, ledger
+from searchapp.services import cleanup, indexes, ledger
+from searchapp.services.ledger import Bad
 from searchapp.vectors.errors import VectorsUnavailable
 from searchapp.vectors.store import get_store
-from worker.engines import PipelineUnavailable, engine_for, warm_up
+from worker.decoding import BadBox, look_at
+from worker.engines import Engine, PipelineUnavailable, engine_for, warm_up
 
 log = logging.getLogger(__name__)
 DECODE_THREADS = 2
@@ -42,55 +45,86 @@ def process() -> None:
     images = ledger.claim(settings.INGEST_BATCH)
     if not images:
         return
+    live = indexes.live({image.dataset_id for image in images})
     for dataset_id, members in groupby(
         sorted(images, key=lambda image: (image.dataset_id, image.pk)),
         key=lambda image: image.dataset_id,
     ):
-        index = Index.objects.filter(dataset_id=dataset_id, state=IndexState.ACTIVE).first()
-        if index is not None:  # else the dataset was deleted a moment ago, its images with it
-            _process(list(members), index)
+        if dataset_id in live:  # else the dataset was deleted a moment ago, its images with it
+            _process(list(members), live[dataset_id])
     if ledger.waiting():
         queue.send("ingest.process")
 
 
-def _process(images: list[Image], index: Index) -> None:
-    try:
-        engine = engine_for(index.pipeline, index.fingerprint)
-    except PipelineUnavailable as error:
-        for image in images:
-            ledger.fail(image, "pipeline_unavailable", str(error))
-        return
-    good = list(_look_at(images, engine.pipeline))
+@dataclass(frozen=True)
+class _Target:
+    """An index that the images go into, and what makes its vectors."""
+
+    index: Index
+    engine: Engine
+
+
+def _process(images: list[Image], live: Sequence[Index]) -> None:
+    targets: list[_Target] = []
+    for index in live:
+        try:
+            targets.append(_Target(index, engine_for(index.pipeline, index.fingerprint)))
+        except PipelineUnavailable as error:
+            if index is live[0]:  # that which is searched; without another the dataset goes on
+                ledger.fail(images, "pipeline_unavailable", str(error))
+                return
+            log.error("index %d gets no new images: %s", index.pk, error)
+    good = list(_look_at(images, targets))
     if not good:
         return
     members = [picture.image for picture in good]
     try:
-        vectors = engine.pipeline.embed([picture.prepared for picture in good])
-        ledger.renew(members)
-        _store(index, members, vectors)
+        started = time.perf_counter()
+        for place, target in enumerate(targets):
+            vectors = target.engine.pipeline.embed([picture.prepared[place] for picture in good])
+            ledger.renew(members)
+            _store(target.index, members, vectors)
+        share = (time.perf_counter() - started) / len(good)
     except VectorsUnavailable as error:
         log.warning("%d images wait for the vector store: %s", len(good), error)
         ledger.release(members)
         return
     except Exception:
         log.exception("a batch failed")
-        for image in members:
-            ledger.fail(image, "internal_error", "The worker failed; its log says why.")
+        ledger.fail(members, "internal_error", "The worker failed; its log says why.")
         return
+    for picture in good:
+        picture.image.duration = round(1000 * (picture.seconds + share))
     gone = set(ledger.finish(members))
-    if gone:  # deleted while we worked: so must be what we have just written
-        VectorCleanup.objects.bulk_create(
-            VectorCleanup(collection=index.collection, image_id=pk) for pk in sorted(gone)
-        )
-        if not Index.objects.filter(pk=index.pk).exists():
-            VectorCleanup.objects.create(collection=index.collection)
-        cleanup.after_deletion({image.sha256 for image in members if image.pk in gone})
-    Index.objects.filter(pk=index.pk, runtime="").update(
-        runtime=engine.pipeline.runtime, precision=engine.pipeline.precision
+    if gone:
+        _forget([image for image in members if image.pk in gone], targets)
+    indexes.note_runtimes(
+        {
+            target.index.pk: (target.engine.pipeline.runtime, target.engine.pipeline.precision)
+            for target in targets
+            if not target.index.runtime
+        }
     )
 
 
-def _store(index: Index, images: Sequence[Image], vectors: np.ndarray) -> None:
+def _forget(images: Sequence[Image], targets: Sequence[_Target]) -> None:
+    """Deleted while we worked: so must be what we have just written."""
+    there = set(
+        Index.objects.filter(pk__in=[target.index.pk for target in targets]).values_list(
+            "pk", flat=True
+        )
+    )
+    for target in targets:
+        collection = target.index.collection
+        VectorCleanup.objects.bulk_create(
+            VectorCleanup(collection=collection, image_id=image.pk) for image in images
+        )
+        if target.index.pk not in there:
+            VectorCleanup.objects.create(collection=collection)
+    cleanup.after_deletion({cleanup.Files.of(image) for image in images})
+
+
+def _store(index: Index, images: Sequence[Image], vectors: NDArray[np.float32]) -> None:
     store = get_store()
     store.ensure_collection(index.collection, index.dimension)
     store.upsert(index.collection, [image.pk for image in images], vectors)
@@ -99,42 +133,55 @@ def _store(index: Index, images: Sequence[Image], vectors: np.ndarray) -> None:
 @dataclass(frozen=True)
 class _Picture:
     image: Image
-    prepared: np.ndarray
+    prepared: list[NDArray[np.uint8]]  # for each of the targets
+    seconds: float
 
 
-def _look_at(images: Sequence[Image], pipeline: ImagePipeline) -> Iterable[_Picture]:
-    """Decode in threads; yield the good ones, write the bad ones into the ledger.
+def _look_at(images: Sequence[Image], targets: Sequence[_Target]) -> Iterator[_Picture]:
+    """Decode in threads; yield the good ones, write the bad ones into the ledger, together.
 
     Only the model's small input leaves a thread: a batch of huge pictures need not fit in memory.
     """
     renewed = time.monotonic()
+    bad: list[Bad] = []
     with ThreadPoolExecutor(DECODE_THREADS, thread_name_prefix="decode") as threads:
-        futures = {threads.submit(_look, image, pipeline): image for image in images}
+        futures = {threads.submit(_look, image, targets): image for image in images}
         for future in as_completed(futures):
             image = futures[future]
             try:
-                yield _Picture(image, future.result())
+                yield future.result()
             except ImageError as error:
-                ledger.reject(image, error.code, error.detail)
+                bad.append(Bad(image, ImageState.REJECTED, error.code, error.detail))
+            except BadBox as error:
+                bad.append(Bad(image, ImageState.REJECTED, error.code, str(error)))
             except FileNotFoundError:
-                ledger.fail(image, "original_missing", "The stored original is missing.")
+                said = "The stored original is missing."
+                bad.append(Bad(image, ImageState.FAILED, "original_missing", said))
             except Exception:
                 log.exception("image %s failed", image.pk)
-                ledger.fail(image, "internal_error", "The worker failed; its log says why.")
+                said = "The worker failed; its log says why."
+                bad.append(Bad(image, ImageState.FAILED, "internal_error", said))
             if time.monotonic() - renewed > _RENEW_SECONDS:
                 ledger.renew(images)
                 renewed = time.monotonic()
+    ledger.end(bad)
 
 
-def _look(image: Image, pipeline: ImagePipeline) -> np.ndarray:
-    """Decode one original, set its facts, write its thumbnails, return the model's input."""
-    with storage.open_original(image.sha256) as original:
-        decoded = pipeline.decode(original, max_pixels=settings.MAX_PIXELS)
-    picture = decoded.image
-    image.format, image.width, image.height = decoded.format, decoded.width, decoded.height
-    small = picture
-    for side in sorted(storage.THUMBNAIL_SIDES, reverse=True):
-        small = shrink(small, side)  # each from the one before: the cost is that of the largest
-        storage.put_thumbnail(image.sha256, side, thumbnail(small, side))
-    image.color = dominant_color(small)
-    return pipeline.prepare(picture)
+def _look(image: Image, targets: Iterable[_Target]) -> _Picture:
+    """Decode one original, set its facts, write its thumbnails, prepare the models' inputs."""
+    started = time.perf_counter()
+    with open_original(image) as original:
+        data = original.read()
+    prepared: list[NDArray[np.uint8]] = []
+    for target in targets:
+        decoded = look_at(image, data, target.engine.pipeline)
+        if not prepared:
+            image.format, image.width, image.height = decoded.format, decoded.width, decoded.height
+            small = decoded.image
+            for side in sorted(storage.THUMBNAIL_SIDES, reverse=True):
+                small = shrink(small, side)  # each from the one before: costs what the largest does
+                storage.put_thumbnail(image.thumbnail_key, side, thumbnail(small, side))
+            image.color = dominant_color(small)
+        prepared.append(target.engine.pipeline.prepare(decoded.image))
+    image.duration = round(1000 * (time.perf_counter() - started))
+    return _Picture(image, prepared, time.perf_counter() - started)

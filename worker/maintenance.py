@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from searchapp.queue import celery_app
-from searchapp.services import cleanup, ingest, ledger
+from searchapp.services import cleanup, ingest, jobs, ledger
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +20,7 @@ def sweep() -> None:
     if waiting:
         ingest.wake(waiting)
     cleanup.forget_vectors()
+    jobs.settle_all()
 
 
 @celery_app.task(name="maintenance.tidy")

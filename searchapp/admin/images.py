@@ -21,9 +21,9 @@ from searchapp.services.images import delete_image
 @admin.register(Image)
 class ImageAdmin(DeletedByService, ModelAdmin):  # type: ignore[misc]
     list_display = [
-        "thumbnail", "label", "dataset", "shown_state", "error_code", "format", "created",
+        "thumbnail", "caption", "dataset", "shown_state", "error_code", "format", "created",
     ]  # fmt: skip
-    list_display_links = ["thumbnail", "label"]
+    list_display_links = ["thumbnail", "caption"]
     list_filter = ["state", "dataset", "format", "source"]
     list_select_related = ["dataset"]
     # Counting a million rows for the sake of a number in a corner is not worth its time.

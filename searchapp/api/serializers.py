@@ -225,7 +225,7 @@ def search_answer(
                 "score": match.score,
                 "image": {
                     "id": match.image.pk,
-                    "title": match.image.label,
+                    "title": match.image.caption,
                     "url": original.replace("/0/", f"/{match.image.pk}/"),
                     "thumbnail_url": thumbnail.replace("/0/", f"/{match.image.pk}/"),
                     "width": match.image.width,

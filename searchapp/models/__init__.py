@@ -1,32 +1,67 @@
 """The application's tables, one file a family."""
 
 from searchapp.models.choices import (
+    ACTIVE_JOBS,
+    ENDED_JOBS,
+    LIVE_INDEXES,
+    PENDING_ITEMS,
     PENDING_STATES,
     ImageState,
     IndexState,
+    ItemState,
+    JobState,
+    OnDuplicate,
+    Role,
     Scope,
     Source,
+    SourceKind,
     Visibility,
 )
-from searchapp.models.dataset import Dataset, Index, VectorCleanup
+from searchapp.models.dataset import (
+    Dataset,
+    FormerSlug,
+    Index,
+    IndexChunk,
+    IndexGap,
+    Membership,
+    VectorCleanup,
+)
 from searchapp.models.image import Image
-from searchapp.models.jobs import ImportItem, ImportJob
+from searchapp.models.jobs import ImportItem, ImportJob, ImportSource, PartialUpload
 from searchapp.models.keys import ApiKey, key_digest
+from searchapp.models.operations import AuditReport, FailedTask
 from searchapp.models.query import Query
 
 __all__ = [
+    "ACTIVE_JOBS",
+    "ENDED_JOBS",
+    "LIVE_INDEXES",
+    "PENDING_ITEMS",
     "PENDING_STATES",
     "ApiKey",
+    "AuditReport",
     "Dataset",
+    "FailedTask",
+    "FormerSlug",
     "Image",
     "ImageState",
     "ImportItem",
     "ImportJob",
+    "ImportSource",
     "Index",
+    "IndexChunk",
+    "IndexGap",
     "IndexState",
+    "ItemState",
+    "JobState",
+    "Membership",
+    "OnDuplicate",
+    "PartialUpload",
     "Query",
+    "Role",
     "Scope",
     "Source",
+    "SourceKind",
     "VectorCleanup",
     "Visibility",
     "key_digest",

@@ -1,4 +1,4 @@
-"""Datasets and their indexes."""
+"""Datasets, who may do what with them, and their indexes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.db import models
 from django.db.models import Q
 from django.urls import reverse
 
-from searchapp.models.choices import IndexState, Visibility
+from searchapp.models.choices import IndexState, Role, Visibility
 from searchapp.vectors.names import collection_name
 
 if TYPE_CHECKING:
@@ -20,10 +20,14 @@ if TYPE_CHECKING:
 class DatasetQuerySet(models.QuerySet["Dataset"]):
     def visible_to(self, user: User | AnonymousUser) -> DatasetQuerySet:
         """Datasets whose pictures `user` may see, in whatever door they come through."""
+        there = self.filter(deleted=None)
         if user.is_superuser:
-            return self
+            return there
         public = Q(visibility=Visibility.PUBLIC)
-        return self.filter(public | Q(owner_id=user.pk) if user.is_authenticated else public)
+        if not user.is_authenticated:
+            return there.filter(public)
+        shared = Membership.objects.filter(user_id=user.pk).values("dataset_id")
+        return there.filter(public | Q(owner_id=user.pk) | Q(pk__in=shared))
 
 
 class Dataset(models.Model):
@@ -40,6 +44,9 @@ class Dataset(models.Model):
     )
     created = models.DateTimeField(auto_now_add=True)
     updated = models.DateTimeField(auto_now=True)
+    # A deleted dataset is kept for a day, under another slug, so that it can be brought back.
+    deleted = models.DateTimeField(null=True, blank=True, db_index=True)
+    slug_before = models.SlugField(max_length=80, blank=True)
 
     objects = DatasetQuerySet.as_manager()
 
@@ -52,13 +59,57 @@ class Dataset(models.Model):
     def get_absolute_url(self) -> str:
         return reverse("dataset", args=[self.slug])
 
+    def role_of(self, user: User | AnonymousUser) -> Role | None:
+        """Return what `user` may do here beyond what anybody may; None for strangers."""
+        if not user.is_authenticated:
+            return None
+        if user.is_superuser or self.owner_id == user.pk:
+            return Role.OWNER
+        found = self.memberships.filter(user_id=user.pk).values_list("role", flat=True).first()
+        return None if found is None else Role(found)
+
     def may_edit(self, user: User | AnonymousUser) -> bool:
-        return bool(user.is_authenticated and (user.is_superuser or self.owner_id == user.pk))
+        """Whether `user` may add, change and delete pictures."""
+        return self.role_of(user) in (Role.EDITOR, Role.OWNER)
+
+    def may_manage(self, user: User | AnonymousUser) -> bool:
+        """Whether `user` may change settings, members and indexes, and delete the dataset."""
+        return self.role_of(user) == Role.OWNER
 
     @property
     def active_index(self) -> Index:
         """The index that searches use. Every dataset has exactly one from its creation on."""
         return self.indexes.get(state=IndexState.ACTIVE)
+
+
+class Membership(models.Model):
+    """One person's role in one dataset. Its `owner` is a member without a row here."""
+
+    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships"
+    )
+    role = models.CharField(max_length=10, choices=Role.choices, default=Role.VIEWER)
+    created = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["user__username"]
+        constraints = [
+            models.UniqueConstraint(fields=["dataset", "user"], name="one_role_per_member")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} is {self.role} of {self.dataset}"
+
+
+class FormerSlug(models.Model):
+    """A slug that a dataset had once: addresses with it still lead there."""
+
+    slug = models.SlugField(max_length=80, unique=True)
+    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="former_slugs")
+
+    def __str__(self) -> str:
+        return f"{self.slug} → {self.dataset}"
 
 
 class Index(models.Model):
@@ -73,6 +124,16 @@ class Index(models.Model):
     # Recorded beside the fingerprint, not in it: allowed only where their vectors agree.
     runtime = models.CharField(max_length=40, blank=True)
     precision = models.CharField(max_length=40, blank=True)
+    # Building walks through the dataset's images by key: up to `cursor` they are in the index, or
+    # in one of its chunks, or among its gaps. `total` is how many there were at the beginning.
+    cursor = models.BigIntegerField(default=0)
+    total = models.PositiveIntegerField(default=0)
+    seconds = models.FloatField(default=0, help_text="that workers spent on building it")
+    error_code = models.CharField(max_length=60, blank=True)
+    error_detail = models.CharField(max_length=500, blank=True)
+    built = models.DateTimeField(null=True, blank=True)
+    activated = models.DateTimeField(null=True, blank=True)
+    retired = models.DateTimeField(null=True, blank=True)
     created = models.DateTimeField(auto_now_add=True)
     updated = models.DateTimeField(auto_now=True)
 
@@ -94,6 +155,43 @@ class Index(models.Model):
     def collection(self) -> str:
         """Name of the Milvus collection that holds these vectors and no others."""
         return collection_name(self.pk, self.fingerprint)
+
+
+class IndexChunk(models.Model):
+    """A stretch of a dataset's images that a worker is adding to an index under construction.
+
+    It goes when they are in: what is here after a crash is claimed again when its lease has ended.
+    """
+
+    index = models.ForeignKey(Index, on_delete=models.CASCADE, related_name="chunks")
+    first = models.BigIntegerField(help_text="key of the first image")
+    last = models.BigIntegerField(help_text="key of the last image")
+    claim = models.CharField(max_length=32, blank=True)
+    lease_until = models.DateTimeField(null=True, blank=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+
+    class Meta:
+        ordering = ["pk"]
+
+    def __str__(self) -> str:
+        return f"{self.index_id}: {self.first} to {self.last}"
+
+
+class IndexGap(models.Model):
+    """An image that is ready but could not be added to an index, and why."""
+
+    index = models.ForeignKey(Index, on_delete=models.CASCADE, related_name="gaps")
+    image = models.ForeignKey("searchapp.Image", on_delete=models.CASCADE, related_name="gaps")
+    error_code = models.CharField(max_length=60)
+    error_detail = models.CharField(max_length=500)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["index", "image"], name="one_gap_per_image_in_index")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.image_id} is not in {self.index_id}: {self.error_code}"
 
 
 class VectorCleanup(models.Model):

@@ -12,16 +12,19 @@ from django.urls import reverse
 
 from searchapp.models.choices import PENDING_STATES, ImageState, Source
 from searchapp.models.dataset import Dataset
+from searchapp.names import thumbnail_key
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 
 class ImageQuerySet(models.QuerySet["Image"]):
+    def there(self) -> ImageQuerySet:
+        """All but those that were deleted and are only kept to be brought back."""
+        return self.exclude(state=ImageState.DELETED)
+
     def visible_to(self, user: User | AnonymousUser) -> ImageQuerySet:
-        if user.is_superuser:
-            return self
-        return self.filter(dataset__in=Dataset.objects.visible_to(user))
+        return self.there().filter(dataset__in=Dataset.objects.visible_to(user))
 
 
 class Image(models.Model):
@@ -32,7 +35,13 @@ class Image(models.Model):
     sha256 = models.CharField(max_length=64, db_index=True)
     name = models.CharField(max_length=255, help_text="file name as it was sent")
     title = models.CharField(max_length=255, blank=True)
+    label = models.CharField(max_length=120, blank=True, help_text="its class, where it has one")
+    tags = models.JSONField(default=list, blank=True, help_text="a list of words")
     metadata = models.JSONField(default=dict, blank=True)
+    # Of a picture that is a part of its file: left, top, width, height in pixels, seen upright.
+    box = models.JSONField(null=True, blank=True)
+    # Where the original is, when it is not kept here: see `searchapp.originals`.
+    reference = models.CharField(max_length=2000, blank=True)
     source = models.CharField(max_length=10, choices=Source.choices, default=Source.UPLOAD)
     added_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL
@@ -49,13 +58,19 @@ class Image(models.Model):
     error_code = models.CharField(max_length=60, blank=True)
     error_detail = models.CharField(max_length=500, blank=True)
     ready_at = models.DateTimeField(null=True, blank=True)
+    deleted_at = models.DateTimeField(null=True, blank=True)
     # A claim names the batch that works on the row; while the row is received, `lease_until` is
     # the time before which nobody need try again.
     claim = models.CharField(max_length=32, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)
     attempts = models.PositiveSmallIntegerField(default=0)
+    # The order in which waiting images are taken, so that imports progress side by side: each
+    # import counts on from the turn that was served when it began.
+    turn = models.BigIntegerField(default=0)
 
     objects = ImageQuerySet.as_manager()
+    # Milliseconds that a worker spent on it, for the ledger; not stored in this table.
+    duration: int | None = None
 
     class Meta:
         ordering = ["-pk"]
@@ -69,22 +84,33 @@ class Image(models.Model):
             models.Index(fields=["dataset", "state", "-id"], name="image_gallery"),
             # The work that waits: small, whatever the number of ready pictures.
             models.Index(
-                fields=["state", "attempts", "id"],
+                fields=["state", "attempts", "turn", "id"],
                 condition=Q(state__in=PENDING_STATES),
                 name="image_pending",
+            ),
+            models.Index(
+                fields=["deleted_at"], condition=Q(state=ImageState.DELETED), name="image_deleted"
+            ),
+            models.Index(
+                fields=["dataset", "label", "-id"], condition=~Q(label=""), name="image_label"
             ),
         ]
 
     def __str__(self) -> str:
-        return self.label
+        return self.caption
 
     def get_absolute_url(self) -> str:
         return reverse("image", args=[self.pk])
 
     @property
-    def label(self) -> str:
+    def caption(self) -> str:
         """What people read under the picture."""
         return self.title.strip() or self.name.strip() or f"Picture {self.pk}"
+
+    @property
+    def thumbnail_key(self) -> str:
+        """What its thumbnails are stored under."""
+        return thumbnail_key(self.sha256, self.box)
 
     @property
     def original_url(self) -> str:

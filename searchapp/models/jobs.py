@@ -1,4 +1,4 @@
-"""Import jobs and their ledger."""
+"""Imports: the job, where its files come from, and its ledger."""
 
 from __future__ import annotations
 
@@ -6,8 +6,16 @@ import uuid
 
 from django.conf import settings
 from django.db import models
+from django.db.models import Q
+from django.urls import reverse
 
-from searchapp.models.choices import ImageState
+from searchapp.models.choices import (
+    ACTIVE_JOBS,
+    PENDING_ITEMS,
+    ItemState,
+    JobState,
+    SourceKind,
+)
 from searchapp.models.dataset import Dataset
 from searchapp.models.image import Image
 
@@ -20,36 +28,123 @@ class ImportJob(models.Model):
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL
     )
-    total = models.PositiveIntegerField(default=0)
+    kind = models.CharField(max_length=10, choices=SourceKind.choices, default=SourceKind.UPLOAD)
+    name = models.CharField(max_length=255, blank=True, help_text="what people call its source")
+    options = models.JSONField(default=dict, blank=True)
+    state = models.CharField(max_length=20, choices=JobState.choices, default=JobState.QUEUED)
+    # An open job may still get files: somebody is sending them.
+    is_open = models.BooleanField(default=False)
+    total = models.PositiveIntegerField(default=0, help_text="files listed so far")
+    # Of an ended job: its files by state, so that nobody counts them again.
+    counts = models.JSONField(null=True, blank=True)
+    turn = models.BigIntegerField(default=0, help_text="see Image.turn")
+    error_code = models.CharField(max_length=60, blank=True)
+    error_detail = models.CharField(max_length=500, blank=True)
+    # Who lists and takes its files now, one at a time.
+    claim = models.CharField(max_length=32, blank=True)
+    lease_until = models.DateTimeField(null=True, blank=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
     created = models.DateTimeField(auto_now_add=True)
+    # The time that it has run: `seconds` before the last pause, and since `resumed`.
+    resumed = models.DateTimeField(null=True, blank=True)
+    seconds = models.FloatField(default=0)
+    ended = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ["-created"]
+        indexes = [
+            models.Index(fields=["user", "-created"], name="job_list_own"),
+            models.Index(fields=["-created"], name="job_list"),
+            models.Index(fields=["turn"], condition=Q(state__in=ACTIVE_JOBS), name="job_active"),
+        ]
 
     def __str__(self) -> str:
-        return f"{self.total} files into {self.dataset}"
+        return f"{self.name or self.get_kind_display()} into {self.dataset}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("job", args=[self.pk])
 
 
-class ImportItem(models.Model):
-    """What became of one file. Its state follows that of its image."""
+class ImportSource(models.Model):
+    """One thing that an import lists files of: an archive, a folder, a manifest, a bucket."""
 
-    job = models.ForeignKey(ImportJob, on_delete=models.CASCADE, related_name="items")
-    position = models.PositiveIntegerField()
-    name = models.CharField(max_length=255)
-    image = models.ForeignKey(
-        Image, null=True, blank=True, on_delete=models.SET_NULL, related_name="items"
-    )
-    duplicate = models.BooleanField(default=False)
-    state = models.CharField(max_length=10, choices=ImageState.choices)
+    job = models.ForeignKey(ImportJob, on_delete=models.CASCADE, related_name="sources")
+    kind = models.CharField(max_length=10, choices=SourceKind.choices)
+    name = models.CharField(max_length=255, help_text="as people gave it")
+    location = models.TextField(help_text="a path of this server, an address, or a stored file")
+    cursor = models.TextField(blank=True, help_text="how far the listing has come")
+    is_listed = models.BooleanField(default=False)
     error_code = models.CharField(max_length=60, blank=True)
     error_detail = models.CharField(max_length=500, blank=True)
 
     class Meta:
+        ordering = ["pk"]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+
+class ImportItem(models.Model):
+    """What became of one file. Once it has an image, its state follows that of its image."""
+
+    job = models.ForeignKey(ImportJob, on_delete=models.CASCADE, related_name="items")
+    source = models.ForeignKey(
+        ImportSource, null=True, blank=True, on_delete=models.SET_NULL, related_name="items"
+    )
+    position = models.PositiveIntegerField()
+    name = models.CharField(max_length=1000)
+    locator = models.JSONField(null=True, blank=True, help_text="where in its source it is")
+    given = models.JSONField(default=dict, blank=True, help_text="what its source says of it")
+    image = models.ForeignKey(
+        Image, null=True, blank=True, on_delete=models.SET_NULL, related_name="items"
+    )
+    duplicate = models.BooleanField(default=False)
+    state = models.CharField(max_length=10, choices=ItemState.choices)
+    error_code = models.CharField(max_length=60, blank=True)
+    error_detail = models.CharField(max_length=500, blank=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    duration = models.PositiveIntegerField(
+        null=True, blank=True, help_text="milliseconds that a worker spent on it"
+    )
+
+    class Meta:
         ordering = ["job", "position"]
-        indexes = [models.Index(fields=["job", "state"], name="item_counts")]
+        indexes = [
+            # Counts by outcome, and each outcome's rows in order.
+            models.Index(fields=["job", "state", "position"], name="item_ledger"),
+            models.Index(
+                fields=["job", "error_code"], condition=~Q(error_code=""), name="item_codes"
+            ),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["job", "position"], name="one_item_per_position")
         ]
 
     def __str__(self) -> str:
         return f"{self.name}: {self.state}"
+
+    @property
+    def is_pending(self) -> bool:
+        return self.state in PENDING_ITEMS
+
+
+class PartialUpload(models.Model):
+    """A file that is on its way in pieces: a dropped connection goes on where it was.
+
+    Its bytes are in the upload folder under its key; how many there are, the file itself says.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    job = models.ForeignKey(ImportJob, on_delete=models.CASCADE, related_name="uploads")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)
+    name = models.CharField(max_length=1000)
+    size = models.PositiveBigIntegerField(help_text="bytes that were announced")
+    given = models.JSONField(default=dict, blank=True)
+    created = models.DateTimeField(auto_now_add=True)
+    done = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["created"]
+
+    def __str__(self) -> str:
+        return self.name

@@ -56,7 +56,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
 def delete(request: HttpRequest, pk: int) -> HttpResponse:
     image = own_image(request.user, pk)
     if request.method == "POST":
-        label = image.label
+        label = image.caption
         delete_image(image)
         messages.success(request, f"‘{label}’ is deleted.")
         return redirect(image.dataset)

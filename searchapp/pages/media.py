@@ -14,6 +14,7 @@ from django.views.decorators.http import require_safe
 from searchapp import storage
 from searchapp.api.authentication import user_of
 from searchapp.models import Image, ImageState, Visibility
+from searchapp.originals import open_original
 from searchapp.services.errors import ServiceError
 from searchapp.services.search import find_query, query_thumbnail
 
@@ -41,7 +42,7 @@ def original(request: HttpRequest, pk: int) -> HttpResponseBase:
     shown = SAFE_TYPES.get(kind)
     response = _file(
         request,
-        lambda: storage.open_original(image.sha256),
+        lambda: open_original(image),
         etag=image.sha256,
         content_type=shown or OTHER_TYPES.get(kind, "application/octet-stream"),
     )
@@ -57,8 +58,8 @@ def thumbnail(request: HttpRequest, pk: int, side: int) -> HttpResponseBase:
     image = _visible(request, pk)
     response = _file(
         request,
-        lambda: storage.open_thumbnail(image.sha256, side),
-        etag=f"{image.sha256}-{side}",
+        lambda: storage.open_thumbnail(image.thumbnail_key, side),
+        etag=f"{image.thumbnail_key}-{side}",
         content_type="image/webp",
     )
     return _governed(response, image)
@@ -84,7 +85,8 @@ def query_picture(request: HttpRequest, token: str) -> HttpResponseBase:
 
 
 def _visible(request: HttpRequest, pk: int) -> Image:
-    image = Image.objects.select_related("dataset").filter(pk=pk).first()
+    there = Image.objects.exclude(state=ImageState.DELETED).filter(dataset__deleted=None)
+    image = there.select_related("dataset").filter(pk=pk).first()
     if image is not None and image.dataset.visibility == Visibility.PUBLIC:
         return image  # without a look at the session: shared caches may keep these
     if image is None or not Image.objects.visible_to(user_of(request)).filter(pk=pk).exists():

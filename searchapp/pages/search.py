@@ -86,7 +86,7 @@ def search(request: HttpRequest) -> HttpResponse:
     image = visible_image(request.user, pk)
     slug = _chosen_slug(request)
     subject = Subject(
-        name=image.label,
+        name=image.caption,
         picture=image.thumbnail_url(512),
         address=reverse("search-post"),
         parameters={"image": str(image.pk), "dataset": slug},

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Iterable
 from datetime import timedelta
+from typing import NamedTuple
 
 from django.conf import settings
 from django.db import transaction
@@ -21,22 +22,37 @@ log = logging.getLogger(__name__)
 _DRAFT_LIFE = 3600  # seconds without a byte written
 
 
-def after_deletion(hashes: Iterable[str]) -> None:
+class Files(NamedTuple):
+    """What is stored of an image: its original, and its thumbnails by their key."""
+
+    sha256: str
+    thumbnail_key: str
+
+    @classmethod
+    def of(cls, image: Image) -> Files:
+        return cls(image.sha256, image.thumbnail_key)
+
+
+def after_deletion(gone: Iterable[Files]) -> None:
     """Remove the files that only deleted rows used, and let Milvus forget their vectors."""
-    for sha256 in hashes:
-        remove_unused_files(sha256)
+    for files in gone:
+        remove_unused_files(files)
     forget_vectors()
 
 
-def remove_unused_files(sha256: str) -> None:
-    """Remove the files of `sha256` unless an image uses them.
+def remove_unused_files(files: Files) -> None:
+    """Remove those of `files` that no image uses.
 
     Looking and removing happen under the same lock as storing and writing the row.
     """
     with transaction.atomic():
-        lock_contents([sha256])
-        if not Image.objects.filter(sha256=sha256).exists():
-            storage.delete_image_files(sha256)
+        lock_contents([files.sha256])
+        users = Image.objects.filter(sha256=files.sha256).only("sha256", "box")
+        used = {image.thumbnail_key for image in users.order_by()}
+        if not used:
+            storage.delete_original(files.sha256)
+        if files.thumbnail_key not in used:
+            storage.delete_thumbnails(files.thumbnail_key)
 
 
 def forget_vectors(limit: int = 1000) -> int:

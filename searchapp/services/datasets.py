@@ -90,9 +90,10 @@ def counts(dataset: Dataset) -> dict[str, int]:
 
 def counts_of(datasets: Iterable[Dataset]) -> dict[int, dict[str, int]]:
     """Return `counts` for several datasets by their key, in one statement."""
-    found = {dataset.pk: {str(state): 0 for state in ImageState} for dataset in datasets}
+    states = [str(state) for state in ImageState if state != ImageState.DELETED]
+    found = {dataset.pk: dict.fromkeys(states, 0) for dataset in datasets}
     rows = (
-        Image.objects.filter(dataset__in=found)
+        Image.objects.filter(dataset__in=found, state__in=states)
         .order_by()
         .values_list("dataset_id", "state")
         .annotate(number=Count("pk"))
@@ -115,6 +116,9 @@ def delete_dataset(dataset: Dataset) -> None:
         VectorCleanup.objects.bulk_create(
             VectorCleanup(collection=index.collection) for index in dataset.indexes.all()
         )
-        hashes = set(dataset.images.order_by().values_list("sha256", flat=True))
+        gone = {
+            cleanup.Files.of(image)
+            for image in dataset.images.order_by().only("sha256", "box").iterator()
+        }
         dataset.delete()
-        transaction.on_commit(lambda: cleanup.after_deletion(hashes))
+        transaction.on_commit(lambda: cleanup.after_deletion(gone))

@@ -15,6 +15,7 @@ from django.db import transaction
 
 from searchapp import queue, storage
 from searchapp.models import Dataset, Image, ImageState, ImportItem, ImportJob, Source
+from searchapp.services import jobs, ledger
 from searchapp.services.errors import ServiceError
 from searchapp.services.locks import lock_contents
 from searchapp.uploads import HashedUpload
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 # Wake-up calls in Redis at any time; each one that finds a full batch calls the next.
 _MOST_WAKEUPS = 8
+# An image in one of these states is what the same bytes make of it anew, under the same id.
+_TRIED_AGAIN = (ImageState.REJECTED, ImageState.FAILED, ImageState.DELETED)
 
 
 @dataclass
@@ -71,8 +74,10 @@ def accept_arrivals(
     try:
         with transaction.atomic():
             lock_contents(arrival.upload.sha256 for arrival in arrivals)
-            job = ImportJob.objects.create(dataset=dataset, user=account, total=len(arrivals))
-            taken = _take(dataset, arrivals, account, source)
+            job = ImportJob.objects.create(
+                dataset=dataset, user=account, total=len(arrivals), turn=ledger.turn_now()
+            )
+            taken = take(dataset, arrivals, account, source, job.turn)
             ImportItem.objects.bulk_create(
                 ImportItem(
                     job=job,
@@ -88,6 +93,7 @@ def accept_arrivals(
                     zip(arrivals, taken, strict=True)
                 )
             )
+            transaction.on_commit(lambda: jobs.settle([job.pk]))
             if call_workers:
                 transaction.on_commit(lambda: wake(len(arrivals)))
     except OSError as error:
@@ -99,10 +105,14 @@ def accept_arrivals(
     return job
 
 
-def _take(
-    dataset: Dataset, arrivals: Sequence[Arrival], user: User | None, source: Source
+def take(
+    dataset: Dataset, arrivals: Sequence[Arrival], user: User | None, source: Source, turn: int
 ) -> list[tuple[Image, bool]]:
-    """Return for each arrival its image, and whether that was there before."""
+    """Return for each arrival its image, and whether that was there before.
+
+    The first new image gets the turn `turn`, the others those behind it. Call it inside a
+    transaction that holds the locks on the contents.
+    """
     known = {
         image.content_key: image
         for image in Image.objects.filter(
@@ -111,10 +121,10 @@ def _take(
     }
     fresh: list[Image] = []
     taken: list[tuple[Image, bool]] = []
-    for arrival in arrivals:
+    for place, arrival in enumerate(arrivals):
         upload = arrival.upload
         image = known.get(upload.sha256)
-        if image is not None and image.state not in (ImageState.REJECTED, ImageState.FAILED):
+        if image is not None and image.state not in _TRIED_AGAIN:
             taken.append((image, True))
             continue
         if upload.refusal is None:
@@ -137,6 +147,7 @@ def _take(
             image.name = upload.name or ""
             image.title = arrival.title or image.title
             image.metadata = arrival.metadata or image.metadata
+        image.turn = turn + place
         _begin(image, upload.refusal)
         if image.pk:
             image.save()
@@ -149,6 +160,7 @@ def _begin(image: Image, refusal: tuple[str, str] | None) -> None:
     image.state = ImageState.REJECTED if refusal else ImageState.RECEIVED
     image.error_code, image.error_detail = refusal or ("", "")
     image.claim, image.lease_until, image.attempts = "", None, 0
+    image.deleted_at = None
 
 
 def wake(images: int) -> None:

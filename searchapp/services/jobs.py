@@ -1,12 +1,23 @@
-"""How far an import has come."""
+"""How far an import has come, and when it is over."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from uuid import UUID
 
 from django.db.models import Count
+from django.utils import timezone
 
-from searchapp.models import ImageState, ImportJob
+from searchapp.models import (
+    ACTIVE_JOBS,
+    ENDED_JOBS,
+    PENDING_ITEMS,
+    ImportItem,
+    ImportJob,
+    ItemState,
+    JobState,
+)
 
 
 @dataclass(frozen=True)
@@ -18,19 +29,108 @@ class JobProgress:
     ready: int
     rejected: int
     failed: int
+    checked: int
+    cancelled: int
     waiting: int
+    seconds: float  # that the job has run, pauses not counted
+
+    @property
+    def settled(self) -> int:
+        return self.total - self.waiting
+
+    @property
+    def rate(self) -> float | None:
+        """Files a second so far; None while there is nothing to tell."""
+        return self.settled / self.seconds if self.settled and self.seconds > 0.5 else None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Of the files listed so far, at the rate so far."""
+        return self.waiting / self.rate if self.waiting and self.rate else None
 
 
 def progress(job: ImportJob) -> JobProgress:
-    """Count the job's ledger. States: queued, running, finished, finished_with_errors."""
-    rows = job.items.order_by().values_list("state").annotate(number=Count("pk"))
-    by_state = dict(rows)
-    ready = by_state.get(ImageState.READY, 0)
-    rejected = by_state.get(ImageState.REJECTED, 0)
-    failed = by_state.get(ImageState.FAILED, 0)
-    waiting = job.total - ready - rejected - failed
-    if waiting:
-        state = "queued" if by_state.get(ImageState.RECEIVED, 0) == job.total else "running"
-    else:
-        state = "finished_with_errors" if rejected or failed else "finished"
-    return JobProgress(state, job.total, ready, rejected, failed, waiting)
+    """Return how far `job` has come, in one statement; that of an ended job is written down."""
+    return progress_of([job])[job.pk]
+
+
+def progress_of(jobs: Iterable[ImportJob]) -> dict[UUID, JobProgress]:
+    """Return `progress` for several jobs by their key, in one statement."""
+    found = {job.pk: job for job in jobs}
+    numbers: dict[UUID, dict[str, int]] = {
+        key: dict(job.counts) if job.counts is not None else {} for key, job in found.items()
+    }
+    living = [key for key, job in found.items() if job.counts is None]
+    if living:
+        for key, state, number in _counted(living):
+            numbers[key][state] = number
+    return {key: _progress(job, numbers[key]) for key, job in found.items()}
+
+
+def _counted(keys: Iterable[UUID]) -> Iterable[tuple[UUID, str, int]]:
+    rows = ImportItem.objects.filter(job__in=keys).order_by()
+    return rows.values_list("job_id", "state").annotate(number=Count("pk"))
+
+
+def _progress(job: ImportJob, by_state: dict[str, int]) -> JobProgress:
+    total = max(job.total, sum(by_state.values()))
+    ended = {
+        name: by_state.get(name, 0)
+        for name in ("ready", "rejected", "failed", "checked", "cancelled")
+    }
+    return JobProgress(
+        state=job.state,
+        total=total,
+        **ended,
+        waiting=0 if job.state in ENDED_JOBS else total - sum(ended.values()),
+        seconds=running_seconds(job),
+    )
+
+
+def running_seconds(job: ImportJob) -> float:
+    """How long `job` has run, pauses not counted."""
+    since = 0.0
+    if job.resumed is not None and job.state in ACTIVE_JOBS:
+        since = (timezone.now() - job.resumed).total_seconds()
+    return job.seconds + max(0.0, since)
+
+
+def begin(image_keys: Iterable[int]) -> None:
+    """The jobs that these images belong to are running from now on."""
+    waiting = ImportItem.objects.filter(image__in=list(image_keys), job__state=JobState.QUEUED)
+    ImportJob.objects.filter(pk__in=waiting.values("job"), state=JobState.QUEUED).update(
+        state=JobState.RUNNING, resumed=timezone.now()
+    )
+
+
+def settle(keys: Iterable[UUID]) -> int:
+    """End those of these jobs whose files all have an outcome; returns how many."""
+    number = 0
+    for job in ImportJob.objects.filter(pk__in=list(keys), state__in=ACTIVE_JOBS, is_open=False):
+        if job.sources.filter(is_listed=False).exists():
+            continue
+        if job.items.filter(state__in=PENDING_ITEMS).exists():
+            continue
+        by_state = {state: count for _, state, count in _counted([job.pk])}
+        bad = by_state.get(ItemState.REJECTED, 0) + by_state.get(ItemState.FAILED, 0)
+        number += ImportJob.objects.filter(pk=job.pk, state=job.state).update(
+            state=JobState.FINISHED_WITH_ERRORS if bad or job.error_code else JobState.FINISHED,
+            counts=by_state,
+            seconds=running_seconds(job),
+            ended=timezone.now(),
+            claim="",
+            lease_until=None,
+        )
+    return number
+
+
+def settle_all() -> int:
+    """`settle` whatever a killed process left behind."""
+    return settle(ImportJob.objects.filter(state__in=ACTIVE_JOBS).values_list("pk", flat=True))
+
+
+def reopen(keys: Iterable[UUID]) -> None:
+    """Ended jobs, some of whose files wait again, run again."""
+    ImportJob.objects.filter(pk__in=list(keys), state__in=ENDED_JOBS).update(
+        state=JobState.RUNNING, counts=None, ended=None, resumed=timezone.now()
+    )

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 from django.db import transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
-from searchapp.models import PENDING_STATES, Image, ImageState, ImportItem
+from searchapp.models import PENDING_ITEMS, Image, ImageState, ImportItem, ItemState
+from searchapp.services import jobs
 
 LEASE = timedelta(seconds=30)
 MOST_ATTEMPTS = 3
@@ -23,7 +25,7 @@ FACTS = ["format", "width", "height", "color"]
 
 
 def claim(limit: int) -> list[Image]:
-    """Claim up to `limit` images that wait, oldest first, for this caller alone.
+    """Claim up to `limit` images that wait, by their turn, for this caller alone.
 
     Images whose batch came to nothing before (a crash, say) are claimed one by one, so that one
     file that kills its worker does not take others with it again.
@@ -37,7 +39,7 @@ def _claim(limit: int, attempts: int | None) -> list[Image]:
     waiting = Image.objects.filter(state=ImageState.RECEIVED).exclude(lease_until__gt=now)
     if attempts is not None:
         waiting = waiting.filter(attempts=attempts)
-    chosen = list(waiting.order_by("pk").values_list("pk", flat=True)[:limit])
+    chosen = list(waiting.order_by("turn", "pk").values_list("pk", flat=True)[:limit])
     # Another worker may have chosen the same rows: only those still 'received' become ours.
     won = Image.objects.filter(pk__in=chosen, state=ImageState.RECEIVED).update(
         state=ImageState.PROCESSING,
@@ -45,7 +47,17 @@ def _claim(limit: int, attempts: int | None) -> list[Image]:
         lease_until=now + LEASE,
         attempts=F("attempts") + 1,
     )
-    return list(Image.objects.filter(claim=token).order_by("pk")) if won else []
+    if not won:
+        return []
+    mine = list(Image.objects.filter(claim=token).order_by("pk"))
+    jobs.begin(image.pk for image in mine)
+    return mine
+
+
+def turn_now() -> int:
+    """Return the turn that is served now: an import that begins counts on from here."""
+    waiting = Image.objects.filter(state=ImageState.RECEIVED, attempts=0).order_by("turn")
+    return waiting.values_list("turn", flat=True).first() or 0
 
 
 def renew(images: Sequence[Image]) -> None:
@@ -68,53 +80,70 @@ def finish(images: Sequence[Image]) -> list[int]:
     """
     if not images:
         return []
-    ids = [image.pk for image in images]
+    for image in images:
+        image.state, image.error_code, image.error_detail = ImageState.READY, "", ""
+        image.ready_at = timezone.now()
+    mine = _write(images, [*FACTS, "ready_at"])
+    if len(mine) == len(images):
+        return []
+    ids = {image.pk for image in images}
+    there = Image.objects.there().filter(pk__in=ids - {image.pk for image in mine})
+    return sorted(ids - {image.pk for image in mine} - set(there.values_list("pk", flat=True)))
+
+
+@dataclass(frozen=True)
+class Bad:
+    """An image that came to nothing: `state` is rejected (the file is bad, for good) or failed (we
+    could not, though the file may be good)."""
+
+    image: Image
+    state: ImageState
+    code: str
+    detail: str
+
+
+def end(bad: Sequence[Bad]) -> None:
+    """Write down what became of these images, together."""
+    for one in bad:
+        one.image.state, one.image.error_code = one.state, one.code
+        one.image.error_detail = one.detail[:500]
+    _write([one.image for one in bad], FACTS)
+
+
+def fail(images: Sequence[Image], code: str, detail: str) -> None:
+    end([Bad(image, ImageState.FAILED, code, detail) for image in images])
+
+
+def _write(images: Sequence[Image], facts: Sequence[str]) -> list[Image]:
+    """Write outcomes into images and ledger, for those that are still ours; returns these."""
+    if not images:
+        return []
     with transaction.atomic():
         ours = set(_held(images).select_for_update().values_list("pk", flat=True))
         mine = [image for image in images if image.pk in ours]
-        Image.objects.bulk_update(mine, FACTS)
-        Image.objects.filter(pk__in=ours).update(
-            state=ImageState.READY,
-            ready_at=timezone.now(),
-            claim="",
-            lease_until=None,
-            error_code="",
-            error_detail="",
+        for image in mine:
+            image.claim, image.lease_until = "", None
+        changed = [*facts, "state", "error_code", "error_detail", "claim", "lease_until"]
+        Image.objects.bulk_update(mine, changed)
+        # Not the items of images that somebody else holds by now: their outcome is still to come.
+        by_key = {image.pk: image for image in mine}
+        items = list(
+            ImportItem.objects.filter(image__in=by_key, state__in=PENDING_ITEMS).only(
+                "job_id", "image_id"
+            )
         )
-        # Not those of images that somebody else holds by now: their outcome is still to come.
-        ImportItem.objects.filter(image__in=ours, state__in=PENDING_STATES).update(
-            state=ImageState.READY
+        for item in items:
+            image = by_key[item.image_id or 0]
+            item.state, item.error_code = image.state, image.error_code
+            item.error_detail, item.attempts = image.error_detail, image.attempts
+            item.duration = image.duration
+        ImportItem.objects.bulk_update(
+            items, ["state", "error_code", "error_detail", "attempts", "duration"]
         )
-    if len(mine) == len(ids):
-        return []
-    there = set(Image.objects.filter(pk__in=ids).values_list("pk", flat=True))
-    return [pk for pk in ids if pk not in there]
-
-
-def reject(image: Image, code: str, detail: str) -> None:
-    """The file is bad, for good."""
-    _end(image, ImageState.REJECTED, code, detail)
-
-
-def fail(image: Image, code: str, detail: str) -> None:
-    """We could not, though the file may be good."""
-    _end(image, ImageState.FAILED, code, detail)
-
-
-@transaction.atomic
-def _end(image: Image, state: ImageState, code: str, detail: str) -> None:
-    changed = Image.objects.filter(pk=image.pk, claim=image.claim).update(
-        state=state,
-        error_code=code,
-        error_detail=detail[:500],
-        claim="",
-        lease_until=None,
-        **{fact: getattr(image, fact) for fact in FACTS},
-    )
-    if changed:
-        ImportItem.objects.filter(image=image, state__in=PENDING_STATES).update(
-            state=state, error_code=code, error_detail=detail[:500]
-        )
+    # After the commit: of two workers that deal with a job's last files, the later one sees all.
+    jobs_touched = {item.job_id for item in items}
+    transaction.on_commit(lambda: jobs.settle(jobs_touched))
+    return mine
 
 
 def release(images: Sequence[Image]) -> None:
@@ -130,12 +159,11 @@ def release(images: Sequence[Image]) -> None:
 def free_expired() -> int:
     """Free what a dead worker held; give up on what has killed several. Returns how many waited."""
     expired = Image.objects.filter(state=ImageState.PROCESSING, lease_until__lt=timezone.now())
-    for image in expired.filter(attempts__gte=MOST_ATTEMPTS)[:100]:
-        fail(
-            image,
-            "worker_died",
-            f"The worker died {MOST_ATTEMPTS} times while it dealt with this file.",
-        )
+    fail(
+        list(expired.filter(attempts__gte=MOST_ATTEMPTS)[:100]),
+        "worker_died",
+        f"The worker died {MOST_ATTEMPTS} times while it dealt with this file.",
+    )
     return expired.filter(attempts__lt=MOST_ATTEMPTS).update(
         state=ImageState.RECEIVED, claim="", lease_until=None
     )
@@ -145,9 +173,9 @@ def retry(images: Sequence[Image]) -> int:
     """Try again what failed; returns how many images wait anew."""
     ids = [image.pk for image in images]
     with transaction.atomic():
-        ImportItem.objects.filter(image__in=ids, state=ImageState.FAILED).update(
-            state=ImageState.RECEIVED, error_code="", error_detail=""
-        )
+        items = ImportItem.objects.filter(image__in=ids, state=ItemState.FAILED)
+        jobs.reopen(set(items.values_list("job_id", flat=True)))
+        items.update(state=ItemState.RECEIVED, error_code="", error_detail="")
         return Image.objects.filter(pk__in=ids, state=ImageState.FAILED).update(
             state=ImageState.RECEIVED, error_code="", error_detail="", attempts=0
         )

@@ -19,10 +19,11 @@ _CLASSES = {
     for name, made in vars(errors).items()
     if isinstance(made, type) and issubclass(made, errors.ServiceError)
 }
-# Calls whose first, or second, argument is a code. (`__init__`: of an error's base.)
+# Calls whose first, second or third argument is a code. (`__init__`: of an error's base.)
 _FIRST = {*_CLASSES, "FetchError", "ImageError", "EmbeddingsError", "WeightsError",
           "BundleError", "refusal_payload", "__init__"}  # fmt: skip
 _SECOND = {"problem_response", "reject", "fail"}
+_THIRD = {"Bad"}
 
 Found = dict[str, set[int]]
 
@@ -87,6 +88,8 @@ def _codes_of_call(node: ast.Call) -> Iterator[tuple[str, int]]:
         yield code, 0 if code in _STATUS and name == "FetchError" else status
     if name in _SECOND and len(node.args) > 1 and (code := _text(node.args[1])):
         yield code, _number(node.args[0])
+    if name in _THIRD and len(node.args) > 2 and (code := _text(node.args[2])):
+        yield code, 0
     if name == "_page" and len(node.args) > 2 and (code := _text(node.args[2])):
         yield code, _number(node.args[1])
     for keyword in ("code", "error_code"):

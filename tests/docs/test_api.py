@@ -16,7 +16,7 @@ import yaml
 from rest_framework.serializers import IntegerField
 
 from searchapp.api.serializers import SearchSerializer
-from searchapp.models import ImageState, Scope
+from searchapp.models import ImageState, ItemState, JobState, Scope
 from tests.docs.curl import carry_out, commands, same_shape
 from tests.docs.markdown import blocks, code, prose, tables
 from tests.installation import ROOT, Client, Installation
@@ -111,12 +111,10 @@ def test_states_and_scopes_are_documented() -> None:
         name: [code(row[name]) for row in rows] for _, rows in tables(PAGE) for name in rows[0]
     }
     assert columns["scope"] == list(Scope.values)
-    assert columns["state of an image or item"] == list(ImageState.values)
-    # The words of services.jobs.progress.
-    jobs = (ROOT / "searchapp" / "services" / "jobs.py").read_text()
-    assert set(columns["state of a job"]) == set(
-        re.findall(r'"(queued|running|finished\w*)"', jobs)
-    )
+    assert columns["state of an image"] == list(ImageState.values)
+    items = set(ItemState.values) - set(ImageState.values)
+    assert set(columns["state of an item"]) == items
+    assert columns["state of a job"] == list(JobState.values)
 
 
 def test_the_first_search_of_the_readme_works(installation: Installation) -> None:

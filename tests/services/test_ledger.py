@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import timedelta
 
 import pytest
 from django.utils import timezone
 
-from searchapp.models import Image, ImageState, ImportItem, ImportJob
+from searchapp.models import Dataset, Image, ImageState, ImportItem, ImportJob
 from searchapp.services import jobs, ledger
+from searchapp.services.ledger import Bad
 
 Images = Callable[[int], list[Image]]
 
@@ -88,7 +90,7 @@ def test_who_was_given_up_cannot_overwrite_its_successor(images: Images) -> None
     _expire()
     ledger.free_expired()
     current = ledger.claim(1)
-    ledger.reject(late[0], "corrupt", "Late.")
+    ledger.end([Bad(late[0], ImageState.REJECTED, "corrupt", "Late.")])
     assert Image.objects.get().state == ImageState.PROCESSING
     item = ImportItem.objects.create(
         job=ImportJob.objects.create(dataset=late[0].dataset, total=1),
@@ -114,8 +116,12 @@ def test_finishing_tells_what_was_deleted_meanwhile(images: Images) -> None:
     assert Image.objects.get().state == ImageState.READY
 
 
-@pytest.mark.parametrize(("outcome", "state"), [("reject", "rejected"), ("fail", "failed")])
-def test_items_follow_their_images(images: Images, outcome: str, state: str) -> None:
+@pytest.mark.parametrize("state", [ImageState.REJECTED, ImageState.FAILED])
+def test_items_follow_their_images_and_end_their_job(
+    images: Images,
+    state: ImageState,
+    django_capture_on_commit_callbacks: Callable[..., AbstractContextManager[object]],
+) -> None:
     made = images(2)
     job = ImportJob.objects.create(dataset=made[0].dataset, total=2)
     for position, image in enumerate(made):
@@ -124,10 +130,41 @@ def test_items_follow_their_images(images: Images, outcome: str, state: str) -> 
         )
     assert jobs.progress(job).state == "queued"
     good, bad = ledger.claim(2)
-    ledger.finish([good])
-    assert jobs.progress(job).state == "running"
-    getattr(ledger, outcome)(bad, "some_code", "Some reason.")
+    with django_capture_on_commit_callbacks(execute=True):
+        ledger.finish([good])
+    job.refresh_from_db()
+    assert (job.state, jobs.progress(job).waiting) == ("running", 1)
+    bad.duration = 12
+    with django_capture_on_commit_callbacks(execute=True):
+        ledger.end([Bad(bad, state, "some_code", "Some reason.")])
+    job.refresh_from_db()
     progress = jobs.progress(job)
-    assert (progress.state, progress.ready) == ("finished_with_errors", 1)
+    assert (progress.state, progress.ready, progress.waiting) == ("finished_with_errors", 1, 0)
     item = job.items.get(image=bad)
     assert (item.state, item.error_code, item.error_detail) == (state, "some_code", "Some reason.")
+    assert (item.attempts, item.duration) == (1, 12)
+    # A second try of what failed opens the job again.
+    assert ledger.retry([bad]) == (state == ImageState.FAILED)
+    job.refresh_from_db()
+    assert job.state == ("running" if state == ImageState.FAILED else "finished_with_errors")
+
+
+def test_imports_are_served_side_by_side(dataset: Dataset) -> None:
+    def waiting(name: str, number: int, turn: int) -> None:
+        Image.objects.bulk_create(
+            Image(
+                dataset=dataset,
+                content_key=f"{name}{n}",
+                sha256=f"{n:064x}",
+                name=name,
+                bytes=1,
+                turn=turn + n,
+            )
+            for n in range(number)
+        )
+
+    waiting("large", 40, ledger.turn_now())
+    assert {image.name for image in ledger.claim(10)} == {"large"}
+    waiting("small", 10, ledger.turn_now())
+    served = [image.name for image in ledger.claim(20)]
+    assert (served.count("large"), served.count("small")) == (10, 10)

@@ -1,0 +1,49 @@
+"""What administrators look at: audits, and tasks that failed."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+
+
+class AuditReport(models.Model):
+    """What one audit of database, files and vectors found, and what it mended."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL
+    )
+    deep = models.BooleanField(default=False, help_text="read every original, too")
+    repair = models.BooleanField(default=False)
+    # {kind: {"found": n, "repaired": n}}, and the first findings of each kind.
+    counts = models.JSONField(default=dict)
+    findings = models.JSONField(default=list)
+    checked = models.JSONField(default=dict, help_text="how much of what was looked at")
+    left = models.PositiveIntegerField(default=0, help_text="found and not repaired")
+    error_detail = models.CharField(max_length=500, blank=True)
+    started = models.DateTimeField(auto_now_add=True)
+    ended = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-started"]
+
+    def __str__(self) -> str:
+        return f"audit of {self.started:%Y-%m-%d %H:%M}"
+
+
+class FailedTask(models.Model):
+    """A task that ended with an error nobody expected. It can be run again."""
+
+    name = models.CharField(max_length=120)
+    queue = models.CharField(max_length=40, blank=True)
+    arguments = models.JSONField(default=dict)
+    error = models.CharField(max_length=500)
+    trace = models.TextField(blank=True)
+    worker = models.CharField(max_length=120, blank=True)
+    failed = models.DateTimeField(auto_now_add=True)
+    again = models.DateTimeField(null=True, blank=True, help_text="when it was sent again")
+
+    class Meta:
+        ordering = ["-failed"]
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.error}"
