@@ -46,6 +46,14 @@ def visible_dataset(request: Request, slug: str) -> Dataset:
 
 
 def require_editor(request: Request, dataset: Dataset) -> None:
-    """Raise PermissionDenied unless the user may change `dataset`."""
+    """Raise PermissionDenied unless the user may change the pictures of `dataset`."""
     if not dataset.may_edit(request.user):
-        raise PermissionDenied("Only the owner of this dataset may change it.", code="not_owner")
+        raise PermissionDenied(
+            "Only an editor or owner of this dataset may change its pictures.", code="not_editor"
+        )
+
+
+def require_owner(request: Request, dataset: Dataset) -> None:
+    """Raise PermissionDenied unless the user may change the settings of `dataset`."""
+    if not dataset.may_manage(request.user):
+        raise PermissionDenied("Only an owner of this dataset may do this.", code="not_owner")

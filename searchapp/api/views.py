@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from searchapp.api.paging import DatasetPages, ImagePages
-from searchapp.api.permissions import require_editor, visible_dataset
+from searchapp.api.permissions import require_editor, require_owner, visible_dataset
 from searchapp.api.serializers import (
     DatasetSerializer,
     ImageSerializer,
@@ -68,7 +68,7 @@ class DatasetDetail(APIView):
     @extend_schema(request=DatasetSerializer, responses=DatasetSerializer)
     def patch(self, request: Request, slug: str) -> Response:
         dataset = visible_dataset(request, slug)
-        require_editor(request, dataset)
+        require_owner(request, dataset)
         given = DatasetSerializer(dataset, data=request.data, partial=True)
         given.is_valid(raise_exception=True)
         # An update of what is there, never an insert of what was deleted meanwhile.
@@ -79,7 +79,7 @@ class DatasetDetail(APIView):
     @extend_schema(responses={204: None})
     def delete(self, request: Request, slug: str) -> Response:
         dataset = visible_dataset(request, slug)
-        require_editor(request, dataset)
+        require_owner(request, dataset)
         datasets.delete_dataset(dataset)
         return Response(status=204)
 

@@ -22,10 +22,18 @@ def visible_dataset(user: User | AnonymousUser, slug: str) -> Dataset:
 
 
 def own_dataset(user: User | AnonymousUser, slug: str) -> Dataset:
-    """Return the dataset if `user` may change it; 403 when it may only be seen."""
+    """Return the dataset if `user` may change its pictures; 403 when it may only be seen."""
     dataset = visible_dataset(user, slug)
     if not dataset.may_edit(user):
-        raise PermissionDenied("Only the owner of this dataset may change it.")
+        raise PermissionDenied("Only an editor or owner of this dataset may change its pictures.")
+    return dataset
+
+
+def managed_dataset(user: User | AnonymousUser, slug: str) -> Dataset:
+    """Return the dataset if `user` may change its settings; 403 when it may only be seen."""
+    dataset = visible_dataset(user, slug)
+    if not dataset.may_manage(user):
+        raise PermissionDenied("Only an owner of this dataset may do this.")
     return dataset
 
 
@@ -40,5 +48,5 @@ def own_image(user: User | AnonymousUser, pk: int) -> Image:
     """Return the image if `user` may change it; 403 when it may only be seen."""
     image = visible_image(user, pk)
     if not image.dataset.may_edit(user):
-        raise PermissionDenied("Only the owner of this picture's dataset may change it.")
+        raise PermissionDenied("Only an editor or owner of this picture's dataset may change it.")
     return image

@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
 from searchapp.models import Dataset, Image, ImageState
-from searchapp.pages.access import own_dataset
+from searchapp.pages.access import managed_dataset
 from searchapp.pages.forms import DatasetForm, DeleteDatasetForm
 from searchapp.pages.responses import count
 from searchapp.services import datasets as service
@@ -84,7 +84,7 @@ def new(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def change(request: HttpRequest, slug: str) -> HttpResponse:
-    dataset = own_dataset(request.user, slug)
+    dataset = managed_dataset(request.user, slug)
     form = DatasetForm(request.POST or None, instance=dataset)
     if request.method == "POST" and form.is_valid():
         changed = {**form.cleaned_data, "updated": timezone.now()}
@@ -92,15 +92,21 @@ def change(request: HttpRequest, slug: str) -> HttpResponse:
         messages.success(request, "The settings are saved.")
         return redirect("dataset-settings", slug)
     # A form that does not hold has written into its instance: show the stored name above it.
-    stored = own_dataset(request.user, slug)
-    context = {"form": form, "dataset": stored, "delete_form": DeleteDatasetForm(stored)}
+    stored = managed_dataset(request.user, slug)
+    context = {
+        "form": form,
+        "dataset": stored,
+        "delete_form": DeleteDatasetForm(stored),
+        "may_edit": True,
+        "may_manage": True,
+    }
     return render(request, "datasets/settings.html", context, status=_status(form))
 
 
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def delete(request: HttpRequest, slug: str) -> HttpResponse:
-    dataset = own_dataset(request.user, slug)
+    dataset = managed_dataset(request.user, slug)
     if request.method != "POST":  # signing in leads here when a session had ended
         return redirect("dataset-settings", slug)
     form = DeleteDatasetForm(dataset, request.POST)
@@ -108,7 +114,13 @@ def delete(request: HttpRequest, slug: str) -> HttpResponse:
         service.delete_dataset(dataset)
         messages.success(request, f"The dataset ‘{dataset.name}’ and its pictures are deleted.")
         return redirect("datasets")
-    context = {"form": DatasetForm(instance=dataset), "dataset": dataset, "delete_form": form}
+    context = {
+        "form": DatasetForm(instance=dataset),
+        "dataset": dataset,
+        "delete_form": form,
+        "may_edit": True,
+        "may_manage": True,
+    }
     return render(request, "datasets/settings.html", context, status=400)
 
 

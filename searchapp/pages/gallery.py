@@ -42,7 +42,11 @@ def gallery(request: HttpRequest, slug: str) -> HttpResponse:
     }
     if is_fragment(request):
         return fragment_of(render(request, "datasets/_pictures.html", context))
-    context |= {"before": before, **_header(dataset, may_edit)}
+    context |= {
+        "before": before,
+        "may_manage": dataset.may_manage(request.user),
+        **_header(dataset, may_edit),
+    }
     return render(request, "datasets/gallery.html", context)
 
 
@@ -61,7 +65,7 @@ def upload(request: HttpRequest, slug: str) -> HttpResponse:
     except ServiceError as error:
         images = Image.objects.filter(dataset=dataset, state=ImageState.READY)
         context = {"dataset": dataset, "page": page_of(images, None, PAGE), "state": ""}
-        context |= _header(dataset, True)
+        context |= {"may_manage": dataset.may_manage(request.user), **_header(dataset, True)}
         return render_error(request, "datasets/gallery.html", context, error)
     return redirect("job", job.pk)
 
