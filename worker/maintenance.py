@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from searchapp.queue import celery_app
-from searchapp.services import cleanup, ingest, jobs, ledger
+from searchapp.services import cleanup, ingest, jobs, ledger, partial_uploads
 
 log = logging.getLogger(__name__)
 
@@ -19,6 +19,7 @@ def sweep() -> None:
     waiting = ledger.waiting()
     if waiting:
         ingest.wake(waiting)
+    partial_uploads.hand_over_forgotten()
     cleanup.forget_vectors()
     jobs.settle_all()
 
@@ -29,3 +30,5 @@ def tidy() -> None:
     while cleanup.expire_queries() == 500:
         pass
     cleanup.remove_old_drafts()
+    while partial_uploads.expire() >= partial_uploads.MOST_AT_ONCE:
+        pass
