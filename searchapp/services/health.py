@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from searchapp import queue
-from searchapp.models import Image, ImageState, ImportItem, ItemState
+from searchapp.models import ACTIVE_JOBS, Image, ImageState, ImportItem, ItemState
 
 POOLS = (queue.QUERY, queue.INGEST)
 # What waits is counted so far and no further: beyond it, the page says 'more than'.
@@ -56,7 +56,7 @@ class Snapshot:
 def snapshot() -> Snapshot:
     """Look at Redis and the database. A Redis that is down is told, never raised."""
     images = Image.objects.filter(state=ImageState.RECEIVED).order_by()
-    files = ImportItem.objects.filter(state=ItemState.WAITING).order_by()
+    files = ImportItem.objects.filter(job__state__in=ACTIVE_JOBS, state=ItemState.WAITING).order_by()
     waiting = {
         "images": images.values("pk")[:MOST_COUNTED].count(),
         "files": files.values("pk")[:MOST_COUNTED].count(),

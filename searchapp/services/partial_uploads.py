@@ -70,7 +70,7 @@ def announce(job: ImportJob, user: User, announced: Announced) -> PartialUpload:
     """Return the upload that is there, or a new one that has not been saved: `receive` does.
 
     Raises:
-        Conflict: code `job_closed`.
+        Conflict: code `wrong_job_state`.
         ServiceError: code `upload_too_large` or `storage_full`.
     """
     pk = uuid5(job.pk, announced.key) if announced.key else uuid4()
@@ -99,7 +99,7 @@ def announce(job: ImportJob, user: User, announced: Announced) -> PartialUpload:
 def _check_open(job: ImportJob) -> None:
     if not job.is_open or job.state in ENDED_JOBS:
         raise Conflict(
-            "job_closed", "This import takes no more files: it was closed, cancelled or has ended."
+            "wrong_job_state", "This import takes no more files: it was closed, cancelled or has ended."
         )
 
 
@@ -211,7 +211,7 @@ def hand_over(upload: PartialUpload, sha256: str | None = None) -> PartialUpload
     """Give a whole file to its import, exactly once; `sha256` is its hash where that is known.
 
     Raises:
-        Conflict: code `job_closed`; then the file is gone, too.
+        Conflict: code `wrong_job_state`; then the file is gone, too.
         ServiceError: code `upload_busy`, `storage_full`.
     """
     try:
@@ -288,7 +288,7 @@ def hand_over_forgotten() -> int:
             number += 1
         except ServiceError as error:
             log.warning("the upload %s waits: %s", upload.pk, error)
-            if error.code != "job_closed":  # which has removed it
+            if error.code != "wrong_job_state":  # which has removed it
                 os.utime(partial_files.path_of(upload.pk))  # not again for a while
     return number
 
