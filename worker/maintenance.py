@@ -6,6 +6,7 @@ import logging
 
 from searchapp.queue import celery_app
 from searchapp.services import cleanup, ingest, jobs, ledger
+from searchapp.services.imports import cleaning
 
 log = logging.getLogger(__name__)
 
@@ -19,6 +20,7 @@ def sweep() -> None:
     waiting = ledger.waiting()
     if waiting:
         ingest.wake(waiting)
+    cleaning.sweep()
     cleanup.forget_vectors()
     jobs.settle_all()
 
@@ -29,3 +31,4 @@ def tidy() -> None:
     while cleanup.expire_queries() == 500:
         pass
     cleanup.remove_old_drafts()
+    cleaning.tidy()
