@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterator
 from itertools import islice
 
 from django.db import transaction
@@ -38,20 +39,32 @@ def step(job: ImportJob, options: ImportOptions) -> None:
     until = time.monotonic() + _SECONDS
     lister = source_of(source, options)
     lister.alive = lambda: renew(job)
+    found = lister.list(source.cursor)
+    for _ in range(_MOST_ROWS // _ROWS):
+        chunk: list[Listed] = []
+        problem = _collect(found, chunk, source)
+        # What was found before something broke is listed all the same.
+        _write(job, source, chunk, is_listed=problem is None and len(chunk) < _ROWS)
+        if problem is not None:
+            _give_up(job, source, *problem)
+        if source.is_listed or time.monotonic() > until:
+            break
+
+
+def _collect(
+    found: Iterator[Listed], chunk: list[Listed], source: ImportSource
+) -> tuple[str, str] | None:
+    """Add the next rows to `chunk`; returns code and sentence where the source cannot be read."""
     try:
-        found = lister.list(source.cursor)
-        for _ in range(_MOST_ROWS // _ROWS):
-            chunk = list(islice(found, _ROWS))
-            _write(job, source, chunk, is_listed=len(chunk) < _ROWS)
-            if source.is_listed or time.monotonic() > until:
-                break
+        chunk.extend(islice(found, _ROWS))
     except SourceError as error:
-        _give_up(job, source, error.code, error.detail)
+        return error.code, error.detail
     except Lost:
         raise
     except Exception:
         log.exception("listing source %d failed", source.pk)
-        _give_up(job, source, "internal_error", "The worker failed; its log says why.")
+        return "internal_error", "The worker failed; its log says why."
+    return None
 
 
 def _write(job: ImportJob, source: ImportSource, chunk: list[Listed], *, is_listed: bool) -> None:
