@@ -6,6 +6,7 @@ import logging
 
 from searchapp.queue import celery_app
 from searchapp.services import cleanup, ingest, jobs, ledger, partial_uploads
+from searchapp.services.imports import cleaning
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +21,7 @@ def sweep() -> None:
     if waiting:
         ingest.wake(waiting)
     partial_uploads.hand_over_forgotten()
+    cleaning.sweep()
     cleanup.forget_vectors()
     jobs.settle_all()
 
@@ -32,3 +34,4 @@ def tidy() -> None:
     cleanup.remove_old_drafts()
     while partial_uploads.expire() >= partial_uploads.MOST_AT_ONCE:
         pass
+    cleaning.tidy()
