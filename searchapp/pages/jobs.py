@@ -201,7 +201,7 @@ ACTIONS: dict[str, tuple[Callable[[ImportJob], object], str]] = {
 def act(request: HttpRequest, pk: UUID, action: str) -> HttpResponse:
     """Pause, resume, cancel, retry what failed, or close."""
     job = visible_job(request.user, pk)
-    if not reports.may_control(job, request.user):
+    if action not in ACTIONS or not reports.may_control(job, request.user):
         raise Http404("There is no such import, or it is somebody else's.")
     do, said = ACTIONS[action]
     error = ""

@@ -19,6 +19,24 @@ function count(number, one, many) {
   return `${number.toLocaleString("en")} ${number === 1 ? one : many}`;
 }
 
+/** The client of the protocol is loaded when there is something to send. */
+function loadClient() {
+  return new Promise((resolve, reject) => {
+    if (window.tus) {
+      resolve();
+      return;
+    }
+    const script = document.createElement("script");
+    script.src = zone.dataset.client;
+    script.addEventListener("load", resolve);
+    script.addEventListener("error", () => {
+      script.remove();
+      reject(new Error("script"));
+    });
+    document.head.append(script);
+  });
+}
+
 function duration(seconds) {
   if (seconds < 60) return count(Math.max(1, Math.round(seconds)), "second", "seconds");
   const minutes = Math.round(seconds / 60);
@@ -93,6 +111,12 @@ class Panel {
   }
 
   async begin(found) {
+    try {
+      await loadClient();
+    } catch {
+      this.say("The server cannot be reached. Nothing was sent; try again.");
+      return null;
+    }
     let job = this.unfinished;
     this.unfinished = "";
     if (!job) {
