@@ -2,7 +2,18 @@
 
 from django.urls import path
 
-from searchapp.pages import account, credits, datasets, gallery, images, jobs, media, search
+from searchapp.pages import (
+    account,
+    bulk,
+    credits,
+    datasets,
+    gallery,
+    images,
+    jobs,
+    managing,
+    media,
+    search,
+)
 
 urlpatterns = [
     path("", search.home, name="home"),
@@ -13,8 +24,16 @@ urlpatterns = [
     path("datasets/new/", datasets.new, name="dataset-new"),
     path("datasets/<slug:slug>/", gallery.gallery, name="dataset"),
     path("datasets/<slug:slug>/upload/", gallery.upload, name="dataset-upload"),
-    path("datasets/<slug:slug>/settings/", datasets.change, name="dataset-settings"),
-    path("datasets/<slug:slug>/delete/", datasets.delete, name="dataset-delete"),
+    path("datasets/<slug:slug>/bulk/", bulk.bulk, name="dataset-bulk"),
+    path("datasets/<slug:slug>/undo/", bulk.undo, name="dataset-undo"),
+    path("datasets/<slug:slug>/settings/", managing.settings, name="dataset-settings"),
+    path("datasets/<slug:slug>/members/add/", managing.member_add, name="member-add"),
+    path("datasets/<slug:slug>/members/change/", managing.member_change, name="member-change"),
+    path("datasets/<slug:slug>/leave/", managing.leave, name="dataset-leave"),
+    path("datasets/<slug:slug>/copy/", managing.copy, name="dataset-copy"),
+    path("datasets/<slug:slug>/delete/", managing.delete, name="dataset-delete"),
+    path("deleted/", managing.deleted, name="datasets-deleted"),
+    path("deleted/<int:pk>/restore/", managing.restore, name="dataset-restore"),
     path("images/<int:pk>/", images.detail, name="image"),
     path("images/<int:pk>/edit/", images.edit, name="image-edit"),
     path("images/<int:pk>/delete/", images.delete, name="image-delete"),

@@ -23,9 +23,16 @@ RESERVED_SLUGS = frozenset({"new", "all"})  # addresses of pages, and 'every dat
 
 
 def create_dataset(
-    *, name: str, owner: User, slug: str = "", description: str = "", visibility: str = "private"
+    *,
+    name: str,
+    owner: User,
+    slug: str = "",
+    description: str = "",
+    visibility: str = "private",
+    index_like: Index | None = None,
 ) -> Dataset:
-    """Create a dataset with its active index.
+    """Create a dataset with its active index: one of the default pipeline, or of that of another
+    index.
 
     Raises:
         Invalid: code `invalid_name` or `invalid_slug`.
@@ -43,7 +50,7 @@ def create_dataset(
         if not slug and FormerSlug.objects.filter(slug=candidate).exists():
             continue  # addresses with it lead elsewhere, and nobody has asked for just this one
         try:
-            return _create(name, candidate, description, visibility, owner)
+            return _create(name, candidate, description, visibility, owner, index_like)
         except IntegrityError:
             continue
     raise Conflict("slug_taken", f"There is a dataset with the slug '{slug}' already.")
@@ -69,7 +76,9 @@ def _slugs_from(name: str) -> Iterable[str]:
 
 
 @transaction.atomic
-def _create(name: str, slug: str, description: str, visibility: str, owner: User) -> Dataset:
+def _create(
+    name: str, slug: str, description: str, visibility: str, owner: User, like: Index | None
+) -> Dataset:
     dataset = Dataset.objects.create(
         name=name, slug=slug, description=description, visibility=visibility, owner=owner
     )
@@ -79,10 +88,10 @@ def _create(name: str, slug: str, description: str, visibility: str, owner: User
     Index.objects.create(
         dataset=dataset,
         state=IndexState.ACTIVE,
-        pipeline=chosen.name,
-        recipe=chosen.to_dict(),
-        fingerprint=chosen.fingerprint,
-        dimension=chosen.dimension,
+        pipeline=chosen.name if like is None else like.pipeline,
+        recipe=chosen.to_dict() if like is None else like.recipe,
+        fingerprint=chosen.fingerprint if like is None else like.fingerprint,
+        dimension=chosen.dimension if like is None else like.dimension,
     )
     return dataset
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from django.db import IntegrityError, transaction
@@ -21,6 +22,7 @@ from searchapp.models import (
 )
 from searchapp.services import cleanup, images
 from searchapp.services.errors import Conflict, Gone, Invalid
+from searchapp.services.imports import control
 from searchapp.services.images import GRACE, UNDO, still_kept
 
 if TYPE_CHECKING:
@@ -62,7 +64,8 @@ def delete_dataset(dataset: Dataset) -> None:
             slug_before=slug,
         )
     for job in ImportJob.objects.filter(dataset=dataset).exclude(state__in=ENDED_JOBS):
-        _cancel(job)
+        with suppress(Conflict):  # it has just ended by itself
+            control.cancel(job)
 
 
 def deleted_for(user: User | AnonymousUser) -> QuerySet[Dataset]:

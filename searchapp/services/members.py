@@ -18,6 +18,19 @@ if TYPE_CHECKING:
 MOST_MEMBERS = 1000
 
 
+class NotTheHolder(ServiceError):
+    """Owners manage a dataset; only the one whom it belongs to gives it away."""
+
+    status = 403
+
+    def __init__(self, dataset: Dataset) -> None:
+        super().__init__(
+            "not_holder",
+            f"Only ‘{dataset.owner.get_username()}’, whom this dataset belongs to, may hand it "
+            "over.",
+        )
+
+
 @dataclass(frozen=True)
 class Member:
     """One person of a dataset; `is_holder` is the one whom it belongs to."""
@@ -119,7 +132,7 @@ def transfer(dataset: Dataset, username: str) -> None:
 
 
 def may_transfer(dataset: Dataset, user: User) -> bool:
-    """Owners manage a dataset; only the one whom it belongs to gives it away."""
+    """Whether `user` may give the dataset away."""
     return user.is_superuser or dataset.owner_id == user.pk
 
 
