@@ -41,6 +41,7 @@ celery_app.conf.update(
     task_routes={
         "query.*": {"queue": QUERY},
         "ingest.*": {"queue": INGEST},
+        "imports.*": {"queue": INGEST},
         "maintenance.*": {"queue": MAINTENANCE},
     },
     task_default_queue=MAINTENANCE,
@@ -113,6 +114,28 @@ def send(task: str, *, answers: bool = False, expires: float | None = None, **kw
     try:
         celery_app.send_task(task, kwargs=kwargs, expires=expires, retry=False)
     except (OperationalError, redis.RedisError, OSError):
+        raise QueueUnavailable from None
+
+
+# A call that was lost (with Redis, say) keeps further ones away for so long at most.
+_CALLED_SECONDS = 10
+
+
+def send_once(task: str) -> None:
+    """Send a task that names nothing, unless a call for it waits already: see `called`."""
+    try:
+        if not client().set(f"lookalike:called:{task}", b"1", nx=True, ex=_CALLED_SECONDS):
+            return
+    except redis.RedisError:
+        raise QueueUnavailable from None
+    send(task, answers=True)
+
+
+def called(task: str) -> None:
+    """Note that a worker has begun with a task of `send_once`: the next call is sent again."""
+    try:
+        client().delete(f"lookalike:called:{task}")
+    except redis.RedisError:
         raise QueueUnavailable from None
 
 

@@ -32,7 +32,7 @@ class DurableFileSystemStorage(FileSystemStorage):
     def _save(self, name: str, content: File[bytes]) -> str:
         target = Path(self.path(name))
         made = _make_folders(target.parent)
-        durable = name.startswith("originals/")
+        durable = name.startswith(("originals/", "imports/"))
         draft = target.with_name(f".{secrets.token_hex(8)}")
         try:
             if not _linked(content, draft):
@@ -122,9 +122,26 @@ def put_query_thumbnail(sha256: str, webp: bytes) -> None:
     default_storage.save(_name("queries", sha256, ".webp"), ContentFile(webp))
 
 
+def put_import(key: str, upload: HashedUpload) -> None:
+    """Keep a file that an import will read: an archive, a manifest. `key` has 64 hex digits."""
+    _put(_name("imports", key), upload)
+
+
 def open_original(sha256: str) -> BinaryIO:
     """Open an original for reading; raises FileNotFoundError."""
     return _open(_name("originals", sha256))
+
+
+def open_import(key: str) -> BinaryIO:
+    return _open(_name("imports", key))
+
+
+def import_path(key: str) -> Path | None:
+    """Return where this machine has such a file; None where the storage is elsewhere."""
+    try:
+        return Path(default_storage.path(_name("imports", key)))
+    except NotImplementedError:
+        return None
 
 
 def open_query(sha256: str) -> BinaryIO:
@@ -148,6 +165,10 @@ def delete_thumbnails(key: str) -> None:
     """Remove thumbnails. Nobody else may use them: the caller has looked."""
     for side in THUMBNAIL_SIDES:
         default_storage.delete(_thumbnail(key, side))
+
+
+def delete_import(key: str) -> None:
+    default_storage.delete(_name("imports", key))
 
 
 def delete_query_files(sha256: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import math
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,16 @@ from django.contrib.auth.models import AnonymousUser
 from django.db import transaction
 
 from searchapp import queue, storage
-from searchapp.models import Dataset, Image, ImageState, ImportItem, ImportJob, Source
+from searchapp.models import (
+    Dataset,
+    Image,
+    ImageState,
+    ImportItem,
+    ImportJob,
+    OnDuplicate,
+    Source,
+)
+from searchapp.names import content_key
 from searchapp.services import jobs, ledger
 from searchapp.services.errors import ServiceError
 from searchapp.services.locks import lock_contents
@@ -28,6 +38,12 @@ log = logging.getLogger(__name__)
 _MOST_WAKEUPS = 8
 # An image in one of these states is what the same bytes make of it anew, under the same id.
 _TRIED_AGAIN = (ImageState.REJECTED, ImageState.FAILED, ImageState.DELETED)
+NAME_LENGTH = 255  # characters of a file's name that are kept; its end says more
+_DESCRIBED = ["title", "label", "tags", "metadata"]
+_ARRIVED = [
+    "sha256", "bytes", "name", "box", "reference", "turn", "state", "error_code", "error_detail",
+    "claim", "lease_until", "attempts", "deleted_at",
+]  # fmt: skip
 
 
 @dataclass
@@ -37,6 +53,19 @@ class Arrival:
     upload: HashedUpload
     title: str = ""
     metadata: dict[str, Any] = field(default_factory=dict)
+    label: str = ""
+    tags: Sequence[str] = ()
+    # Left, top, width, height in pixels, of a picture that is a part of its file.
+    box: Sequence[int] | None = None
+    # Where the file stays: then it is not kept here. See `searchapp.originals`.
+    reference: str = ""
+    # SHA-256 of the bytes that were sent, where `upload` was made from them.
+    sent: str = ""
+    on_duplicate: OnDuplicate = OnDuplicate.SKIP
+
+    @property
+    def content_key(self) -> str:
+        return content_key(self.sent or self.upload.sha256, self.box)
 
 
 def accept(
@@ -111,49 +140,64 @@ def take(
     """Return for each arrival its image, and whether that was there before.
 
     The first new image gets the turn `turn`, the others those behind it. Call it inside a
-    transaction that holds the locks on the contents.
+    transaction that holds the locks on the contents. The number of statements does not depend on
+    that of the arrivals.
     """
     known = {
         image.content_key: image
         for image in Image.objects.filter(
-            dataset=dataset, content_key__in={arrival.upload.sha256 for arrival in arrivals}
+            dataset=dataset, content_key__in={arrival.content_key for arrival in arrivals}
         )
     }
     fresh: list[Image] = []
+    again: dict[int, Image] = {}
+    linked: dict[int, Image] = {}
     taken: list[tuple[Image, bool]] = []
     for place, arrival in enumerate(arrivals):
-        upload = arrival.upload
-        image = known.get(upload.sha256)
+        upload, key = arrival.upload, arrival.content_key
+        image = known.get(key)
         if image is not None and image.state not in _TRIED_AGAIN:
-            taken.append((image, True))
-            continue
-        if upload.refusal is None:
+            if arrival.on_duplicate != OnDuplicate.COPY:
+                if arrival.on_duplicate == OnDuplicate.LINK:
+                    _describe(image, arrival)
+                    if image.pk:
+                        linked[image.pk] = image
+                taken.append((image, True))
+                continue
+            # A copy's number only has to be its own: one drawn at random needs no look at others.
+            image = None
+            copy = 1 + secrets.randbelow(2**40)
+            key = content_key(arrival.sent or upload.sha256, arrival.box, copy)
+        if upload.refusal is None and not arrival.reference:
             storage.put_original(upload)
         if image is None:
-            image = Image(
-                dataset=dataset,
-                content_key=upload.sha256,
-                sha256=upload.sha256,
-                name=upload.name or "",
-                title=arrival.title,
-                metadata=arrival.metadata,
-                source=source,
-                added_by=user,
-                bytes=upload.size or 0,
-            )
-            known[upload.sha256] = image
+            image = Image(dataset=dataset, content_key=key, source=source, added_by=user)
+            known[key] = image
             fresh.append(image)
         else:
-            image.name = upload.name or ""
-            image.title = arrival.title or image.title
-            image.metadata = arrival.metadata or image.metadata
+            again[image.pk] = image
+        image.sha256, image.bytes = upload.sha256, upload.size or 0
+        image.name = (upload.name or "")[-NAME_LENGTH:]
+        image.box = None if arrival.box is None else list(arrival.box)
+        image.reference = arrival.reference
         image.turn = turn + place
+        _describe(image, arrival)
         _begin(image, upload.refusal)
-        if image.pk:
-            image.save()
         taken.append((image, False))
+    Image.objects.bulk_update(again.values(), [*_ARRIVED, *_DESCRIBED])
+    Image.objects.bulk_update(
+        [image for image in linked.values() if image.pk not in again], _DESCRIBED
+    )
     Image.objects.bulk_create(fresh)
     return taken
+
+
+def _describe(image: Image, arrival: Arrival) -> None:
+    """Give the image what is said of it; what it has already stays where nothing is said."""
+    image.title = arrival.title or image.title
+    image.label = arrival.label or image.label
+    image.tags = list(dict.fromkeys([*image.tags, *arrival.tags]))
+    image.metadata = {**image.metadata, **arrival.metadata}
 
 
 def _begin(image: Image, refusal: tuple[str, str] | None) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
-from django.db.models import Count
+from django.db.models import Count, Q
 from django.utils import timezone
 
 from searchapp.models import (
@@ -103,30 +104,41 @@ def begin(image_keys: Iterable[int]) -> None:
     )
 
 
+# Those that can come to their end: of a cancelled one, the last batch may still be under way.
+_UNSETTLED = Q(state__in=ACTIVE_JOBS, is_open=False) | Q(
+    state=JobState.CANCELLED, counts__isnull=True
+)
+
+
 def settle(keys: Iterable[UUID]) -> int:
     """End those of these jobs whose files all have an outcome; returns how many."""
     number = 0
-    for job in ImportJob.objects.filter(pk__in=list(keys), state__in=ACTIVE_JOBS, is_open=False):
-        if job.sources.filter(is_listed=False).exists():
+    for job in ImportJob.objects.filter(_UNSETTLED, pk__in=list(keys)):
+        cancelled = job.state == JobState.CANCELLED
+        if not cancelled and job.sources.filter(is_listed=False).exists():
             continue
         if job.items.filter(state__in=PENDING_ITEMS).exists():
             continue
         by_state = {state: count for _, state, count in _counted([job.pk])}
         bad = by_state.get(ItemState.REJECTED, 0) + by_state.get(ItemState.FAILED, 0)
-        number += ImportJob.objects.filter(pk=job.pk, state=job.state).update(
-            state=JobState.FINISHED_WITH_ERRORS if bad or job.error_code else JobState.FINISHED,
-            counts=by_state,
-            seconds=running_seconds(job),
-            ended=timezone.now(),
-            claim="",
-            lease_until=None,
-        )
+        ended: dict[str, Any] = {"counts": by_state}
+        if not cancelled:
+            ended |= {
+                "state": JobState.FINISHED_WITH_ERRORS
+                if bad or job.error_code
+                else JobState.FINISHED,
+                "seconds": running_seconds(job),
+                "ended": timezone.now(),
+                "claim": "",
+                "lease_until": None,
+            }
+        number += ImportJob.objects.filter(pk=job.pk, state=job.state).update(**ended)
     return number
 
 
 def settle_all() -> int:
     """`settle` whatever a killed process left behind."""
-    return settle(ImportJob.objects.filter(state__in=ACTIVE_JOBS).values_list("pk", flat=True))
+    return settle(ImportJob.objects.filter(_UNSETTLED).values_list("pk", flat=True))
 
 
 def reopen(keys: Iterable[UUID]) -> None:

@@ -94,6 +94,31 @@ def path(value: str) -> Path:
     return Path(value).expanduser().absolute()
 
 
+def paths(value: str) -> list[Path]:
+    found = [Path(word).expanduser() for word in words(value)]
+    if not all(folder.is_absolute() for folder in found):
+        raise ValueError("must be absolute paths of folders, comma-separated")
+    return found
+
+
+# What these name would be this machine, or leave our own rules for fetching aside.
+_NO_BUCKETS = frozenset(
+    {"file", "local", "http", "https", "ftp", "sftp", "ssh", "smb", "dir", "zip", "tar", "data",
+     "simplecache", "filecache", "blockcache", "reference", "git", "github", "jupyter"}
+)  # fmt: skip
+
+
+def buckets(value: str) -> list[str]:
+    found = words(value)
+    for word in found:
+        scheme, mark, rest = word.partition("://")
+        if not mark or not rest.strip("/") or scheme in _NO_BUCKETS or not scheme.isalnum():
+            raise ValueError(
+                "must be prefixes of buckets, such as s3://photos/2026/, comma-separated"
+            )
+    return found
+
+
 def password(value: str) -> str:
     if len(value) < 8:
         raise ValueError("must have at least 8 characters")
@@ -221,6 +246,34 @@ KNOWN: dict[str, Variable] = _table(
         integer(1, 2**44),
         "2000000000",
         "largest request body, in bytes",
+    ),
+    Variable(
+        "LOOKALIKE_IMPORT_ROOTS",
+        paths,
+        "",
+        "folders of the server that imports may read, comma-separated; none when empty",
+    ),
+    Variable(
+        "LOOKALIKE_IMPORT_BUCKETS",
+        buckets,
+        "",
+        "prefixes that imports may read with the server's own keys, comma-separated, such as "
+        "`s3://photos/2026/`; none when empty",
+    ),
+    Variable(
+        "LOOKALIKE_MAX_ARCHIVE_BYTES",
+        integer(1, 2**50),
+        "20000000000",
+        "largest archive or manifest that is imported, in bytes",
+    ),
+    Variable(
+        "LOOKALIKE_MAX_UNPACKED_BYTES",
+        integer(1, 2**50),
+        "100000000000",
+        "what the files of one archive may have together, in bytes",
+    ),
+    Variable(
+        "LOOKALIKE_MAX_MEMBERS", integer(1, 10**8), "200000", "files that one archive may have"
     ),
     Variable(
         "LOOKALIKE_MAX_WAITING_QUERIES",

@@ -1,0 +1,64 @@
+"""What is judged of a file before any model sees it: cheap, and without decoding."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from embeddings.errors import ImageError
+from embeddings.operators.sniff import sniff
+from searchapp.models import Image, ImageState
+from searchapp.names import content_key
+from searchapp.services.imports.kinds import is_archive
+from searchapp.services.imports.options import ImportOptions
+from searchapp.services.ingest import Arrival
+from searchapp.uploads import HashedUpload
+
+_HEAD = 4096  # bytes that a format is told by
+
+
+def refusal_of_upload(upload: HashedUpload, *, nested: bool = False) -> tuple[str, str] | None:
+    """Return code and sentence where the file is empty, too large or no picture.
+
+    With `nested` an archive is told apart: it came out of one.
+    """
+    if upload.refusal is not None:
+        return upload.refusal
+    with upload.path.open("rb") as file:
+        head = file.read(_HEAD)
+    if nested and is_archive(head):
+        return "nested_archive", "This is an archive inside an archive; only one level is opened."
+    try:
+        sniff(head)
+    except ImageError as error:
+        return error.code, error.detail
+    return None
+
+
+def is_there(dataset_id: int, sha256: str, box: list[int] | None = None) -> bool:
+    """Whether the dataset has a living image of these bytes."""
+    found = Image.objects.filter(dataset=dataset_id, content_key=content_key(sha256, box))
+    gone = (ImageState.REJECTED, ImageState.FAILED, ImageState.DELETED)
+    return found.exclude(state__in=gone).exists()
+
+
+def arrival(
+    upload: HashedUpload,
+    given: Mapping[str, Any],
+    options: ImportOptions,
+    *,
+    sent: str = "",
+    reference: str = "",
+) -> Arrival:
+    """Bring together what the source says of a file and what the import's options say of all."""
+    return Arrival(
+        upload=upload,
+        title=given.get("title", ""),
+        metadata={**options.metadata, **given.get("metadata", {})},
+        label=given.get("label") or options.label,
+        tags=tuple(dict.fromkeys([*given.get("tags", ()), *options.tags])),
+        box=given.get("box"),
+        reference=reference,
+        sent=sent,
+        on_duplicate=options.on_duplicate,
+    )

@@ -1,0 +1,33 @@
+"""Places that pictures come from: one file for each kind."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from searchapp.models import ImportSource, SourceKind
+from searchapp.services.imports.options import ImportOptions
+from searchapp.services.imports.sources.base import Listed, Source, SourceError
+
+__all__ = ["Listed", "Source", "SourceError", "source_class", "source_of"]
+
+# Loaded at first use: some bring libraries that a web process has no need of.
+_CLASSES = {
+    SourceKind.ARCHIVE: ("archive", "ArchiveSource"),
+    SourceKind.FOLDER: ("folder", "FolderSource"),
+    SourceKind.MANIFEST: ("manifest", "ManifestSource"),
+    SourceKind.BUCKET: ("bucket", "BucketSource"),
+    SourceKind.COCO: ("coco", "CocoSource"),
+    SourceKind.DATASET: ("dataset", "DatasetSource"),
+}
+
+
+def source_class(kind: str) -> type[Source]:
+    """Return the class for one kind of `SourceKind`; raises KeyError for uploads."""
+    module, name = _CLASSES[SourceKind(kind)]
+    found: type[Source] = getattr(import_module(f"{__name__}.{module}"), name)
+    return found
+
+
+def source_of(source: ImportSource, options: ImportOptions) -> Source:
+    """Return what lists and opens the files of `source`."""
+    return source_class(source.kind)(source, options)

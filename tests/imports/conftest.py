@@ -1,0 +1,69 @@
+"""Rows and files to import from, without any running service: Redis and Milvus are not there."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from PIL import Image as PillowImage
+
+from searchapp.models import Dataset
+from searchapp.services.datasets import create_dataset
+from searchapp.uploads import HashedUpload, HashingWriter
+
+
+@pytest.fixture(autouse=True)
+def folders(settings: Any, tmp_path: Path) -> None:
+    """Files of these tests go with them."""
+    settings.UPLOAD_DIR = tmp_path / "uploads"
+    settings.IMPORT_ROOTS = [tmp_path / "root"]
+    (tmp_path / "root").mkdir()
+    settings.STORAGES = settings.STORAGES | {
+        "default": {
+            "BACKEND": "searchapp.storage.DurableFileSystemStorage",
+            "OPTIONS": {"location": str(tmp_path / "files")},
+        }
+    }
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """The one folder of the server that imports may read."""
+    return tmp_path / "root"
+
+
+@pytest.fixture
+def owner(db: None) -> User:
+    return User.objects.create_user("owner", password="correct-horse-battery")
+
+
+@pytest.fixture
+def dataset(owner: User) -> Dataset:
+    return create_dataset(name="Pictures", owner=owner)
+
+
+def picture(number: int = 0, side: int = 8) -> bytes:
+    """A small real picture, another one for each number."""
+    file = io.BytesIO()
+    color = (number % 256, number // 256 % 256, number // 65536 % 256)
+    PillowImage.new("RGB", (side, side), color).save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.fixture
+def upload() -> Iterator[Callable[..., HashedUpload]]:
+    made: list[HashedUpload] = []
+
+    def make(content: bytes, name: str = "a.png") -> HashedUpload:
+        writer = HashingWriter()
+        writer.write(content)
+        made.append(writer.finish(name))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
