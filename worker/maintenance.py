@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 
+from searchapp import queue
 from searchapp.queue import celery_app
-from searchapp.services import cleanup, ingest, jobs, ledger
+from searchapp.services import cleanup, deleting, ingest, jobs, ledger, moving
 
 log = logging.getLogger(__name__)
+# A sweep of the list of vectors to forget ends in time for the next one.
+_FORGET_CALLS = 10
 
 
 @celery_app.task(name="maintenance.sweep")
@@ -19,13 +22,26 @@ def sweep() -> None:
     waiting = ledger.waiting()
     if waiting:
         ingest.wake(waiting)
-    cleanup.forget_vectors()
+    for _ in range(_FORGET_CALLS):
+        if cleanup.forget_vectors() < cleanup.FORGET_AT_ONCE:
+            break
     jobs.settle_all()
+    moving.finish_moves()
 
 
 @celery_app.task(name="maintenance.tidy")
 def tidy() -> None:
-    """Delete query pictures whose day is over, and drafts of uploads that never ended."""
+    """Delete query pictures whose day is over, and drafts of uploads that never ended; remove what
+    was deleted more than a day ago."""
     while cleanup.expire_queries() == 500:
         pass
     cleanup.remove_old_drafts()
+    purge()
+
+
+@celery_app.task(name="maintenance.purge")
+def purge() -> None:
+    """Remove, for good, some of what was deleted more than a day ago, and call for the next part:
+    a worker deals with other things in between."""
+    if deleting.purge():
+        queue.send("maintenance.purge")

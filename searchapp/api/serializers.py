@@ -157,9 +157,7 @@ class ImageSerializer(serializers.ModelSerializer[Image]):
     dataset = serializers.SlugRelatedField[Dataset](slug_field="slug", read_only=True)
     error = serializers.SerializerMethodField()
     title = serializers.CharField(max_length=255, allow_blank=True, required=False)
-    label = serializers.CharField(
-        max_length=given.LABEL_LENGTH, allow_blank=True, required=False
-    )
+    label = serializers.CharField(max_length=given.LABEL_LENGTH, allow_blank=True, required=False)
     tags = TagsField(required=False)
     metadata = MetadataField(required=False)
     url = serializers.SerializerMethodField()

@@ -46,9 +46,7 @@ class DatasetQuerySet(models.QuerySet["Dataset"]):
 
     def named(self, slug: str) -> Dataset | None:
         """Return the dataset that has this slug or, where none has, that had it once."""
-        return (
-            self.filter(slug=slug).first() or self.filter(former_slugs__slug=slug).first()
-        )
+        return self.filter(slug=slug).first() or self.filter(former_slugs__slug=slug).first()
 
 
 def _held_by(user: User, roles: list[Role]) -> Q:

@@ -99,7 +99,9 @@ def _selection(sent: QueryDict) -> Selection:
         return of_filter(sent.get("state") or "ready", sent.get("of_label", ""))
     # Boxes that are ticked, and with JavaScript a list of what was ticked on pages before.
     words = [word for value in sent.getlist("image") for word in re.split(r"[,\s]+", value)]
-    return of_keys(int(word) for word in words if word.isascii() and word.isdigit() and len(word) < 20)
+    return of_keys(
+        int(word) for word in words if word.isascii() and word.isdigit() and len(word) < 20
+    )
 
 
 def _target(request: HttpRequest) -> Dataset:

@@ -64,7 +64,9 @@ def delete(request: HttpRequest, pk: int) -> HttpResponse:
         moment = timezone.now()
         delete_image(image, moment)
         messages.success(
-            request, f"‘{image.caption}’ is deleted.", extra_tags=undo_address(image.dataset, moment)
+            request,
+            f"‘{image.caption}’ is deleted.",
+            extra_tags=undo_address(image.dataset, moment),
         )
         return redirect(image.dataset)
     return render(request, "images/delete.html", {"image": image})

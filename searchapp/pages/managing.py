@@ -30,8 +30,10 @@ def settings(request: HttpRequest, slug: str) -> HttpResponse:
         try:
             service.change_dataset(stored, **form.cleaned_data)
         except ServiceError as error:
-            form.add_error("slug" if error.code.endswith("slug") or "slug" in error.code else None,
-                           error.detail)
+            form.add_error(
+                "slug" if error.code.endswith("slug") or "slug" in error.code else None,
+                error.detail,
+            )
         else:
             messages.success(request, "The settings are saved.")
             return redirect("dataset-settings", stored.slug)

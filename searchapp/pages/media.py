@@ -115,7 +115,7 @@ def _file(
 
 
 def _governed(response: HttpResponseBase, image: Image) -> HttpResponseBase:
-    if image.dataset.visibility == Visibility.PUBLIC and image.state != ImageState.DELETED:
+    if image.dataset.visibility == Visibility.PUBLIC:
         response["Cache-Control"] = f"public, {_KEEP}"
     else:
         response["Cache-Control"] = f"private, {_KEEP}"

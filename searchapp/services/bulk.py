@@ -74,9 +74,7 @@ class Outcome:
     moment: str = ""
 
 
-def change_of(
-    action: str, *, label: Any = "", add: Any = (), remove: Any = ()
-) -> Change:
+def change_of(action: str, *, label: Any = "", add: Any = (), remove: Any = ()) -> Change:
     """Check what was asked for.
 
     Raises:

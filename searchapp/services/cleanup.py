@@ -92,9 +92,9 @@ def forget_vectors(limit: int = FORGET_AT_ONCE) -> int:
 def _embed_what_came_back(keys: Sequence[int]) -> None:
     """An image that was brought back while its vectors were being forgotten may have lost the new
     ones with the old: whatever a worker holds or has done by now, it is done once more."""
-    Image.objects.filter(
-        pk__in=keys, state__in=[ImageState.PROCESSING, ImageState.READY]
-    ).update(state=ImageState.RECEIVED, claim="", lease_until=None, attempts=0)
+    Image.objects.filter(pk__in=keys, state__in=[ImageState.PROCESSING, ImageState.READY]).update(
+        state=ImageState.RECEIVED, claim="", lease_until=None, attempts=0
+    )
 
 
 def expire_queries(limit: int = 500) -> int:

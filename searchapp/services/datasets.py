@@ -135,7 +135,9 @@ def change_dataset(
                 FormerSlug.objects.filter(slug=slug).delete()
                 FormerSlug.objects.update_or_create(slug=before, defaults={"dataset": dataset})
     except IntegrityError:
-        raise Conflict("slug_taken", f"There is a dataset with the slug '{slug}' already.") from None
+        raise Conflict(
+            "slug_taken", f"There is a dataset with the slug '{slug}' already."
+        ) from None
     for field, value in changes.items():
         setattr(dataset, field, value)
 

@@ -22,8 +22,8 @@ from searchapp.models import (
 )
 from searchapp.services import cleanup, images
 from searchapp.services.errors import Conflict, Gone, Invalid
-from searchapp.services.imports import control
 from searchapp.services.images import GRACE, UNDO, still_kept
+from searchapp.services.imports import control
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser, User
@@ -85,9 +85,7 @@ def restore_dataset(dataset: Dataset) -> Dataset:
         raise Conflict("not_deleted", "This dataset is not deleted.")
     stem = dataset.slug_before[:70]
     candidates = [dataset.slug_before, *(f"{stem}-{number}" for number in range(2, 1000))]
-    taken = set(
-        Dataset.objects.filter(slug__startswith=stem).values_list("slug", flat=True)
-    ) | set(
+    taken = set(Dataset.objects.filter(slug__startswith=stem).values_list("slug", flat=True)) | set(
         FormerSlug.objects.filter(slug__startswith=stem)
         .exclude(dataset=dataset)
         .values_list("slug", flat=True)

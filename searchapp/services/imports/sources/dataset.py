@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from searchapp.models import Dataset, Image, ImportItem, ImportSource
+from searchapp.models import MOVED, Dataset, Image, ImportItem, ImportSource
 from searchapp.originals import open_original
 from searchapp.services import bulk, ingest
 from searchapp.services.bulk import Action, Change
@@ -71,7 +71,7 @@ class DatasetSource(Source):
         return location
 
     def list(self, cursor: str) -> Iterator[Listed]:
-        after = int(cursor) if cursor else 0
+        after = int(cursor.removesuffix(MOVED) or 0)
         dataset = Dataset.objects.filter(pk=self.plan.dataset, deleted=None).first()
         if dataset is None:
             raise SourceError("unknown_dataset", "The dataset that the pictures are in is gone.")
