@@ -116,7 +116,9 @@ class FilterSerializer(serializers.Serializer[Any]):
     """All images of one state, of one label if wanted, that were there when this was asked."""
 
     state = serializers.ChoiceField(choices=list(FILTERS), default="ready")
-    label = serializers.CharField(max_length=given.LABEL_LENGTH, default="")
+    label = serializers.CharField(  # type: ignore[assignment]
+        max_length=given.LABEL_LENGTH, default=""
+    )
     deleted_at = serializers.CharField(max_length=40, default="")
 
 
@@ -130,7 +132,9 @@ class BulkSerializer(serializers.Serializer[Any]):
         required=False,
     )
     filter = FilterSerializer(required=False)
-    label = serializers.CharField(max_length=given.LABEL_LENGTH, allow_blank=True, default="")
+    label = serializers.CharField(  # type: ignore[assignment]
+        max_length=given.LABEL_LENGTH, allow_blank=True, default=""
+    )
     add_tags = TagsField(default=list)
     remove_tags = TagsField(default=list)
     target = serializers.CharField(max_length=80, required=False)
@@ -157,7 +161,9 @@ class ImageSerializer(serializers.ModelSerializer[Image]):
     dataset = serializers.SlugRelatedField[Dataset](slug_field="slug", read_only=True)
     error = serializers.SerializerMethodField()
     title = serializers.CharField(max_length=255, allow_blank=True, required=False)
-    label = serializers.CharField(max_length=given.LABEL_LENGTH, allow_blank=True, required=False)
+    label = serializers.CharField(  # type: ignore[assignment]
+        max_length=given.LABEL_LENGTH, allow_blank=True, required=False
+    )
     tags = TagsField(required=False)
     metadata = MetadataField(required=False)
     url = serializers.SerializerMethodField()
