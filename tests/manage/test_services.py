@@ -26,7 +26,7 @@ from searchapp.models import (
     SourceKind,
     VectorCleanup,
 )
-from searchapp.services import bulk, cleanup, datasets, deleting, images, ledger, members
+from searchapp.services import bulk, cleanup, datasets, deleting, images, jobs, ledger, members
 from searchapp.services.bulk import Change, change_of
 from searchapp.services.errors import Conflict, Gone, Invalid, ServiceError
 from searchapp.services.imports.options import ImportOptions
@@ -340,9 +340,8 @@ def test_a_moved_picture_leaves_when_its_copy_is_ready(house: House) -> None:
             job=job, position=place, name="a", state=state, locator={"image": image.pk}
         )
     assert finish_moves() == 0  # the job has not ended
-    ImportJob.objects.filter(pk=job.pk).update(
-        state=JobState.FINISHED_WITH_ERRORS, ended=timezone.now()
-    )
+    over = {"state": JobState.FINISHED_WITH_ERRORS, "ended": timezone.now()}
+    ImportJob.objects.filter(pk=job.pk).update(**over)
     assert finish_moves() == 1
     assert list(Image.objects.there().filter(dataset=source)) == [failed]
     assert finish_moves() == 0
