@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import threading
+import time
+from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -204,3 +206,57 @@ def workers(pool: str) -> int:
         return sum(1 for _ in client().scan_iter(f"lookalike:worker:{pool}:*", count=1000))
     except redis.RedisError:
         raise QueueUnavailable from None
+
+
+# Pictures that became searchable, counted by the minute: what a rate is made of.
+COUNTED_MINUTES = 15
+
+
+def _count_key(minute: int) -> str:
+    return f"lookalike:ready:{minute}"
+
+
+def count_ready(number: int) -> None:
+    """Count pictures that a worker has just finished."""
+    key = _count_key(int(time.time() // 60))
+    with client().pipeline(transaction=False) as pipe:
+        pipe.incrby(key, number)
+        pipe.expire(key, (COUNTED_MINUTES + 2) * 60)
+        pipe.execute()
+
+
+@dataclass(frozen=True)
+class Life:
+    """What Redis knows of the workers and their work at one moment."""
+
+    queues: dict[str, int]  # tasks that wait, by queue
+    workers: dict[str, dict[str, float]]  # pool -> worker -> seconds since its last sign of life
+    ready: list[int]  # pictures made searchable: in this minute so far, in the one before, …
+
+
+def life() -> Life:
+    """Look at queues, heartbeats and counters; raises QueueUnavailable."""
+    minute = int(time.time() // 60)
+    names = (QUERY, INGEST, MAINTENANCE)
+    prefix = "lookalike:worker:"
+    try:
+        beats = sorted(client().scan_iter(f"{prefix}*", count=1000))
+        with client().pipeline(transaction=False) as pipe:
+            for name in names:
+                pipe.llen(name)
+            pipe.mget([_count_key(minute - back) for back in range(COUNTED_MINUTES + 1)])
+            for beat in beats:
+                pipe.pttl(beat)
+            answers = pipe.execute()
+    except redis.RedisError:
+        raise QueueUnavailable from None
+    workers: dict[str, dict[str, float]] = {}
+    for beat, left in zip(beats, answers[len(names) + 1 :], strict=True):
+        if left >= 0:
+            pool, _, worker = beat.decode().removeprefix(prefix).partition(":")
+            workers.setdefault(pool, {})[worker] = max(0.0, _HEARTBEAT_LIFE - left / 1000)
+    return Life(
+        queues=dict(zip(names, answers, strict=False)),
+        workers=workers,
+        ready=[int(number or 0) for number in answers[len(names)]],
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 import numpy as np
+import redis
 from django.conf import settings
 from numpy.typing import NDArray
 
@@ -96,6 +98,8 @@ def _process(images: list[Image], live: Sequence[Index]) -> None:
     for picture in good:
         picture.image.duration = round(1000 * (picture.seconds + share))
     gone = set(ledger.finish(members))
+    with contextlib.suppress(redis.RedisError):  # a rate on a page, no more
+        queue.count_ready(len(members) - len(gone))
     if gone:
         _forget([image for image in members if image.pk in gone], targets)
     indexes.note_runtimes(

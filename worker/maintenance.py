@@ -6,7 +6,15 @@ import logging
 
 from searchapp import queue
 from searchapp.queue import celery_app
-from searchapp.services import cleanup, deleting, ingest, jobs, ledger, moving
+from searchapp.services import (
+    cleanup,
+    deleting,
+    ingest,
+    jobs,
+    ledger,
+    moving,
+    partial_uploads,
+)
 
 log = logging.getLogger(__name__)
 # A sweep of the list of vectors to forget ends in time for the next one.
@@ -22,6 +30,7 @@ def sweep() -> None:
     waiting = ledger.waiting()
     if waiting:
         ingest.wake(waiting)
+    partial_uploads.hand_over_forgotten()
     for _ in range(_FORGET_CALLS):
         if cleanup.forget_vectors() < cleanup.FORGET_AT_ONCE:
             break
@@ -36,6 +45,8 @@ def tidy() -> None:
     while cleanup.expire_queries() == 500:
         pass
     cleanup.remove_old_drafts()
+    while partial_uploads.expire() >= partial_uploads.MOST_AT_ONCE:
+        pass
     purge()
 
 

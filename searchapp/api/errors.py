@@ -21,13 +21,15 @@ from searchapp.services.errors import ServiceError
 
 log = logging.getLogger(__name__)
 CONTENT_TYPE = "application/problem+json"
+# Of statuses that a protocol has of its own: tus.
+_OWN_PHRASES = {460: "Checksum Mismatch"}
 
 
 def problem_document(status: int, code: str, detail: str, **more: Any) -> dict[str, Any]:
     """Return the members of a problem; `type` is a name, not a page."""
     return {
         "type": f"urn:lookalike:problem:{code}",
-        "title": HTTPStatus(status).phrase,
+        "title": _OWN_PHRASES.get(status) or HTTPStatus(status).phrase,
         "status": status,
         "code": code,
         "detail": detail,

@@ -3,7 +3,7 @@
 from django.urls import path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from searchapp.api import managing, search, views
+from searchapp.api import managing, search, uploads, views
 
 urlpatterns = [
     path("v1/datasets/", views.DatasetList.as_view(), name="api-datasets"),
@@ -22,6 +22,8 @@ urlpatterns = [
     path("v1/images/<int:pk>/restore/", managing.RestoreImage.as_view(), name="api-image-restore"),
     path("v1/images/<int:pk>/", views.ImageDetail.as_view(), name="api-image"),
     path("v1/jobs/<uuid:pk>/", views.JobDetail.as_view(), name="api-job"),
+    path("v1/uploads/", uploads.UploadList.as_view(), name="api-uploads"),
+    path("v1/uploads/<uuid:pk>/", uploads.UploadDetail.as_view(), name="api-upload"),
     path("v1/search/", search.Search.as_view(), name="api-search"),
     path("schema/", SpectacularAPIView.as_view(), name="api-schema"),
     path("docs/", SpectacularSwaggerView.as_view(url_name="api-schema"), name="api-docs"),

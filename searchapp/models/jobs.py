@@ -116,7 +116,9 @@ class ImportItem(models.Model):
             # Counts by outcome, and each outcome's rows in order.
             models.Index(fields=["job", "state", "position"], name="item_ledger"),
             models.Index(
-                fields=["job", "error_code"], condition=~Q(error_code=""), name="item_codes"
+                fields=["job", "error_code", "position"],
+                condition=~Q(error_code=""),
+                name="item_codes",
             ),
         ]
         constraints = [
@@ -142,12 +144,18 @@ class PartialUpload(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)
     name = models.CharField(max_length=1000)
     size = models.PositiveBigIntegerField(help_text="bytes that were announced")
-    given = models.JSONField(default=dict, blank=True)
+    given = models.JSONField(default=dict, blank=True, help_text="what its sender says of it")
     created = models.DateTimeField(auto_now_add=True)
+    # When it became a file of its import. Its row stays for a day: whoever missed the answer asks
+    # again and is told that all has arrived.
     done = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ["created"]
+        indexes = [
+            models.Index(fields=["created"], condition=Q(done=None), name="upload_unfinished"),
+            models.Index(fields=["done"], name="upload_done"),
+        ]
 
     def __str__(self) -> str:
         return self.name

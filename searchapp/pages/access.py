@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import PermissionDenied
 from django.http import Http404
 
-from searchapp.models import Dataset, Image
+from searchapp.models import Dataset, Image, ImportJob
+from searchapp.services.imports import reports
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -76,3 +78,10 @@ def own_image(user: User | AnonymousUser, pk: int) -> Image:
     if not image.dataset.may_edit(user):
         raise PermissionDenied("Only an editor or owner of this picture's dataset may change it.")
     return image
+
+
+def visible_job(user: User | AnonymousUser, pk: UUID) -> ImportJob:
+    job = ImportJob.objects.select_related("dataset", "user").filter(pk=pk).first()
+    if job is None or not reports.may_see(job, user):
+        raise Http404("There is no such import, or it is somebody else's.")
+    return job

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -34,6 +35,19 @@ def fragment_of(page: HttpResponse) -> HttpResponse:
     return page
 
 
+# htmx leaves everything as it is at this status.
+NOTHING_NEW = 204
+
+
+def news(request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
+    """A fragment, or nothing where it is as the browser has it: what one reads stays as it is."""
+    plain = render(request, template, {**context, "seen": "", "csrf_token": ""}).content
+    seen = hashlib.sha256(plain).hexdigest()[:16]
+    if request.GET.get("seen") == seen:
+        return fragment_of(HttpResponse(status=NOTHING_NEW))
+    return fragment_of(render(request, template, {**context, "seen": seen}))
+
+
 def number(value: int) -> str:
     return f"{value:,}"
 
@@ -50,3 +64,17 @@ def megabytes(value: int) -> str:
     if value < 1_000_000:
         return f"{value / 1000:.0f} KB"
     return f"{value / 1_000_000:.1f} MB"
+
+
+def duration(seconds: float) -> str:
+    """A time as people say it: '40 seconds', '3 minutes', '2 hours 5 minutes'."""
+    if seconds < 60:
+        return count(max(1, round(seconds)), "second", "seconds")
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return count(minutes, "minute", "minutes")
+    hours, rest = divmod(minutes, 60)
+    if hours >= 48:
+        return count(round(hours / 24), "day", "days")
+    words = count(hours, "hour", "hours")
+    return f"{words} {count(rest, 'minute', 'minutes')}" if rest else words

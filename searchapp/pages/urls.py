@@ -1,6 +1,6 @@
 """Addresses of the pages."""
 
-from django.urls import path
+from django.urls import path, re_path
 
 from searchapp.pages import (
     account,
@@ -9,11 +9,15 @@ from searchapp.pages import (
     datasets,
     gallery,
     images,
+    imports,
     jobs,
+    ledger,
     managing,
     media,
     search,
 )
+
+_UUID = "[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
 
 urlpatterns = [
     path("", search.home, name="home"),
@@ -23,7 +27,7 @@ urlpatterns = [
     path("datasets/", datasets.dataset_list, name="datasets"),
     path("datasets/new/", datasets.new, name="dataset-new"),
     path("datasets/<slug:slug>/", gallery.gallery, name="dataset"),
-    path("datasets/<slug:slug>/upload/", gallery.upload, name="dataset-upload"),
+    path("datasets/<slug:slug>/import/", imports.begin, name="dataset-import"),
     path("datasets/<slug:slug>/bulk/", bulk.bulk, name="dataset-bulk"),
     path("datasets/<slug:slug>/undo/", bulk.undo, name="dataset-undo"),
     path("datasets/<slug:slug>/settings/", managing.settings, name="dataset-settings"),
@@ -39,6 +43,11 @@ urlpatterns = [
     path("images/<int:pk>/delete/", images.delete, name="image-delete"),
     path("jobs/", jobs.job_list, name="jobs"),
     path("jobs/<uuid:pk>/", jobs.detail, name="job"),
+    path("jobs/<uuid:pk>/items/", ledger.items, name="job-items"),
+    path("jobs/<uuid:pk>/ledger.csv", ledger.as_csv, name="job-ledger"),
+    re_path(
+        rf"^jobs/(?P<pk>{_UUID})/(?P<action>{'|'.join(jobs.ACTIONS)})/$", jobs.act, name="job-act"
+    ),
     path("credits/", credits.credit_list, name="credits"),
     path("login/", account.Login.as_view(), name="login"),
     path("logout/", account.Logout.as_view(), name="logout"),
