@@ -114,7 +114,7 @@ def metadata(header: str) -> dict[str, str]:
         try:
             value = base64.b64decode(encoded, validate=True).decode()
         except (binascii.Error, ValueError):
-            raise _invalid(f"Upload-Metadata: the value of '{name[:40]}' is not Base64 of UTF-8.")
+            raise _invalid(f"Upload-Metadata: the value of '{name[:40]}' is not Base64.") from None
         if "\0" in value:
             raise _invalid(f"Upload-Metadata: '{name[:40]}' holds the character NUL.")
         found[name] = value
@@ -154,7 +154,8 @@ def proved(read: Read, length: int, header: str | None) -> Iterator[Read]:
             left -= len(data)
         if not hmac.compare_digest(digest.digest(), promised):
             raise ServiceError(
-                "checksum_mismatch", "The bytes differ from their checksum: send them again.",
+                "checksum_mismatch",
+                "The bytes differ from their checksum: send them again.",
                 status=460,
             )
         draft.seek(0)

@@ -150,7 +150,9 @@ class UploadDetail(_TusView):
 def _job(request: Request, key: str) -> ImportJob:
     visible = Dataset.objects.visible_to(request.user)
     try:
-        job = ImportJob.objects.select_related("dataset").filter(pk=key, dataset__in=visible).first()
+        job = (
+            ImportJob.objects.select_related("dataset").filter(pk=key, dataset__in=visible).first()
+        )
     except ValidationError:
         job = None
     if job is None:

@@ -1,25 +1,21 @@
-"""A dataset's pictures, and adding more."""
+"""A dataset's pictures."""
 
 from __future__ import annotations
 
 from urllib.parse import urlencode
 
-from django.conf import settings
-from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
-from django.views.decorators.http import require_http_methods, require_safe
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
 
 from searchapp.models import PENDING_STATES, Dataset, Image, ImageState
-from searchapp.pages.access import own_dataset, visible_dataset
+from searchapp.pages.access import visible_dataset
+from searchapp.pages.imports import dropping
 from searchapp.pages.paging import key_of, page_of
-from searchapp.pages.responses import count, fragment_of, is_fragment, render_error
-from searchapp.services import ingest
+from searchapp.pages.responses import count, fragment_of, is_fragment
 from searchapp.services.datasets import counts
-from searchapp.services.errors import Invalid, ServiceError
 from searchapp.services.imports import given
 from searchapp.services.selection import of_filter
-from searchapp.uploads import HashedUpload
 
 PAGE = 60
 # What editors can look at besides what is ready.
@@ -56,6 +52,7 @@ def gallery(request: HttpRequest, slug: str) -> HttpResponse:
         **_header(dataset, may_edit),
     }
     if may_edit:
+        context |= dropping(request, dataset)
         context["targets"] = list(
             Dataset.objects.editable_by(request.user)
             .exclude(pk=dataset.pk)
@@ -63,26 +60,6 @@ def gallery(request: HttpRequest, slug: str) -> HttpResponse:
             .values_list("slug", "name")[:MOST_TARGETS]
         )
     return render(request, "datasets/gallery.html", context)
-
-
-@login_required
-@require_http_methods(["GET", "HEAD", "POST"])
-def upload(request: HttpRequest, slug: str) -> HttpResponse:
-    """Adding pictures by a plain form; it ends on the page of the job."""
-    dataset = own_dataset(request.user, slug)
-    if request.method != "POST":  # signing in leads here when a session had ended
-        return redirect(dataset)
-    files = [file for file in request.FILES.getlist("file") if isinstance(file, HashedUpload)]
-    try:
-        if not files:
-            raise Invalid("no_file", "Choose one picture or more first.")
-        job = ingest.accept(dataset, files, user=request.user)
-    except ServiceError as error:
-        images = Image.objects.filter(dataset=dataset, state=ImageState.READY)
-        context = {"dataset": dataset, "page": page_of(images, None, PAGE), "state": ""}
-        context |= {"may_manage": dataset.may_manage(request.user), **_header(dataset, True)}
-        return render_error(request, "datasets/gallery.html", context, error)
-    return redirect("job", job.pk)
 
 
 def _header(dataset: Dataset, may_edit: bool) -> dict[str, object]:
@@ -93,9 +70,6 @@ def _header(dataset: Dataset, may_edit: bool) -> dict[str, object]:
         "pictures": count(number["ready"], "picture", "pictures"),
         "waiting": count(waiting, "picture is", "pictures are") if waiting else "",
         "is_empty": number["ready"] == 0,
-        "largest": settings.MAX_UPLOAD_BYTES,
-        "largest_mb": f"{settings.MAX_UPLOAD_BYTES / 1e6:g}",
-        "most_files": settings.MAX_FILES,
     }
     if may_edit:
         context["tabs"] = [

@@ -96,9 +96,7 @@ def rows_of(job: ImportJob, asked: Asked) -> QuerySet[ImportItem]:
         found = found.filter(
             **{"position__lt" if asked.last_first else "position__gt": asked.after}
         )
-    return found.order_by("-position" if asked.last_first else "position").defer(
-        "locator", "given"
-    )
+    return found.order_by("-position" if asked.last_first else "position").defer("locator", "given")
 
 
 def context_of(request: HttpRequest, job: ImportJob) -> dict[str, Any]:
@@ -169,9 +167,7 @@ def items(request: HttpRequest, pk: UUID) -> HttpResponse:
 def as_csv(request: HttpRequest, pk: UUID) -> StreamingHttpResponse:
     """The whole ledger as a file."""
     job = visible_job(request.user, pk)
-    answer = StreamingHttpResponse(
-        reports.ledger_csv(job), content_type="text/csv; charset=utf-8"
-    )
+    answer = StreamingHttpResponse(reports.ledger_csv(job), content_type="text/csv; charset=utf-8")
     answer["Content-Disposition"] = f'attachment; filename="import-{job.pk}.csv"'
     answer["Cache-Control"] = "no-store"
     return answer

@@ -56,7 +56,9 @@ class Snapshot:
 def snapshot() -> Snapshot:
     """Look at Redis and the database. A Redis that is down is told, never raised."""
     images = Image.objects.filter(state=ImageState.RECEIVED).order_by()
-    files = ImportItem.objects.filter(job__state__in=ACTIVE_JOBS, state=ItemState.WAITING).order_by()
+    files = ImportItem.objects.filter(
+        job__state__in=ACTIVE_JOBS, state=ItemState.WAITING
+    ).order_by()
     waiting = {
         "images": images.values("pk")[:MOST_COUNTED].count(),
         "files": files.values("pk")[:MOST_COUNTED].count(),

@@ -25,7 +25,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from searchapp import partial_files
-from searchapp.models import ENDED_JOBS, ImportJob, PartialUpload, SourceKind
+from searchapp.models import ENDED_JOBS, ImportJob, PartialUpload
 from searchapp.services.errors import Conflict, ServiceError
 from searchapp.services.imports import creating
 from searchapp.uploads import HashedUpload
@@ -99,7 +99,8 @@ def announce(job: ImportJob, user: User, announced: Announced) -> PartialUpload:
 def _check_open(job: ImportJob) -> None:
     if not job.is_open or job.state in ENDED_JOBS:
         raise Conflict(
-            "wrong_job_state", "This import takes no more files: it was closed, cancelled or has ended."
+            "wrong_job_state",
+            "This import takes no more files: it was closed, cancelled or has ended.",
         )
 
 
@@ -294,7 +295,7 @@ def hand_over_forgotten() -> int:
 
 
 def expire() -> int:
-    """Remove uploads whose time is over, and close imports that nobody sends to any more.
+    """Remove uploads whose time is over.
 
     Returns:
         How many rows were deleted; where it is `MOST_AT_ONCE`, there may be more.
@@ -308,7 +309,6 @@ def expire() -> int:
         if ends is not None and ends < timezone.now():
             remove(upload)
     _remove_orphans()
-    _close_deserted(before)
     return number
 
 
@@ -328,13 +328,3 @@ def _remove_orphans() -> None:
         for key in some:
             if key not in known:
                 partial_files.remove(key)
-
-
-def _close_deserted(before: datetime) -> None:
-    """Whoever was sending has left: what has come is all there will be."""
-    deserted = ImportJob.objects.filter(
-        kind=SourceKind.UPLOAD, is_open=True, created__lt=before, uploads=None
-    ).exclude(state__in=ENDED_JOBS)
-    for job in deserted[:100]:
-        log.info("the import %s is closed: nothing has come for a day", job.pk)
-        creating.close(job)

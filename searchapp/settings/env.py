@@ -240,12 +240,6 @@ KNOWN: dict[str, Variable] = _table(
         "100000000",
         "largest picture accepted, in pixels",
     ),
-    Variable(
-        "LOOKALIKE_MAX_ARCHIVE_BYTES",
-        integer(1, 2**44),
-        "20000000000",
-        "largest archive or manifest that is accepted, in bytes",
-    ),
     Variable("LOOKALIKE_MAX_FILES", integer(1, 10_000), "100", "files in one upload request"),
     Variable(
         "LOOKALIKE_MAX_REQUEST_BYTES",

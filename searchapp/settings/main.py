@@ -197,7 +197,6 @@ FILE_UPLOAD_HANDLERS = ["searchapp.uploads.HashingUploadHandler"]
 
 # --- Limits ------------------------------------------------------------------------------------
 MAX_UPLOAD_BYTES: int = env["LOOKALIKE_MAX_UPLOAD_BYTES"]
-MAX_ARCHIVE_BYTES: int = env["LOOKALIKE_MAX_ARCHIVE_BYTES"]
 MAX_PIXELS: int = env["LOOKALIKE_MAX_PIXELS"]
 MAX_FILES: int = env["LOOKALIKE_MAX_FILES"]
 MAX_REQUEST_BYTES: int = env["LOOKALIKE_MAX_REQUEST_BYTES"]
