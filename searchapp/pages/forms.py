@@ -41,9 +41,14 @@ class SettingsForm(DatasetForm):
             ),
         }
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["slug"].required = False  # it stays as it is where none is given
+
     def clean_slug(self) -> str:
-        slug: str = self.cleaned_data["slug"]
-        if slug != self.initial.get("slug"):
+        before: str = self.initial["slug"]
+        slug: str = self.cleaned_data["slug"] or before
+        if slug != before:
             try:
                 check_slug(slug)
             except Invalid as error:

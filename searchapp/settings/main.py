@@ -247,6 +247,12 @@ UNFOLD = {
     "SITE_HEADER": "Lookalike",
     "SITE_URL": "/",
     "SHOW_HISTORY": True,
+    "DASHBOARD_CALLBACK": "searchapp.admin.dashboard.context",
+    "SIDEBAR": {
+        "show_search": True,
+        "show_all_applications": False,
+        "navigation": "searchapp.admin.sidebar.navigation",
+    },
     "COLORS": {
         "primary": {
             "50": "#effaf9",
