@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from embeddings.errors import ImageError
 from embeddings.operators.thumbnails import dominant_color, shrink, thumbnail
 from searchapp import queue, storage
-from searchapp.models import Image, ImageState, Index, VectorCleanup
+from searchapp.models import Image, ImageState, Index, Source, VectorCleanup
 from searchapp.originals import open_original
 from searchapp.queue import celery_app
 from searchapp.services import cleanup, indexes, ledger
+from searchapp.services.imports import waking
 from searchapp.services.ledger import Bad
 from searchapp.vectors.errors import VectorsUnavailable
 from searchapp.vectors.store import get_store
@@ -54,6 +55,8 @@ def process() -> None:
     ):
         if dataset_id in live:  # else the dataset was deleted a moment ago, its images with it
             _process(list(members), live[dataset_id])
+    if any(image.source in (Source.IMPORT, Source.COPY) for image in images):
+        waking.call()  # there is room for more of that import
     if ledger.waiting():
         queue.send("ingest.process")
 

@@ -15,6 +15,7 @@ from searchapp.services import (
     moving,
     partial_uploads,
 )
+from searchapp.services.imports import cleaning
 
 log = logging.getLogger(__name__)
 # A sweep of the list of vectors to forget ends in time for the next one.
@@ -30,6 +31,7 @@ def sweep() -> None:
     waiting = ledger.waiting()
     if waiting:
         ingest.wake(waiting)
+    cleaning.sweep()
     partial_uploads.hand_over_forgotten()
     for _ in range(_FORGET_CALLS):
         if cleanup.forget_vectors() < cleanup.FORGET_AT_ONCE:
@@ -45,6 +47,7 @@ def tidy() -> None:
     while cleanup.expire_queries() == 500:
         pass
     cleanup.remove_old_drafts()
+    cleaning.tidy()
     while partial_uploads.expire() >= partial_uploads.MOST_AT_ONCE:
         pass
     purge()

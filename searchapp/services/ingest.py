@@ -62,6 +62,7 @@ class Arrival:
     # SHA-256 of the bytes that were sent, where `upload` was made from them.
     sent: str = ""
     on_duplicate: OnDuplicate = OnDuplicate.SKIP
+    name: str = ""  # as its source calls it; else as the upload does
 
     @property
     def content_key(self) -> str:
@@ -177,7 +178,7 @@ def take(
         else:
             again[image.pk] = image
         image.sha256, image.bytes = upload.sha256, upload.size or 0
-        image.name = (upload.name or "")[-NAME_LENGTH:]
+        image.name = (arrival.name or upload.name or "")[-NAME_LENGTH:]
         image.box = None if arrival.box is None else list(arrival.box)
         image.reference = arrival.reference
         image.turn = turn + place

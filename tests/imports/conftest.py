@@ -11,8 +11,10 @@ import pytest
 from django.contrib.auth.models import User
 from PIL import Image as PillowImage
 
-from searchapp.models import Dataset
+from searchapp.models import Dataset, ImportJob
+from searchapp.services import jobs, ledger
 from searchapp.services.datasets import create_dataset
+from searchapp.services.imports import taking
 from searchapp.uploads import HashedUpload, HashingWriter
 
 
@@ -67,3 +69,23 @@ def upload() -> Iterator[Callable[..., HashedUpload]]:
     yield make
     for one in made:
         one.close()
+
+
+def run(job: ImportJob, *, bad: frozenset[str] = frozenset()) -> None:
+    """Do all that workers would do for imports: theirs in truth, and of the model's only what it
+    writes into the ledger."""
+    for _ in range(1000):
+        more = taking.advance()
+        images = ledger.claim(64)
+        ledger.fail([image for image in images if image.name in bad], "internal_error", "x")
+        ledger.finish([image for image in images if image.name not in bad])
+        if not more and not images:
+            break
+    jobs.settle_all()
+    job.refresh_from_db()
+
+
+def rows(job: ImportJob) -> list[tuple[str, str, str]]:
+    """The ledger: name, state, code."""
+    found = job.items.order_by("position").values_list("name", "state", "error_code")
+    return [(name, state, code) for name, state, code in found]

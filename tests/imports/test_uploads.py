@@ -38,7 +38,8 @@ def job(dataset: Dataset, owner: User) -> ImportJob:
 def test_a_picture_becomes_a_row_with_an_image(job: ImportJob, upload: Make) -> None:
     given = {"title": "Sun", "label": "star", "tags": "a, b", "metadata": {"year": 1}}
     item = creating.add_upload(job, upload(picture(1)), name="sun.png", given=given)
-    assert isinstance(item, ImportItem) and item.state == ItemState.RECEIVED
+    assert isinstance(item, ImportItem)
+    assert item.state == ItemState.RECEIVED
     image = item.image
     assert image is not None
     assert (image.name, image.title, image.label) == ("sun.png", "Sun", "star")
@@ -64,7 +65,8 @@ def test_archives_and_manifests_become_sources(job: ImportJob, upload: Make) -> 
     }
     for content, kind in sent.items():
         source = creating.add_upload(job, upload(content), name="x")
-        assert isinstance(source, ImportSource) and source.kind == kind
+        assert isinstance(source, ImportSource)
+        assert source.kind == kind
         again = creating.add_upload(job, upload(content), name="x")
         assert again == source
     assert job.sources.count() == len(sent)
@@ -137,7 +139,8 @@ def test_only_what_failed_is_tried_again(job: ImportJob, upload: Make) -> None:
 def test_wrong_options_are_named(options: dict[str, Any], word: str) -> None:
     with pytest.raises(Invalid) as refused:
         ImportOptions.from_dict(options)
-    assert refused.value.code == "invalid_options" and word in refused.value.detail
+    assert refused.value.code == "invalid_options"
+    assert word in refused.value.detail
 
 
 def test_options_survive_the_database() -> None:

@@ -6,6 +6,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
+from searchapp import storage
 from searchapp.models import (
     ACTIVE_JOBS,
     PENDING_ITEMS,
@@ -72,12 +73,15 @@ def give_up(job: ImportJob, limit: int) -> None:
     """Take a cancelled job's rows back, `limit` at most, in short transactions."""
     for _ in range(0, limit, _CHUNK):
         waiting = job.items.filter(state=ItemState.WAITING).order_by("position")
-        chunk = list(waiting.values_list("pk", flat=True)[:_CHUNK])
+        chunk = list(waiting.only("pk", "source", "locator")[:_CHUNK])
         if not chunk:
             break
-        ImportItem.objects.filter(pk__in=chunk, state=ItemState.WAITING).update(
-            state=ItemState.CANCELLED
-        )
+        ImportItem.objects.filter(
+            pk__in=[item.pk for item in chunk], state=ItemState.WAITING
+        ).update(state=ItemState.CANCELLED)
+        for item in chunk:
+            if item.source_id is None and item.locator:
+                storage.delete_import(item.locator["kept"])
     for _ in range(0, limit, _CHUNK):
         if not _give_up_images(job):
             break

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import secrets
 from collections.abc import Mapping
 from contextlib import contextmanager
 from datetime import timedelta
@@ -35,6 +36,7 @@ from searchapp.services.imports import judging, waking
 from searchapp.services.imports.kinds import kind_of
 from searchapp.services.imports.options import REFERENCE, ImportOptions
 from searchapp.services.imports.sources import source_class
+from searchapp.services.imports.sources.files import KEPT
 from searchapp.services.locks import lock_contents
 from searchapp.uploads import HashedUpload
 
@@ -43,8 +45,6 @@ if TYPE_CHECKING:
 
     from django.contrib.auth.models import User
 
-# What begins a location that is a file kept under `imports/`.
-KEPT = "kept:"
 # An open job that nobody has sent anything to for so long is closed.
 _OPEN_LIFE = timedelta(days=1)
 # A received image of a paused job is left alone until then.
@@ -201,7 +201,8 @@ def _add_picture(
     refusal = judging.refusal_of_upload(upload)
     if refusal is None and options.max_side is not None and not options.dry_run:
         # A worker makes it smaller; until then its bytes are kept as they are.
-        key = import_key(job, upload.sha256)
+        # Under a name of its own: it goes as soon as it was taken.
+        key = import_key(job, upload.sha256 + secrets.token_hex(8))
         storage.put_import(key, upload)
         item.locator = {"kept": key}
         with transaction.atomic():
@@ -220,8 +221,7 @@ def _add_picture(
             item.state = ItemState.CHECKED
             item.duplicate = judging.is_there(job.dataset_id, upload.sha256)
         else:
-            upload.name = name  # as it was sent, not as the request calls it
-            arrival = judging.arrival(upload, given, options)
+            arrival = judging.arrival(upload, given, options, name=name)
             [(image, item.duplicate)] = ingest.take(
                 job.dataset, [arrival], job.user, Source.UPLOAD, turn
             )

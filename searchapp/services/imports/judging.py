@@ -14,6 +14,8 @@ from searchapp.services.imports.options import ImportOptions
 from searchapp.services.ingest import Arrival
 from searchapp.uploads import HashedUpload
 
+# Of a dataset's images in one of these states the bytes are taken anew.
+GONE = (ImageState.REJECTED, ImageState.FAILED, ImageState.DELETED)
 _HEAD = 4096  # bytes that a format is told by
 
 
@@ -38,8 +40,7 @@ def refusal_of_upload(upload: HashedUpload, *, nested: bool = False) -> tuple[st
 def is_there(dataset_id: int, sha256: str, box: list[int] | None = None) -> bool:
     """Whether the dataset has a living image of these bytes."""
     found = Image.objects.filter(dataset=dataset_id, content_key=content_key(sha256, box))
-    gone = (ImageState.REJECTED, ImageState.FAILED, ImageState.DELETED)
-    return found.exclude(state__in=gone).exists()
+    return found.exclude(state__in=GONE).exists()
 
 
 def arrival(
@@ -47,12 +48,14 @@ def arrival(
     given: Mapping[str, Any],
     options: ImportOptions,
     *,
+    name: str,
     sent: str = "",
     reference: str = "",
 ) -> Arrival:
     """Bring together what the source says of a file and what the import's options say of all."""
     return Arrival(
         upload=upload,
+        name=name.rpartition("/")[2],
         title=given.get("title", ""),
         metadata={**options.metadata, **given.get("metadata", {})},
         label=given.get("label") or options.label,

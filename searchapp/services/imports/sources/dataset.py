@@ -52,6 +52,7 @@ class DatasetSource(Source):
     def __init__(self, source: ImportSource, options: ImportOptions) -> None:
         super().__init__(source, options)
         self.plan = Plan.parse(source.location)
+        self.in_place = self.plan.change.action not in (Action.COPY, Action.MOVE)
 
     @classmethod
     def check(cls, location: str, user: User | None) -> str:
@@ -99,18 +100,16 @@ class DatasetSource(Source):
                 "original_missing", "The stored original is missing.", retryable=True
             ) from None
 
-    @property
-    def in_place(self) -> bool:
-        """Whether the images are changed where they are, and no file need be opened."""
-        return self.plan.change.action not in (Action.COPY, Action.MOVE)
-
-    def perform(self, items: Sequence[ImportItem]) -> None:
-        """Do to the images of these items what is to be done. Doing it twice changes no more."""
+    def perform(self, items: Sequence[ImportItem]) -> dict[int, int]:
         dataset = Dataset.objects.filter(pk=self.plan.dataset, deleted=None).first()
-        if dataset is not None:
-            number = bulk.apply(dataset, [_image_of(item) for item in items], self.plan.change)
-            if number and self.plan.change.action == Action.RESTORE:
-                ingest.wake(number)
+        if dataset is None:
+            return {}
+        keys = [_image_of(item) for item in items]
+        number = bulk.apply(dataset, keys, self.plan.change)
+        if self.plan.change.action == Action.RESTORE:
+            ingest.wake(number)
+        there = set(dataset.images.there().filter(pk__in=keys).values_list("pk", flat=True))
+        return {item.pk: key for item, key in zip(items, keys, strict=True) if key in there}
 
 
 def _image_of(item: ImportItem) -> int:

@@ -1,0 +1,83 @@
+"""The folders and buckets that imports may read, and nothing outside of them."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+from django.conf import settings
+
+from searchapp.services.errors import Invalid
+
+
+def inside(path: str | Path) -> Path:
+    """Return the real path of a file or folder within `LOOKALIKE_IMPORT_ROOTS`.
+
+    Raises:
+        Invalid: code `path_not_allowed` for a path that is elsewhere, or leads elsewhere by a
+            link; `path_missing` where nothing is.
+    """
+    given = Path(path)
+    if not given.is_absolute() or "\0" in str(path):
+        raise _elsewhere()
+    try:
+        roots = [root.resolve() for root in settings.IMPORT_ROOTS]
+        real = given.resolve()
+    except (OSError, RuntimeError):  # a circle of links
+        raise _elsewhere() from None
+    # First whether it may be, then whether it is: nobody learns what is outside.
+    if not any(real.is_relative_to(root) for root in roots):
+        raise _elsewhere()
+    if not real.exists():
+        raise Invalid("path_missing", "There is no such file or folder on the server.")
+    return real
+
+
+def _elsewhere() -> Invalid:
+    if not settings.IMPORT_ROOTS:
+        return Invalid(
+            "path_not_allowed",
+            "No folder of the server may be imported from: LOOKALIKE_IMPORT_ROOTS is empty.",
+        )
+    return Invalid(
+        "path_not_allowed",
+        "Only paths inside the folders that LOOKALIKE_IMPORT_ROOTS names may be imported from.",
+    )
+
+
+def open_inside(path: str | Path) -> BinaryIO:
+    """Open a plain file within the roots; raises Invalid, also for what is no plain file."""
+    # Neither a link put there since, nor a pipe that nobody writes to, is waited for.
+    try:
+        handle = os.open(inside(path), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise Invalid("path_missing", "There is no such file on the server any more.") from None
+    except OSError as error:
+        raise Invalid(
+            "unreadable", f"The server cannot read this file: {error.strerror}."
+        ) from None
+    file = os.fdopen(handle, "rb")
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        file.close()
+        raise Invalid("not_a_file", "This is no plain file.")
+    return file
+
+
+def check_bucket(address: str) -> str:
+    """Return an address such as `s3://photos/2026/` when `LOOKALIKE_IMPORT_BUCKETS` allows it.
+
+    Raises:
+        Invalid: code `bucket_not_allowed`.
+    """
+    parts = address.partition("://")[2].split("/")
+    for allowed in settings.IMPORT_BUCKETS:
+        stem = allowed.rstrip("/")
+        if (address == stem or address.startswith(f"{stem}/")) and ".." not in parts:
+            return address
+    raise Invalid(
+        "bucket_not_allowed",
+        "Only below the prefixes that LOOKALIKE_IMPORT_BUCKETS names may be imported from"
+        + ("." if settings.IMPORT_BUCKETS else "; it is empty."),
+    )

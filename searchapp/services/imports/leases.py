@@ -1,0 +1,31 @@
+"""A job is one worker's at a time, until its lease ends."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from searchapp.models import ACTIVE_JOBS, ImportJob
+
+_LEASE = timedelta(seconds=60)
+
+
+class Lost(Exception):
+    """The job was paused, cancelled, or taken by another worker: nothing more may be written."""
+
+
+def lease_end() -> datetime:
+    return timezone.now() + _LEASE
+
+
+def held(job: ImportJob) -> QuerySet[ImportJob]:
+    """The job's row, as long as it is the caller's and goes on."""
+    return ImportJob.objects.filter(pk=job.pk, claim=job.claim, state__in=ACTIVE_JOBS)
+
+
+def renew(job: ImportJob) -> None:
+    """Prolong the lease; raises Lost where the job is no longer the caller's."""
+    if not held(job).update(lease_until=lease_end()):
+        raise Lost

@@ -1,0 +1,69 @@
+"""A prefix of a bucket, below one of `LOOKALIKE_IMPORT_BUCKETS`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, closing
+from typing import TYPE_CHECKING, BinaryIO
+
+from django.conf import settings
+
+from searchapp import buckets
+from searchapp.models import ImportItem
+from searchapp.services.errors import ServiceError
+from searchapp.services.imports.given import LABEL_LENGTH
+from searchapp.services.imports.sources.base import Listed, Source, SourceError
+from searchapp.services.imports.sources.files import is_hidden, shown
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+
+class BucketSource(Source):
+    """All files below a prefix, by their names."""
+
+    threads = 16  # each waits for its answer most of the time
+
+    @classmethod
+    def check(cls, location: str, user: User | None) -> str:
+        return buckets.check(location.strip())
+
+    def list(self, cursor: str) -> Iterator[Listed]:
+        prefix = self.source.location
+        try:
+            for address, size in buckets.names(prefix, cursor):
+                yield self._file(address, size, prefix)
+        except (OSError, ServiceError) as error:
+            said = error.detail if isinstance(error, ServiceError) else str(error.strerror)
+            raise SourceError(
+                "unreadable", f"The bucket cannot be listed: {said}", retryable=True
+            ) from None
+
+    def _file(self, address: str, size: int, prefix: str) -> Listed:
+        name = address.removeprefix(prefix).lstrip("/") or address.rpartition("/")[2]
+        parts = name.split("/")
+        refusal = None
+        if size > settings.MAX_UPLOAD_BYTES:
+            # Not even begun with: transfers cost money.
+            limit = settings.MAX_UPLOAD_BYTES / 1e6
+            refusal = ("file_too_large", f"This file has more than {limit:g} MB.")
+        if is_hidden(parts[-1]):
+            refusal = ("hidden_file", "Hidden files and those of systems are left out.")
+        given = {}
+        if self.options.label_from_folder and len(parts) > 1:
+            given["label"] = parts[-2][:LABEL_LENGTH]
+        return Listed(shown(name), {"address": address}, given, refusal, cursor=address)
+
+    def open(self, item: ImportItem) -> AbstractContextManager[BinaryIO]:
+        return open_address(str((item.locator or {})["address"]))
+
+    def reference(self, item: ImportItem) -> str:
+        return str((item.locator or {})["address"])
+
+
+def open_address(address: str) -> AbstractContextManager[BinaryIO]:
+    """Open a file of a bucket; raises SourceError."""
+    try:
+        return closing(buckets.open_file(address))
+    except FileNotFoundError:
+        raise SourceError("path_missing", "There is no such file in the bucket.") from None

@@ -1,0 +1,191 @@
+"""A COCO-style JSON file: each box of its annotations becomes an image of its own.
+
+The file's pictures are found by their `file_name`: beside the file, in the folder `images` beside
+it, or in an archive that is beside it and has its name; of a file that was sent, inside the roots.
+What is not there is fetched from the picture's `coco_url`, if it has one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from searchapp import roots
+from searchapp.models import ImportItem
+from searchapp.services.errors import ServiceError
+from searchapp.services.imports import given as said
+from searchapp.services.imports.sources import tars, zips
+from searchapp.services.imports.sources.base import Listed, Source, SourceError
+from searchapp.services.imports.sources.files import KEPT, check_file, local_file, shown
+from searchapp.services.imports.sources.manifest import Places
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+_ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
+_MOST_PICTURES = 2_000_000
+
+
+class CocoSource(Source):
+    """The annotations of one file, in its order, each with its category's name as label."""
+
+    threads = 4
+
+    @classmethod
+    def check(cls, location: str, user: User | None) -> str:
+        return check_file(location)
+
+    def list(self, cursor: str) -> Iterator[Listed]:
+        import ijson  # only workers read these files
+
+        path = local_file(self.source.location)
+        reached = int(cursor or 0)
+        try:
+            with path.open("rb") as file:
+                labels = {
+                    one.get("id"): str(one.get("name", ""))
+                    for one in ijson.items(file, "categories.item")
+                    if isinstance(one, dict)
+                }
+            pictures = self._pictures(path)
+            members = self._members(path)
+            with path.open("rb") as file:
+                for number, one in enumerate(
+                    ijson.items(file, "annotations.item", use_float=True), 1
+                ):
+                    if number > reached:
+                        yield self._listed(number, one, pictures, labels, members)
+        except (ijson.JSONError, UnicodeDecodeError) as error:
+            said_ = str(error).partition("\n")[0]
+            raise SourceError("table_broken", f"This is no COCO file: {said_}.") from None
+
+    @staticmethod
+    def _pictures(path: Path) -> dict[Any, tuple[str, str, int, int]]:
+        """Name, address, width and height (pixels, 0 where unknown) by the picture's id."""
+        import ijson
+
+        found: dict[Any, tuple[str, str, int, int]] = {}
+        with path.open("rb") as file:
+            for one in ijson.items(file, "images.item", use_float=True):
+                if not isinstance(one, dict) or not isinstance(one.get("id"), int | str):
+                    continue
+                address = one.get("coco_url") or one.get("url") or ""
+                found[one["id"]] = (
+                    str(one.get("file_name", "")),
+                    str(address) if str(address).startswith("http") else "",
+                    _number(one.get("width")),
+                    _number(one.get("height")),
+                )
+                if len(found) > _MOST_PICTURES:
+                    raise SourceError("table_broken", f"More than {_MOST_PICTURES:,} pictures.")
+        return found
+
+    def _listed(
+        self,
+        number: int,
+        one: Any,
+        pictures: dict[Any, tuple[str, str, int, int]],
+        labels: dict[Any, str],
+        members: dict[str, dict[str, Any]],
+    ) -> Listed:
+        cursor, name = str(number), f"box {number}"
+        known = pictures.get(one.get("image_id")) if isinstance(one, dict) else None
+        if known is None:
+            return Listed(name, refusal=("invalid_row", "No picture goes with it."), cursor=cursor)
+        file_name, address, width, height = known
+        name = shown(f"{file_name or address} · {name}")
+        box = _box(one.get("bbox"), width, height)
+        if box is None:
+            sentence = "It has no box (left, top, width, height in pixels) within its picture."
+            return Listed(name, refusal=("box_outside", sentence), cursor=cursor)
+        try:
+            given = said.checked({"label": labels.get(one.get("category_id"), ""), "box": box})
+        except ValueError as error:
+            return Listed(name, refusal=("invalid_row", str(error)), cursor=cursor)
+        member = members.get(file_name) or members.get(Path(file_name).name)
+        locator = {"member": member} if member else {"place": file_name, "address": address}
+        return Listed(name, locator, given, cursor=cursor)
+
+    def _archive(self) -> Path | None:
+        """An archive that is beside the file and has its name."""
+        if self.source.location.startswith(KEPT):
+            return None
+        path = Path(self.source.location)
+        for suffix in _ARCHIVES:
+            try:
+                return roots.inside(path.with_name(path.stem + suffix))
+            except ServiceError:
+                continue
+        return None
+
+    def _members(self, path: Path) -> dict[str, dict[str, Any]]:
+        archive = self._archive()
+        if archive is None:
+            return {}
+        found: dict[str, dict[str, Any]] = {}
+        for member in (
+            zips.members(archive, 0)
+            if zips.is_zip(archive)
+            else tars.members(tars.plain(archive, str(archive), self.alive), 0)
+        ):
+            if member.refusal is None and not member.is_folder:
+                found[member.name] = member.locator
+                found.setdefault(Path(member.name).name, member.locator)
+        return found
+
+    def open(self, item: ImportItem) -> AbstractContextManager[BinaryIO]:
+        locator = item.locator or {}
+        if "member" in locator:
+            return self._open_member(locator["member"])
+        places, name, address = self._places(), locator.get("place"), locator.get("address")
+        try:
+            if name and "://" not in name:
+                return places.open(name)
+        except ServiceError:
+            if not address:
+                raise
+        return places.open(str(address or name))
+
+    def _places(self) -> Places:
+        return Places(self.source.location, beside=(".", "images", "../images"))
+
+    def _open_member(self, locator: dict[str, Any]) -> AbstractContextManager[BinaryIO]:
+        archive = self._archive()
+        if archive is None:
+            raise SourceError("path_missing", "The archive beside the file is gone.")
+        if "entry" in locator:
+            return zips.open_member(archive, int(locator["entry"]))
+        plain = tars.plain(archive, str(archive), self.alive)
+        return tars.open_member(plain, int(locator["offset"]), int(locator["size"]))
+
+    def reference(self, item: ImportItem) -> str:
+        locator = item.locator or {}
+        if "member" in locator:
+            return ""
+        try:
+            return self._places().reference(str(locator.get("place")))
+        except ServiceError:
+            return str(locator.get("address") or "")
+
+
+def _number(value: Any) -> int:
+    return int(value) if isinstance(value, int | float) and 0 < value < 1e6 else 0
+
+
+def _box(value: Any, width: int, height: int) -> list[int] | None:
+    """Whole pixels around a box; None where it is none, or is outside of its picture."""
+    if not isinstance(value, list) or len(value) != 4:
+        return None
+    if not all(isinstance(one, int | float) and abs(one) < 1e6 for one in value):
+        return None
+    left, top, wide, high = (float(one) for one in value)
+    first, second = max(0, math.floor(left)), max(0, math.floor(top))
+    right, bottom = math.ceil(left + wide), math.ceil(top + high)
+    if width and height:
+        right, bottom = min(right, width), min(bottom, height)
+    if right <= first or bottom <= second or wide <= 0 or high <= 0:
+        return None
+    return [first, second, right - first, bottom - second]

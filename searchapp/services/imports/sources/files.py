@@ -1,0 +1,88 @@
+"""Files that a source reads: kept from an upload, or of a folder of the server."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from pathlib import Path
+
+from django.conf import settings
+
+from searchapp import roots, storage
+from searchapp.services.errors import Invalid, ServiceError
+from searchapp.services.imports.sources.base import SourceError
+
+# What begins a location that is a file kept under `imports/`.
+KEPT = "kept:"
+_NAME = 1000  # characters
+# Files that systems put beside pictures. Nobody means them, and nobody misses a row about them.
+_SYSTEM = frozenset(
+    {"thumbs.db", "desktop.ini", "__macosx", "$recycle.bin", "system volume information"}
+)
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a path's last part is a file of a system, or hidden."""
+    return name.startswith(".") or name.lower() in _SYSTEM
+
+
+def shown(name: str) -> str:
+    """A file's name as it can be stored and shown, whatever bytes it is of; its end says more."""
+    return (
+        name.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()[-_NAME:]
+    )
+
+
+def check_file(location: str) -> str:
+    """Return the real path of a file of the server that may be read; raises Invalid."""
+    path = roots.inside(location)
+    if not path.is_file():
+        raise Invalid("not_a_file", "This is a folder; the path of a file is needed.")
+    return str(path)
+
+
+def local_file(location: str) -> Path:
+    """Return where this machine can read a source's file; brought here from another store.
+
+    Raises:
+        SourceError: where it is gone, or may not be read any more.
+    """
+    if not location.startswith(KEPT):
+        try:
+            return roots.inside(location)
+        except ServiceError as error:
+            raise SourceError(error.code, error.detail, retryable=True) from None
+    key = location.removeprefix(KEPT)
+    path = storage.import_path(key)
+    if path is None:
+        path = copy_path(key)
+        if not path.exists():
+            _bring(key, path)
+    if not path.exists():
+        raise gone()
+    return path
+
+
+def copy_path(key: str, suffix: str = "") -> Path:
+    """Where this machine keeps what it made of a source, for as long as the job runs."""
+    return Path(settings.UPLOAD_DIR) / f"source-{key}{suffix}"
+
+
+def gone() -> SourceError:
+    return SourceError(
+        "source_gone", "The file that was sent is no longer kept; send it again in a new import."
+    )
+
+
+def _bring(key: str, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = target.with_name(f"upload-{secrets.token_hex(8)}")
+    try:
+        with storage.open_import(key) as source, draft.open("xb") as output:
+            shutil.copyfileobj(source, output, 1 << 20)
+        os.replace(draft, target)
+    except FileNotFoundError:
+        raise gone() from None
+    finally:
+        draft.unlink(missing_ok=True)

@@ -1,0 +1,146 @@
+"""The rows of a table that somebody sent: CSV, JSON Lines or Parquet; each can be gone on from."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from searchapp.services.imports.kinds import delimiter_of
+from searchapp.services.imports.sources.base import SourceError
+
+_LINE = 1_000_000  # bytes of one line
+_BATCH = 1000  # rows of Parquet in memory
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row, or what is wrong with it; `cursor` is where the next one begins."""
+
+    name: str
+    cursor: str
+    values: dict[str, Any] | None = None
+    error: str = ""
+
+
+def rows(path: Path, cursor: str) -> Iterator[Row]:
+    """Yield the rows behind `cursor`; raises SourceError where the file is no such table."""
+    at, number = json.loads(cursor) if cursor else (0, 0)
+    with path.open("rb") as file:
+        head = file.read(4096)
+        file.seek(0)
+        if head.startswith(b"PAR1"):
+            yield from _parquet(path, number)
+        elif head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{"):
+            yield from _json_lines(file, at, number)
+        else:
+            yield from _csv(file, at, number)
+
+
+class _Lines:
+    """The lines of a file as text, with the place where the next one begins."""
+
+    def __init__(self, file: BinaryIO, at: int) -> None:
+        self._file, self.at = file, at
+        file.seek(at)
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        start = self.at
+        line = self._file.readline(_LINE)
+        self.at += len(line)
+        if not line:
+            raise StopIteration
+        if len(line) == _LINE and not line.endswith(b"\n"):
+            raise SourceError("table_broken", f"A line is longer than {_LINE:,} bytes.")
+        return line.decode("utf-8-sig" if start == 0 else "utf-8", "replace")
+
+
+def _csv(file: BinaryIO, at: int, number: int) -> Iterator[Row]:
+    first = _Lines(file, 0)
+    try:
+        header_line = next(first)
+        delimiter = delimiter_of(header_line)
+        file.seek(0)
+        first = _Lines(file, 0)
+        header = [name.strip() for name in next(csv.reader(first, delimiter=delimiter))]
+    except (StopIteration, csv.Error):
+        raise SourceError("table_broken", "This table has no line with names of columns.") from None
+    lines = _Lines(file, at or first.at)
+    reader = csv.reader(lines, delimiter=delimiter)
+    while True:
+        number += 1
+        values, error = None, ""
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as problem:
+            cells, error = [], f"This row cannot be read: {problem}."
+            reader = csv.reader(lines, delimiter=delimiter)
+        if not cells and not error:
+            continue  # an empty line
+        if len(cells) > len(header) and any(cells[len(header) :]):
+            error = f"This row has {len(cells)} cells, and there are {len(header)} columns."
+        if not error:
+            values = dict(zip(header, cells, strict=False))
+        yield Row(f"row {number}", json.dumps([lines.at, number]), values, error)
+
+
+def _json_lines(file: BinaryIO, at: int, number: int) -> Iterator[Row]:
+    lines = _Lines(file, at)
+    for line in lines:
+        number += 1
+        if not line.strip():
+            continue
+        values, error = None, "This line is no JSON object."
+        try:
+            found = json.loads(line)
+            if isinstance(found, dict):
+                values, error = found, ""
+        except (ValueError, RecursionError):
+            pass
+        yield Row(f"row {number}", json.dumps([lines.at, number]), values, error)
+
+
+def _parquet(path: Path, number: int) -> Iterator[Row]:
+    # Here and not above: only workers read manifests, and nothing else needs it.
+    import pyarrow
+    import pyarrow.parquet as parquet
+
+    try:
+        with parquet.ParquetFile(path) as table:
+            # Pictures inside of the table, and other bytes, are not what a manifest is about.
+            columns = [
+                field.name
+                for field in table.schema_arrow
+                if not (pyarrow.types.is_binary(field.type) or pyarrow.types.is_nested(field.type))
+                or pyarrow.types.is_list(field.type)
+            ]
+            skipped = 0
+            for group in range(table.num_row_groups):
+                size = table.metadata.row_group(group).num_rows
+                if skipped + size <= number:
+                    skipped += size
+                    continue
+                for batch in table.iter_batches(_BATCH, row_groups=[group], columns=columns):
+                    for values in batch.to_pylist():
+                        skipped += 1
+                        if skipped > number:
+                            plain = {name: _plain(value) for name, value in values.items()}
+                            yield Row(f"row {skipped}", json.dumps([0, skipped]), plain)
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
+        said = str(error).partition("\n")[0]
+        raise SourceError("table_broken", f"This Parquet file cannot be read: {said}.") from None
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it: moments and the like become their text."""
+    if value is None or isinstance(value, str | int | float | bool | list):
+        return value
+    return str(value)

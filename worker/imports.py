@@ -1,0 +1,19 @@
+"""The task that lists and takes the files of imports."""
+
+from __future__ import annotations
+
+from searchapp import queue
+from searchapp.queue import celery_app
+from searchapp.services.imports import taking, waking
+
+
+# An archive may have to be unpacked before anything of it can be read.
+@celery_app.task(name=waking.TASK, soft_time_limit=3500, time_limit=3600)
+def advance() -> None:
+    """Do one step of one import, and call for the next.
+
+    The call itself names no import: it may be lost, doubled or late without harm.
+    """
+    queue.called(waking.TASK)
+    if taking.advance():
+        waking.call()
