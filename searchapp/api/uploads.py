@@ -30,7 +30,12 @@ from searchapp.services.errors import Invalid, ServiceError
 
 # A sender that says nothing for so long has gone, even where its connection seems to be there.
 _SILENCE_SECONDS = 60.0
-_HEADER = {"location": OpenApiParameter.HEADER, "required": True}
+
+
+def _header(name: str, kind: type = str) -> OpenApiParameter:
+    return OpenApiParameter(name, kind, OpenApiParameter.HEADER, required=True)
+
+
 _BYTES = {tus.CONTENT_TYPE: OpenApiTypes.BINARY}
 
 
@@ -77,9 +82,9 @@ class UploadList(_TusView):
 
     @extend_schema(
         parameters=[
-            OpenApiParameter("Tus-Resumable", str, **_HEADER),
-            OpenApiParameter("Upload-Length", int, **_HEADER),
-            OpenApiParameter("Upload-Metadata", str, **_HEADER),
+            _header("Tus-Resumable"),
+            _header("Upload-Length", int),
+            _header("Upload-Metadata"),
         ],
         request=_BYTES,
         responses={201: None},
@@ -125,8 +130,8 @@ class UploadDetail(_TusView):
 
     @extend_schema(
         parameters=[
-            OpenApiParameter("Tus-Resumable", str, **_HEADER),
-            OpenApiParameter("Upload-Offset", int, **_HEADER),
+            _header("Tus-Resumable"),
+            _header("Upload-Offset", int),
         ],
         request=_BYTES,
         responses={204: None},
@@ -139,20 +144,16 @@ class UploadDetail(_TusView):
             upload = partial_uploads.receive(upload, offset, read, length)
         return Response(status=204, headers=_standing(upload, partial_uploads.offset_of(upload)))
 
-    @extend_schema(
-        parameters=[OpenApiParameter("Tus-Resumable", str, **_HEADER)], responses={204: None}
-    )
+    @extend_schema(parameters=[_header("Tus-Resumable")], responses={204: None})
     def delete(self, request: Request, pk: UUID) -> Response:
         partial_uploads.remove(self._upload(request, pk))
         return Response(status=204)
 
 
 def _job(request: Request, key: str) -> ImportJob:
-    visible = Dataset.objects.visible_to(request.user)
+    visible = ImportJob.objects.filter(dataset__in=Dataset.objects.visible_to(request.user))
     try:
-        job = (
-            ImportJob.objects.select_related("dataset").filter(pk=key, dataset__in=visible).first()
-        )
+        job = visible.select_related("dataset").filter(pk=key).first()
     except ValidationError:
         job = None
     if job is None:
@@ -175,7 +176,7 @@ def _body(request: Request, length: int) -> Iterator[tus.Read]:
     the sender gave one. (What is bad must not be written, and what is written is not taken back.)
     """
     raw = request._request
-    connection = raw.environ.get("gunicorn.socket")
+    connection = raw.META.get("gunicorn.socket")
     patience = connection.gettimeout() if connection is not None else None
     try:
         if connection is not None:

@@ -125,9 +125,8 @@ def _take(
 def _manifest(text: str) -> HashedUpload:
     """What was pasted, as a file: a table, or one address a line."""
     if text.lower().startswith(("http://", "https://")):
-        text = "url\n" + "\n".join(
-            f'"{line.strip()}"' for line in text.splitlines() if line.strip()
-        )
+        lines = (line.strip() for line in text.splitlines())
+        text = "\n".join(["url", *(f'"{line}"' for line in lines if line)])
     writer = HashingWriter()
     writer.write(text.encode("utf-8", "replace"))
     return writer.finish("addresses.csv")

@@ -56,12 +56,10 @@ class Snapshot:
 def snapshot() -> Snapshot:
     """Look at Redis and the database. A Redis that is down is told, never raised."""
     images = Image.objects.filter(state=ImageState.RECEIVED).order_by()
-    files = ImportItem.objects.filter(
-        job__state__in=ACTIVE_JOBS, state=ItemState.WAITING
-    ).order_by()
+    files = ImportItem.objects.filter(job__state__in=ACTIVE_JOBS, state=ItemState.WAITING)
     waiting = {
         "images": images.values("pk")[:MOST_COUNTED].count(),
-        "files": files.values("pk")[:MOST_COUNTED].count(),
+        "files": files.order_by().values("pk")[:MOST_COUNTED].count(),
     }
     try:
         life = queue.life()

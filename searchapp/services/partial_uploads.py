@@ -28,6 +28,7 @@ from searchapp import partial_files
 from searchapp.models import ENDED_JOBS, ImportJob, PartialUpload
 from searchapp.services.errors import Conflict, ServiceError
 from searchapp.services.imports import creating
+from searchapp.services.imports.given import LABEL_LENGTH
 from searchapp.uploads import HashedUpload
 
 if TYPE_CHECKING:
@@ -73,8 +74,8 @@ def announce(job: ImportJob, user: User, announced: Announced) -> PartialUpload:
         Conflict: code `wrong_job_state`.
         ServiceError: code `upload_too_large` or `storage_full`.
     """
-    pk = uuid5(job.pk, announced.key) if announced.key else uuid4()
-    known = PartialUpload.objects.filter(pk=pk, size=announced.size).first()
+    pk = uuid5(job.pk, f"{user.pk} {announced.size} {announced.key}") if announced.key else uuid4()
+    known = PartialUpload.objects.filter(pk=pk).first()
     if known is not None:
         return known
     _check_open(job)
@@ -82,7 +83,7 @@ def announce(job: ImportJob, user: User, announced: Announced) -> PartialUpload:
     if announced.size > limit:
         raise ServiceError(
             "upload_too_large",
-            f"This file has {announced.size / 1e6:.1f} MB; at most {limit / 1e6:g} MB are accepted.",
+            f"This file has {announced.size / 1e6:.1f} MB; {limit / 1e6:g} MB are accepted.",
             status=413,
         )
     _check_room(announced.size)
@@ -100,7 +101,7 @@ def _check_open(job: ImportJob) -> None:
     if not job.is_open or job.state in ENDED_JOBS:
         raise Conflict(
             "wrong_job_state",
-            "This import takes no more files: it was closed, cancelled or has ended.",
+            "This import takes no more files: it is closed or over.",
         )
 
 
@@ -243,11 +244,19 @@ def _hand_over(upload: PartialUpload, path: Path, sha256: str | None) -> None:
                     job = ImportJob.objects.select_related("dataset").get(pk=upload.job_id)
                     _check_open(job)
                     given = dict(upload.given.get("given") or {})
+                    _label_from_folder(job, upload.name, given)
                     creating.add_upload(job, whole, name=upload.name, given=given)
         except Conflict:
             remove(upload)
             raise
     partial_files.remove(upload.pk)
+
+
+def _label_from_folder(job: ImportJob, name: str, given: dict[str, Any]) -> None:
+    """A file of a folder that was sent is of the class that its folder is named after."""
+    folder = name.rpartition("/")[0].rpartition("/")[2]
+    if folder and job.options.get("label_from_folder"):
+        given.setdefault("label", folder[:LABEL_LENGTH])
 
 
 def _mark_done(upload: PartialUpload) -> bool:
