@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from searchapp.models import PENDING_STATES, Dataset, Image, ImageState
+from searchapp.models import PENDING_STATES, Dataset, ImageState
 from searchapp.pages.access import visible_dataset
 from searchapp.pages.imports import dropping
 from searchapp.pages.paging import key_of, page_of

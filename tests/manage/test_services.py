@@ -29,6 +29,7 @@ from searchapp.models import (
 from searchapp.services import bulk, cleanup, datasets, deleting, images, jobs, ledger, members
 from searchapp.services.bulk import Change, change_of
 from searchapp.services.errors import Conflict, Gone, Invalid, ServiceError
+from searchapp.services.imports import taking
 from searchapp.services.imports.options import ImportOptions
 from searchapp.services.imports.sources import source_of
 from searchapp.services.moving import finish_moves
@@ -326,6 +327,39 @@ def test_many_become_a_job_that_means_what_was_there(
         row.pk for row in rows[3:]
     ]
     assert late.pk not in {one.locator["image"] for one in listed}
+
+
+@pytest.mark.parametrize("action", ["delete", "label"])
+def test_a_job_changes_images_where_they_are(
+    house: House, monkeypatch: pytest.MonkeyPatch, action: str
+) -> None:
+    monkeypatch.setattr(bulk, "AT_ONCE", 3)
+    monkeypatch.setattr(taking, "CHUNK", 2)
+    dataset = house.dataset
+    add_rows(dataset, 5)
+    outcome = bulk.carry_out(
+        dataset, of_filter("ready"), change_of(action, label="x"), user=house.user("editor")
+    )
+    assert outcome.job is not None
+    while taking.advance():
+        pass
+    job = ImportJob.objects.get(pk=outcome.job.pk)
+    assert (job.state, job.total) == (JobState.FINISHED, 5)
+    met = {"label": {"label": "x"}, "delete": {"state": ImageState.DELETED}}[action]
+    assert Image.objects.filter(dataset=dataset, **met).count() == 5
+
+
+def test_a_copy_has_all_that_was_said_of_the_picture(house: House) -> None:
+    user = house.user("editor")
+    image = add_image(house.dataset, title="T", label="L", tags=["a"], metadata={"b": 1})
+    target = datasets.create_dataset(name="Target", owner=user)
+    bulk.copy(house.dataset, of_keys([image.pk]), target, user=user)
+    while taking.advance():
+        pass
+    made = Image.objects.get(dataset=target)
+    assert made.sha256 == image.sha256
+    assert (made.title, made.label, made.tags, made.metadata) == ("T", "L", ["a"], {"b": 1})
+    assert made.state == ImageState.RECEIVED
 
 
 def test_a_moved_picture_leaves_when_its_copy_is_ready(house: House) -> None:
