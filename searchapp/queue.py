@@ -106,6 +106,13 @@ def ping() -> None:
         raise QueueUnavailable from None
 
 
+def queue_of(task: str) -> str:
+    """Return the queue that tasks of this name go through."""
+    routes: dict[str, dict[str, str]] = celery_app.conf.task_routes
+    family = f"{task.partition('.')[0]}.*"
+    return routes.get(family, {}).get("queue", MAINTENANCE)
+
+
 def send(task: str, *, answers: bool = False, expires: float | None = None, **kwargs: Any) -> None:
     """Send a task; raises QueueUnavailable at once when Redis is down.
 

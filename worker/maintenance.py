@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import logging
 
+from searchapp import queue
 from searchapp.queue import celery_app
-from searchapp.services import cleanup, ingest, jobs, ledger, partial_uploads
+from searchapp.services import (
+    cleanup,
+    deleting,
+    ingest,
+    jobs,
+    ledger,
+    moving,
+    partial_uploads,
+)
 from searchapp.services.imports import cleaning
 
 log = logging.getLogger(__name__)
+# A sweep of the list of vectors to forget ends in time for the next one.
+_FORGET_CALLS = 10
 
 
 @celery_app.task(name="maintenance.sweep")
@@ -20,18 +31,31 @@ def sweep() -> None:
     waiting = ledger.waiting()
     if waiting:
         ingest.wake(waiting)
-    partial_uploads.hand_over_forgotten()
     cleaning.sweep()
-    cleanup.forget_vectors()
+    partial_uploads.hand_over_forgotten()
+    for _ in range(_FORGET_CALLS):
+        if cleanup.forget_vectors() < cleanup.FORGET_AT_ONCE:
+            break
     jobs.settle_all()
+    moving.finish_moves()
 
 
 @celery_app.task(name="maintenance.tidy")
 def tidy() -> None:
-    """Delete query pictures whose day is over, and drafts of uploads that never ended."""
+    """Delete query pictures whose day is over, and drafts of uploads that never ended; remove what
+    was deleted more than a day ago."""
     while cleanup.expire_queries() == 500:
         pass
     cleanup.remove_old_drafts()
+    cleaning.tidy()
     while partial_uploads.expire() >= partial_uploads.MOST_AT_ONCE:
         pass
-    cleaning.tidy()
+    purge()
+
+
+@celery_app.task(name="maintenance.purge")
+def purge() -> None:
+    """Remove, for good, some of what was deleted more than a day ago, and call for the next part:
+    a worker deals with other things in between."""
+    if deleting.purge():
+        queue.send("maintenance.purge")

@@ -1,43 +1,21 @@
-"""Datasets and their indexes."""
+"""Datasets, their members and indexes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.db.models import Model, QuerySet
+from django.contrib.admin.views.main import ChangeList
+from django.db.models import QuerySet
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin
+from unfold.admin import ModelAdmin, TabularInline
+from unfold.decorators import display
 
-from searchapp.models import Dataset, Index, VectorCleanup
-from searchapp.services import datasets
+from searchapp.admin.base import COLORS, DeletedByService, ReadOnlyAdmin, each
+from searchapp.models import Dataset, Index, Membership, VectorCleanup
+from searchapp.services import datasets, deleting
 from searchapp.services.errors import Invalid
-
-
-class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
-    """Rows that the application writes and people only read."""
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
-class DeletedByService:
-    """For models whose deletion a service carries out, rows that hang on them included: those need
-    no permission of their own."""
-
-    def get_deleted_objects(
-        self, objs: Iterable[Model], request: HttpRequest
-    ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
-        names = [str(row) for row in objs]
-        return names, {"rows": len(names)}, set(), []
 
 
 class DatasetForm(forms.ModelForm[Dataset]):
@@ -50,22 +28,72 @@ class DatasetForm(forms.ModelForm[Dataset]):
         return slug
 
 
+class MembershipInline(TabularInline):  # type: ignore[misc]
+    """To look at: members are put in and taken out on the dataset's own settings page."""
+
+    model = Membership
+    fields = ["user", "role", "created"]
+    readonly_fields = fields
+    extra = 0
+    max_num = 0
+    can_delete = False
+    tab = True
+
+
+class IndexInline(TabularInline):  # type: ignore[misc]
+    model = Index
+    fields = ["pipeline", "state", "runtime", "created"]
+    readonly_fields = fields
+    extra = 0
+    max_num = 0
+    can_delete = False
+    tab = True
+
+
 @admin.register(Dataset)
 class DatasetAdmin(DeletedByService, ModelAdmin):  # type: ignore[misc]
     form = DatasetForm
-    list_display = ["name", "slug", "visibility", "owner", "ready", "waiting", "created"]
-    list_filter = ["visibility"]
+    list_display = ["name", "shown_slug", "shown_visibility", "owner", "ready", "waiting", "bad",
+                    "created"]  # fmt: skip
+    list_filter = ["visibility", ("deleted", admin.EmptyFieldListFilter)]
+    list_select_related = ["owner"]
     search_fields = ["name", "slug", "description"]
     autocomplete_fields = ["owner"]
-    readonly_fields = ["created", "updated"]
+    readonly_fields = ["created", "updated", "deleted", "slug_before"]
+    inlines = [MembershipInline, IndexInline]
+    actions = ["bring_back"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        # Addresses lead to the slug: it stays.
-        return [*self.readonly_fields, *(["slug"] if obj is not None else [])]
+        # A slug is changed, and what belongs to whom, on the dataset's own settings page: there
+        # former addresses and former owners are looked after.
+        return [*self.readonly_fields, *(["slug", "owner"] if obj is not None else [])]
+
+    def get_inlines(self, request: HttpRequest, obj: Any) -> list[Any]:
+        return self.inlines if obj is not None else []
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        allowed: bool = super().has_change_permission(request, obj)
+        return allowed and (obj is None or obj.deleted is None)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        allowed: bool = super().has_delete_permission(request, obj)
+        return allowed and (obj is None or obj.deleted is None)
+
+    def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
+        """Count the pictures of all rows of a page in one statement."""
+        page: ChangeList = super().get_changelist_instance(request)
+        rows = list(page.result_list)
+        numbers = datasets.counts_of(rows)
+        for row in rows:
+            row.numbers = numbers[row.pk]
+        page.result_list = rows  # type: ignore[assignment]
+        return page
 
     def save_model(self, request: HttpRequest, obj: Dataset, form: Any, change: bool) -> None:
         if change:
-            super().save_model(request, obj, form, change)
+            datasets.change_dataset(
+                obj, name=obj.name, description=obj.description, visibility=obj.visibility
+            )
             return
         made = datasets.create_dataset(
             name=obj.name,
@@ -77,27 +105,64 @@ class DatasetAdmin(DeletedByService, ModelAdmin):  # type: ignore[misc]
         obj.pk = made.pk
 
     def delete_model(self, request: HttpRequest, obj: Dataset) -> None:
-        datasets.delete_dataset(obj)
+        deleting.delete_dataset(obj)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Dataset]) -> None:
-        for dataset in queryset:
-            datasets.delete_dataset(dataset)
+        for dataset in queryset.filter(deleted=None):
+            deleting.delete_dataset(dataset)
 
-    @admin.display(description="ready")
-    def ready(self, dataset: Dataset) -> int:
-        return datasets.counts(dataset)["ready"]
+    @display(description="slug")  # type: ignore[untyped-decorator]
+    def shown_slug(self, dataset: Dataset) -> str:
+        return dataset.slug if dataset.deleted is None else dataset.slug_before
 
-    @admin.display(description="waiting")
-    def waiting(self, dataset: Dataset) -> int:
-        by_state = datasets.counts(dataset)
-        return by_state["received"] + by_state["processing"]
+    @display(  # type: ignore[untyped-decorator]
+        description="visibility",
+        label={"public": "info", "private": "default", "deleted": "danger"},
+    )
+    def shown_visibility(self, dataset: Dataset) -> str:
+        return dataset.visibility if dataset.deleted is None else "deleted"
+
+    @display(description="ready")  # type: ignore[untyped-decorator]
+    def ready(self, dataset: Any) -> str:
+        return f"{dataset.numbers['ready']:,}"
+
+    @display(description="waiting")  # type: ignore[untyped-decorator]
+    def waiting(self, dataset: Any) -> str:
+        return f"{dataset.numbers['received'] + dataset.numbers['processing']:,}"
+
+    @display(description="not added")  # type: ignore[untyped-decorator]
+    def bad(self, dataset: Any) -> str:
+        return f"{dataset.numbers['rejected'] + dataset.numbers['failed']:,}"
+
+    @admin.action(description="Bring back what was deleted")
+    def bring_back(self, request: HttpRequest, queryset: QuerySet[Dataset]) -> None:
+        each(request, queryset, deleting.restore_dataset, "Brought back: {}.")
+
+
+@admin.register(Membership)
+class MembershipAdmin(ReadOnlyAdmin):
+    list_display = ["user", "dataset", "shown_role", "created"]
+    list_filter = ["role"]
+    list_select_related = ["user", "dataset"]
+    search_fields = ["user__username", "dataset__name", "dataset__slug"]
+
+    @display(  # type: ignore[untyped-decorator]
+        description="role", label={"viewer": "default", "editor": "info", "owner": "success"}
+    )
+    def shown_role(self, membership: Membership) -> str:
+        return membership.role
 
 
 @admin.register(Index)
 class IndexAdmin(ReadOnlyAdmin):
-    list_display = ["dataset", "state", "pipeline", "short_fingerprint", "runtime", "created"]
-    list_filter = ["state", "pipeline"]
+    list_display = ["dataset", "shown_state", "pipeline", "short_fingerprint", "runtime", "created"]
+    list_filter = ["state"]
     list_select_related = ["dataset"]
+    search_fields = ["dataset__name", "dataset__slug", "pipeline", "fingerprint"]
+
+    @display(description="state", label=COLORS)  # type: ignore[untyped-decorator]
+    def shown_state(self, index: Index) -> str:
+        return index.state
 
     @admin.display(description="fingerprint")
     def short_fingerprint(self, index: Index) -> str:

@@ -2,41 +2,59 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
+from unfold.paginator import InfinitePaginator
 
-from searchapp.admin.datasets import DeletedByService, ReadOnlyAdmin
-from searchapp.models import Image, ImageState, Query
-from searchapp.services import ingest, ledger
-from searchapp.services.images import delete_image
+from searchapp.admin.base import COLORS, ReadOnlyAdmin
+from searchapp.models import Dataset, Image, ImageState, Query
+from searchapp.services import bulk, images, ingest, ledger
+from searchapp.services.bulk import Action, Change
+from searchapp.services.selection import MOST_KEYS, of_keys
+
+_RETRIED = 500
+
+
+def _parts(keys: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+    return (keys[start : start + size] for start in range(0, len(keys), size))
 
 
 @admin.register(Image)
-class ImageAdmin(DeletedByService, ModelAdmin):  # type: ignore[misc]
+class ImageAdmin(ModelAdmin):  # type: ignore[misc]
     list_display = [
-        "thumbnail", "caption", "dataset", "shown_state", "error_code", "format", "created",
+        "thumbnail", "caption", "dataset", "shown_state", "label", "error_code", "created",
     ]  # fmt: skip
     list_display_links = ["thumbnail", "caption"]
-    list_filter = ["state", "dataset", "format", "source"]
+    list_filter = ["state", "dataset", "source"]
     list_select_related = ["dataset"]
+    list_per_page = 50
     # Counting a million rows for the sake of a number in a corner is not worth its time.
     show_full_result_count = False
-    search_fields = ["title", "name", "sha256"]
-    fields = ["title", "metadata"]
-    actions = ["try_again"]
+    paginator = InfinitePaginator
+    search_fields = ["title", "name", "sha256__startswith", "=label"]
+    fields = ["title", "label", "tags", "metadata"]
+    actions = ["delete_pictures", "bring_back", "try_again", "embed_again"]
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         return [*self.fields, *self.get_readonly_fields(request, obj)]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         return [field.name for field in Image._meta.fields if field.name not in self.fields]
+
+    def get_actions(self, request: HttpRequest) -> Any:
+        # Django's own would list every row, and everything that hangs on it, on a page.
+        actions = super().get_actions(request)
+        actions.pop("delete_selected", None)
+        return actions
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False  # pictures come in by upload
@@ -45,40 +63,73 @@ class ImageAdmin(DeletedByService, ModelAdmin):  # type: ignore[misc]
         # A worker may be writing the other columns of this row.
         obj.save(update_fields=self.fields)
 
-    def delete_model(self, request: HttpRequest, obj: Image) -> None:
-        delete_image(obj)
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        names = [str(row) for row in objs]
+        return names, {"images": len(names)}, set(), []
 
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Image]) -> None:
-        for image in queryset.select_related("dataset"):
-            delete_image(image)
+    def delete_model(self, request: HttpRequest, obj: Image) -> None:
+        images.delete_image(obj)
 
     @admin.display(description="")
     def thumbnail(self, image: Image) -> SafeString | str:
-        if image.state != ImageState.READY:
+        if image.width is None:
             return "–"
-        return format_html('<img src="{}" width="64" alt="">', image.thumbnail_url())
+        return format_html(
+            '<img src="{}" width="64" height="48" alt="" loading="lazy" '
+            'style="object-fit: contain; width: 64px; height: 48px">',
+            image.thumbnail_url(),
+        )
 
-    @display(  # type: ignore[untyped-decorator]
-        description="state",
-        label={
-            "ready": "success",
-            "rejected": "warning",
-            "failed": "danger",
-            "received": "info",
-            "processing": "info",
-        },
-    )
+    @display(description="state", label=COLORS)  # type: ignore[untyped-decorator]
     def shown_state(self, image: Image) -> str:
         return image.state
 
-    @admin.action(description="Try again what failed")
+    @admin.action(description="Delete (can be undone for a day)", permissions=["delete"])
+    def delete_pictures(self, request: HttpRequest, queryset: QuerySet[Image]) -> None:
+        self._in_bulk(request, queryset, Action.DELETE)
+
+    @admin.action(description="Bring back what was deleted", permissions=["delete"])
+    def bring_back(self, request: HttpRequest, queryset: QuerySet[Image]) -> None:
+        self._in_bulk(request, queryset, Action.RESTORE)
+
+    def _in_bulk(self, request: HttpRequest, queryset: QuerySet[Image], action: Action) -> None:
+        assert isinstance(request.user, User)  # noqa: S101 (the admin lets nobody else in)
+        number, jobs = 0, 0
+        rows = queryset.order_by("dataset").values_list("dataset", "pk")
+        by_dataset: dict[int, list[int]] = {}
+        for dataset, key in rows.iterator():
+            by_dataset.setdefault(dataset, []).append(key)
+        for dataset in Dataset.objects.filter(pk__in=by_dataset, deleted=None):
+            for keys in _parts(by_dataset[dataset.pk], MOST_KEYS):
+                done = bulk.carry_out(dataset, of_keys(keys), Change(action), user=request.user)
+                jobs += done.job is not None
+                number += done.number if done.job is None else 0
+        said = [f"{number} images: done."] if number else []
+        said += [f"{jobs} jobs do it: see Jobs."] if jobs else []
+        messages.info(request, " ".join(said) or "There was nothing to do.")
+
+    @admin.action(description="Try again what failed", permissions=["change"])
     def try_again(self, request: HttpRequest, queryset: QuerySet[Image]) -> None:
-        number = ledger.retry(list(queryset.filter(state=ImageState.FAILED)))
+        number = 0
+        keys = list(queryset.filter(state=ImageState.FAILED).values_list("pk", flat=True))
+        for some in _parts(keys, _RETRIED):
+            number += ledger.retry(list(Image.objects.filter(pk__in=some).only("pk")))
         ingest.wake(number)
         messages.info(request, f"{number} images wait to be tried again.")
+
+    @admin.action(description="Embed again", permissions=["change"])
+    def embed_again(self, request: HttpRequest, queryset: QuerySet[Image]) -> None:
+        number = 0
+        keys = list(queryset.filter(state=ImageState.READY).values_list("pk", flat=True))
+        for some in _parts(keys, _RETRIED):
+            number += ledger.embed_again(Image.objects.filter(pk__in=some))
+        ingest.wake(number)
+        messages.info(request, f"{number} images wait to be embedded again.")
 
 
 @admin.register(Query)
 class QueryAdmin(ReadOnlyAdmin):
     list_display = ["created", "name", "url", "user", "expires"]
     list_select_related = ["user"]
+    show_full_result_count = False
+    paginator = InfinitePaginator

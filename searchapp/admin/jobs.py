@@ -1,34 +1,94 @@
-"""Import jobs."""
+"""Import jobs: looked at here, their ledgers on the site's own page."""
 
 from __future__ import annotations
 
-from django.contrib import admin
-from unfold.admin import TabularInline
+from typing import Any
 
-from searchapp.admin.datasets import ReadOnlyAdmin
+from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from unfold.decorators import display
+from unfold.paginator import InfinitePaginator
+
+from searchapp.admin.base import COLORS, ReadOnlyAdmin, each
 from searchapp.models import ImportItem, ImportJob
 from searchapp.services import jobs
-
-
-class ItemInline(TabularInline):  # type: ignore[misc]
-    model = ImportItem
-    fields = ["position", "name", "state", "duplicate", "error_code", "error_detail"]
-    readonly_fields = fields
-    ordering = ["position"]
-    extra = 0
-    max_num = 0
-    can_delete = False
-    per_page = 50
+from searchapp.services.imports import control
 
 
 @admin.register(ImportJob)
 class ImportJobAdmin(ReadOnlyAdmin):
-    list_display = ["created", "dataset", "user", "total", "state"]
+    list_display = ["created", "name", "dataset", "kind", "user", "shown_state", "shown_progress",
+                    "rate"]  # fmt: skip
     list_select_related = ["dataset", "user"]
-    list_filter = ["dataset"]
-    inlines = [ItemInline]
+    list_filter = ["state", "kind", "dataset"]
+    list_per_page = 30
+    search_fields = ["name", "dataset__name", "dataset__slug", "user__username"]
+    actions = ["pause", "resume", "cancel", "retry_failed"]
 
-    @admin.display(description="state")
-    def state(self, job: ImportJob) -> str:
-        progress = jobs.progress(job)
-        return f"{progress.state} ({progress.ready} ready, {progress.rejected} rejected)"
+    def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
+        """Count the files of all jobs of a page in one statement."""
+        page: ChangeList = super().get_changelist_instance(request)
+        rows = list(page.result_list)
+        numbers = jobs.progress_of(rows)
+        for row in rows:
+            row.progress = numbers[row.pk]
+        page.result_list = rows  # type: ignore[assignment]
+        return page
+
+    @display(description="state", label=COLORS)  # type: ignore[untyped-decorator]
+    def shown_state(self, job: ImportJob) -> str:
+        return job.state
+
+    @display(description="files")  # type: ignore[untyped-decorator]
+    def shown_progress(self, job: Any) -> str:
+        now: jobs.JobProgress = job.progress
+        bad = now.rejected + now.failed
+        return f"{now.ready:,} of {now.total:,}" + (f", {bad:,} not added" if bad else "")
+
+    @display(description="a second")  # type: ignore[untyped-decorator]
+    def rate(self, job: Any) -> str:
+        found: float | None = job.progress.rate
+        return "–" if found is None else f"{found:.1f}"
+
+    def has_run_permission(self, request: HttpRequest) -> bool:
+        """Jobs are changed by nobody, and steered by those who might change images."""
+        return bool(request.user.has_perm("searchapp.change_image"))
+
+    @admin.action(description="Pause", permissions=["run"])
+    def pause(self, request: HttpRequest, queryset: QuerySet[ImportJob]) -> None:
+        each(request, queryset, control.pause, "Jobs that are paused: {}.")
+
+    @admin.action(description="Resume", permissions=["run"])
+    def resume(self, request: HttpRequest, queryset: QuerySet[ImportJob]) -> None:
+        each(request, queryset, control.resume, "Jobs that go on: {}.")
+
+    @admin.action(description="Cancel", permissions=["run"])
+    def cancel(self, request: HttpRequest, queryset: QuerySet[ImportJob]) -> None:
+        each(request, queryset, control.cancel, "Jobs that are cancelled: {}.")
+
+    @admin.action(description="Try again what failed", permissions=["run"])
+    def retry_failed(self, request: HttpRequest, queryset: QuerySet[ImportJob]) -> None:
+        each(
+            request, queryset, control.retry_failed, "Jobs whose failed files are tried again: {}."
+        )
+
+
+@admin.register(ImportItem)
+class ImportItemAdmin(ReadOnlyAdmin):
+    """Rows of all ledgers, to find where a file went."""
+
+    list_display = ["name", "job", "shown_state", "error_code", "error_detail", "attempts",
+                    "duration"]  # fmt: skip
+    list_select_related = ["job", "job__dataset"]
+    list_filter = ["state"]
+    list_per_page = 50
+    search_fields = ["name__startswith"]
+    ordering = ["-pk"]
+    show_full_result_count = False
+    paginator = InfinitePaginator
+
+    @display(description="state", label=COLORS)  # type: ignore[untyped-decorator]
+    def shown_state(self, item: ImportItem) -> str:
+        return item.state

@@ -38,8 +38,11 @@ class ScopeAllows(BasePermission):
 
 
 def visible_dataset(request: Request, slug: str) -> Dataset:
-    """Return a dataset that the user may see; one they may not see is not there for them (404)."""
-    dataset = Dataset.objects.visible_to(request.user).filter(slug=slug).first()
+    """Return a dataset that the user may see; one they may not see is not there for them (404).
+
+    A slug that it had once leads to it too.
+    """
+    dataset = Dataset.objects.visible_to(request.user).named(slug)
     if dataset is None:
         raise Http404
     return dataset

@@ -43,10 +43,10 @@ class Search(APIView):
         visible = Dataset.objects.visible_to(request.user)
         if not slug:
             return search.indexes_of(visible)
-        found = search.indexes_of(visible.filter(slug=slug))
-        if not found:
+        dataset = visible.named(slug)
+        if dataset is None:
             raise ServiceError("not_found", f"There is no dataset '{slug}'.", status=404)
-        return found
+        return search.indexes_of(visible.filter(pk=dataset.pk))
 
     def _image(self, request: Request, pk: int) -> Image:
         visible = Image.objects.visible_to(request.user).select_related("dataset")

@@ -8,9 +8,12 @@ from typing import Any
 from rest_framework import serializers
 from rest_framework.request import Request
 
-from searchapp.models import Dataset, Image, ImportItem, ImportJob, Query, Visibility
+from searchapp.models import Dataset, Image, ImportItem, ImportJob, Query, Role, Visibility
 from searchapp.services import jobs
+from searchapp.services.bulk import Action
+from searchapp.services.imports import given
 from searchapp.services.search import MAX_RESULTS, Answer
+from searchapp.services.selection import FILTERS, LARGEST_KEY, MOST_KEYS
 
 MAX_METADATA_BYTES = 16_384
 MAX_METADATA_DEPTH = 20
@@ -37,13 +40,6 @@ class DatasetSerializer(serializers.ModelSerializer[Dataset]):
 
     def get_counts(self, dataset: Dataset) -> dict[str, int]:
         return self.context["counts"][dataset.pk]  # type: ignore[no-any-return]
-
-    def validate_slug(self, slug: str) -> str:
-        if self.instance is not None and slug != self.instance.slug:
-            raise serializers.ValidationError(
-                "The slug of a dataset cannot be changed: addresses lead to it."
-            )
-        return slug
 
 
 def _error(row: Image | ImportItem) -> dict[str, str] | None:
@@ -86,10 +82,89 @@ def _check_values(data: dict[str, Any]) -> None:
     raise serializers.ValidationError(f"At most {MAX_METADATA_DEPTH} levels of nesting are kept.")
 
 
+class TagsField(serializers.ListField):
+    """A list of words, each once."""
+
+    child = serializers.CharField(max_length=given.TAG_LENGTH, allow_blank=True)
+
+    def to_internal_value(self, data: Any) -> list[str]:
+        try:
+            return list(given.tags(super().to_internal_value(data)))
+        except ValueError as error:
+            raise serializers.ValidationError(str(error)) from None
+
+
+class MemberSerializer(serializers.Serializer[Any]):
+    username = serializers.CharField(max_length=150)
+    role = serializers.ChoiceField(choices=Role.choices)
+    is_holder = serializers.BooleanField(read_only=True)
+
+
+class RoleSerializer(serializers.Serializer[Any]):
+    role = serializers.ChoiceField(choices=Role.choices)
+
+
+class TransferSerializer(serializers.Serializer[Any]):
+    username = serializers.CharField(max_length=150)
+
+
+class CopySerializer(serializers.Serializer[Any]):
+    name = serializers.CharField(max_length=120)
+
+
+class FilterSerializer(serializers.Serializer[Any]):
+    """All images of one state, of one label if wanted, that were there when this was asked."""
+
+    state = serializers.ChoiceField(choices=list(FILTERS), default="ready")
+    label = serializers.CharField(  # type: ignore[assignment]
+        max_length=given.LABEL_LENGTH, default=""
+    )
+    deleted_at = serializers.CharField(max_length=40, default="")
+
+
+class BulkSerializer(serializers.Serializer[Any]):
+    """One action on many images: those of `ids`, or all of `filter`."""
+
+    action = serializers.ChoiceField(choices=[str(action) for action in Action])
+    ids = serializers.ListField(
+        child=serializers.IntegerField(min_value=1, max_value=LARGEST_KEY),
+        max_length=MOST_KEYS,
+        required=False,
+    )
+    filter = FilterSerializer(required=False)
+    label = serializers.CharField(  # type: ignore[assignment]
+        max_length=given.LABEL_LENGTH, allow_blank=True, default=""
+    )
+    add_tags = TagsField(default=list)
+    remove_tags = TagsField(default=list)
+    target = serializers.CharField(max_length=80, required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if ("ids" in attrs) == ("filter" in attrs):
+            raise serializers.ValidationError("Send either `ids` or `filter`.")
+        if (attrs["action"] in (Action.COPY, Action.MOVE)) != ("target" in attrs):
+            raise serializers.ValidationError(
+                "`target`, the slug of a dataset, goes with the actions copy and move."
+            )
+        return attrs
+
+
+class BulkAnswerSerializer(serializers.Serializer[Any]):
+    """`number` images were changed or, with a `job`, will be."""
+
+    number = serializers.IntegerField()
+    job = serializers.UUIDField(allow_null=True)
+    deleted_at = serializers.CharField(allow_null=True)
+
+
 class ImageSerializer(serializers.ModelSerializer[Image]):
     dataset = serializers.SlugRelatedField[Dataset](slug_field="slug", read_only=True)
     error = serializers.SerializerMethodField()
     title = serializers.CharField(max_length=255, allow_blank=True, required=False)
+    label = serializers.CharField(  # type: ignore[assignment]
+        max_length=given.LABEL_LENGTH, allow_blank=True, required=False
+    )
+    tags = TagsField(required=False)
     metadata = MetadataField(required=False)
     url = serializers.SerializerMethodField()
     thumbnail_url = serializers.SerializerMethodField()
@@ -97,10 +172,13 @@ class ImageSerializer(serializers.ModelSerializer[Image]):
     class Meta:
         model = Image
         fields = [
-            "id", "dataset", "state", "error", "name", "title", "url", "thumbnail_url", "width",
-            "height", "bytes", "format", "sha256", "metadata", "source", "created",
+            "id", "dataset", "state", "error", "name", "title", "label", "tags", "url",
+            "thumbnail_url", "width", "height", "bytes", "format", "sha256", "metadata", "source",
+            "created", "deleted_at",
         ]  # fmt: skip
-        read_only_fields = [name for name in fields if name not in ("title", "metadata")]
+        read_only_fields = [
+            name for name in fields if name not in ("title", "label", "tags", "metadata")
+        ]
 
     def get_error(self, image: Image) -> dict[str, str] | None:
         return _error(image)

@@ -3,12 +3,23 @@
 from django.urls import path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from searchapp.api import search, uploads, views
+from searchapp.api import managing, search, uploads, views
 
 urlpatterns = [
     path("v1/datasets/", views.DatasetList.as_view(), name="api-datasets"),
     path("v1/datasets/<slug:slug>/", views.DatasetDetail.as_view(), name="api-dataset"),
     path("v1/datasets/<slug:slug>/images/", views.DatasetImages.as_view(), name="api-images"),
+    path("v1/datasets/<slug:slug>/bulk/", managing.Bulk.as_view(), name="api-bulk"),
+    path("v1/datasets/<slug:slug>/copy/", managing.Copy.as_view(), name="api-copy"),
+    path("v1/datasets/<slug:slug>/restore/", managing.Restore.as_view(), name="api-restore"),
+    path("v1/datasets/<slug:slug>/transfer/", managing.Transfer.as_view(), name="api-transfer"),
+    path("v1/datasets/<slug:slug>/members/", managing.Members.as_view(), name="api-members"),
+    path(
+        "v1/datasets/<slug:slug>/members/<str:username>/",
+        managing.MemberDetail.as_view(),
+        name="api-member",
+    ),
+    path("v1/images/<int:pk>/restore/", managing.RestoreImage.as_view(), name="api-image-restore"),
     path("v1/images/<int:pk>/", views.ImageDetail.as_view(), name="api-image"),
     path("v1/jobs/<uuid:pk>/", views.JobDetail.as_view(), name="api-job"),
     path("v1/uploads/", uploads.UploadList.as_view(), name="api-uploads"),

@@ -7,7 +7,6 @@ from typing import Any, cast
 from django.contrib.auth.models import User
 from django.http import Http404
 from django.shortcuts import get_object_or_404
-from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
@@ -26,7 +25,7 @@ from searchapp.api.serializers import (
     UploadSerializer,
 )
 from searchapp.models import Dataset, Image, ImageState, ImportJob
-from searchapp.services import datasets, images, ingest
+from searchapp.services import datasets, deleting, images, ingest
 from searchapp.services.errors import Invalid
 from searchapp.uploads import HashedUpload
 
@@ -71,16 +70,14 @@ class DatasetDetail(APIView):
         require_owner(request, dataset)
         given = DatasetSerializer(dataset, data=request.data, partial=True)
         given.is_valid(raise_exception=True)
-        # An update of what is there, never an insert of what was deleted meanwhile.
-        changed = {**given.validated_data, "updated": timezone.now()}
-        Dataset.objects.filter(pk=dataset.pk).update(**changed)
-        return Response(_dataset_body(visible_dataset(request, slug)))
+        datasets.change_dataset(dataset, **given.validated_data)
+        return Response(_dataset_body(visible_dataset(request, dataset.slug)))
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request, slug: str) -> Response:
         dataset = visible_dataset(request, slug)
         require_owner(request, dataset)
-        datasets.delete_dataset(dataset)
+        deleting.delete_dataset(dataset)
         return Response(status=204)
 
 

@@ -27,7 +27,7 @@ from searchapp.models.dataset import (
     VectorCleanup,
 )
 from searchapp.models.image import Image
-from searchapp.models.jobs import ImportItem, ImportJob, ImportSource, PartialUpload
+from searchapp.models.jobs import MOVED, ImportItem, ImportJob, ImportSource, PartialUpload
 from searchapp.models.keys import ApiKey, key_digest
 from searchapp.models.operations import AuditReport, FailedTask
 from searchapp.models.query import Query
@@ -36,6 +36,7 @@ __all__ = [
     "ACTIVE_JOBS",
     "ENDED_JOBS",
     "LIVE_INDEXES",
+    "MOVED",
     "PENDING_ITEMS",
     "PENDING_STATES",
     "ApiKey",

@@ -29,6 +29,30 @@ class DatasetQuerySet(models.QuerySet["Dataset"]):
         shared = Membership.objects.filter(user_id=user.pk).values("dataset_id")
         return there.filter(public | Q(owner_id=user.pk) | Q(pk__in=shared))
 
+    def managed_by(self, user: User | AnonymousUser) -> DatasetQuerySet:
+        """Datasets, deleted ones among them, whose settings `user` may change."""
+        if not user.is_authenticated:
+            return self.none()
+        return self if user.is_superuser else self.filter(_held_by(user, [Role.OWNER]))
+
+    def editable_by(self, user: User | AnonymousUser) -> DatasetQuerySet:
+        """Datasets whose pictures `user` may change."""
+        there = self.filter(deleted=None)
+        if not user.is_authenticated:
+            return there.none()
+        if user.is_superuser:
+            return there
+        return there.filter(_held_by(user, [Role.EDITOR, Role.OWNER]))
+
+    def named(self, slug: str) -> Dataset | None:
+        """Return the dataset that has this slug or, where none has, that had it once."""
+        return self.filter(slug=slug).first() or self.filter(former_slugs__slug=slug).first()
+
+
+def _held_by(user: User, roles: list[Role]) -> Q:
+    memberships = Membership.objects.filter(user_id=user.pk, role__in=roles)
+    return Q(owner_id=user.pk) | Q(pk__in=memberships.values("dataset_id"))
+
 
 class Dataset(models.Model):
     """A set of pictures that people manage and search as one."""

@@ -19,6 +19,9 @@ from searchapp.models.choices import (
 from searchapp.models.dataset import Dataset
 from searchapp.models.image import Image
 
+# What the cursor of a source ends with, once the pictures that were moved have left.
+MOVED = "m"
+
 
 class ImportJob(models.Model):
     """One request to add pictures; its items are the ledger, one row a file."""

@@ -16,10 +16,36 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 
-def visible_dataset(user: User | AnonymousUser, slug: str) -> Dataset:
-    dataset = Dataset.objects.visible_to(user).filter(slug=slug).first()
+class Moved(Exception):
+    """The dataset of this address has another slug by now: see `pages.moved`."""
+
+    def __init__(self, slug: str) -> None:
+        super().__init__(slug)
+        self.slug = slug
+
+
+def find_dataset(user: User | AnonymousUser, slug: str) -> Dataset:
+    """Return the dataset that has this slug, or had it once, if `user` may look at it.
+
+    Raises:
+        Http404: what one may not see is not there.
+    """
+    dataset = Dataset.objects.visible_to(user).named(slug)
     if dataset is None:
         raise Http404(f"There is no dataset '{slug}', or it is private.")
+    return dataset
+
+
+def visible_dataset(user: User | AnonymousUser, slug: str) -> Dataset:
+    """Return the dataset of an address, if `user` may look at it.
+
+    Raises:
+        Http404: what one may not see is not there.
+        Moved: when it has another slug by now.
+    """
+    dataset = find_dataset(user, slug)
+    if dataset.slug != slug:
+        raise Moved(dataset.slug)
     return dataset
 
 

@@ -1,22 +1,20 @@
-"""The list of datasets, and making, changing and deleting one."""
+"""The list of datasets, and making one."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
 from searchapp.models import Dataset, Image, ImageState
-from searchapp.pages.access import managed_dataset
-from searchapp.pages.forms import DatasetForm, DeleteDatasetForm
+from searchapp.pages.forms import DatasetForm
 from searchapp.pages.responses import count
 from searchapp.services import datasets as service
+from searchapp.services import deleting
 from searchapp.services.errors import ServiceError
 
 PAGE = 40
@@ -56,6 +54,7 @@ def dataset_list(request: HttpRequest) -> HttpResponse:
     ]
     context = {
         "rows": rows,
+        "has_deleted": deleting.deleted_for(request.user).exists(),
         "next": shown[-1].slug if len(found) > PAGE else None,
         "is_first": after is None,
     }
@@ -79,49 +78,6 @@ def new(request: HttpRequest) -> HttpResponse:
         else:
             return redirect(dataset)
     return render(request, "datasets/new.html", {"form": form}, status=_status(form))
-
-
-@login_required
-@require_http_methods(["GET", "HEAD", "POST"])
-def change(request: HttpRequest, slug: str) -> HttpResponse:
-    dataset = managed_dataset(request.user, slug)
-    form = DatasetForm(request.POST or None, instance=dataset)
-    if request.method == "POST" and form.is_valid():
-        changed = {**form.cleaned_data, "updated": timezone.now()}
-        Dataset.objects.filter(pk=dataset.pk).update(**changed)
-        messages.success(request, "The settings are saved.")
-        return redirect("dataset-settings", slug)
-    # A form that does not hold has written into its instance: show the stored name above it.
-    stored = managed_dataset(request.user, slug)
-    context = {
-        "form": form,
-        "dataset": stored,
-        "delete_form": DeleteDatasetForm(stored),
-        "may_edit": True,
-        "may_manage": True,
-    }
-    return render(request, "datasets/settings.html", context, status=_status(form))
-
-
-@login_required
-@require_http_methods(["GET", "HEAD", "POST"])
-def delete(request: HttpRequest, slug: str) -> HttpResponse:
-    dataset = managed_dataset(request.user, slug)
-    if request.method != "POST":  # signing in leads here when a session had ended
-        return redirect("dataset-settings", slug)
-    form = DeleteDatasetForm(dataset, request.POST)
-    if form.is_valid():
-        service.delete_dataset(dataset)
-        messages.success(request, f"The dataset ‘{dataset.name}’ and its pictures are deleted.")
-        return redirect("datasets")
-    context = {
-        "form": DatasetForm(instance=dataset),
-        "dataset": dataset,
-        "delete_form": form,
-        "may_edit": True,
-        "may_manage": True,
-    }
-    return render(request, "datasets/settings.html", context, status=400)
 
 
 def _status(form: DatasetForm) -> int:

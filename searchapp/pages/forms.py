@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django import forms
 
-from searchapp.models import Dataset, Image
+from searchapp.models import Dataset, Image, Role
+from searchapp.services.datasets import check_slug
+from searchapp.services.deleting import check_number
+from searchapp.services.errors import Invalid
+from searchapp.services.imports import given
 
 
 class DatasetForm(forms.ModelForm[Dataset]):
@@ -26,13 +31,39 @@ class DatasetForm(forms.ModelForm[Dataset]):
         }
 
 
-class DeleteDatasetForm(forms.Form):
-    """Deleting asks for the slug, so that it never happens by a slip."""
+class SettingsForm(DatasetForm):
+    class Meta(DatasetForm.Meta):
+        fields = ["name", "slug", "description", "visibility"]
+        widgets = {
+            **DatasetForm.Meta.widgets,
+            "slug": forms.TextInput(
+                attrs={"class": "input", "autocomplete": "off", "autocapitalize": "none"}
+            ),
+        }
 
-    slug = forms.CharField(
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["slug"].required = False  # it stays as it is where none is given
+
+    def clean_slug(self) -> str:
+        before: str = self.initial["slug"]
+        slug: str = self.cleaned_data["slug"] or before
+        if slug != before:
+            try:
+                check_slug(slug)
+            except Invalid as error:
+                raise forms.ValidationError(error.detail) from None
+        return slug
+
+
+class DeleteDatasetForm(forms.Form):
+    """Deleting asks for the number of pictures, so that it never happens by a slip."""
+
+    number = forms.CharField(
         required=False,
+        max_length=20,
         widget=forms.TextInput(
-            attrs={"class": "input", "autocomplete": "off", "autocapitalize": "none"}
+            attrs={"class": "input", "autocomplete": "off", "inputmode": "numeric"}
         ),
     )
 
@@ -40,18 +71,61 @@ class DeleteDatasetForm(forms.Form):
         super().__init__(*args, **kwargs)
         self._dataset = dataset
 
-    def clean_slug(self) -> str:
-        slug: str = self.cleaned_data["slug"]
-        if slug != self._dataset.slug:
-            raise forms.ValidationError(f"Type '{self._dataset.slug}' to delete this dataset.")
-        return slug
+    def clean_number(self) -> str:
+        # People read '12,000' and may well type it so.
+        text = re.sub(r"[\s,.']", "", self.cleaned_data["number"])
+        given = int(text) if text.isascii() and text.isdigit() else None
+        try:
+            check_number(self._dataset, given)
+        except Invalid as error:
+            raise forms.ValidationError(error.detail) from None
+        return text
 
 
-class TitleForm(forms.ModelForm[Image]):
+class MemberForm(forms.Form):
+    username = forms.CharField(
+        max_length=150,
+        widget=forms.TextInput(
+            attrs={"class": "input", "autocomplete": "off", "autocapitalize": "none"}
+        ),
+        error_messages={"required": "Give the username of the person to add."},
+    )
+    role = forms.ChoiceField(
+        choices=Role.choices,
+        initial=Role.VIEWER,
+        widget=forms.Select(attrs={"class": "input"}),
+        error_messages={"invalid_choice": "Choose one of the roles."},
+    )
+
+
+class ImageForm(forms.ModelForm[Image]):
+    """What people say of a picture; `words` are its tags, with commas between them."""
+
+    words = forms.CharField(
+        label="Tags",
+        required=False,
+        max_length=given.MOST_TAGS * (given.TAG_LENGTH + 2),
+        widget=forms.TextInput(attrs={"class": "input", "autocomplete": "off"}),
+    )
+
     class Meta:
         model = Image
-        fields = ["title"]
-        widgets = {"title": forms.TextInput(attrs={"class": "input", "autocomplete": "off"})}
-        error_messages = {
-            "title": {"max_length": "This title is too long: 255 characters at most."}
+        fields = ["title", "label"]
+        widgets = {
+            "title": forms.TextInput(attrs={"class": "input", "autocomplete": "off"}),
+            "label": forms.TextInput(attrs={"class": "input", "autocomplete": "off"}),
         }
+        error_messages = {
+            "title": {"max_length": "This title is too long: 255 characters at most."},
+            "label": {"max_length": "This label is too long: 120 characters at most."},
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["words"].initial = ", ".join(str(tag) for tag in self.instance.tags)
+
+    def clean_words(self) -> list[str]:
+        try:
+            return list(given.tags(self.cleaned_data["words"]))
+        except ValueError as error:
+            raise forms.ValidationError(str(error)) from None

@@ -9,11 +9,13 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
 from searchapp.models import PENDING_STATES, Image, ImageState
 from searchapp.pages.access import own_image, visible_image
-from searchapp.pages.forms import TitleForm
+from searchapp.pages.bulk import undo_address
+from searchapp.pages.forms import ImageForm
 from searchapp.pages.media import SAFE_TYPES
 from searchapp.pages.responses import megabytes
 from searchapp.services.images import delete_image
@@ -32,7 +34,7 @@ class Fact:
 @require_safe
 def detail(request: HttpRequest, pk: int) -> HttpResponse:
     image = visible_image(request.user, pk)
-    context = _context(request, image, TitleForm(instance=image))
+    context = _context(request, image, ImageForm(instance=image))
     return render(request, "images/detail.html", context)
 
 
@@ -42,10 +44,13 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
     image = own_image(request.user, pk)
     if request.method != "POST":  # signing in leads here when a session had ended
         return redirect(image)
-    form = TitleForm(request.POST, instance=image)
+    form = ImageForm(request.POST, instance=image)
     if form.is_valid():
-        Image.objects.filter(pk=pk).update(title=form.cleaned_data["title"])
-        messages.success(request, "The title is saved.")
+        said = form.cleaned_data  # a worker may be writing the other columns of this row
+        Image.objects.filter(pk=pk).update(
+            title=said["title"], label=said["label"].strip(), tags=said["words"]
+        )
+        messages.success(request, "Title, label and tags are saved.")
         return redirect(image)
     stored = own_image(request.user, pk)
     return render(request, "images/detail.html", _context(request, stored, form), status=400)
@@ -56,14 +61,18 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
 def delete(request: HttpRequest, pk: int) -> HttpResponse:
     image = own_image(request.user, pk)
     if request.method == "POST":
-        label = image.caption
-        delete_image(image)
-        messages.success(request, f"‘{label}’ is deleted.")
+        moment = timezone.now()
+        delete_image(image, moment)
+        messages.success(
+            request,
+            f"‘{image.caption}’ is deleted.",
+            extra_tags=undo_address(image.dataset, moment),
+        )
         return redirect(image.dataset)
     return render(request, "images/delete.html", {"image": image})
 
 
-def _context(request: HttpRequest, image: Image, form: TitleForm) -> dict[str, object]:
+def _context(request: HttpRequest, image: Image, form: ImageForm) -> dict[str, object]:
     return {
         "image": image,
         "form": form,

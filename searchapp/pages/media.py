@@ -85,8 +85,12 @@ def query_picture(request: HttpRequest, token: str) -> HttpResponseBase:
 
 
 def _visible(request: HttpRequest, pk: int) -> Image:
-    there = Image.objects.exclude(state=ImageState.DELETED).filter(dataset__deleted=None)
+    there = Image.objects.filter(dataset__deleted=None)
     image = there.select_related("dataset").filter(pk=pk).first()
+    if image is not None and image.state == ImageState.DELETED:
+        if not image.dataset.may_edit(user_of(request)):  # who could bring it back
+            raise Http404("There is no such picture.")
+        return image
     if image is not None and image.dataset.visibility == Visibility.PUBLIC:
         return image  # without a look at the session: shared caches may keep these
     if image is None or not Image.objects.visible_to(user_of(request)).filter(pk=pk).exists():

@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
 from searchapp.models import PENDING_STATES, Dataset, Image, ImageState, Index, Query
-from searchapp.pages.access import visible_dataset, visible_image
+from searchapp.pages.access import find_dataset, visible_image
 from searchapp.pages.paging import key_of
 from searchapp.pages.responses import count, render_error
 from searchapp.services import search as service
@@ -129,7 +129,7 @@ def _ask(request: HttpRequest) -> HttpResponse:
     slug = request.POST.get("dataset", "")
     try:
         if slug:
-            visible_dataset(request.user, slug)
+            slug = find_dataset(request.user, slug).slug
         if isinstance(upload, HashedUpload) and (upload.size or not address):
             query = service.ask_upload(upload, request.user)
         elif address:
@@ -159,7 +159,7 @@ def _show(
     answer_with: Callable[[Sequence[Index], int], service.Answer],
 ) -> HttpResponse:
     choices = _choices(request.user)
-    chosen = visible_dataset(request.user, slug) if slug else None
+    chosen = find_dataset(request.user, slug) if slug else None
     datasets = [chosen] if chosen else choices
     top_k = _top_k(request)
     context = {
@@ -219,9 +219,7 @@ def _choices(user: User | AnonymousUser) -> list[Dataset]:
 
 def _chosen_slug(request: HttpRequest) -> str:
     slug = request.GET.get("dataset", "")
-    if slug:
-        visible_dataset(request.user, slug)
-    return slug
+    return find_dataset(request.user, slug).slug if slug else ""
 
 
 def _top_k(request: HttpRequest) -> int:

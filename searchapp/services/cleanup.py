@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -13,12 +13,16 @@ from django.db import transaction
 from django.utils import timezone
 
 from searchapp import storage
-from searchapp.models import Image, Query, VectorCleanup
+from searchapp.models import Image, ImageState, Query, VectorCleanup
 from searchapp.services.locks import lock_contents
 from searchapp.vectors.errors import VectorsUnavailable
 from searchapp.vectors.store import get_store
 
 log = logging.getLogger(__name__)
+# Entries of the list that one call works off.
+FORGET_AT_ONCE = 1000
+# Contents that are locked while files go: on SQLite, nobody else writes meanwhile.
+_FILES_AT_ONCE = 20
 _DRAFT_LIFE = 3600  # seconds without a byte written
 
 
@@ -35,27 +39,30 @@ class Files(NamedTuple):
 
 def after_deletion(gone: Iterable[Files]) -> None:
     """Remove the files that only deleted rows used, and let Milvus forget their vectors."""
-    for files in gone:
-        remove_unused_files(files)
+    some = list(gone)
+    for start in range(0, len(some), _FILES_AT_ONCE):
+        remove_unused_files(some[start : start + _FILES_AT_ONCE])
     forget_vectors()
 
 
-def remove_unused_files(files: Files) -> None:
-    """Remove those of `files` that no image uses.
+def remove_unused_files(gone: Sequence[Files]) -> None:
+    """Remove those of these files that no image uses.
 
     Looking and removing happen under the same lock as storing and writing the row.
     """
     with transaction.atomic():
-        lock_contents([files.sha256])
-        users = Image.objects.filter(sha256=files.sha256).only("sha256", "box")
-        used = {image.thumbnail_key for image in users.order_by()}
-        if not used:
-            storage.delete_original(files.sha256)
-        if files.thumbnail_key not in used:
-            storage.delete_thumbnails(files.thumbnail_key)
+        hashes = {files.sha256 for files in gone}
+        lock_contents(hashes)
+        users = Image.objects.filter(sha256__in=hashes).only("sha256", "box").order_by()
+        used = {Files.of(image) for image in users}
+        for sha256 in hashes - {files.sha256 for files in used}:
+            storage.delete_original(sha256)
+        kept = {files.thumbnail_key for files in used}
+        for key in {files.thumbnail_key for files in gone} - kept:
+            storage.delete_thumbnails(key)
 
 
-def forget_vectors(limit: int = 1000) -> int:
+def forget_vectors(limit: int = FORGET_AT_ONCE) -> int:
     """Work off the list of vectors to forget; returns how many entries were done.
 
     When Milvus is down the list simply stays for the next sweep.
@@ -65,19 +72,29 @@ def forget_vectors(limit: int = 1000) -> int:
     for row in rows:
         by_collection.setdefault(row.collection, []).append(row)
     done: list[int] = []
+    forgotten: list[int] = []
     try:
         for collection, entries in by_collection.items():
             if any(entry.image_id is None for entry in entries):
                 get_store().drop(collection)
             else:
-                get_store().delete(
-                    collection, [entry.image_id for entry in entries if entry.image_id is not None]
-                )
+                keys = [entry.image_id for entry in entries if entry.image_id is not None]
+                get_store().delete(collection, keys)
+                forgotten += keys
             done += [entry.pk for entry in entries]
     except VectorsUnavailable as error:
         log.warning("vectors to forget must wait: %s", error)
+    _embed_what_came_back(forgotten)
     VectorCleanup.objects.filter(pk__in=done).delete()
     return len(done)
+
+
+def _embed_what_came_back(keys: Sequence[int]) -> None:
+    """An image that was brought back while its vectors were being forgotten may have lost the new
+    ones with the old: whatever a worker holds or has done by now, it is done once more."""
+    Image.objects.filter(pk__in=keys, state__in=[ImageState.PROCESSING, ImageState.READY]).update(
+        state=ImageState.RECEIVED, claim="", lease_until=None, attempts=0
+    )
 
 
 def expire_queries(limit: int = 500) -> int:

@@ -1,19 +1,19 @@
-"""Making, counting and deleting datasets."""
+"""Making, changing and counting datasets."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import Count
+from django.utils import timezone
 from django.utils.text import slugify
 
 from embeddings.recipes import DEFAULT_PIPELINE, recipe
-from searchapp.models import Dataset, Image, ImageState, Index, IndexState, VectorCleanup
-from searchapp.services import cleanup
-from searchapp.services.errors import Conflict, Invalid
+from searchapp.models import Dataset, FormerSlug, Image, ImageState, Index, IndexState
+from searchapp.services.errors import Conflict, Gone, Invalid
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -23,9 +23,16 @@ RESERVED_SLUGS = frozenset({"new", "all"})  # addresses of pages, and 'every dat
 
 
 def create_dataset(
-    *, name: str, owner: User, slug: str = "", description: str = "", visibility: str = "private"
+    *,
+    name: str,
+    owner: User,
+    slug: str = "",
+    description: str = "",
+    visibility: str = "private",
+    index_like: Index | None = None,
 ) -> Dataset:
-    """Create a dataset with its active index.
+    """Create a dataset with its active index: one of the default pipeline, or of that of another
+    index.
 
     Raises:
         Invalid: code `invalid_name` or `invalid_slug`.
@@ -40,8 +47,10 @@ def create_dataset(
     else:
         candidates = _slugs_from(name)
     for candidate in candidates:
+        if not slug and FormerSlug.objects.filter(slug=candidate).exists():
+            continue  # addresses with it lead elsewhere, and nobody has asked for just this one
         try:
-            return _create(name, candidate, description, visibility, owner)
+            return _create(name, candidate, description, visibility, owner, index_like)
         except IntegrityError:
             continue
     raise Conflict("slug_taken", f"There is a dataset with the slug '{slug}' already.")
@@ -67,20 +76,70 @@ def _slugs_from(name: str) -> Iterable[str]:
 
 
 @transaction.atomic
-def _create(name: str, slug: str, description: str, visibility: str, owner: User) -> Dataset:
+def _create(
+    name: str, slug: str, description: str, visibility: str, owner: User, like: Index | None
+) -> Dataset:
     dataset = Dataset.objects.create(
         name=name, slug=slug, description=description, visibility=visibility, owner=owner
     )
+    # Whoever chooses a slug has it: what had it once is found under its newer one.
+    FormerSlug.objects.filter(slug=slug).delete()
     chosen = recipe(DEFAULT_PIPELINE)
     Index.objects.create(
         dataset=dataset,
         state=IndexState.ACTIVE,
-        pipeline=chosen.name,
-        recipe=chosen.to_dict(),
-        fingerprint=chosen.fingerprint,
-        dimension=chosen.dimension,
+        pipeline=chosen.name if like is None else like.pipeline,
+        recipe=chosen.to_dict() if like is None else like.recipe,
+        fingerprint=chosen.fingerprint if like is None else like.fingerprint,
+        dimension=chosen.dimension if like is None else like.dimension,
     )
     return dataset
+
+
+def change_dataset(
+    dataset: Dataset,
+    *,
+    name: str | None = None,
+    slug: str | None = None,
+    description: str | None = None,
+    visibility: str | None = None,
+) -> None:
+    """Change what is given. Addresses with the slug that it had still lead to the dataset.
+
+    Raises:
+        Invalid: code `invalid_name` or `invalid_slug`.
+        Conflict: code `slug_taken`.
+        Gone: code `dataset_deleted` when somebody has just deleted it.
+    """
+    changes: dict[str, Any] = {"updated": timezone.now()}
+    if name is not None:
+        changes["name"] = name.strip()
+        if not changes["name"]:
+            raise Invalid("invalid_name", "A dataset needs a name.")
+    if slug is not None and slug != dataset.slug:
+        check_slug(slug)
+        changes["slug"] = slug
+    if description is not None:
+        changes["description"] = description
+    if visibility is not None:
+        changes["visibility"] = visibility
+    try:
+        with transaction.atomic():
+            # An update of what is there, never an insert of what was deleted meanwhile.
+            there = Dataset.objects.filter(pk=dataset.pk, deleted=None)
+            before = there.select_for_update().values_list("slug", flat=True).first()
+            if before is None:
+                raise Gone("dataset_deleted", "This dataset was deleted meanwhile.")
+            there.update(**changes)
+            if slug is not None and slug != before:
+                FormerSlug.objects.filter(slug=slug).delete()
+                FormerSlug.objects.update_or_create(slug=before, defaults={"dataset": dataset})
+    except IntegrityError:
+        raise Conflict(
+            "slug_taken", f"There is a dataset with the slug '{slug}' already."
+        ) from None
+    for field, value in changes.items():
+        setattr(dataset, field, value)
 
 
 def counts(dataset: Dataset) -> dict[str, int]:
@@ -108,17 +167,3 @@ def counts_of(datasets: Iterable[Dataset]) -> dict[int, dict[str, int]]:
 def ready_count(datasets: Iterable[int]) -> int:
     """Return how many images searches of these datasets, given by their keys, can find now."""
     return Image.objects.filter(dataset__in=list(datasets), state=ImageState.READY).count()
-
-
-def delete_dataset(dataset: Dataset) -> None:
-    """Delete a dataset with its images, vectors, and the files that nobody else uses."""
-    with transaction.atomic():
-        VectorCleanup.objects.bulk_create(
-            VectorCleanup(collection=index.collection) for index in dataset.indexes.all()
-        )
-        gone = {
-            cleanup.Files.of(image)
-            for image in dataset.images.order_by().only("sha256", "box").iterator()
-        }
-        dataset.delete()
-        transaction.on_commit(lambda: cleanup.after_deletion(gone))

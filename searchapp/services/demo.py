@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 
 from searchapp.models import Dataset, Source, Visibility
 from searchapp.services.datasets import create_dataset
@@ -23,7 +24,9 @@ SLUG = "demo"
 @transaction.atomic
 def load(owner: User) -> int:
     """Accept the gallery's pictures, unless there is a dataset `demo`; returns how many."""
-    if Dataset.objects.filter(slug=SLUG).exists():
+    # Neither beside itself under another slug, nor while its deletion can be undone.
+    here = Q(slug=SLUG) | Q(slug_before=SLUG) | Q(former_slugs__slug=SLUG)
+    if Dataset.objects.filter(here).exists():
         return 0
     with (settings.DEMO_DIR / "demo.csv").open(newline="", encoding="utf-8") as table:
         rows = list(csv.DictReader(table))

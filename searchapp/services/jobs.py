@@ -13,9 +13,11 @@ from django.utils import timezone
 from searchapp.models import (
     ACTIVE_JOBS,
     ENDED_JOBS,
+    MOVED,
     PENDING_ITEMS,
     ImportItem,
     ImportJob,
+    ImportSource,
     ItemState,
     JobState,
 )
@@ -143,6 +145,11 @@ def settle_all() -> int:
 
 def reopen(keys: Iterable[UUID]) -> None:
     """Ended jobs, some of whose files wait again, run again."""
-    ImportJob.objects.filter(pk__in=list(keys), state__in=ENDED_JOBS).update(
+    keys = list(keys)
+    ImportJob.objects.filter(pk__in=keys, state__in=ENDED_JOBS).update(
         state=JobState.RUNNING, counts=None, ended=None, resumed=timezone.now()
     )
+    # A move looks again at what may leave when it ends anew.
+    for source in ImportSource.objects.filter(job__in=keys, cursor__endswith=MOVED):
+        source.cursor = source.cursor.removesuffix(MOVED)
+        source.save(update_fields=["cursor"])

@@ -86,6 +86,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "searchapp.pages.moved.MovedDatasetMiddleware",
 ]
 ROOT_URLCONF = "searchapp.urls"
 WSGI_APPLICATION = "searchapp.wsgi.application"
@@ -246,6 +247,12 @@ UNFOLD = {
     "SITE_HEADER": "Lookalike",
     "SITE_URL": "/",
     "SHOW_HISTORY": True,
+    "DASHBOARD_CALLBACK": "searchapp.admin.dashboard.context",
+    "SIDEBAR": {
+        "show_search": True,
+        "show_all_applications": False,
+        "navigation": "searchapp.admin.sidebar.navigation",
+    },
     "COLORS": {
         "primary": {
             "50": "#effaf9",

@@ -1,4 +1,8 @@
-// What every page has: the theme switch, and selectors that submit their form.
+// What every page has: the theme switch, selectors that submit their form, and keys.
+
+import { listen } from "./keys.js";
+
+listen();
 
 const THEMES = ["system", "light", "dark"];
 

@@ -90,10 +90,13 @@ def test_deleting_and_adding_datasets_goes_through_the_services(
     staff: Client, chief: User, rows: Dataset
 ) -> None:
     staff.post(_address(Dataset, "delete", rows.pk), {"post": "yes"})
-    assert not Dataset.objects.exists()
+    assert not Dataset.objects.filter(deleted=None).exists()
+    action = {"action": "bring_back", "_selected_action": [rows.pk]}
+    staff.post(_address(Dataset, "changelist"), action)
+    assert Dataset.objects.get(deleted=None) == rows
     form = {"name": "By hand", "slug": "by-hand", "visibility": "public", "owner": chief.pk}
     staff.post(_address(Dataset, "add"), form)
-    assert Dataset.objects.get().active_index.dimension == 1280
+    assert Dataset.objects.get(slug="by-hand").active_index.dimension == 1280
 
 
 def test_others_stay_outside(rows: Dataset) -> None:

@@ -52,7 +52,7 @@ def test_others_change_nothing(house: House, who: str) -> None:
     client.post(reverse("image-edit", args=[image.pk]), {"title": "mine"})
     client.post(reverse("image-delete", args=[image.pk]))
     client.post(reverse("dataset-settings", args=[slug]), {"name": "x", "visibility": "private"})
-    client.post(reverse("dataset-delete", args=[slug]), {"slug": slug})
+    client.post(reverse("dataset-delete", args=[slug]), {"number": "1"})
     client.post(reverse("dataset-import", args=[slug]), {"addresses": "https://example.org"})
     assert Image.objects.get(pk=image.pk).title == "Wren"
     assert Dataset.objects.get(slug=slug).name == "Birds"

@@ -25,9 +25,9 @@ from searchapp.models import (
     ImportSource,
     ItemState,
     JobState,
-    Source,
     SourceKind,
 )
+from searchapp.models import Source as Origin
 from searchapp.names import content_key
 from searchapp.services import ingest, jobs
 from searchapp.services.imports import judging, listing
@@ -35,7 +35,7 @@ from searchapp.services.imports.creating import full_disks
 from searchapp.services.imports.leases import Lost, held, lease_end, renew
 from searchapp.services.imports.options import ImportOptions
 from searchapp.services.imports.reading import Read, Refusal, read
-from searchapp.services.imports.sources import source_of
+from searchapp.services.imports.sources import Source, source_of
 from searchapp.services.locks import lock_contents
 
 # Images of one job that may wait for a worker or be with one.
@@ -117,6 +117,10 @@ def _take(job: ImportJob, options: ImportOptions) -> bool:
         )
         _store(job, options, [(items[0], Read(refusal=refusal))])
         return True
+    if (place := _in_place(items[0], options)) is not None:
+        _perform(job, place, [item for item in items if item.source_id == items[0].source_id])
+        left = job.items.filter(state=ItemState.WAITING).exists()
+        return left or job.sources.filter(is_listed=False).exists()
     reads = _read_all(job, items, options)
     try:
         with full_disks():
@@ -125,6 +129,28 @@ def _take(job: ImportJob, options: ImportOptions) -> bool:
         for one in {id(one): one for _, one in reads}.values():
             one.close()
     return len(reads) == number or job.sources.filter(is_listed=False).exists()
+
+
+def _in_place(item: ImportItem, options: ImportOptions) -> Source | None:
+    """Return the source whose files are not read but changed where they are, if it is one."""
+    source = None if item.source is None else source_of(item.source, options)
+    return source if source is not None and source.in_place else None
+
+
+def _perform(job: ImportJob, source: Source, items: Sequence[ImportItem]) -> None:
+    """Change the images that these rows name, then settle the rows: killed in between, it is done
+    again, which changes nothing more."""
+    if not held(job).exists():
+        raise Lost
+    started = time.perf_counter()
+    images = source.perform(items)
+    spent = round(1000 * (time.perf_counter() - started) / len(items))
+    for item in items:
+        item.image_id, item.state, item.duration = images.get(item.pk), ItemState.READY, spent
+    with transaction.atomic():
+        if not held(job).update(lease_until=lease_end()):
+            raise Lost
+        ImportItem.objects.bulk_update(items, _WRITTEN)
 
 
 def _is_deadly(item: ImportItem) -> bool:
@@ -242,7 +268,7 @@ def _make_images(
         for item, one in good
         if one.upload is not None
     ]
-    kind = Source.COPY if job.kind == SourceKind.DATASET else Source.IMPORT
+    kind = Origin.COPY if job.kind == SourceKind.DATASET else Origin.IMPORT
     taken = ingest.take(job.dataset, arrivals, job.user, kind, job.turn)
     job.turn += len(good)
     for (item, _), (image, duplicate) in zip(good, taken, strict=True):

@@ -1,0 +1,184 @@
+"""The overview: how much there is, what is being done, and whether all is well.
+
+Cheap at a million rows: what would have to be counted row by row is remembered for a while, and
+days are told by the keys that images got.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from datetime import datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.cache import cache
+from django.db import connection
+from django.db.models import Count
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+
+from searchapp.models import ACTIVE_JOBS, Dataset, FailedTask, Image, ImageState, ImportJob
+from searchapp.services import health, jobs
+
+DAYS = 14
+_COUNTED_FOR = 30  # seconds
+_SHOWN_JOBS = 5
+_STATES = (
+    (ImageState.READY, "bg-green-600"),
+    (ImageState.RECEIVED, "bg-blue-500"),
+    (ImageState.PROCESSING, "bg-blue-700"),
+    (ImageState.REJECTED, "bg-orange-500"),
+    (ImageState.FAILED, "bg-red-600"),
+    (ImageState.DELETED, "bg-base-400"),
+)
+
+
+def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """Add to what the first page of the administration shows."""
+    now = health.snapshot()
+    numbers: dict[str, int] = cache.get_or_set("admin-states", _by_state, _COUNTED_FOR) or {}
+    total = sum(numbers.values())
+    images = reverse("admin:searchapp_image_changelist")
+    context.update(
+        total=total,
+        datasets=Dataset.objects.filter(deleted=None).count(),
+        states=[
+            {
+                "name": state.label,
+                "number": numbers.get(state, 0),
+                "percent": round(100 * numbers.get(state, 0) / total, 1) if total else 0,
+                "color": color,
+                "link": f"{images}?state__exact={state}",
+            }
+            for state, color in _STATES
+        ],
+        days=_chart(),
+        now=now,
+        workers=_workers(now),
+        queues=_queues(now),
+        running=_running(),
+        failed_tasks=FailedTask.objects.filter(again=None).count(),
+        latest_failures=FailedTask.objects.filter(again=None)[:5],
+        disk=_disk(),
+    )
+    return context
+
+
+def _by_state() -> dict[str, int]:
+    rows = Image.objects.order_by().values_list("state").annotate(number=Count("pk"))
+    return dict(rows)
+
+
+def _chart() -> str:
+    today = timezone.now().date()
+    days = [today - timedelta(days=back) for back in range(DAYS - 1, -1, -1)]
+    received = _received(datetime.combine(days[0], time.min, timezone.get_default_timezone()))
+    return json.dumps(
+        {
+            "labels": [f"{day:%d %b}" for day in days],
+            "datasets": [
+                {
+                    "label": "Received",
+                    "data": received,
+                    "backgroundColor": "var(--color-primary-600)",
+                }
+            ],
+        }
+    )
+
+
+def _received(first: datetime) -> list[int]:
+    """How many images arrived on each of the days from `first` on, those gone since included.
+
+    Keys are given in the order of arrival, so that a few looks at the table find where a day
+    begins, however long it is.
+    """
+    newest = Image.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+    begins = [_first_key(first + timedelta(days=day), newest) for day in range(DAYS)]
+    return [after - before for before, after in zip(begins, [*begins[1:], newest + 1], strict=True)]
+
+
+def _first_key(moment: datetime, newest: int) -> int:
+    """The key that the first image since `moment` has, or would have had."""
+    known: int | None = cache.get(key := f"admin-day-{moment:%Y-%m-%d}")
+    if known is not None and known <= newest:
+        return known
+    low, high = 1, newest + 1
+    while low < high:
+        middle = (low + high) // 2
+        row = Image.objects.filter(pk__gte=middle).order_by("pk").values_list("pk", "created")
+        found = row.first()
+        if found is None or found[1] >= moment:
+            high = middle
+        else:
+            low = found[0] + 1
+    if low <= newest:  # a day that has pictures begins there for good
+        cache.set(key, low, 3600)
+    return low
+
+
+def _running() -> list[dict[str, Any]]:
+    found = list(
+        ImportJob.objects.filter(state__in=ACTIVE_JOBS)
+        .select_related("dataset")
+        .order_by("-created")[:_SHOWN_JOBS]
+    )
+    progress = jobs.progress_of(found)
+    return [
+        {
+            "job": job,
+            "progress": progress[job.pk],
+            "percent": round(100 * progress[job.pk].settled / max(1, progress[job.pk].total)),
+        }
+        for job in found
+    ]
+
+
+def _workers(now: health.Snapshot) -> dict[str, Any]:
+    return {
+        "headers": ["Worker", "Queue", "Last sign of life"],
+        "rows": [
+            [worker.name, pool.name, f"{worker.seconds:.0f} s ago"]
+            for pool in now.pools
+            for worker in pool.workers
+        ],
+    }
+
+
+def _queues(now: health.Snapshot) -> dict[str, Any]:
+    rows = [[pool.name, f"{pool.tasks:,}"] for pool in now.pools]
+    if now.redis:
+        rows.append(["maintenance", f"{now.maintenance:,}"])
+    rows += [["images that wait for a worker", _upto(now.images)]]
+    rows += [["files of imports still to be read", _upto(now.files)]]
+    return {"headers": ["Waiting in", "Number"], "rows": rows}
+
+
+def _upto(number: int) -> str:
+    more = number >= health.MOST_COUNTED
+    return f"{'more than ' if more else ''}{number:,}"
+
+
+def _disk() -> list[dict[str, Any]]:
+    used = shutil.disk_usage(settings.DATA_DIR)
+    database = _database_bytes()
+    return [
+        {
+            "name": "Disk of the data folder",
+            "percent": round(100 * (used.total - used.free) / used.total),
+            "said": f"{used.free / 1e9:,.1f} GB of {used.total / 1e9:,.0f} GB are free",
+        },
+        {"name": "Database", "percent": None, "said": f"{database / 1e6:,.1f} MB"},
+    ]
+
+
+def _database_bytes() -> int:
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_database_size(current_database())")
+            return int(cursor.fetchone()[0])
+    path = Path(str(connection.settings_dict["NAME"]))
+    return path.stat().st_size if path.is_file() else 0

@@ -1,0 +1,156 @@
+"""Who may do what in a dataset: members, their roles, and whose it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.contrib.auth import get_user_model
+from django.db import transaction
+
+from searchapp.models import Dataset, Membership, Role
+from searchapp.services.errors import Conflict, Invalid, ServiceError
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+# More people than this are a group of their own; the page lists them all.
+MOST_MEMBERS = 1000
+
+
+class NotTheHolder(ServiceError):
+    """Owners manage a dataset; only the one whom it belongs to gives it away."""
+
+    status = 403
+
+    def __init__(self, dataset: Dataset) -> None:
+        super().__init__(
+            "not_holder",
+            f"Only ‘{dataset.owner.get_username()}’, whom this dataset belongs to, may hand it "
+            "over.",
+        )
+
+
+@dataclass(frozen=True)
+class Member:
+    """One person of a dataset; `is_holder` is the one whom it belongs to."""
+
+    username: str
+    user_id: int
+    role: str
+    is_holder: bool
+
+
+def members_of(dataset: Dataset) -> list[Member]:
+    """Return whom the dataset belongs to, then its members by name, in one statement each."""
+    rows = dataset.memberships.select_related("user").exclude(user_id=dataset.owner_id)
+    holder = Member(dataset.owner.get_username(), dataset.owner_id, Role.OWNER, True)
+    return [
+        holder,
+        *(Member(row.user.get_username(), row.user_id, row.role, False) for row in rows),
+    ]
+
+
+def find(dataset: Dataset, username: str) -> Member | None:
+    """Return the member with this name; None for anybody else."""
+    return next((one for one in members_of(dataset) if one.username == username), None)
+
+
+def put(dataset: Dataset, username: str, role: str) -> Member:
+    """Make the person with this username a member with this role, or give them this role.
+
+    Raises:
+        Invalid: code `unknown_user` or `invalid_role`.
+        Conflict: code `is_holder` or `too_many_members`.
+    """
+    if role not in Role.values:
+        raise Invalid("invalid_role", f"A role is one of: {', '.join(Role.values)}.")
+    user = _user(username)
+    with transaction.atomic():
+        # Locked, so that the dataset is not handed over between looking and writing.
+        held = Dataset.objects.select_for_update().get(pk=dataset.pk)
+        _not_the_holder(held, user)
+        others = held.memberships.exclude(user_id=user.pk)
+        if others.count() >= MOST_MEMBERS:
+            raise Conflict("too_many_members", f"A dataset has {MOST_MEMBERS} members at most.")
+        Membership.objects.update_or_create(
+            dataset_id=held.pk, user_id=user.pk, defaults={"role": role}
+        )
+    return Member(user.get_username(), user.pk, role, False)
+
+
+def add(dataset: Dataset, username: str, role: str) -> Member:
+    """Make a new member; one who is a member already keeps their role.
+
+    Raises:
+        Invalid: code `unknown_user` or `invalid_role`.
+        Conflict: code `already_member`, `is_holder` or `too_many_members`.
+    """
+    if dataset.memberships.filter(user__username=username).exists():
+        raise Conflict(
+            "already_member", f"‘{username}’ is a member already. Change the role below instead."
+        )
+    return put(dataset, username, role)
+
+
+def remove(dataset: Dataset, username: str) -> None:
+    """Take somebody out of the dataset; they may also leave by themselves.
+
+    Raises:
+        ServiceError: code `not_a_member`, 404.
+        Conflict: code `is_holder`.
+    """
+    if dataset.owner.get_username() == username:
+        _not_the_holder(dataset, dataset.owner)
+    gone, _ = dataset.memberships.filter(user__username=username).delete()
+    if not gone:
+        raise ServiceError(
+            "not_a_member", f"‘{username}’ is no member of this dataset.", status=404
+        )
+
+
+def transfer(dataset: Dataset, username: str) -> None:
+    """Hand the dataset over. Whoever had it stays a member with the role of an owner.
+
+    Raises:
+        Invalid: code `unknown_user`.
+        Conflict: code `is_holder`, or `changed_meanwhile` when it has just been handed over.
+    """
+    user = _user(username)
+    _not_the_holder(dataset, user)
+    with transaction.atomic():
+        before = dataset.owner_id
+        if not Dataset.objects.filter(pk=dataset.pk, owner_id=before).update(owner=user):
+            raise Conflict(
+                "changed_meanwhile", "Somebody else has just changed this. Look again first."
+            )
+        Membership.objects.filter(dataset_id=dataset.pk, user_id=user.pk).delete()
+        Membership.objects.update_or_create(
+            dataset_id=dataset.pk, user_id=before, defaults={"role": Role.OWNER}
+        )
+    dataset.owner = user
+
+
+def may_transfer(dataset: Dataset, user: User) -> bool:
+    """Whether `user` may give the dataset away."""
+    return user.is_superuser or dataset.owner_id == user.pk
+
+
+def _user(username: str) -> User:
+    user = get_user_model().objects.filter(username=username.strip(), is_active=True).first()
+    if user is None:
+        raise Invalid(
+            "unknown_user",
+            f"There is nobody with the username ‘{username.strip()[:150]}’. Names are "
+            "case-sensitive; people are added by an administrator.",
+        )
+    return user
+
+
+def _not_the_holder(dataset: Dataset, user: User) -> None:
+    if dataset.owner_id == user.pk:
+        raise Conflict(
+            "is_holder",
+            f"This dataset belongs to ‘{user.get_username()}’, who is always its owner. Hand it "
+            "over to somebody else first.",
+        )

@@ -1,0 +1,115 @@
+"""Which images of a dataset are meant: some by their keys, or all that a filter lets through."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Q, QuerySet
+from django.utils.dateparse import parse_datetime
+from django.utils.timezone import is_naive
+
+from searchapp.models import PENDING_STATES, Dataset, Image, ImageState
+from searchapp.services.errors import Invalid
+
+MOST_KEYS = 10_000
+LARGEST_KEY = 2**63 - 1
+# What people can look through, each a tab of the gallery; all but the first are for editors.
+FILTERS: dict[str, tuple[ImageState, ...]] = {
+    "ready": (ImageState.READY,),
+    "waiting": PENDING_STATES,
+    "rejected": (ImageState.REJECTED,),
+    "failed": (ImageState.FAILED,),
+    "deleted": (ImageState.DELETED,),
+    "all": (ImageState.READY, *PENDING_STATES, ImageState.REJECTED, ImageState.FAILED),
+}
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Images of one dataset. With `keys`, these; without, those of the filter.
+
+    `moment` keeps, of deleted images, those that were deleted in that moment; `last` is the newest
+    key when the choice was made, so that what arrives later is not meant. `ready_only` is for
+    people who may look and not touch: they have no business with anything else.
+    """
+
+    keys: tuple[int, ...] = ()
+    state: str = "ready"
+    label: str = ""
+    moment: str = ""
+    last: int | None = None
+    ready_only: bool = False
+
+    def images(self, dataset: Dataset) -> QuerySet[Image]:
+        """The images that are meant, in no order."""
+        images = Image.objects.filter(dataset=dataset).order_by()
+        if self.ready_only:
+            images = images.filter(state=ImageState.READY)
+        if self.keys:
+            return images.filter(pk__in=self.keys)
+        images = images.filter(self.in_filter())
+        return images if self.last is None else images.filter(pk__lte=self.last)
+
+    def in_filter(self) -> Q:
+        met = Q(state__in=FILTERS[self.state])
+        if self.label:
+            met &= Q(label=self.label)
+        if self.moment:
+            met &= Q(deleted_at=self.moment)
+        return met
+
+    def upto_now(self, dataset: Dataset) -> Selection:
+        """The same, without what arrives from now on."""
+        newest = dataset.images.order_by("-pk").values_list("pk", flat=True).first()
+        return replace(self, last=newest or 0)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Selection:
+        return cls(**{**data, "keys": tuple(data.get("keys", ()))})
+
+
+def of_keys(keys: Iterable[int]) -> Selection:
+    """Select images by their keys.
+
+    Raises:
+        Invalid: code `nothing_selected` or `too_many_selected`.
+    """
+    chosen = tuple(sorted(set(keys)))
+    if not chosen:
+        raise Invalid("nothing_selected", "Select one picture or more first.")
+    if len(chosen) > MOST_KEYS:
+        raise Invalid(
+            "too_many_selected",
+            f"At most {MOST_KEYS} pictures can be named in one request. Use a filter instead.",
+        )
+    if not all(0 < key <= LARGEST_KEY for key in chosen):
+        raise Invalid("nothing_selected", "One of these is not the number of a picture.")
+    return Selection(chosen)
+
+
+def of_filter(state: str, label: str = "", moment: str = "") -> Selection:
+    """Select all images of a filter.
+
+    Raises:
+        Invalid: code `invalid_filter`.
+    """
+    if state not in FILTERS:
+        raise Invalid("invalid_filter", f"A filter is one of: {', '.join(FILTERS)}.")
+    if moment and parsed_moment(moment) is None:
+        raise Invalid("invalid_filter", "A moment is a time as it was given, with its zone.")
+    return Selection(state=state, label=label, moment=moment)
+
+
+def parsed_moment(text: str) -> datetime | None:
+    """Read a moment from an address; None where there is none that makes sense."""
+    try:
+        moment = parse_datetime(text.replace(" ", "+"))
+    except (ValueError, OverflowError):
+        return None
+    return None if moment is None or is_naive(moment) else moment
