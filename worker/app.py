@@ -32,7 +32,13 @@ from searchapp import queue  # noqa: E402
 from searchapp.queue import celery_app as app  # noqa: E402
 
 app.conf.update(
-    include=["worker.query", "worker.ingest", "worker.maintenance"],
+    include=[
+        "worker.query",
+        "worker.ingest",
+        "worker.indexing",
+        "worker.audit",
+        "worker.maintenance",
+    ],  # fmt: skip
     beat_schedule={
         "sweep": {"task": "maintenance.sweep", "schedule": 5.0, "options": {"expires": 5}},
         "tidy": {"task": "maintenance.tidy", "schedule": 600.0, "options": {"expires": 600}},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from searchapp.queue import celery_app
-from searchapp.services import cleanup, ingest, jobs, ledger
+from searchapp.services import cleanup, index_building, indexes, ingest, jobs, ledger
 
 log = logging.getLogger(__name__)
 
@@ -19,6 +19,8 @@ def sweep() -> None:
     waiting = ledger.waiting()
     if waiting:
         ingest.wake(waiting)
+    if index_building.waiting():
+        indexes.call_workers()
     cleanup.forget_vectors()
     jobs.settle_all()
 
