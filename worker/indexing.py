@@ -50,11 +50,12 @@ def advance() -> None:
         engine = _engine(index)
         if engine is None:
             continue
-        indexes.call_workers()  # others may help
         while time.monotonic() < until:
             chunk = index_building.claim(index)
             if chunk is None:
                 break
+            if not did:
+                indexes.call_workers()  # others may help
             did = True
             if not _fill(index, chunk, engine, until):
                 break

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from searchapp.queue import celery_app
-from searchapp.services import cleanup, index_building, indexes, ingest, jobs, ledger
+from searchapp.services import audit, cleanup, index_building, indexes, ingest, jobs, ledger
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +21,8 @@ def sweep() -> None:
         ingest.wake(waiting)
     if index_building.waiting():
         indexes.call_workers()
+    if audit.waits():
+        audit.call_worker()
     cleanup.forget_vectors()
     jobs.settle_all()
 

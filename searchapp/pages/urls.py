@@ -2,7 +2,18 @@
 
 from django.urls import path
 
-from searchapp.pages import account, credits, datasets, gallery, images, jobs, media, search
+from searchapp.pages import (
+    account,
+    audits,
+    credits,
+    datasets,
+    gallery,
+    images,
+    indexes,
+    jobs,
+    media,
+    search,
+)
 
 urlpatterns = [
     path("", search.home, name="home"),
@@ -15,6 +26,15 @@ urlpatterns = [
     path("datasets/<slug:slug>/upload/", gallery.upload, name="dataset-upload"),
     path("datasets/<slug:slug>/settings/", datasets.change, name="dataset-settings"),
     path("datasets/<slug:slug>/delete/", datasets.delete, name="dataset-delete"),
+    path("datasets/<slug:slug>/indexes/", indexes.index_list, name="dataset-indexes"),
+    path("datasets/<slug:slug>/indexes/compare/", indexes.compare, name="dataset-indexes-compare"),
+    path(
+        "datasets/<slug:slug>/indexes/<int:pk>/<slug:action>/",
+        indexes.act,
+        name="dataset-index-act",
+    ),
+    path("audit/", audits.audit_list, name="audits"),
+    path("audit/<int:pk>/", audits.detail, name="audit"),
     path("images/<int:pk>/", images.detail, name="image"),
     path("images/<int:pk>/edit/", images.edit, name="image-edit"),
     path("images/<int:pk>/delete/", images.delete, name="image-delete"),

@@ -236,7 +236,7 @@ def forget_strays(index: Index, written: Sequence[int]) -> None:
     if not Index.objects.filter(pk=index.pk).exclude(state=IndexState.RETIRED).exists():
         VectorCleanup.objects.create(collection=index.collection)
         return
-    there = set(Image.objects.filter(pk__in=written).values_list("pk", flat=True))
+    there = set(Image.objects.there().filter(pk__in=written).values_list("pk", flat=True))
     VectorCleanup.objects.bulk_create(
         VectorCleanup(collection=index.collection, image_id=pk) for pk in written if pk not in there
     )

@@ -66,7 +66,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Comparison:
-    """`overlap` is the mean share of the first ten, 0 to 1; None where there is nothing to share."""
+    """`overlap` is the mean share of the first ten, 0 to 1; None where nothing could be shared."""
 
     a: Side
     b: Side

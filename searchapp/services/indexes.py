@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from searchapp import queue
@@ -41,10 +41,8 @@ def live(datasets: Iterable[int]) -> dict[int, list[Index]]:
 
 
 def members(dataset_id: int) -> QuerySet[Image]:
-    """The images that a dataset's indexes hold: the ready ones, and those of them that were deleted
-    and may yet be brought back."""
-    kept = Q(state=ImageState.DELETED, ready_at__isnull=False)
-    return Image.objects.filter(Q(state=ImageState.READY) | kept, dataset=dataset_id)
+    """The images that a dataset's indexes hold. (What is deleted and brought back comes anew.)"""
+    return Image.objects.filter(dataset=dataset_id, state=ImageState.READY)
 
 
 def note_runtimes(runtimes: Mapping[int, tuple[str, str]]) -> None:
@@ -162,7 +160,7 @@ def retire(index: Index) -> None:
         index.chunks.all().delete()
         index.gaps.all().delete()
         VectorCleanup.objects.create(collection=index.collection)
-        transaction.on_commit(lambda: _forget())
+        transaction.on_commit(_forget)
     index.refresh_from_db()
 
 
@@ -201,14 +199,25 @@ def fail(index: Index, code: str, detail: str) -> None:
     )
 
 
-def retry_gaps(index: Index) -> int:
-    """Try those pictures again that could not be added; returns how many."""
+def try_again(index: Index) -> None:
+    """Go on with an index that failed; of one that is whole, try the pictures again that could not
+    be added.
+
+    Raises:
+        Conflict: see `retry`; `wrong_index_state` where there is nothing to try.
+    """
+    if index.state in (IndexState.READY, IndexState.ACTIVE) and index.gaps.exists():
+        _retry_gaps(index)
+    else:
+        retry(index)
+
+
+def _retry_gaps(index: Index) -> None:
     with transaction.atomic():
         keys = sorted(index.gaps.values_list("image_id", flat=True))
         index.gaps.all().delete()
         owe(index, keys)
         transaction.on_commit(call_workers)
-    return len(keys)
 
 
 def owe(index: Index, images: Sequence[int]) -> None:

@@ -35,7 +35,7 @@ class Command(BaseCommand):
         for action, what in (
             ("activate", "let searches use an index that is ready"),
             ("retire", "give up an index that no search uses, and free its space"),
-            ("retry", "go on with an index that failed"),
+            ("retry", "go on with an index that failed, or try its gaps again"),
         ):
             one = actions.add_parser(action, help=what)
             one.add_argument("index", type=int, help="its number, as `index list` shows it")
@@ -95,7 +95,7 @@ class Command(BaseCommand):
 
     def _retry(self, index: int, **_: Any) -> None:
         found = _index(index)
-        indexes.retry(found)
+        indexes.try_again(found)
         self._tell(found)
 
     def _tell(self, index: Index) -> None:
