@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 from django.http import Http404
@@ -135,7 +134,7 @@ class PipelineList(APIView):
 
 
 def _pipeline_body(pipeline: pipelines.Pipeline) -> dict[str, Any]:
-    return {name: asdict(pipeline)[name] for name in PipelineSerializer().fields}
+    return dict(PipelineSerializer(pipeline).data)
 
 
 class IndexList(APIView):

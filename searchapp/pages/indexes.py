@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from searchapp.models import Dataset, Image, ImageState, Index, IndexState
 from searchapp.pages.access import managed_dataset, own_dataset
 from searchapp.pages.paging import key_of
-from searchapp.pages.responses import fragment_of, is_fragment, render_error
+from searchapp.pages.responses import duration, fragment_of, is_fragment, render_error
 from searchapp.services import index_building, index_comparison, indexes, pipelines
 from searchapp.services.errors import ServiceError
 from searchapp.services.index_building import BuildProgress
@@ -34,6 +34,16 @@ class Row:
         total = self.progress.total
         return f"{100 * self.progress.done // total} %" if total else "0 %"
 
+    @property
+    def rate(self) -> str:
+        rate = self.progress.rate
+        return "" if rate is None or not self.progress.workers else f"{rate:,.0f} pictures a second"
+
+    @property
+    def left(self) -> str:
+        seconds = self.progress.seconds_left
+        return "" if seconds is None else f"about {duration(seconds)} left"
+
 
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -52,7 +62,10 @@ def index_list(request: HttpRequest, slug: str) -> HttpResponse:
         return redirect("dataset-indexes", slug)
     context = _context(request, dataset)
     if is_fragment(request):
-        return fragment_of(render(request, "indexes/_rows.html", context))
+        rows = fragment_of(render(request, "indexes/_rows.html", context))
+        if not context["live"]:
+            rows["HX-Refresh"] = "true"  # what can be done has changed, all over the page
+        return rows
     return render(request, "indexes/list.html", context)
 
 
@@ -68,7 +81,9 @@ def _context(request: HttpRequest, dataset: Dataset) -> dict[str, object]:
             pipelines.sentence_of(index.pipeline),
             active.pk if active is not None and index.state == IndexState.READY else None,
         )
-        for index in sorted(found, key=lambda index: (_ORDER.index(index.state), -index.pk))
+        for index in sorted(
+            found, key=lambda index: (_ORDER.index(IndexState(index.state)), -index.pk)
+        )
     ]
     taken = {
         index.fingerprint for index in found if index.state in (*_COMPARABLE, IndexState.BUILDING)

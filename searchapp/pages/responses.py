@@ -50,3 +50,14 @@ def megabytes(value: int) -> str:
     if value < 1_000_000:
         return f"{value / 1000:.0f} KB"
     return f"{value / 1_000_000:.1f} MB"
+
+
+def duration(seconds: float) -> str:
+    """'a moment', '40 seconds', '12 minutes', '3 hours'."""
+    if seconds < 2:
+        return "a moment"
+    if seconds < 100:
+        return f"{seconds:.0f} seconds"
+    if seconds < 6000:
+        return f"{seconds / 60:.0f} minutes"
+    return f"{seconds / 3600:.0f} hours"

@@ -50,6 +50,10 @@ class Row:
     b: list[Neighbour]
 
     @property
+    def sides(self) -> list[tuple[str, list[Neighbour]]]:
+        return [("a", self.a), ("b", self.b)]
+
+    @property
     def shared(self) -> int:
         return sum(1 for neighbour in self.a if neighbour.shared)
 
@@ -74,6 +78,14 @@ class Comparison:
     overlap: float | None
     rows: list[Row]
     seed: int
+
+    @property
+    def sides(self) -> tuple[Side, Side]:
+        return self.a, self.b
+
+    @property
+    def overlap_percent(self) -> float | None:
+        return None if self.overlap is None else round(100 * self.overlap, 1)
 
 
 @dataclass(frozen=True)
