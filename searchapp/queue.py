@@ -44,6 +44,8 @@ celery_app.conf.update(
         "query.*": {"queue": QUERY},
         "ingest.*": {"queue": INGEST},
         "imports.*": {"queue": INGEST},
+        "indexing.*": {"queue": INGEST},
+        "audit.*": {"queue": MAINTENANCE},
         "maintenance.*": {"queue": MAINTENANCE},
     },
     task_default_queue=MAINTENANCE,
@@ -154,6 +156,16 @@ def waiting(queue: str) -> int:
         return int(client().llen(queue))
     except redis.RedisError:
         raise QueueUnavailable from None
+
+
+def waiting_of(queue: str, task: str, most: int = 100) -> int:
+    """Return how many of the first `most` tasks that wait in `queue` are of this name."""
+    named = f'"task": "{task}"'.encode()
+    try:
+        found = cast(list[bytes], client().lrange(queue, 0, most - 1))
+    except redis.RedisError:
+        raise QueueUnavailable from None
+    return sum(1 for message in found if named in message)
 
 
 def wait_for_reply(key: str, timeout: float) -> bytes | None:

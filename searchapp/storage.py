@@ -9,6 +9,8 @@ import errno
 import os
 import re
 import secrets
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -88,7 +90,8 @@ def _name(kind: str, sha256: str, suffix: str = "") -> str:
     return f"{kind}/{sha256[:2]}/{sha256[2:4]}/{sha256}{suffix}"
 
 
-def _thumbnail(key: str, side: int) -> str:
+def thumbnail_name(key: str, side: int) -> str:
+    """What a thumbnail is stored as; `key` is that of `searchapp.names.thumbnail_key`."""
     if side not in THUMBNAIL_SIDES:
         raise FileNotFoundError(f"no thumbnails of {side} pixels are kept")
     return _name("thumbnails", key, f"-{side}.webp")
@@ -115,7 +118,7 @@ def put_query(upload: HashedUpload) -> None:
 
 def put_thumbnail(key: str, side: int, webp: bytes) -> None:
     """Keep a thumbnail; `key` is that of `searchapp.names.thumbnail_key`."""
-    default_storage.save(_thumbnail(key, side), ContentFile(webp))
+    default_storage.save(thumbnail_name(key, side), ContentFile(webp))
 
 
 def put_query_thumbnail(sha256: str, webp: bytes) -> None:
@@ -149,7 +152,7 @@ def open_query(sha256: str) -> BinaryIO:
 
 
 def open_thumbnail(key: str, side: int) -> BinaryIO:
-    return _open(_thumbnail(key, side))
+    return _open(thumbnail_name(key, side))
 
 
 def open_query_thumbnail(sha256: str) -> BinaryIO:
@@ -164,7 +167,43 @@ def delete_original(sha256: str) -> None:
 def delete_thumbnails(key: str) -> None:
     """Remove thumbnails. Nobody else may use them: the caller has looked."""
     for side in THUMBNAIL_SIDES:
-        default_storage.delete(_thumbnail(key, side))
+        default_storage.delete(thumbnail_name(key, side))
+
+
+def stored(kind: str, prefix: str) -> Iterator[str]:
+    """Yield the full names of the files of a kind (originals, thumbnails, queries, imports) whose
+    hashes begin with `prefix`, two hexadecimal digits; drafts that were never finished too."""
+    try:
+        folders, _ = default_storage.listdir(f"{kind}/{prefix}")
+    except FileNotFoundError:
+        return
+    for folder in sorted(folders):
+        try:
+            _, files = default_storage.listdir(f"{kind}/{prefix}/{folder}")
+        except FileNotFoundError:  # the last file went a moment ago, and its folder with it
+            continue
+        yield from (f"{kind}/{prefix}/{folder}/{file}" for file in sorted(files))
+
+
+def age_of(name: str) -> float | None:
+    """Return the seconds since a stored file was written; None where it is not there any more."""
+    try:
+        return time.time() - default_storage.get_modified_time(name).timestamp()
+    except FileNotFoundError:
+        return None
+
+
+def has_original(sha256: str) -> bool:
+    return default_storage.exists(_name("originals", sha256))
+
+
+def has_thumbnails(key: str) -> bool:
+    return all(default_storage.exists(thumbnail_name(key, side)) for side in THUMBNAIL_SIDES)
+
+
+def delete_stored(name: str) -> None:
+    """Remove a file that `stored` named. Nobody uses it: the caller has looked."""
+    default_storage.delete(name)
 
 
 def delete_import(key: str) -> None:

@@ -27,6 +27,7 @@ from django.conf import settings  # noqa: E402 (Django must be ready first)
 os.environ.setdefault("EMBEDDINGS_CACHE", str(settings.MODEL_CACHE))
 
 from celery import signals  # noqa: E402
+from celery.schedules import crontab  # noqa: E402
 
 from searchapp import queue  # noqa: E402
 from searchapp.queue import celery_app as app  # noqa: E402
@@ -36,12 +37,19 @@ app.conf.update(
         "worker.query",
         "worker.ingest",
         "worker.imports",
+        "worker.indexing",
+        "worker.audit",
         "worker.maintenance",
         "worker.failures",
     ],
     beat_schedule={
         "sweep": {"task": "maintenance.sweep", "schedule": 5.0, "options": {"expires": 5}},
         "tidy": {"task": "maintenance.tidy", "schedule": 600.0, "options": {"expires": 600}},
+        "audit": {
+            "task": "audit.nightly",
+            "schedule": crontab(hour=3, minute=30),
+            "options": {"expires": 3600},
+        },
     },
     # Our schedule is in the code above; nothing need be remembered in a file.
     beat_scheduler="celery.beat:Scheduler",

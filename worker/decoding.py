@@ -5,8 +5,11 @@ from __future__ import annotations
 from django.conf import settings
 
 from embeddings.operators.decode import Decoded, decode
+from embeddings.operators.thumbnails import dominant_color, shrink, thumbnail
 from embeddings.pipelines import ImagePipeline
+from searchapp import storage
 from searchapp.models import Image
+from searchapp.services.ledger import FACTS
 
 
 class BadBox(Exception):
@@ -36,3 +39,14 @@ def look_at(image: Image, data: bytes, pipeline: ImagePipeline) -> Decoded:
         )
     cut = whole.image.crop((left, top, left + width, top + height))
     return Decoded(cut, whole.format, width, height)
+
+
+def note_facts(image: Image, decoded: Decoded) -> list[str]:
+    """Write the thumbnails of `image` and set its facts, whose names are returned."""
+    image.format, image.width, image.height = decoded.format, decoded.width, decoded.height
+    small = decoded.image
+    for side in sorted(storage.THUMBNAIL_SIDES, reverse=True):
+        small = shrink(small, side)  # each from the one before: costs what the largest does
+        storage.put_thumbnail(image.thumbnail_key, side, thumbnail(small, side))
+    image.color = dominant_color(small)
+    return FACTS

@@ -34,6 +34,7 @@ MOST_ENGINES = 4
 _IDLE_SECONDS = 120.0
 
 _engines: dict[str, Engine] = {}
+_loading: dict[str, threading.Lock] = {}
 _lock = threading.Lock()
 
 
@@ -44,23 +45,36 @@ def engine_for(name: str, fingerprint: str) -> Engine:
         PipelineUnavailable: when this version's recipe of that name is another one.
     """
     with _lock:
-        if fingerprint not in _engines:
-            set_threads(1)  # see worker.app
-            try:
-                made = pipeline(name, runtime=settings.RUNTIME)
-            except EmbeddingsError as error:
-                raise PipelineUnavailable(error.detail) from error
-            if made.fingerprint != fingerprint:
-                raise PipelineUnavailable(
-                    f"The index was made by another version of the pipeline {name}: "
-                    f"{fingerprint[:12]}, not {made.fingerprint[:12]}. Re-index the dataset."
-                )
-            _engines[fingerprint] = Engine(made, Batcher(made.embed))
-        engine = _engines.pop(fingerprint)
-        engine.used = time.monotonic()
-        _engines[fingerprint] = engine  # the latest in use stands last
-        _let_go()
-        return engine
+        loading = _loading.setdefault(fingerprint, threading.Lock())
+    with loading:  # one loads a model; whoever needs another one does not wait for that
+        with _lock:
+            engine = _engines.pop(fingerprint, None)
+            if engine is not None:
+                return _used(fingerprint, engine)
+        engine = _load(name, fingerprint)
+        with _lock:
+            return _used(fingerprint, engine)
+
+
+def _load(name: str, fingerprint: str) -> Engine:
+    set_threads(1)  # see worker.app
+    try:
+        made = pipeline(name, runtime=settings.RUNTIME)
+    except EmbeddingsError as error:
+        raise PipelineUnavailable(error.detail) from error
+    if made.fingerprint != fingerprint:
+        raise PipelineUnavailable(
+            f"The index was made by another version of the pipeline {name}: "
+            f"{fingerprint[:12]}, not {made.fingerprint[:12]}. Re-index the dataset."
+        )
+    return Engine(made, Batcher(made.embed))
+
+
+def _used(fingerprint: str, engine: Engine) -> Engine:
+    engine.used = time.monotonic()
+    _engines[fingerprint] = engine  # the latest in use stands last
+    _let_go()
+    return engine
 
 
 def _let_go() -> None:
@@ -75,6 +89,10 @@ def warm_up() -> None:
     """Load the default model and run it once, so that no picture waits for it."""
     if _engines:
         return
-    engine = engine_for(DEFAULT_PIPELINE, recipe(DEFAULT_PIPELINE).fingerprint)
+    run_once(engine_for(DEFAULT_PIPELINE, recipe(DEFAULT_PIPELINE).fingerprint))
+
+
+def run_once(engine: Engine) -> None:
+    """Compute something, so that what is made with the first picture is made."""
     square = engine.pipeline.prepare(PillowImage.new("RGB", (256, 256)))
     engine.batcher.submit(square).result()

@@ -16,8 +16,7 @@ from django.conf import settings
 from numpy.typing import NDArray
 
 from embeddings.errors import ImageError
-from embeddings.operators.thumbnails import dominant_color, shrink, thumbnail
-from searchapp import queue, storage
+from searchapp import queue
 from searchapp.models import Image, ImageState, Index, Source, VectorCleanup
 from searchapp.originals import open_original
 from searchapp.queue import celery_app
@@ -26,7 +25,7 @@ from searchapp.services.imports import waking
 from searchapp.services.ledger import Bad
 from searchapp.vectors.errors import VectorsUnavailable
 from searchapp.vectors.store import get_store
-from worker.decoding import BadBox, look_at
+from worker.decoding import BadBox, look_at, note_facts
 from worker.engines import Engine, PipelineUnavailable, engine_for, warm_up
 
 log = logging.getLogger(__name__)
@@ -79,6 +78,7 @@ def _process(images: list[Image], live: Sequence[Index]) -> None:
                 ledger.fail(images, "pipeline_unavailable", str(error))
                 return
             log.error("index %d gets no new images: %s", index.pk, error)
+            indexes.fail(index, "pipeline_unavailable", str(error))
     good = list(_look_at(images, targets))
     if not good:
         return
@@ -100,7 +100,7 @@ def _process(images: list[Image], live: Sequence[Index]) -> None:
         return
     for picture in good:
         picture.image.duration = round(1000 * (picture.seconds + share))
-    gone = set(ledger.finish(members))
+    gone = set(ledger.finish(members, [target.index.pk for target in targets]))
     with contextlib.suppress(redis.RedisError):  # a rate on a page, no more
         queue.count_ready(len(members) - len(gone))
     if gone:
@@ -183,12 +183,7 @@ def _look(image: Image, targets: Iterable[_Target]) -> _Picture:
     for target in targets:
         decoded = look_at(image, data, target.engine.pipeline)
         if not prepared:
-            image.format, image.width, image.height = decoded.format, decoded.width, decoded.height
-            small = decoded.image
-            for side in sorted(storage.THUMBNAIL_SIDES, reverse=True):
-                small = shrink(small, side)  # each from the one before: costs what the largest does
-                storage.put_thumbnail(image.thumbnail_key, side, thumbnail(small, side))
-            image.color = dominant_color(small)
+            note_facts(image, decoded)
         prepared.append(target.engine.pipeline.prepare(decoded.image))
     image.duration = round(1000 * (time.perf_counter() - started))
     return _Picture(image, prepared, time.perf_counter() - started)

@@ -7,8 +7,11 @@ import logging
 from searchapp import queue
 from searchapp.queue import celery_app
 from searchapp.services import (
+    audit,
     cleanup,
     deleting,
+    index_building,
+    indexes,
     ingest,
     jobs,
     ledger,
@@ -31,6 +34,10 @@ def sweep() -> None:
     waiting = ledger.waiting()
     if waiting:
         ingest.wake(waiting)
+    if index_building.waiting():
+        indexes.call_workers()
+    if audit.waits():
+        audit.call_worker()
     cleaning.sweep()
     partial_uploads.hand_over_forgotten()
     for _ in range(_FORGET_CALLS):

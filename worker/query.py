@@ -23,7 +23,7 @@ from searchapp.services import cleanup, search
 from searchapp.services.errors import ServiceError
 from searchapp.services.exchange import Embedded, refusal_payload, vector_key
 from searchapp.uploads import HashingWriter
-from worker.engines import PipelineUnavailable, engine_for
+from worker.engines import PipelineUnavailable, engine_for, run_once
 
 log = logging.getLogger(__name__)
 _GONE = "This search is gone: its picture is no longer kept."
@@ -39,6 +39,17 @@ class _Reply:
 def embed(reply: str, sha256: str, pipeline: str, fingerprint: str) -> None:
     """Embed a stored query picture."""
     _answer(reply, lambda: _embed_stored(sha256, pipeline, fingerprint))
+
+
+@celery_app.task(name="query.warm")
+def warm(pipeline: str, fingerprint: str) -> None:
+    """Load a model that searches are about to need, and run it once."""
+    try:
+        engine = engine_for(pipeline, fingerprint)
+    except PipelineUnavailable as error:
+        log.warning("a model that will be needed cannot be loaded: %s", error)
+        return
+    run_once(engine)
 
 
 @celery_app.task(name="query.fetch")

@@ -3,7 +3,7 @@
 from django.urls import path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from searchapp.api import managing, search, uploads, views
+from searchapp.api import audits, indexes, managing, search, uploads, views
 
 urlpatterns = [
     path("v1/datasets/", views.DatasetList.as_view(), name="api-datasets"),
@@ -24,6 +24,20 @@ urlpatterns = [
     path("v1/jobs/<uuid:pk>/", views.JobDetail.as_view(), name="api-job"),
     path("v1/uploads/", uploads.UploadList.as_view(), name="api-uploads"),
     path("v1/uploads/<uuid:pk>/", uploads.UploadDetail.as_view(), name="api-upload"),
+    path("v1/datasets/<slug:slug>/indexes/", indexes.IndexList.as_view(), name="api-indexes"),
+    path(
+        "v1/datasets/<slug:slug>/indexes/rollback/",
+        indexes.Rollback.as_view(),
+        name="api-index-rollback",
+    ),
+    path("v1/indexes/<int:pk>/", indexes.IndexDetail.as_view(), name="api-index"),
+    path("v1/indexes/<int:pk>/activate/", indexes.Activate.as_view(), name="api-index-activate"),
+    path("v1/indexes/<int:pk>/retire/", indexes.Retire.as_view(), name="api-index-retire"),
+    path("v1/indexes/<int:pk>/retry/", indexes.Retry.as_view(), name="api-index-retry"),
+    path("v1/indexes/<int:pk>/compare/", indexes.Compare.as_view(), name="api-index-compare"),
+    path("v1/pipelines/", indexes.PipelineList.as_view(), name="api-pipelines"),
+    path("v1/audits/", audits.AuditList.as_view(), name="api-audits"),
+    path("v1/audits/<int:pk>/", audits.AuditDetail.as_view(), name="api-audit"),
     path("v1/search/", search.Search.as_view(), name="api-search"),
     path("schema/", SpectacularAPIView.as_view(), name="api-schema"),
     path("docs/", SpectacularSwaggerView.as_view(url_name="api-schema"), name="api-docs"),

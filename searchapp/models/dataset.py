@@ -151,8 +151,12 @@ class Index(models.Model):
     # Building walks through the dataset's images by key: up to `cursor` they are in the index, or
     # in one of its chunks, or among its gaps. `total` is how many there were at the beginning.
     cursor = models.BigIntegerField(default=0)
+    # When the walk is at its end, a second round looks for what came by another way meanwhile.
     total = models.PositiveIntegerField(default=0)
-    seconds = models.FloatField(default=0, help_text="that workers spent on building it")
+    round = models.PositiveSmallIntegerField(default=0)
+    done = models.PositiveIntegerField(default=0, help_text="of `total`, in the first round")
+    embedded = models.PositiveIntegerField(default=0, help_text="pictures, by building it")
+    seconds = models.FloatField(default=0, help_text="that workers spent on `embedded`")
     error_code = models.CharField(max_length=60, blank=True)
     error_detail = models.CharField(max_length=500, blank=True)
     built = models.DateTimeField(null=True, blank=True)

@@ -20,6 +20,11 @@ class AuditReport(models.Model):
     checked = models.JSONField(default=dict, help_text="how much of what was looked at")
     left = models.PositiveIntegerField(default=0, help_text="found and not repaired")
     error_detail = models.CharField(max_length=500, blank=True)
+    dataset = models.SlugField(max_length=80, blank=True, help_text="empty: all of them")
+    # An audit goes on in slices, by whoever holds the claim: the next check, and where in it.
+    position = models.JSONField(default=dict, blank=True)
+    claim = models.CharField(max_length=32, blank=True)
+    lease_until = models.DateTimeField(null=True, blank=True)
     started = models.DateTimeField(auto_now_add=True)
     ended = models.DateTimeField(null=True, blank=True)
 

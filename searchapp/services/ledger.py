@@ -16,7 +16,7 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from searchapp.models import PENDING_ITEMS, Image, ImageState, ImportItem, ItemState
-from searchapp.services import jobs
+from searchapp.services import indexes, jobs
 
 LEASE = timedelta(seconds=30)
 MOST_ATTEMPTS = 3
@@ -72,8 +72,9 @@ def _held(images: Sequence[Image]) -> QuerySet[Image]:
     )
 
 
-def finish(images: Sequence[Image]) -> list[int]:
-    """Mark as ready the images whose vectors are stored, with their facts (`FACTS`).
+def finish(images: Sequence[Image], into: Sequence[int]) -> list[int]:
+    """Mark as ready the images whose vectors are stored `into` these indexes, with their facts
+    (`FACTS`). An index that began meanwhile is owed them.
 
     Returns:
         The ids of images that were deleted meanwhile: their vectors must be forgotten.
@@ -83,7 +84,7 @@ def finish(images: Sequence[Image]) -> list[int]:
     for image in images:
         image.state, image.error_code, image.error_detail = ImageState.READY, "", ""
         image.ready_at = timezone.now()
-    mine = _write(images, [*FACTS, "ready_at"])
+    mine = _write(images, [*FACTS, "ready_at"], into)
     if len(mine) == len(images):
         return []
     ids = {image.pk for image in images}
@@ -114,7 +115,9 @@ def fail(images: Sequence[Image], code: str, detail: str) -> None:
     end([Bad(image, ImageState.FAILED, code, detail) for image in images])
 
 
-def _write(images: Sequence[Image], facts: Sequence[str]) -> list[Image]:
+def _write(
+    images: Sequence[Image], facts: Sequence[str], into: Sequence[int] | None = None
+) -> list[Image]:
     """Write outcomes into images and ledger, for those that are still ours; returns these."""
     if not images:
         return []
@@ -125,6 +128,8 @@ def _write(images: Sequence[Image], facts: Sequence[str]) -> list[Image]:
             image.claim, image.lease_until = "", None
         changed = [*facts, "state", "error_code", "error_detail", "claim", "lease_until"]
         Image.objects.bulk_update(mine, changed)
+        if into is not None:
+            indexes.settle_debts(mine, into)
         # Not the items of images that somebody else holds by now: their outcome is still to come.
         by_key = {image.pk: image for image in mine}
         items = list(
@@ -179,13 +184,6 @@ def retry(images: Sequence[Image]) -> int:
         return Image.objects.filter(pk__in=ids, state=ImageState.FAILED).update(
             state=ImageState.RECEIVED, error_code="", error_detail="", attempts=0
         )
-
-
-def embed_again(images: QuerySet[Image]) -> int:
-    """Put ready images back among those that wait for a worker; returns how many."""
-    return images.filter(state=ImageState.READY).update(
-        state=ImageState.RECEIVED, attempts=0, lease_until=None
-    )
 
 
 def waiting() -> int:

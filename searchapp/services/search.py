@@ -208,7 +208,9 @@ def answer_image(
     """
     clock = _Clock()
     _check(indexes, top_k)
-    own = image.dataset.active_index
+    # Of the indexes that are searched, where its own is one: another may be activated right now.
+    own = next((index for index in indexes if index.dataset_id == image.dataset_id), None)
+    own = own or image.dataset.active_index
     if image.state != ImageState.READY:
         raise Conflict(
             "image_not_ready",

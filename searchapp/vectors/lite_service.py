@@ -238,10 +238,11 @@ class LiteService(MilvusServicer):  # type: ignore[misc]
         limits = {pair.key: pair.value for pair in request.query_params}
         ids = self._extract_pks_from_expr(request.expr, collection)
         if ids is not None and not limits.get("offset") and "iterator" not in limits:
-            rows = [
-                {key: found, collection._vector_name: vector.tolist()}
-                for found, vector in view.fetch(ids)
-            ]
+            there = view.fetch(ids)
+            rows = [{key: found} for found, _ in there]
+            if collection._vector_name in fields:
+                for row, (_, vector) in zip(rows, there, strict=True):
+                    row[collection._vector_name] = vector.tolist()
         elif fields == [key] and (after := _page_start(request.expr, key)) is not None:
             page = view.ids()
             start = int(np.searchsorted(page, after, side="right")) + int(limits.get("offset", 0))

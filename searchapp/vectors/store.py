@@ -231,6 +231,25 @@ class VectorStore:
             return {}
         return vectors
 
+    def known(self, name: str, ids: Sequence[int]) -> set[int]:
+        """Return those of `ids` that are stored; none if the collection does not exist."""
+        wanted = [int(found) for found in ids]
+        there: set[int] = set()
+        try:
+            for start in range(0, len(wanted), ROWS_PER_READ):
+                expression = f"{ID} in {wanted[start : start + ROWS_PER_READ]}"
+                there |= {int(row[ID]) for row in self._query(name, expression, [ID], STRONG)}
+        except CollectionMissing:
+            return set()
+        return there
+
+    def dimension(self, name: str) -> int | None:
+        """Return the dimension of collection `name`; None if it does not exist."""
+        try:
+            return self._dimension(name)
+        except CollectionMissing:
+            return None
+
     def count(self, name: str) -> int:
         """Return how many rows collection `name` holds; 0 if it does not exist."""
         try:
@@ -255,6 +274,27 @@ class VectorStore:
                 yield from (int(row[ID]) for row in page)
         except CollectionMissing:
             return
+
+    def ids_after(self, name: str, after: int, limit: int = IDS_PER_PAGE) -> list[int]:
+        """Return the `limit` smallest ids above `after`, ascending; fewer at the end."""
+        # Worded as pymilvus words its own pages, which our launcher answers without a scan.
+        expression = f"{ID} > {after} and ({ID} < {np.iinfo(np.int64).max})"
+        try:
+            pages = self._on_loaded(
+                name,
+                lambda client: client.query_iterator(
+                    name,
+                    batch_size=limit,
+                    filter=expression,
+                    output_fields=[ID],
+                    consistency_level=STRONG,
+                    timeout=self._timeout,
+                ),
+            )
+            page = self._connection.call(lambda _: pages.next())
+        except CollectionMissing:
+            return []
+        return sorted(int(row[ID]) for row in page)
 
     def ping(self) -> None:
         """Return if Milvus answers. Raises VectorsUnavailable if not."""

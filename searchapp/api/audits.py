@@ -1,0 +1,81 @@
+"""The REST API of audits, for staff."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import Http404
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.exceptions import PermissionDenied
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from searchapp.models import AuditReport, Dataset, Scope
+from searchapp.services import audit
+
+_LISTED = 100
+
+
+class AuditSerializer(serializers.ModelSerializer[AuditReport]):
+    class Meta:
+        model = AuditReport
+        fields = [
+            "id", "dataset", "deep", "repair", "started", "ended", "left", "counts", "checked",
+            "error_detail",
+        ]  # fmt: skip
+
+
+class AuditDetailSerializer(AuditSerializer):
+    class Meta(AuditSerializer.Meta):
+        fields = [*AuditSerializer.Meta.fields, "findings"]
+
+
+class NewAuditSerializer(serializers.Serializer[Any]):
+    deep = serializers.BooleanField(default=False)
+    repair = serializers.BooleanField(default=False)
+    dataset = serializers.SlugRelatedField[Dataset](
+        slug_field="slug",
+        queryset=Dataset.objects.filter(deleted=None),
+        allow_null=True,
+        default=None,
+    )
+
+
+class _ForStaff(APIView):
+    """Reports name pictures of every dataset."""
+
+    scope = Scope.ADMIN
+
+    def check_permissions(self, request: Request) -> None:
+        super().check_permissions(request)
+        if not request.user.is_staff:
+            raise PermissionDenied("Only staff may look at audits.", code="not_staff")
+
+
+class AuditList(_ForStaff):
+    """Audits, newest first, and new ones, which workers carry out."""
+
+    @extend_schema(responses=AuditSerializer(many=True))
+    def get(self, request: Request) -> Response:
+        found = AuditReport.objects.order_by("-pk")[:_LISTED]
+        return Response({"results": AuditSerializer(found, many=True).data})
+
+    @extend_schema(request=NewAuditSerializer, responses={202: AuditSerializer})
+    def post(self, request: Request) -> Response:
+        given = NewAuditSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        report = audit.start(**given.validated_data, user=request.user)
+        return Response(AuditSerializer(report).data, status=202)
+
+
+class AuditDetail(_ForStaff):
+    """One audit, with the first findings of each kind."""
+
+    @extend_schema(responses=AuditDetailSerializer)
+    def get(self, request: Request, pk: int) -> Response:
+        report = AuditReport.objects.filter(pk=pk).first()
+        if report is None:
+            raise Http404
+        return Response(AuditDetailSerializer(report).data)

@@ -1,0 +1,232 @@
+"""The REST API of indexes: made, watched, compared, activated, rolled back, retired."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import Http404
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from searchapp.api.permissions import require_editor, require_owner, visible_dataset
+from searchapp.models import Dataset, Index
+from searchapp.services import index_building, index_comparison, indexes, pipelines
+from searchapp.services.index_comparison import Comparison, Side
+
+
+class PipelineSerializer(serializers.Serializer[pipelines.Pipeline]):
+    name = serializers.CharField()
+    sentence = serializers.CharField()
+    dimension = serializers.IntegerField()
+    fingerprint = serializers.CharField()
+    input_size = serializers.IntegerField()
+    passes = serializers.IntegerField()
+    licence = serializers.CharField()
+
+
+class ProgressSerializer(serializers.Serializer[index_building.BuildProgress]):
+    done = serializers.IntegerField()
+    total = serializers.IntegerField()
+    checking = serializers.BooleanField()
+    workers = serializers.IntegerField()
+    rate = serializers.FloatField(allow_null=True)
+    seconds_left = serializers.FloatField(allow_null=True)
+    gaps = serializers.IntegerField()
+
+
+class IndexSerializer(serializers.ModelSerializer[Index]):
+    dataset = serializers.SlugRelatedField[Dataset](slug_field="slug", read_only=True)
+    state = serializers.CharField(read_only=True)
+    error = serializers.SerializerMethodField()
+    progress = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Index
+        fields = [
+            "id", "dataset", "state", "pipeline", "fingerprint", "dimension", "runtime",
+            "precision", "error", "progress", "created", "built", "activated", "retired",
+        ]  # fmt: skip
+
+    def get_error(self, index: Index) -> dict[str, str] | None:
+        if not index.error_code:
+            return None
+        return {"code": index.error_code, "detail": index.error_detail}
+
+    @extend_schema(responses=ProgressSerializer)
+    def get_progress(self, index: Index) -> dict[str, Any]:
+        return dict(ProgressSerializer(self.context["progress"][index.pk]).data)
+
+
+class NewIndexSerializer(serializers.Serializer[Any]):
+    pipeline = serializers.CharField(max_length=120)
+
+
+class ComparisonRequestSerializer(serializers.Serializer[Any]):
+    seed = serializers.IntegerField(default=1, min_value=0, max_value=index_comparison.LARGEST_SEED)
+    with_ = serializers.IntegerField(min_value=1, max_value=2**63 - 1)
+
+    def get_fields(self) -> dict[str, Any]:
+        fields = super().get_fields()
+        fields["with"] = fields.pop("with_")
+        return fields
+
+
+class SideSerializer(serializers.Serializer[Any]):
+    index = serializers.IntegerField()
+    pipeline = serializers.CharField()
+    found_itself = serializers.IntegerField()
+    search_ms = serializers.FloatField(allow_null=True)
+    built_per_second = serializers.FloatField(allow_null=True)
+
+
+class ComparisonSerializer(serializers.Serializer[Any]):
+    sampled = serializers.IntegerField()
+    overlap = serializers.FloatField(allow_null=True)
+    seed = serializers.IntegerField()
+    a = SideSerializer()
+    b = SideSerializer()
+
+
+def _body(*found: Index) -> list[dict[str, Any]]:
+    context = {"progress": index_building.progress_of(found)}
+    return list(IndexSerializer(found, many=True, context=context).data)
+
+
+def comparison_body(found: Comparison) -> dict[str, Any]:
+    return {
+        "sampled": found.sampled,
+        "overlap": found.overlap,
+        "seed": found.seed,
+        "a": _side_body(found.a),
+        "b": _side_body(found.b),
+    }
+
+
+def _side_body(side: Side) -> dict[str, Any]:
+    return {
+        "index": side.index.pk,
+        "pipeline": side.index.pipeline,
+        "found_itself": side.found_itself,
+        "search_ms": side.search_ms,
+        "built_per_second": side.built_per_second,
+    }
+
+
+def _index(request: Request, pk: int) -> Index:
+    """An index of a dataset whose pictures the user may change; others are not there, or 403."""
+    visible = Dataset.objects.visible_to(request.user)
+    index = Index.objects.select_related("dataset").filter(pk=pk, dataset__in=visible).first()
+    if index is None:
+        raise Http404
+    require_editor(request, index.dataset)
+    return index
+
+
+class PipelineList(APIView):
+    """The pipelines that an index can be made with here."""
+
+    @extend_schema(responses=PipelineSerializer(many=True))
+    def get(self, request: Request) -> Response:
+        return Response({"results": [_pipeline_body(one) for one in pipelines.available()]})
+
+
+def _pipeline_body(pipeline: pipelines.Pipeline) -> dict[str, Any]:
+    return dict(PipelineSerializer(pipeline).data)
+
+
+class IndexList(APIView):
+    """The indexes of one dataset, newest first, and new ones."""
+
+    @extend_schema(responses=IndexSerializer(many=True))
+    def get(self, request: Request, slug: str) -> Response:
+        dataset = visible_dataset(request, slug)
+        require_editor(request, dataset)
+        found = dataset.indexes.select_related("dataset").order_by("-pk")
+        return Response({"results": _body(*found[:200])})
+
+    @extend_schema(request=NewIndexSerializer, responses={202: IndexSerializer})
+    def post(self, request: Request, slug: str) -> Response:
+        dataset = visible_dataset(request, slug)
+        require_owner(request, dataset)
+        given = NewIndexSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        index = indexes.create_index(dataset, given.validated_data["pipeline"])
+        return Response(_body(index)[0], status=202)
+
+
+class Rollback(APIView):
+    """Back to the index that was active before."""
+
+    @extend_schema(request=None, responses=IndexSerializer)
+    def post(self, request: Request, slug: str) -> Response:
+        dataset = visible_dataset(request, slug)
+        require_owner(request, dataset)
+        return Response(_body(indexes.rollback(dataset))[0])
+
+
+class IndexDetail(APIView):
+    """One index."""
+
+    @extend_schema(responses=IndexSerializer)
+    def get(self, request: Request, pk: int) -> Response:
+        return Response(_body(_index(request, pk))[0])
+
+
+class _Act(APIView):
+    """Something that an owner does with an index."""
+
+    def _owned(self, request: Request, pk: int) -> Index:
+        index = _index(request, pk)
+        require_owner(request, index.dataset)
+        return index
+
+
+class Activate(_Act):
+    """Searches use this index from now on."""
+
+    @extend_schema(request=None, responses=IndexSerializer)
+    def post(self, request: Request, pk: int) -> Response:
+        index = self._owned(request, pk)
+        indexes.activate(index)
+        return Response(_body(index)[0])
+
+
+class Retire(_Act):
+    """Give up an index that no search uses, and free its space."""
+
+    @extend_schema(request=None, responses=IndexSerializer)
+    def post(self, request: Request, pk: int) -> Response:
+        index = self._owned(request, pk)
+        indexes.retire(index)
+        return Response(_body(index)[0])
+
+
+class Retry(_Act):
+    """Go on with an index that failed; of one that is whole, try its gaps again."""
+
+    @extend_schema(request=None, responses={202: IndexSerializer})
+    def post(self, request: Request, pk: int) -> Response:
+        index = self._owned(request, pk)
+        indexes.try_again(index)
+        return Response(_body(index)[0], status=202)
+
+
+class Compare(APIView):
+    """Two indexes of one dataset by a sample of its pictures."""
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("with", int, required=True, description="the other index"),
+            OpenApiParameter("seed", int, description="another one, another sample"),
+        ],
+        responses=ComparisonSerializer,
+    )
+    def get(self, request: Request, pk: int) -> Response:
+        given = ComparisonRequestSerializer(data=request.query_params)
+        given.is_valid(raise_exception=True)
+        a, b = _index(request, pk), _index(request, given.validated_data["with"])
+        found = index_comparison.compare(a, b, seed=given.validated_data["seed"], rows=0)
+        return Response(comparison_body(found))

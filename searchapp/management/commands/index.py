@@ -1,0 +1,122 @@
+"""`manage.py index`: a dataset's indexes, listed, made, compared, activated, retired."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from django.core.management import BaseCommand, CommandError, CommandParser
+
+from searchapp.models import Dataset, Index, IndexState
+from searchapp.services import index_building, index_comparison, indexes, pipelines
+from searchapp.services.errors import ServiceError
+
+_WAIT_SECONDS = 1.0
+
+
+class Command(BaseCommand):
+    help = "List, create, compare, activate, roll back, retire or retry the indexes of datasets."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+        listed = actions.add_parser("list", help="the indexes of one dataset, or of all")
+        listed.add_argument("dataset", nargs="?", help="its slug")
+        actions.add_parser("pipelines", help="the pipelines that an index can be made with")
+        made = actions.add_parser("create", help="begin an index under another pipeline")
+        made.add_argument("dataset", help="its slug")
+        made.add_argument("pipeline", help="its name, as `index pipelines` lists it")
+        made.add_argument("--wait", action="store_true", help="return when it is ready or failed")
+        compared = actions.add_parser("compare", help="two indexes by a sample of pictures")
+        compared.add_argument("a", type=int, help="the number of one index")
+        compared.add_argument("b", type=int, help="the number of the other")
+        compared.add_argument("--seed", type=int, default=1, help="another one, another sample")
+        back = actions.add_parser("rollback", help="activate the index that was active before")
+        back.add_argument("dataset", help="its slug")
+        for action, what in (
+            ("activate", "let searches use an index that is ready"),
+            ("retire", "give up an index that no search uses, and free its space"),
+            ("retry", "go on with an index that failed, or try its gaps again"),
+        ):
+            one = actions.add_parser(action, help=what)
+            one.add_argument("index", type=int, help="its number, as `index list` shows it")
+
+    def handle(self, *args: Any, action: str, **options: Any) -> None:
+        try:
+            getattr(self, f"_{action}")(**options)
+        except ServiceError as error:
+            raise CommandError(error.detail) from None
+
+    def _list(self, dataset: str | None, **_: Any) -> None:
+        found = Index.objects.select_related("dataset").order_by("dataset__slug", "pk")
+        if dataset is not None:
+            found = found.filter(dataset=_dataset(dataset))
+        for index in found:
+            self._tell(index)
+
+    def _pipelines(self, **_: Any) -> None:
+        for pipeline in pipelines.available():
+            self.stdout.write(
+                f"{pipeline.name}  {pipeline.dimension} dimensions  {pipeline.sentence}"
+            )
+
+    def _create(self, dataset: str, pipeline: str, wait: bool, **_: Any) -> None:
+        index = indexes.create_index(_dataset(dataset), pipeline)
+        while wait and index.state == IndexState.BUILDING:
+            time.sleep(_WAIT_SECONDS)
+            index.refresh_from_db()
+        self._tell(index)
+        if index.state == IndexState.FAILED:
+            raise CommandError(index.error_detail)
+
+    def _compare(self, a: int, b: int, seed: int, **_: Any) -> None:
+        found = index_comparison.compare(_index(a), _index(b), seed=seed)
+        overlap = "nothing to share" if found.overlap is None else f"{100 * found.overlap:.1f} %"
+        self.stdout.write(f"overlap@10 {overlap}, of {found.sampled} sampled pictures")
+        for side in (found.a, found.b):
+            built = "unknown" if side.built_per_second is None else f"{side.built_per_second:g}/s"
+            search = "unknown" if side.search_ms is None else f"{side.search_ms:g} ms"
+            self.stdout.write(
+                f"index {side.index.pk} {side.index.pipeline}: {side.found_itself} of "
+                f"{found.sampled} find themselves first, search {search}, built {built}"
+            )
+
+    def _activate(self, index: int, **_: Any) -> None:
+        found = _index(index)
+        indexes.activate(found)
+        self._tell(found)
+
+    def _rollback(self, dataset: str, **_: Any) -> None:
+        self._tell(indexes.rollback(_dataset(dataset)))
+
+    def _retire(self, index: int, **_: Any) -> None:
+        found = _index(index)
+        indexes.retire(found)
+        self._tell(found)
+
+    def _retry(self, index: int, **_: Any) -> None:
+        found = _index(index)
+        indexes.try_again(found)
+        self._tell(found)
+
+    def _tell(self, index: Index) -> None:
+        progress = index_building.progress_of([index])[index.pk]
+        far = f" {progress.done}/{progress.total}" if index.state == IndexState.BUILDING else ""
+        why = f" {index.error_code}: {index.error_detail}" if index.error_code else ""
+        self.stdout.write(
+            f"{index.pk} {index.dataset.slug} {index.pipeline} {index.fingerprint[:12]} "
+            f"{index.dimension} dimensions {index.state}{far}{why}"
+        )
+
+
+def _dataset(slug: str) -> Dataset:
+    found = Dataset.objects.filter(slug=slug, deleted=None).first()
+    if found is None:
+        raise CommandError(f"There is no dataset '{slug}'.")
+    return found
+
+
+def _index(pk: int) -> Index:
+    found = Index.objects.select_related("dataset").filter(pk=pk).first()
+    if found is None:
+        raise CommandError(f"There is no index {pk}.")
+    return found

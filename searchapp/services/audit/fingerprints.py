@@ -1,0 +1,42 @@
+"""Indexes whose pipeline is not what it was when they were made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from embeddings.errors import EmbeddingsError
+from embeddings.recipes import recipe
+from searchapp.models import LIVE_INDEXES, Index
+from searchapp.services.audit.base import Check, Finding, Scope, Step
+
+
+class WrongFingerprints(Check):
+    kind = "fingerprint_wrong"
+    title = "Indexes whose pipeline is another one in this version"
+    counted = "indexes"
+    advice = "Make a new index with a pipeline that can be had here, and activate that."
+
+    def step(self, scope: Scope, after: Any) -> Step:
+        found = Index.objects.filter(state__in=LIVE_INDEXES).select_related("dataset")
+        if scope.dataset is not None:
+            found = found.filter(dataset=scope.dataset)
+        rows = list(found.filter(pk__gt=after or 0).order_by("pk")[:100])
+        findings = []
+        for index in rows:
+            said = _fault(index)
+            if said:
+                findings.append(Finding(f"index {index.pk}", said, index.pk, index.dataset.slug))
+        return Step(findings, len(rows), rows[-1].pk if rows else None)
+
+
+def _fault(index: Index) -> str:
+    try:
+        now = recipe(index.pipeline).fingerprint
+    except EmbeddingsError as error:
+        return f"The pipeline {index.pipeline} cannot be had: {error.detail}"
+    if now == index.fingerprint:
+        return ""
+    return (
+        f"It was made by another version of the pipeline {index.pipeline}: "
+        f"{index.fingerprint[:12]}, not {now[:12]}. No new picture can be added to it."
+    )

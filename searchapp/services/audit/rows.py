@@ -1,0 +1,191 @@
+"""Rows that say what is no longer so, because a process was killed between two of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils import timezone
+
+from searchapp.models import (
+    ACTIVE_JOBS,
+    PENDING_ITEMS,
+    PENDING_STATES,
+    Image,
+    ImageState,
+    ImportItem,
+    ImportJob,
+    ImportSource,
+    ItemState,
+)
+from searchapp.services import jobs, ledger
+from searchapp.services.audit.base import Check, Finding, Scope, Step
+from searchapp.services.audit.files import look_again
+
+_AT_ONCE = 500
+# What the sweeper mends within seconds is no finding before it had many chances.
+_LATE = timedelta(minutes=5)
+
+
+class StaleItems(Check):
+    kind = "items_stale"
+    title = "Rows of ledgers that wait for pictures that are settled"
+    counted = "rows"
+    repairs = "They say what became of their pictures."
+
+    def _stale(self) -> QuerySet[ImportItem]:
+        with_image = (ItemState.RECEIVED, ItemState.PROCESSING)
+        settled = Q(image=None) | ~Q(image__state__in=PENDING_STATES)
+        return ImportItem.objects.filter(settled, state__in=with_image)
+
+    def step(self, scope: Scope, after: Any) -> Step:
+        rows = self._stale().filter(pk__gt=after or 0)
+        if scope.dataset is not None:
+            rows = rows.filter(job__dataset=scope.dataset)
+        found = list(rows.select_related("job__dataset").order_by("pk")[:_AT_ONCE])
+        findings = [
+            Finding(
+                f"row {item.position} of import {item.job_id}",
+                f"It says {item.state}, but its picture is settled.",
+                item.pk,
+                item.job.dataset.slug,
+            )
+            for item in found
+        ]
+        return Step(findings, len(found), found[-1].pk if found else None)
+
+    def confirm(self, findings: Sequence[Finding]) -> list[Finding]:
+        rows = self._stale().filter(pk__in=[one.key for one in findings])
+        still = set(rows.values_list("pk", flat=True))
+        return [one for one in findings if one.key in still]
+
+    def repair(self, findings: Sequence[Finding]) -> int:
+        rows = self._stale().filter(pk__in=[one.key for one in findings])
+        items = list(rows.select_related("image"))
+        for item in items:
+            image = item.image
+            if image is None or image.state == ImageState.DELETED:
+                item.state, item.error_code = ItemState.REJECTED, "deleted"
+                item.error_detail = "The image was deleted before it was ready."
+            else:
+                item.state, item.error_code = ItemState(image.state), image.error_code
+                item.error_detail = image.error_detail
+        ImportItem.objects.bulk_update(items, ["state", "error_code", "error_detail"])
+        jobs.settle({item.job_id for item in items})
+        return len(findings)
+
+
+class StaleJobs(Check):
+    kind = "jobs_stale"
+    title = "Imports that should have ended"
+    counted = "imports"
+    repairs = "They end."
+
+    def _stale(self) -> QuerySet[ImportJob]:
+        unlisted = ImportSource.objects.filter(job=OuterRef("pk"), is_listed=False)
+        pending = ImportItem.objects.filter(job=OuterRef("pk"), state__in=PENDING_ITEMS)
+        return ImportJob.objects.filter(
+            ~Exists(unlisted),
+            ~Exists(pending),
+            state__in=ACTIVE_JOBS,
+            is_open=False,
+            created__lt=timezone.now() - _LATE,
+        )
+
+    def step(self, scope: Scope, after: Any) -> Step:
+        rows = self._stale()
+        if scope.dataset is not None:
+            rows = rows.filter(dataset=scope.dataset)
+        found = list(rows.select_related("dataset").order_by("created")[:_AT_ONCE])
+        findings = [
+            Finding(
+                f"import {job.pk}",
+                f"It is {job.state} though nothing of it waits.",
+                str(job.pk),
+                job.dataset.slug,
+            )
+            for job in found
+        ]
+        return Step(findings, len(found))
+
+    def confirm(self, findings: Sequence[Finding]) -> list[Finding]:
+        rows = self._stale().filter(pk__in=[one.key for one in findings])
+        still = {str(pk) for pk in rows.values_list("pk", flat=True)}
+        return [one for one in findings if one.key in still]
+
+    def repair(self, findings: Sequence[Finding]) -> int:
+        jobs.settle([one.key for one in findings])
+        return len(findings) - len(self.confirm(findings))
+
+
+class StuckImages(Check):
+    kind = "images_stuck"
+    title = "Pictures that a worker holds which is dead"
+    counted = "pictures"
+    repairs = "They wait for another worker."
+
+    def _stuck(self) -> QuerySet[Image]:
+        late = timezone.now() - _LATE
+        return Image.objects.filter(state=ImageState.PROCESSING, lease_until__lt=late)
+
+    def step(self, scope: Scope, after: Any) -> Step:
+        rows = self._stuck().filter(pk__gt=after or 0)
+        if scope.dataset is not None:
+            rows = rows.filter(dataset=scope.dataset)
+        found = list(rows.select_related("dataset").order_by("pk")[:_AT_ONCE])
+        findings = [
+            Finding(
+                f"picture {image.pk}",
+                "Its worker has shown no life for minutes.",
+                image.pk,
+                image.dataset.slug,
+            )
+            for image in found
+        ]
+        return Step(findings, len(found), found[-1].pk if found else None)
+
+    def confirm(self, findings: Sequence[Finding]) -> list[Finding]:
+        rows = self._stuck().filter(pk__in=[one.key for one in findings])
+        still = set(rows.values_list("pk", flat=True))
+        return [one for one in findings if one.key in still]
+
+    def repair(self, findings: Sequence[Finding]) -> int:
+        ledger.free_expired()
+        return len(findings) - len(self.confirm(findings))
+
+
+class MissingFacts(Check):
+    kind = "facts_missing"
+    title = "Ready pictures of unknown size"
+    counted = "pictures"
+    repairs = "Workers look at the originals again."
+
+    def _without(self) -> QuerySet[Image]:
+        unknown = Q(width=None) | Q(height=None)
+        return Image.objects.filter(unknown, state=ImageState.READY)
+
+    def step(self, scope: Scope, after: Any) -> Step:
+        rows = self._without().filter(pk__gt=after or 0)
+        if scope.dataset is not None:
+            rows = rows.filter(dataset=scope.dataset)
+        found = list(rows.select_related("dataset").order_by("pk")[:_AT_ONCE])
+        findings = [
+            Finding(
+                f"picture {image.pk}",
+                "It is ready, but its width and height are not known.",
+                image.pk,
+                image.dataset.slug,
+            )
+            for image in found
+        ]
+        return Step(findings, len(found), found[-1].pk if found else None)
+
+    def confirm(self, findings: Sequence[Finding]) -> list[Finding]:
+        rows = self._without().filter(pk__in=[one.key for one in findings])
+        still = set(rows.values_list("pk", flat=True))
+        return [one for one in findings if one.key in still]
+
+    def repair(self, findings: Sequence[Finding]) -> int:
+        return look_again([one.key for one in findings])

@@ -1,0 +1,200 @@
+"""Tasks that fill indexes from the stored originals."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+
+import numpy as np
+from django.conf import settings
+from numpy.typing import NDArray
+
+from embeddings.errors import ImageError
+from searchapp.models import Image, ImageState, Index, IndexChunk, IndexState
+from searchapp.originals import open_original
+from searchapp.queue import celery_app
+from searchapp.services import index_building, indexes
+from searchapp.vectors.errors import VectorsError, VectorsUnavailable
+from searchapp.vectors.store import get_store
+from worker.decoding import BadBox, look_at, note_facts
+from worker.engines import Engine, PipelineUnavailable, engine_for
+
+log = logging.getLogger(__name__)
+# A call takes about this long: imports and builds take turns in one queue, and neither waits long.
+BUDGET_SECONDS = 2.0
+DECODE_THREADS = 2
+_LOOKED_UP = 1000  # images whose vectors are looked up in one call
+_RENEW_SECONDS = 10.0
+_Gap = tuple[int, str, str]
+
+
+class _Lost(Exception):
+    """Somebody else has the stretch by now, or the index was given up."""
+
+
+@celery_app.task(name=indexes.TASK)
+def advance() -> None:
+    """Add some images to an index that needs them, and call for the next.
+
+    The call itself names nothing: it may be lost, doubled or late without harm.
+    """
+    try:
+        get_store().ping()
+    except VectorsUnavailable:
+        return  # the sweeper calls again
+    until = time.monotonic() + BUDGET_SECONDS
+    did = False
+    for index in index_building.waiting():
+        engine = _engine(index)
+        if engine is None:
+            continue
+        while time.monotonic() < until:
+            chunk = index_building.claim(index)
+            if chunk is None:
+                break
+            if not did:
+                indexes.call_workers()  # others may help
+            did = True
+            if not _fill(index, chunk, engine, until):
+                break
+        if did:
+            break
+    if did:
+        indexes.call_workers()
+
+
+def _engine(index: Index) -> Engine | None:
+    """Load the model before anything is claimed: that may take longer than a lease lasts."""
+    try:
+        return engine_for(index.pipeline, index.fingerprint)
+    except PipelineUnavailable as error:
+        log.error("index %d cannot be filled: %s", index.pk, error)
+        indexes.fail(index, "pipeline_unavailable", str(error))
+        return None
+
+
+def _fill(index: Index, chunk: IndexChunk, engine: Engine, until: float) -> bool:
+    """Add the images of a stretch; returns whether all went well. What there is no time for any
+    more is left to whoever comes next."""
+    try:
+        get_store().ensure_collection(index.collection, index.dimension)
+        while images := index_building.images_in(index, chunk, _LOOKED_UP):
+            _add(index, chunk, engine, images, until)
+            if time.monotonic() > until:
+                index_building.release(chunk)
+                return True
+        index_building.finish(chunk)
+    except _Lost:
+        return False
+    except VectorsUnavailable as error:
+        log.warning("index %d waits for the vector store: %s", index.pk, error)
+        index_building.release(chunk, pause=True)
+        return False
+    except VectorsError as error:
+        log.exception("index %d cannot be filled", index.pk)
+        indexes.fail(index, error.code, str(error))
+        index_building.release(chunk, pause=True)
+        return False
+    except Exception:
+        log.exception("a stretch of index %d failed", index.pk)
+        index_building.release(chunk, pause=True, counts=True)
+        return False
+    _note_runtime(index, engine)
+    return True
+
+
+def _add(
+    index: Index, chunk: IndexChunk, engine: Engine, images: Sequence[Image], until: float
+) -> None:
+    """Add those of `images` that are not there yet, a batch at a time, while there is time.
+
+    Where a worker has died in this stretch they are taken one by one; the one at which it dies
+    again and again is left out.
+    """
+    keys = [image.pk for image in images]
+    there = get_store().known(index.collection, keys)
+    there |= set(index.gaps.filter(image__in=keys).values_list("image_id", flat=True))
+    todo = [image for image in images if image.pk not in there]
+    passed = len(images) - len(todo)
+    if todo and chunk.attempts > index_building.MOST_ATTEMPTS:
+        died = f"The worker failed {index_building.MOST_ATTEMPTS} times at this picture."
+        index_building.note_gaps(index, [(todo.pop(0).pk, "worker_died", died)])
+        passed += 1
+    size = settings.INGEST_BATCH if chunk.attempts < 2 else 1
+    for start in range(0, len(todo), size):
+        batch = todo[start : start + size]
+        is_last = start + size >= len(todo)
+        took = time.perf_counter()
+        embedded = _embed(index, chunk, engine, batch)
+        took = time.perf_counter() - took
+        upto = keys[-1] if is_last else batch[-1].pk
+        going = index_building.step(index, chunk, upto, passed + len(batch), embedded, took)
+        passed = 0
+        index_building.forget_strays(index, [image.pk for image in batch])
+        if not going:
+            raise _Lost
+        if time.monotonic() > until:
+            return
+    if not todo and not index_building.step(index, chunk, keys[-1], passed, 0, 0.0):
+        raise _Lost
+
+
+def _embed(index: Index, chunk: IndexChunk, engine: Engine, batch: Sequence[Image]) -> int:
+    """Decode, embed and store; returns how many pictures are in."""
+    good: list[tuple[int, NDArray[np.uint8]]] = []
+    gaps: list[_Gap] = []
+    renewed = time.monotonic()
+    with ThreadPoolExecutor(DECODE_THREADS, thread_name_prefix="decode") as threads:
+        futures = {threads.submit(_prepare, image, engine): image for image in batch}
+        for future in as_completed(futures):
+            image = futures[future]
+            try:
+                good.append((image.pk, future.result()))
+            except (ImageError, BadBox) as error:
+                gaps.append((image.pk, error.code, str(error)))
+            except FileNotFoundError:
+                gaps.append((image.pk, "original_missing", "The stored original is missing."))
+            if time.monotonic() - renewed > _RENEW_SECONDS:
+                index_building.renew(chunk)
+                renewed = time.monotonic()
+    if good:
+        vectors = engine.pipeline.embed([prepared for _, prepared in good])
+        index_building.renew(chunk)
+        get_store().upsert(index.collection, [pk for pk, _ in good], vectors)
+    if gaps:
+        index_building.note_gaps(index, gaps)
+    return len(good)
+
+
+def _prepare(image: Image, engine: Engine) -> NDArray[np.uint8]:
+    with open_original(image) as original:
+        data = original.read()
+    return engine.pipeline.prepare(look_at(image, data, engine.pipeline).image)
+
+
+def _note_runtime(index: Index, engine: Engine) -> None:
+    if not index.runtime:
+        made = engine.pipeline
+        indexes.note_runtimes({index.pk: (made.runtime, made.precision)})
+
+
+@celery_app.task(name="indexing.look_again")
+def look_again(images: list[int]) -> None:
+    """Make the thumbnails and facts of ready images anew, from their originals."""
+    for image in Image.objects.filter(pk__in=images, state=ImageState.READY):
+        index = Index.objects.filter(dataset=image.dataset_id, state=IndexState.ACTIVE).first()
+        if index is None:
+            continue
+        try:
+            engine = engine_for(index.pipeline, index.fingerprint)
+            with open_original(image) as original:
+                decoded = look_at(image, original.read(), engine.pipeline)
+        except (ImageError, BadBox, PipelineUnavailable, FileNotFoundError) as error:
+            log.warning("image %d cannot be looked at again: %s", image.pk, error)
+            continue
+        facts = note_facts(image, decoded)
+        Image.objects.filter(pk=image.pk, state=ImageState.READY).update(
+            **{name: getattr(image, name) for name in facts}
+        )
