@@ -42,7 +42,11 @@ class ImageAdmin(ModelAdmin):  # type: ignore[misc]
     paginator = InfinitePaginator
     search_fields = ["title", "name", "sha256__startswith", "=label"]
     fields = ["title", "label", "tags", "metadata"]
-    actions = ["delete_pictures", "bring_back", "try_again", "embed_again"]
+    actions = [
+        "delete_pictures",
+        "bring_back",
+        "try_again",
+    ]
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         return [*self.fields, *self.get_readonly_fields(request, obj)]
@@ -99,9 +103,9 @@ class ImageAdmin(ModelAdmin):  # type: ignore[misc]
         by_dataset: dict[int, list[int]] = {}
         for dataset, key in rows.iterator():
             by_dataset.setdefault(dataset, []).append(key)
-        for dataset in Dataset.objects.filter(pk__in=by_dataset, deleted=None):
-            for keys in _parts(by_dataset[dataset.pk], MOST_KEYS):
-                done = bulk.carry_out(dataset, of_keys(keys), Change(action), user=request.user)
+        for found in Dataset.objects.filter(pk__in=by_dataset, deleted=None):
+            for keys in _parts(by_dataset[found.pk], MOST_KEYS):
+                done = bulk.carry_out(found, of_keys(keys), Change(action), user=request.user)
                 jobs += done.job is not None
                 number += done.number if done.job is None else 0
         said = [f"{number} images: done."] if number else []
@@ -116,15 +120,6 @@ class ImageAdmin(ModelAdmin):  # type: ignore[misc]
             number += ledger.retry(list(Image.objects.filter(pk__in=some).only("pk")))
         ingest.wake(number)
         messages.info(request, f"{number} images wait to be tried again.")
-
-    @admin.action(description="Embed again", permissions=["change"])
-    def embed_again(self, request: HttpRequest, queryset: QuerySet[Image]) -> None:
-        number = 0
-        keys = list(queryset.filter(state=ImageState.READY).values_list("pk", flat=True))
-        for some in _parts(keys, _RETRIED):
-            number += ledger.embed_again(Image.objects.filter(pk__in=some))
-        ingest.wake(number)
-        messages.info(request, f"{number} images wait to be embedded again.")
 
 
 @admin.register(Query)

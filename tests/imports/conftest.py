@@ -78,7 +78,7 @@ def run(job: ImportJob, *, bad: frozenset[str] = frozenset()) -> None:
         more = taking.advance()
         images = ledger.claim(64)
         ledger.fail([image for image in images if image.name in bad], "internal_error", "x")
-        ledger.finish([image for image in images if image.name not in bad])
+        ledger.finish([image for image in images if image.name not in bad], into=[])
         if not more and not images:
             break
     jobs.settle_all()

@@ -233,7 +233,7 @@ def test_a_worker_that_held_a_deleted_image_does_not_bring_it_back(house: House)
     image = add_image(house.dataset, state=ImageState.RECEIVED)
     (held,) = ledger.claim(1)
     images.delete_image(image)
-    assert ledger.finish([held]) == [image.pk]
+    assert ledger.finish([held], into=[]) == [image.pk]
     image.refresh_from_db()
     assert image.state == ImageState.DELETED
 

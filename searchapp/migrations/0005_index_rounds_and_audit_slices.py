@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('searchapp', '0003_end_old_jobs'),
+        ('searchapp', '0004_uploads'),
     ]
 
     operations = [
