@@ -27,6 +27,7 @@ from searchapp.api.serializers import (
 from searchapp.models import Dataset, Image, ImageState, ImportJob
 from searchapp.services import datasets, deleting, images, ingest
 from searchapp.services.errors import Invalid
+from searchapp.services.imports import reports
 from searchapp.uploads import HashedUpload
 
 
@@ -160,7 +161,6 @@ class JobDetail(APIView):
     @extend_schema(responses=JobSerializer)
     def get(self, request: Request, pk: str) -> Response:
         job = get_object_or_404(ImportJob.objects.select_related("dataset"), pk=pk)
-        own = request.user.is_authenticated and job.user_id == request.user.pk
-        if not (own or job.dataset.may_edit(request.user)):
+        if not reports.may_see(job, request.user):
             raise Http404
         return Response(JobSerializer(job).data)

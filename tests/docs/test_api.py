@@ -62,6 +62,8 @@ def test_the_examples_answer_as_documented(
 ) -> None:
     """All of them, in their order, as a reader would try them."""
     variables = {"SITE": installation.url, "KEY": installation.key("write")}
+    anna = "from django.contrib.auth.models import User; User.objects.create_user('anna')"
+    installation.manage("shell", "-c", anna)
     answer: requests.Response | None = None
     ran = 0
     for block in blocks(PAGE):
@@ -76,8 +78,7 @@ def test_the_examples_answer_as_documented(
             assert answer.status_code == _promised(block.headings[-1]), f"{command}\n{answer.text}"
             operation = (answer.request.method or "", block.headings[-1].strip("`").split(" ")[0])
             assert operation[0] == operation[1] or not block.headings[-1].startswith("`")
-            if answer.status_code == 202:
-                body = answer.json()
+            if answer.status_code == 202 and "items" in (body := answer.json()):
                 variables |= {"JOB": body["job"], "IMAGE": str(body["items"][0]["id"])}
                 admin.finished(body["job"])
     assert ran >= len(_documented_operations())
