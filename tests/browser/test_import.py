@@ -30,7 +30,8 @@ DROP_FOLDER = """(given) => {
     createReader: () => ({ readEntries: (resolve) => resolve(pieces.shift() ?? []) }),
   });
   const half = Math.ceil(given.length / 2);
-  const inner = folder("/holiday/sea", [given.slice(0, half).map(file), given.slice(half).map(file)]);
+  const pieces = [given.slice(0, half).map(file), given.slice(half).map(file)];
+  const inner = folder("/holiday/sea", pieces);
   const item = { webkitGetAsEntry: () => folder("/holiday", [[inner]]) };
   const event = new Event("drop", { bubbles: true, cancelable: true });
   event.dataTransfer = { items: [item], files: [], types: ["Files"] };
