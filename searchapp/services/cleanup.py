@@ -47,9 +47,10 @@ def remove_unused_files(files: Files) -> None:
     """
     with transaction.atomic():
         lock_contents([files.sha256])
-        users = Image.objects.filter(sha256=files.sha256).only("sha256", "box")
-        used = {image.thumbnail_key for image in users.order_by()}
-        if not used:
+        found = Image.objects.filter(sha256=files.sha256).only("sha256", "box", "reference")
+        users = list(found.order_by())
+        used = {image.thumbnail_key for image in users}
+        if all(image.reference for image in users):
             storage.delete_original(files.sha256)
         if files.thumbnail_key not in used:
             storage.delete_thumbnails(files.thumbnail_key)
