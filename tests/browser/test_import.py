@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -86,8 +88,6 @@ def test_files_a_bad_one_and_an_archive(tab: Callable[[str], Page], tmp_path: Pa
 
 
 def test_a_folder_is_walked_through(tab: Callable[[str], Page]) -> None:
-    import base64
-
     page = tab("A folder")
     page.get_by_text("Options").click()
     page.get_by_label("The folder that a picture is in becomes its label").check()
@@ -161,9 +161,14 @@ def test_after_a_reload_the_same_files_go_on(visitor: Visitor, tab: Callable[[st
     visitor.complaints.clear()  # of the connection
 
 
+def slowly(route: Route) -> None:
+    time.sleep(0.15)
+    route.continue_()
+
+
 def test_an_import_is_paused_and_resumed(tab: Callable[[str], Page]) -> None:
     page = tab("Paused")
-    page.route(UPLOADS, lambda route: (page.wait_for_timeout(150), route.continue_()))
+    page.route(UPLOADS, slowly)
     page.locator("input[name=file]").set_input_files(MANY)
     page.get_by_role("button", name="Pause").click()
     said(page, "Sending is paused.")
