@@ -57,14 +57,14 @@ def number(headers: Headers, name: str) -> int:
     return int(value)
 
 
-def body_length(headers: Headers, *, required_type: bool) -> int:
+def body_length(headers: Headers) -> int:
     """Return the number of bytes that the request brings.
 
     Raises:
         ServiceError: code `unsupported_media_type`, unless they come as they should.
     """
     length = number(headers, "Content-Length") if headers.get("Content-Length") else 0
-    if (length or required_type) and headers.get("Content-Type") != CONTENT_TYPE:
+    if length and headers.get("Content-Type") != CONTENT_TYPE:
         raise ServiceError(
             "unsupported_media_type", f"Send the bytes as Content-Type {CONTENT_TYPE}.", status=415
         )

@@ -18,6 +18,7 @@ from django.urls import reverse
 from django.utils.http import http_date
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -39,8 +40,20 @@ def _header(name: str, kind: type = str) -> OpenApiParameter:
 _BYTES = {tus.CONTENT_TYPE: OpenApiTypes.BINARY}
 
 
+class _Untouched(BaseParser):
+    """Leaves the body where it is: to look for a form in it, as the check of a session's token
+    does, must read nothing of it."""
+
+    media_type = "*/*"
+
+    def parse(self, *_: Any, **__: Any) -> dict[str, Any]:
+        return {}
+
+
 class _TusView(APIView):
     """What each request and answer of the protocol has."""
+
+    parser_classes = [_Untouched]
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         override = request.headers.get("X-HTTP-Method-Override", "").upper()
@@ -54,8 +67,8 @@ class _TusView(APIView):
             tus.check_version(request.headers.get("Tus-Resumable"))
 
     def finalize_response(
-        self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any
-    ) -> HttpResponseBase:
+        self, request: Request, response: Response, *args: Any, **kwargs: Any
+    ) -> Response:
         answer = super().finalize_response(request, response, *args, **kwargs)
         answer["Tus-Resumable"] = tus.VERSION
         answer["Cache-Control"] = "no-store"
@@ -64,7 +77,7 @@ class _TusView(APIView):
         return answer
 
     @extend_schema(exclude=True)
-    def options(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+    def options(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Response:
         return Response(
             status=204,
             headers={
@@ -91,7 +104,7 @@ class UploadList(_TusView):
     )
     def post(self, request: Request) -> Response:
         announced, job_key = tus.announcement(request.headers)
-        length = tus.body_length(request.headers, required_type=False)
+        length = tus.body_length(request.headers)
         job = _job(request, job_key)
         upload = partial_uploads.announce(job, cast(User, request.user), announced)
         if not upload._state.adding:
@@ -138,7 +151,7 @@ class UploadDetail(_TusView):
     )
     def patch(self, request: Request, pk: UUID) -> Response:
         offset = tus.number(request.headers, "Upload-Offset")
-        length = tus.body_length(request.headers, required_type=True)
+        length = tus.body_length(request.headers)
         upload = self._upload(request, pk)
         with _body(request, length) as read:
             upload = partial_uploads.receive(upload, offset, read, length)

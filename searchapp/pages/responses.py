@@ -58,12 +58,13 @@ def count(value: int, one: str, many: str) -> str:
 
 
 def megabytes(value: int) -> str:
-    """Bytes as people read them: '812 bytes', '34 KB', '2.3 MB'."""
+    """Bytes as people read them: '812 bytes', '34 KB', '2.3 MB', '20 GB'."""
     if value < 1000:
         return count(value, "byte", "bytes")
     if value < 1_000_000:
         return f"{value / 1000:.0f} KB"
-    return f"{value / 1_000_000:.1f} MB"
+    number, unit = (value / 1e6, "MB") if value < 1_000_000_000 else (value / 1e9, "GB")
+    return f"{number:.1f}".removesuffix(".0") + f" {unit}"
 
 
 def duration(seconds: float) -> str:

@@ -1,6 +1,6 @@
 """Addresses of the pages."""
 
-from django.urls import path, re_path
+from django.urls import path
 
 from searchapp.pages import (
     account,
@@ -16,8 +16,6 @@ from searchapp.pages import (
     media,
     search,
 )
-
-_UUID = "[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
 
 urlpatterns = [
     path("", search.home, name="home"),
@@ -45,9 +43,7 @@ urlpatterns = [
     path("jobs/<uuid:pk>/", jobs.detail, name="job"),
     path("jobs/<uuid:pk>/items/", ledger.items, name="job-items"),
     path("jobs/<uuid:pk>/ledger.csv", ledger.as_csv, name="job-ledger"),
-    re_path(
-        rf"^jobs/(?P<pk>{_UUID})/(?P<action>{'|'.join(jobs.ACTIONS)})/$", jobs.act, name="job-act"
-    ),
+    path("jobs/<uuid:pk>/<slug:action>/", jobs.act, name="job-act"),
     path("credits/", credits.credit_list, name="credits"),
     path("login/", account.Login.as_view(), name="login"),
     path("logout/", account.Logout.as_view(), name="logout"),

@@ -19,6 +19,24 @@ function count(number, one, many) {
   return `${number.toLocaleString("en")} ${number === 1 ? one : many}`;
 }
 
+/** The client of the protocol is loaded when there is something to send. */
+function loadClient() {
+  return new Promise((resolve, reject) => {
+    if (window.tus) {
+      resolve();
+      return;
+    }
+    const script = document.createElement("script");
+    script.src = zone.dataset.client;
+    script.addEventListener("load", resolve);
+    script.addEventListener("error", () => {
+      script.remove();
+      reject(new Error("script"));
+    });
+    document.head.append(script);
+  });
+}
+
 function duration(seconds) {
   if (seconds < 60) return count(Math.max(1, Math.round(seconds)), "second", "seconds");
   const minutes = Math.round(seconds / 60);
@@ -47,7 +65,8 @@ class Panel {
   }
 
   say(sentence) {
-    zone.querySelector("[data-panel]").hidden = false;
+    find("panel").hidden = false;
+    find("upload-said").classList.remove("unseen");
     if (find("upload-said").textContent !== sentence) find("upload-said").textContent = sentence;
   }
 
@@ -93,6 +112,12 @@ class Panel {
   }
 
   async begin(found) {
+    try {
+      await loadClient();
+    } catch {
+      this.say("The server cannot be reached. Nothing was sent; try again.");
+      return null;
+    }
     let job = this.unfinished;
     this.unfinished = "";
     if (!job) {
@@ -203,6 +228,7 @@ class Panel {
     if (!over || this.sender?.isSending) return;
     if (this.unfinished === over.dataset.job) this.unfinished = "";
     this.say(over.dataset.said);
+    find("upload-said").classList.add("unseen"); // it stands below; this is for those who listen
     find("sending").hidden = true;
     find("upload-end").hidden = false;
   }

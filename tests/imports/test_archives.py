@@ -22,7 +22,7 @@ from searchapp.services.imports.options import ImportOptions
 from searchapp.services.imports.sources.archive import ArchiveSource, _refusal_of_name
 from tests.imports.conftest import picture, rows, run
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 def start(

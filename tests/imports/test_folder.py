@@ -14,7 +14,7 @@ from searchapp.services.imports import creating
 from searchapp.services.imports.options import ImportOptions
 from tests.imports.conftest import picture, rows, run
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 def test_every_file_below_becomes_a_row(dataset: Dataset, owner: User, root: Path) -> None:

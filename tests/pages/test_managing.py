@@ -1,13 +1,12 @@
-"""Making, changing and deleting; adding pictures by a plain form; the ledger; signing in."""
+"""Making, changing and deleting datasets and pictures; signing in."""
 
 from __future__ import annotations
 
-from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
 
-from searchapp.models import Dataset, Image, ImageState, ImportItem, ImportJob
-from tests.pages.conftest import House, add_image, picture
+from searchapp.models import Dataset, ImageState
+from tests.pages.conftest import House, add_image
 
 
 def test_a_dataset_from_making_to_deleting(house: House) -> None:
@@ -32,51 +31,6 @@ def test_a_dataset_needs_a_name(house: House) -> None:
         answer = client.post(url, {"name": "", "visibility": "public"})
         assert answer.status_code == 400
         assert "A dataset needs a name." in answer.content.decode()
-
-
-def test_adding_pictures_by_a_plain_form(house: House) -> None:
-    client = house.client("owner")
-    files = [SimpleUploadedFile("a.png", picture()), SimpleUploadedFile("empty.png", b"")]
-    answer = client.post(reverse("dataset-upload", args=["birds"]), {"file": files})
-    job = ImportJob.objects.get()
-    assert answer["Location"] == reverse("job", args=[job.pk])
-    page = client.get(answer["Location"]).content.decode()
-    assert "empty.png" in page
-    assert "This file is empty" in page
-    assert page.index("empty.png") < page.index("a.png</a>")  # what went wrong comes first
-
-
-def test_no_file_is_said_at_the_form(house: House) -> None:
-    answer = house.client("owner").post(reverse("dataset-upload", args=["birds"]))
-    assert answer.status_code == 400
-    assert "Choose one picture or more first." in answer.content.decode()
-
-
-def test_too_many_files_are_refused_with_the_number(house: House, settings: object) -> None:
-    settings.DATA_UPLOAD_MAX_NUMBER_FILES = 2  # type: ignore[attr-defined]
-    settings.MAX_FILES = 2  # type: ignore[attr-defined]
-    files = [SimpleUploadedFile(f"{place}.png", picture(shade=place)) for place in range(3)]
-    answer = house.client("owner").post(reverse("dataset-upload", args=["birds"]), {"file": files})
-    assert answer.status_code == 400
-    assert "At most 2 files fit into one request." in answer.content.decode()
-    assert not Image.objects.exists()
-
-
-def test_the_ledger_polls_until_all_is_done(house: House) -> None:
-    job = ImportJob.objects.create(dataset=house.public, user=house.owner, total=1)
-    item = ImportItem.objects.create(
-        job=job, position=0, name="a.png", state=ImageState.RECEIVED, image=add_image(house.public)
-    )
-    client = house.client("owner")
-    url = reverse("job", args=[job.pk])
-    assert f'hx-get="{url}"' in client.get(url).content.decode()
-    assert client.get(url, headers={"HX-Request": "true"}).status_code == 200
-    item.state = ImageState.READY
-    item.save()
-    done = client.get(url, headers={"HX-Request": "true"})
-    assert done.status_code == 286  # htmx's word for 'ask no more'
-    assert "1 of 1 ready" in done.content.decode()
-    assert "hx-get" not in client.get(url).content.decode()
 
 
 def test_a_title_is_edited_and_a_picture_deleted(house: House) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.urls import reverse
 
-from searchapp.models import Dataset, Image
+from searchapp.models import Dataset, Image, ImportJob
 from searchapp.services import ingest
 from tests.pages.conftest import House, add_image
 
@@ -53,9 +53,10 @@ def test_others_change_nothing(house: House, who: str) -> None:
     client.post(reverse("image-delete", args=[image.pk]))
     client.post(reverse("dataset-settings", args=[slug]), {"name": "x", "visibility": "private"})
     client.post(reverse("dataset-delete", args=[slug]), {"number": "1"})
-    client.post(reverse("dataset-upload", args=[slug]), {"file": b""})
+    client.post(reverse("dataset-import", args=[slug]), {"addresses": "https://example.org"})
     assert Image.objects.get(pk=image.pk).title == "Wren"
     assert Dataset.objects.get(slug=slug).name == "Birds"
+    assert not ImportJob.objects.exists()
 
 
 def test_lists_show_what_one_may_see(house: House) -> None:
