@@ -11,7 +11,7 @@ from typing import BinaryIO, cast
 
 from searchapp import roots, storage
 from searchapp.models import Image
-from searchapp.services.errors import Gone
+from searchapp.services.errors import Gone, Invalid, Unavailable
 from searchapp.uploads import CHUNK, HashedUpload, HashingWriter
 
 FILE = "file:"
@@ -68,10 +68,18 @@ def _fetched(reference: str) -> HashedUpload:
 
 def _opened(reference: str) -> BinaryIO:
     if reference.startswith(FILE):
-        return roots.open_inside(reference.removeprefix(FILE))
+        try:
+            return roots.open_inside(reference.removeprefix(FILE))
+        except Invalid as error:
+            raise Gone(
+                "original_missing",
+                f"The file that this picture refers to cannot be read: {error.detail}",
+            ) from None
     from searchapp import buckets
 
     try:
         return buckets.open_file(reference)
     except FileNotFoundError:
         raise Gone("original_missing", "The file that this picture refers to is gone.") from None
+    except buckets.BucketUnreachable as error:
+        raise Unavailable("original_unreachable", f"The picture's bucket: {error}.") from None

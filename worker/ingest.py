@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 
 from embeddings.errors import ImageError
 from searchapp import queue
+from searchapp.fetch import FetchError
 from searchapp.models import Image, ImageState, Index, Source, VectorCleanup
 from searchapp.originals import open_original
 from searchapp.queue import celery_app
 from searchapp.services import cleanup, indexes, ledger
+from searchapp.services.errors import ServiceError
 from searchapp.services.imports import waking
 from searchapp.services.ledger import Bad
 from searchapp.vectors.errors import VectorsUnavailable
@@ -161,6 +163,8 @@ def _look_at(images: Sequence[Image], targets: Sequence[_Target]) -> Iterator[_P
                 bad.append(Bad(image, ImageState.REJECTED, error.code, error.detail))
             except BadBox as error:
                 bad.append(Bad(image, ImageState.REJECTED, error.code, str(error)))
+            except (ServiceError, FetchError) as error:  # of an original that is referred to
+                bad.append(Bad(image, ImageState.FAILED, error.code, error.detail))
             except FileNotFoundError:
                 said = "The stored original is missing."
                 bad.append(Bad(image, ImageState.FAILED, "original_missing", said))

@@ -21,19 +21,12 @@ from django.urls import reverse
 from django.utils import timezone
 
 from searchapp.models import ACTIVE_JOBS, Dataset, FailedTask, Image, ImageState, ImportJob
+from searchapp.pages.responses import megabytes
 from searchapp.services import health, jobs
 
 DAYS = 14
 _COUNTED_FOR = 30  # seconds
 _SHOWN_JOBS = 5
-_STATES = (
-    (ImageState.READY, "bg-green-600"),
-    (ImageState.RECEIVED, "bg-blue-500"),
-    (ImageState.PROCESSING, "bg-blue-700"),
-    (ImageState.REJECTED, "bg-orange-500"),
-    (ImageState.FAILED, "bg-red-600"),
-    (ImageState.DELETED, "bg-base-400"),
-)
 
 
 def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
@@ -50,10 +43,9 @@ def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
                 "name": state.label,
                 "number": numbers.get(state, 0),
                 "percent": round(100 * numbers.get(state, 0) / total, 1) if total else 0,
-                "color": color,
                 "link": f"{images}?state__exact={state}",
             }
-            for state, color in _STATES
+            for state in ImageState
         ],
         days=_chart(),
         now=now,
@@ -84,6 +76,7 @@ def _chart() -> str:
                     "label": "Received",
                     "data": received,
                     "backgroundColor": "var(--color-primary-600)",
+                    "barThickness": 16,
                 }
             ],
         }
@@ -171,7 +164,7 @@ def _disk() -> list[dict[str, Any]]:
             "percent": round(100 * (used.total - used.free) / used.total),
             "said": f"{used.free / 1e9:,.1f} GB of {used.total / 1e9:,.0f} GB are free",
         },
-        {"name": "Database", "percent": None, "said": f"{database / 1e6:,.1f} MB"},
+        {"name": "Database", "percent": None, "said": megabytes(database)},
     ]
 
 
@@ -180,5 +173,6 @@ def _database_bytes() -> int:
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_database_size(current_database())")
             return int(cursor.fetchone()[0])
-    path = Path(str(connection.settings_dict["NAME"]))
-    return path.stat().st_size if path.is_file() else 0
+    path = str(connection.settings_dict["NAME"])
+    files = (Path(path), Path(f"{path}-wal"))
+    return sum(file.stat().st_size for file in files if file.is_file())

@@ -86,7 +86,7 @@ class DatasetAdmin(DeletedByService, ModelAdmin):  # type: ignore[misc]
         numbers = datasets.counts_of(rows)
         for row in rows:
             row.numbers = numbers[row.pk]
-        page.result_list = rows  # type: ignore[assignment]
+        page.result_list = rows
         return page
 
     def save_model(self, request: HttpRequest, obj: Dataset, form: Any, change: bool) -> None:

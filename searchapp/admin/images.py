@@ -101,11 +101,11 @@ class ImageAdmin(ModelAdmin):  # type: ignore[misc]
         number, jobs = 0, 0
         rows = queryset.order_by("dataset").values_list("dataset", "pk")
         by_dataset: dict[int, list[int]] = {}
-        for dataset, key in rows.iterator():
-            by_dataset.setdefault(dataset, []).append(key)
-        for found in Dataset.objects.filter(pk__in=by_dataset, deleted=None):
-            for keys in _parts(by_dataset[found.pk], MOST_KEYS):
-                done = bulk.carry_out(found, of_keys(keys), Change(action), user=request.user)
+        for of, key in rows.iterator():
+            by_dataset.setdefault(of, []).append(key)
+        for dataset in Dataset.objects.filter(pk__in=by_dataset, deleted=None):
+            for keys in _parts(by_dataset[dataset.pk], MOST_KEYS):
+                done = bulk.carry_out(dataset, of_keys(keys), Change(action), user=request.user)
                 jobs += done.job is not None
                 number += done.number if done.job is None else 0
         said = [f"{number} images: done."] if number else []

@@ -34,7 +34,7 @@ class ImportJobAdmin(ReadOnlyAdmin):
         numbers = jobs.progress_of(rows)
         for row in rows:
             row.progress = numbers[row.pk]
-        page.result_list = rows  # type: ignore[assignment]
+        page.result_list = rows
         return page
 
     @display(description="state", label=COLORS)  # type: ignore[untyped-decorator]

@@ -8,8 +8,16 @@ from typing import Any
 from rest_framework import serializers
 from rest_framework.request import Request
 
-from searchapp.models import Dataset, Image, ImportItem, ImportJob, Query, Role, Visibility
-from searchapp.services import jobs
+from searchapp.models import (
+    Dataset,
+    Image,
+    ImportItem,
+    ImportJob,
+    Query,
+    Role,
+    SourceKind,
+    Visibility,
+)
 from searchapp.services.bulk import Action
 from searchapp.services.imports import given
 from searchapp.services.search import MAX_RESULTS, Answer
@@ -42,7 +50,7 @@ class DatasetSerializer(serializers.ModelSerializer[Dataset]):
         return self.context["counts"][dataset.pk]  # type: ignore[no-any-return]
 
 
-def _error(row: Image | ImportItem) -> dict[str, str] | None:
+def _error(row: Image | ImportItem | ImportJob) -> dict[str, str] | None:
     return {"code": row.error_code, "detail": row.error_detail} if row.error_code else None
 
 
@@ -209,7 +217,7 @@ class ItemSerializer(serializers.ModelSerializer[ImportItem]):
 
     class Meta:
         model = ImportItem
-        fields = ["id", "name", "state", "duplicate", "error"]
+        fields = ["id", "name", "state", "duplicate", "error", "attempts", "duration"]
 
     def get_error(self, item: ImportItem) -> dict[str, str] | None:
         return _error(item)
@@ -220,27 +228,84 @@ class UploadAnswerSerializer(serializers.Serializer[Any]):
     items = ItemSerializer(many=True)
 
 
-class JobSerializer(serializers.ModelSerializer[ImportJob]):
+# Rows of the ledger that come with a job; the others have an address of their own.
+FIRST_ITEMS = 100
+_PROGRESS = (
+    "state", "total", "ready", "rejected", "failed", "checked", "cancelled", "waiting",
+)  # fmt: skip
+
+
+class JobSummarySerializer(serializers.ModelSerializer[ImportJob]):
     dataset = serializers.SlugRelatedField[Dataset](slug_field="slug", read_only=True)
     state = serializers.CharField(read_only=True)
+    open = serializers.BooleanField(source="is_open", read_only=True)
+    error = serializers.SerializerMethodField()
     ready = serializers.IntegerField(read_only=True)
     rejected = serializers.IntegerField(read_only=True)
     failed = serializers.IntegerField(read_only=True)
+    checked = serializers.IntegerField(read_only=True)
+    cancelled = serializers.IntegerField(read_only=True)
     waiting = serializers.IntegerField(read_only=True)
-    items = ItemSerializer(many=True, read_only=True)
+    rate = serializers.FloatField(read_only=True, allow_null=True)
+    seconds = serializers.FloatField(read_only=True)
+    seconds_left = serializers.FloatField(read_only=True, allow_null=True)
 
     class Meta:
         model = ImportJob
         fields = [
-            "id", "dataset", "state", "total", "ready", "rejected", "failed", "waiting", "created",
-            "items",
+            "id", "dataset", "name", "kind", "state", "open", "options", "error", "total", "ready",
+            "rejected", "failed", "checked", "cancelled", "waiting", "rate", "seconds",
+            "seconds_left", "created", "ended",
         ]  # fmt: skip
 
+    def get_error(self, job: ImportJob) -> dict[str, str] | None:
+        return _error(job)
+
     def to_representation(self, job: ImportJob) -> dict[str, Any]:
-        progress = jobs.progress(job)
-        for name in ("state", "ready", "rejected", "failed", "waiting"):
-            setattr(job, name, getattr(progress, name))
-        return super().to_representation(job)
+        progress = self.context["progress"][job.pk]
+        body = super().to_representation(job)
+        body |= {name: getattr(progress, name) for name in _PROGRESS}
+        for name in ("rate", "seconds", "seconds_left"):
+            value = getattr(progress, name)
+            body[name] = None if value is None else round(value, 2)
+        return body
+
+
+class JobSerializer(JobSummarySerializer):
+    items = serializers.SerializerMethodField()
+
+    class Meta(JobSummarySerializer.Meta):
+        fields = [*JobSummarySerializer.Meta.fields, "items"]
+
+    def get_items(self, job: ImportJob) -> list[dict[str, Any]]:
+        return ItemSerializer(self.context["items"], many=True).data  # type: ignore[return-value]
+
+
+class OptionsField(serializers.JSONField):
+    """A JSON object; in a form, its text. What may be in it is the service's affair."""
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        if isinstance(data, str):
+            try:
+                data = json.loads(data)
+            except (ValueError, RecursionError):
+                raise serializers.ValidationError("This is not JSON.") from None
+        if not isinstance(data, dict):
+            raise serializers.ValidationError('This must be a JSON object, such as {"label": "a"}.')
+        return data
+
+
+class ImportRequestSerializer(serializers.Serializer[Any]):
+    """An import from a place that the server reads, or of files that come with the request."""
+
+    kind = serializers.ChoiceField(
+        choices=[kind for kind in SourceKind.choices if kind[0] != SourceKind.DATASET],
+        default=SourceKind.UPLOAD,
+    )
+    location = serializers.CharField(max_length=2000, allow_blank=True, default="")
+    name = serializers.CharField(max_length=255, allow_blank=True, default="")
+    open = serializers.BooleanField(default=False)
+    options = OptionsField(default=dict)
 
 
 class SearchSerializer(serializers.Serializer[Any]):

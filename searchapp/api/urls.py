@@ -3,7 +3,7 @@
 from django.urls import path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from searchapp.api import audits, indexes, managing, search, uploads, views
+from searchapp.api import audits, imports, indexes, managing, search, uploads, views
 
 urlpatterns = [
     path("v1/datasets/", views.DatasetList.as_view(), name="api-datasets"),
@@ -21,7 +21,6 @@ urlpatterns = [
     ),
     path("v1/images/<int:pk>/restore/", managing.RestoreImage.as_view(), name="api-image-restore"),
     path("v1/images/<int:pk>/", views.ImageDetail.as_view(), name="api-image"),
-    path("v1/jobs/<uuid:pk>/", views.JobDetail.as_view(), name="api-job"),
     path("v1/uploads/", uploads.UploadList.as_view(), name="api-uploads"),
     path("v1/uploads/<uuid:pk>/", uploads.UploadDetail.as_view(), name="api-upload"),
     path("v1/datasets/<slug:slug>/indexes/", indexes.IndexList.as_view(), name="api-indexes"),
@@ -38,6 +37,19 @@ urlpatterns = [
     path("v1/pipelines/", indexes.PipelineList.as_view(), name="api-pipelines"),
     path("v1/audits/", audits.AuditList.as_view(), name="api-audits"),
     path("v1/audits/<int:pk>/", audits.AuditDetail.as_view(), name="api-audit"),
+    path("v1/datasets/<slug:slug>/imports/", imports.DatasetImports.as_view(), name="api-imports"),
+    path("v1/jobs/", imports.JobList.as_view(), name="api-jobs"),
+    path("v1/jobs/<uuid:pk>/", imports.JobDetail.as_view(), name="api-job"),
+    path("v1/jobs/<uuid:pk>/items/", imports.JobItems.as_view(), name="api-job-items"),
+    path("v1/jobs/<uuid:pk>/ledger.csv", imports.JobLedger.as_view(), name="api-job-ledger"),
+    *(
+        path(
+            f"v1/jobs/<uuid:pk>/{action}/",
+            imports.JobAction.as_view(action=action),
+            name=f"api-job-{action}",
+        )
+        for action in ("pause", "resume", "cancel", "retry", "close")
+    ),
     path("v1/search/", search.Search.as_view(), name="api-search"),
     path("schema/", SpectacularAPIView.as_view(), name="api-schema"),
     path("docs/", SpectacularSwaggerView.as_view(url_name="api-schema"), name="api-docs"),

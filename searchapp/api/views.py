@@ -1,11 +1,10 @@
-"""The REST API, version 1: datasets, images, jobs."""
+"""The REST API, version 1: datasets and images."""
 
 from __future__ import annotations
 
 from typing import Any, cast
 
 from django.contrib.auth.models import User
-from django.http import Http404
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.parsers import MultiPartParser
@@ -19,12 +18,11 @@ from searchapp.api.serializers import (
     DatasetSerializer,
     ImageSerializer,
     ItemSerializer,
-    JobSerializer,
     UploadAnswerSerializer,
     UploadRequestSerializer,
     UploadSerializer,
 )
-from searchapp.models import Dataset, Image, ImageState, ImportJob
+from searchapp.models import Dataset, Image, ImageState
 from searchapp.services import datasets, deleting, images, ingest
 from searchapp.services.errors import Invalid
 from searchapp.uploads import HashedUpload
@@ -152,15 +150,3 @@ class ImageDetail(APIView):
 
     def _answer(self, request: Request, image: Image) -> Response:
         return Response(ImageSerializer(image, context={"request": request}).data)
-
-
-class JobDetail(APIView):
-    """How far an upload has come, file by file."""
-
-    @extend_schema(responses=JobSerializer)
-    def get(self, request: Request, pk: str) -> Response:
-        job = get_object_or_404(ImportJob.objects.select_related("dataset"), pk=pk)
-        own = request.user.is_authenticated and job.user_id == request.user.pk
-        if not (own or job.dataset.may_edit(request.user)):
-            raise Http404
-        return Response(JobSerializer(job).data)

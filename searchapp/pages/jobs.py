@@ -179,7 +179,11 @@ def progress_context(request: HttpRequest, job: ImportJob) -> dict[str, Any]:
 
 
 def _progress(request: HttpRequest, job: ImportJob, error: str = "") -> HttpResponse:
-    context = progress_context(request, job) | {"error": error, "fragment": True}
+    context = progress_context(request, job) | {
+        "error": error,
+        # On its own page, the end is said aloud; elsewhere, whoever shows it says it.
+        "fragment": (request.headers.get("HX-Current-URL") or "").find(job.get_absolute_url()) >= 0,
+    }
     if job.state not in ENDED_JOBS:
         return news(request, "jobs/_progress.html", context)
     page = render(request, "jobs/_progress.html", context | {"seen": ""}, status=STOP_POLLING)

@@ -6,7 +6,14 @@ import re
 from collections.abc import Callable
 from typing import IO
 
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import (
+    FileResponse,
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    HttpResponseRedirect,
+)
 from django.utils.cache import get_conditional_response, patch_vary_headers
 from django.utils.http import content_disposition_header, quote_etag
 from django.views.decorators.http import require_safe
@@ -14,7 +21,7 @@ from django.views.decorators.http import require_safe
 from searchapp import storage
 from searchapp.api.authentication import user_of
 from searchapp.models import Image, ImageState, Visibility
-from searchapp.originals import open_original
+from searchapp.originals import open_original, web_address
 from searchapp.services.errors import ServiceError
 from searchapp.services.search import find_query, query_thumbnail
 
@@ -38,14 +45,23 @@ def original(request: HttpRequest, pk: int) -> HttpResponseBase:
     image = _visible(request, pk)
     if image.state != ImageState.READY and not image.dataset.may_edit(user_of(request)):
         raise Http404  # what was sent by mistake, say, is nobody else's business
+    address = web_address(image)
+    if address is not None:
+        # It was never kept here, and no visitor makes this server fetch anything.
+        away = HttpResponseRedirect(address)
+        away["Referrer-Policy"] = "no-referrer"
+        return _governed(away, image)
     kind = image.format.upper()
     shown = SAFE_TYPES.get(kind)
-    response = _file(
-        request,
-        lambda: open_original(image),
-        etag=image.sha256,
-        content_type=shown or OTHER_TYPES.get(kind, "application/octet-stream"),
-    )
+    try:
+        response = _file(
+            request,
+            lambda: open_original(image),
+            etag=image.sha256,
+            content_type=shown or OTHER_TYPES.get(kind, "application/octet-stream"),
+        )
+    except ServiceError as error:
+        return _said(error)
     disposition = content_disposition_header(shown is None, _file_name(image.name, image.pk))
     response["Content-Disposition"] = disposition or "inline"
     return _governed(response, image)
@@ -72,16 +88,21 @@ def query_picture(request: HttpRequest, token: str) -> HttpResponseBase:
         query = find_query(token)
         file = query_thumbnail(query)
     except ServiceError as error:
-        response = HttpResponse(error.detail, content_type="text/plain", status=error.status)
-        if error.retry_after is not None:
-            response["Retry-After"] = str(error.retry_after)
-        response["Cache-Control"] = "no-store"
-        return response
+        return _said(error)
     if file is None:
         raise Http404("There is no picture of this search.")
     answer = _file(request, lambda: file, etag=query.sha256, content_type="image/webp")
     answer["Cache-Control"] = f"private, {_KEEP}"
     return answer
+
+
+def _said(error: ServiceError) -> HttpResponse:
+    """Why there is no file, in its sentence."""
+    response = HttpResponse(error.detail, content_type="text/plain", status=error.status)
+    if error.retry_after is not None:
+        response["Retry-After"] = str(error.retry_after)
+    response["Cache-Control"] = "no-store"
+    return response
 
 
 def _visible(request: HttpRequest, pk: int) -> Image:

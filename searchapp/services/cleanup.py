@@ -53,12 +53,12 @@ def remove_unused_files(gone: Sequence[Files]) -> None:
     with transaction.atomic():
         hashes = {files.sha256 for files in gone}
         lock_contents(hashes)
-        users = Image.objects.filter(sha256__in=hashes).only("sha256", "box").order_by()
-        used = {Files.of(image) for image in users}
-        for sha256 in hashes - {files.sha256 for files in used}:
+        found = Image.objects.filter(sha256__in=hashes).only("sha256", "box", "reference")
+        users = list(found.order_by())
+        for sha256 in hashes - {image.sha256 for image in users if not image.reference}:
             storage.delete_original(sha256)
-        kept = {files.thumbnail_key for files in used}
-        for key in {files.thumbnail_key for files in gone} - kept:
+        used = {image.thumbnail_key for image in users}
+        for key in {files.thumbnail_key for files in gone} - used:
             storage.delete_thumbnails(key)
 
 

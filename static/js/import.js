@@ -65,7 +65,8 @@ class Panel {
   }
 
   say(sentence) {
-    zone.querySelector("[data-panel]").hidden = false;
+    find("panel").hidden = false;
+    find("upload-said").classList.remove("unseen");
     if (find("upload-said").textContent !== sentence) find("upload-said").textContent = sentence;
   }
 
@@ -227,6 +228,7 @@ class Panel {
     if (!over || this.sender?.isSending) return;
     if (this.unfinished === over.dataset.job) this.unfinished = "";
     this.say(over.dataset.said);
+    find("upload-said").classList.add("unseen"); // it stands below; this is for those who listen
     find("sending").hidden = true;
     find("upload-end").hidden = false;
   }

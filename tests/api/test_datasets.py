@@ -57,7 +57,7 @@ def test_wrong_input_is_refused_in_words(
 def test_change_and_delete(admin: Client, dataset: str) -> None:
     changed = admin.patch(f"/datasets/{dataset}/", json={"name": "New", "visibility": "public"})
     assert (changed.json()["name"], changed.json()["visibility"]) == ("New", "public")
-    assert admin.patch(f"/datasets/{dataset}/", json={"slug": "other"}).status_code == 400
+    assert admin.patch(f"/datasets/{dataset}/", json={"slug": "new"}).status_code == 400
     assert admin.delete(f"/datasets/{dataset}/").status_code == 204
     assert admin.get(f"/datasets/{dataset}/").status_code == 404
 

@@ -15,6 +15,17 @@ from PIL import Image
 from tests.installation import Client, Installation, wait_until
 
 Picture = Callable[[int], bytes]
+# What was deleted so far was deleted two days ago, and is removed for good.
+A_DAY_LATER = """
+from datetime import timedelta
+from django.utils import timezone
+from searchapp.models import Dataset, Image
+from searchapp.services import deleting
+before = timezone.now() - timedelta(days=2)
+Image.objects.exclude(deleted_at=None).update(deleted_at=before)
+Dataset.objects.exclude(deleted=None).update(deleted=before)
+deleting.purge()
+"""
 
 
 def test_from_upload_to_facts(admin: Client, dataset: str, picture: Picture) -> None:
@@ -138,6 +149,8 @@ def test_deletion_leaves_nothing(
     assert len(files) == 3  # the original and two thumbnails
     assert admin.delete(f"/images/{gone}/").status_code == 204
     assert admin.get(f"/images/{gone}/").status_code == 404
+    assert all(path.exists() for path in files)  # for a day
+    installation.manage("shell", "-c", A_DAY_LATER)
     assert not any(path.exists() for path in files)
     found = admin.search(picture(40), dataset=dataset).json()["results"]
     assert [match["image"]["id"] for match in found] == [kept]
@@ -148,6 +161,7 @@ def test_deleting_a_dataset_removes_its_files(
 ) -> None:
     admin.finished(admin.upload(dataset, ("a.jpg", picture(42)))["job"])
     admin.delete(f"/datasets/{dataset}/")
+    installation.manage("shell", "-c", A_DAY_LATER)
     sha256 = hashlib.sha256(picture(42)).hexdigest()
     assert not list(installation.data.rglob(f"{sha256}*"))
 

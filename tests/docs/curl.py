@@ -26,6 +26,7 @@ def carry_out(command: str, variables: dict[str, str]) -> requests.Response:
     filled = re.sub(r"\$(\w+)", lambda match: variables[match[1]], quoted).replace("\0", "$")
     _, *words = shlex.split(filled)
     method, address, body = "", "", None
+    binary: bytes | None = None
     headers: dict[str, str] = {}
     fields: dict[str, str] = {}
     files: list[tuple[str, Any]] = []
@@ -40,6 +41,8 @@ def carry_out(command: str, variables: dict[str, str]) -> requests.Response:
             elif word == "--data":
                 body = words.pop(0)
                 json.loads(body)
+            elif word == "--data-binary":
+                binary = (ROOT / words.pop(0).removeprefix("@")).read_bytes()
             elif word == "-F":
                 name, _, value = words.pop(0).partition("=")
                 if value.startswith("@"):
@@ -55,7 +58,7 @@ def carry_out(command: str, variables: dict[str, str]) -> requests.Response:
             method or ("POST" if body or fields or files else "GET"),
             address,
             headers=headers,
-            data=body or fields,
+            data=binary or body or fields,
             files=files or None,
             timeout=60,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Iterator
@@ -62,6 +63,8 @@ def test_the_examples_answer_as_documented(
 ) -> None:
     """All of them, in their order, as a reader would try them."""
     variables = {"SITE": installation.url, "KEY": installation.key("write")}
+    anna = "from django.contrib.auth.models import User; User.objects.create_user('anna')"
+    installation.manage("shell", "-c", anna)
     answer: requests.Response | None = None
     ran = 0
     for block in blocks(PAGE):
@@ -76,11 +79,22 @@ def test_the_examples_answer_as_documented(
             assert answer.status_code == _promised(block.headings[-1]), f"{command}\n{answer.text}"
             operation = (answer.request.method or "", block.headings[-1].strip("`").split(" ")[0])
             assert operation[0] == operation[1] or not block.headings[-1].startswith("`")
-            if answer.status_code == 202:
-                body = answer.json()
+            if answer.status_code == 201:
+                variables |= _of_uploads(answer)
+            if answer.status_code == 202 and "items" in (body := answer.json()):
                 variables |= {"JOB": body["job"], "IMAGE": str(body["items"][0]["id"])}
                 admin.finished(body["job"])
     assert ran >= len(_documented_operations())
+
+
+def _of_uploads(answer: requests.Response) -> dict[str, str]:
+    """What the page tells its readers to take from an answer, and to write in Base64."""
+    if "Location" in answer.headers:
+        return {"UPLOAD": answer.headers["Location"]}
+    job = str(answer.json().get("id", ""))
+    said = {"job": job, "filename": "cat.jpg"}
+    pairs = (f"{name} {base64.b64encode(text.encode()).decode()}" for name, text in said.items())
+    return {"SAID": ",".join(pairs)} if job else {}
 
 
 def _promised(heading: str) -> int:

@@ -10,8 +10,8 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
+from searchapp import storage
 from searchapp.models import Image, ImportJob, ImportSource, ItemState, JobState, Membership
-from searchapp.services.imports import creating
 from tests.pages.conftest import House, add_image, picture
 
 URL = "/datasets/birds/import/"
@@ -125,7 +125,7 @@ def test_pasted_addresses_are_a_manifest(house: House, text: str) -> None:
     source = ImportSource.objects.select_related("job").get()
     assert (source.kind, source.name) == ("manifest", "addresses.csv")
     assert not source.job.is_open
-    kept = creating.storage.open_import(source.location.removeprefix("kept:"))
+    kept = storage.open_import(source.location.removeprefix("kept:"))
     with kept:
         lines = kept.read().decode().splitlines()
     assert lines[0].startswith("url")

@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
+from django.utils import timezone
 
 from searchapp import storage
 from searchapp.models import Dataset, Image, ImageState, VectorCleanup
-from searchapp.services.datasets import create_dataset, delete_dataset
+from searchapp.services import deleting
+from searchapp.services.datasets import create_dataset
 from searchapp.services.errors import ServiceError
 from searchapp.services.images import delete_image
 from searchapp.services.ingest import accept
@@ -73,9 +76,12 @@ def test_files_stay_as_long_as_an_image_uses_them(
     accept(dataset, [upload(b"shared")], user=owner)
     accept(other, [upload(b"shared")], user=owner)
     sha256 = hashlib.sha256(b"shared").hexdigest()
-    delete_image(Image.objects.get(dataset=dataset))
+    delete_image(Image.objects.get(dataset=dataset), timezone.now() - timedelta(days=2))
+    deleting.purge()
     assert _stored(sha256)
-    delete_dataset(other)
+    deleting.delete_dataset(other)
+    Dataset.objects.filter(pk=other.pk).update(deleted=timezone.now() - timedelta(days=2))
+    deleting.purge()
     assert not _stored(sha256)
 
 
@@ -87,7 +93,9 @@ def test_vectors_to_forget_are_remembered_while_milvus_is_down(
     collection, pk = dataset.active_index.collection, image.pk
     delete_image(image)
     assert list(VectorCleanup.objects.values_list("collection", "image_id")) == [(collection, pk)]
-    delete_dataset(dataset)
+    deleting.delete_dataset(dataset)
+    Dataset.objects.filter(pk=dataset.pk).update(deleted=timezone.now() - timedelta(days=2))
+    deleting.purge()
     assert VectorCleanup.objects.filter(collection=collection, image_id=None).exists()
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from django.conf import settings
+from django.db import connections
 
 from embeddings.errors import ImageError
 from searchapp import storage
@@ -73,6 +74,8 @@ def read(source: Source | None, item: ImportItem, options: ImportOptions) -> Rea
         log.exception("reading %s failed", item.name)
         said = "The worker failed; its log says why."
         made.refusal = Refusal(ItemState.FAILED, "internal_error", said)
+    finally:
+        connections.close_all()  # a source that looks into the database does so in a thread
     made.milliseconds = round(1000 * (time.perf_counter() - started))
     return made
 

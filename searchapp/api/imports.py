@@ -1,0 +1,208 @@
+"""The REST API of imports: begun, looked at, paused, cancelled, repeated."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, cast
+from uuid import UUID
+
+from django.http import Http404, HttpResponseBase, StreamingHttpResponse
+from django.shortcuts import get_object_or_404
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.exceptions import PermissionDenied
+from rest_framework.parsers import JSONParser, MultiPartParser
+from rest_framework.renderers import BaseRenderer, JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from searchapp.api.paging import ItemPages, JobPages
+from searchapp.api.permissions import require_editor, visible_dataset
+from searchapp.api.serializers import (
+    FIRST_ITEMS,
+    ImportRequestSerializer,
+    ItemSerializer,
+    JobSerializer,
+    JobSummarySerializer,
+)
+from searchapp.models import Dataset, ImportJob, ItemState, JobState, SourceKind
+from searchapp.services import jobs
+from searchapp.services.errors import Invalid
+from searchapp.services.imports import control, creating, reports
+from searchapp.services.imports.options import ImportOptions
+from searchapp.uploads import HashedUpload
+
+
+def job_of(request: Request, pk: UUID, *, control: bool = False) -> ImportJob:
+    """Return a job that the user may see, or control; another one is not there for them (404)."""
+    seen = reports.jobs_visible_to(request.user).select_related("dataset")
+    job = get_object_or_404(seen, pk=pk)
+    if control and not reports.may_control(job, request.user):
+        raise PermissionDenied(
+            "Only an editor or owner of this dataset may control its imports.", code="not_editor"
+        )
+    return job
+
+
+def job_body(job: ImportJob) -> dict[str, Any]:
+    items = list(job.items.order_by("position")[:FIRST_ITEMS])
+    context = {"progress": jobs.progress_of([job]), "items": items}
+    return JobSerializer(job, context=context).data
+
+
+def _page(view: APIView, request: Request, found: Any) -> Response:
+    state = request.query_params.get("state")
+    if state is not None:
+        if state not in JobState.values:
+            raise Invalid("invalid_state", f"state is one of: {', '.join(JobState.values)}.")
+        found = found.filter(state=state)
+    pages = JobPages()
+    page: list[ImportJob] = (
+        pages.paginate_queryset(found.select_related("dataset"), request, view) or []
+    )
+    context = {"progress": jobs.progress_of(page)}
+    body = JobSummarySerializer(page, many=True, context=context).data
+    return pages.get_paginated_response(body)
+
+
+_STATE = OpenApiParameter("state", str, enum=JobState.values)
+
+
+class DatasetImports(APIView):
+    """The imports of a dataset, newest first, and new ones."""
+
+    pagination_class = JobPages
+    parser_classes = [JSONParser, MultiPartParser]
+
+    @extend_schema(parameters=[_STATE], responses=JobSummarySerializer(many=True))
+    def get(self, request: Request, slug: str) -> Response:
+        dataset = visible_dataset(request, slug)
+        return _page(self, request, reports.jobs_visible_to(request.user).filter(dataset=dataset))
+
+    @extend_schema(request=ImportRequestSerializer, responses={201: JobSerializer})
+    def post(self, request: Request, slug: str) -> Response:
+        dataset = visible_dataset(request, slug)
+        require_editor(request, dataset)
+        given = ImportRequestSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        options = ImportOptions.from_dict(given.validated_data["options"])
+        files = cast(list[HashedUpload], request.FILES.getlist("file"))
+        job = self._created(request, dataset, given.validated_data, options, files)
+        job.refresh_from_db()
+        return Response(job_body(job), status=201)
+
+    def _created(
+        self,
+        request: Request,
+        dataset: Dataset,
+        given: dict[str, Any],
+        options: ImportOptions,
+        files: list[HashedUpload],
+    ) -> ImportJob:
+        kind = SourceKind(given["kind"])
+        if kind == SourceKind.UPLOAD and not (files or given["open"]):
+            raise Invalid("no_file", "Send files in the multipart field `file`, or set `open`.")
+        name = given["name"] or (files[0].name if len(files) == 1 else "") or ""
+        job = creating.create(
+            dataset,
+            user=request.user,
+            kind=kind,
+            name=name,
+            location=given["location"],
+            options=options,
+            is_open=bool(files) or given["open"],
+        )
+        try:
+            for file in files:
+                creating.add_upload(job, file, name=file.name or "")
+        finally:
+            if files and not given["open"]:
+                creating.close(job)
+        return job
+
+
+class JobList(APIView):
+    """One's own imports, and those of datasets that one may edit, newest first."""
+
+    pagination_class = JobPages
+
+    @extend_schema(parameters=[_STATE], responses=JobSummarySerializer(many=True))
+    def get(self, request: Request) -> Response:
+        return _page(self, request, reports.jobs_visible_to(request.user))
+
+
+class JobDetail(APIView):
+    """How far an import has come, and the first rows of its ledger."""
+
+    @extend_schema(responses=JobSerializer)
+    def get(self, request: Request, pk: UUID) -> Response:
+        return Response(job_body(job_of(request, pk)))
+
+
+class JobItems(APIView):
+    """The ledger of an import, in its order."""
+
+    pagination_class = ItemPages
+
+    @extend_schema(
+        parameters=[OpenApiParameter("state", str, enum=ItemState.values)],
+        responses=ItemSerializer(many=True),
+    )
+    def get(self, request: Request, pk: UUID) -> Response:
+        found = job_of(request, pk).items.all()
+        state = request.query_params.get("state")
+        if state is not None:
+            if state not in ItemState.values:
+                raise Invalid("invalid_state", f"state is one of: {', '.join(ItemState.values)}.")
+            found = found.filter(state=state)
+        pages = self.pagination_class()
+        page = pages.paginate_queryset(found, request, self)
+        return pages.get_paginated_response(ItemSerializer(page, many=True).data)
+
+
+class _Csv(BaseRenderer):
+    media_type = "text/csv"
+    format = "csv"
+    charset = "utf-8"
+
+    def render(self, data: Any, *_: Any, **__: Any) -> bytes:
+        """Only errors come here; the table itself is streamed."""
+        return json.dumps(data).encode()
+
+
+class JobLedger(APIView):
+    """The ledger as a table."""
+
+    renderer_classes = [_Csv, JSONRenderer]
+
+    @extend_schema(responses={(200, "text/csv"): str})
+    def get(self, request: Request, pk: UUID) -> HttpResponseBase:
+        job = job_of(request, pk)
+        response = StreamingHttpResponse(
+            reports.ledger_csv(job), content_type="text/csv; charset=utf-8"
+        )
+        response["Content-Disposition"] = f'attachment; filename="import-{job.pk}.csv"'
+        response["X-Content-Type-Options"] = "nosniff"
+        return response
+
+
+class JobAction(APIView):
+    """Pause, resume, cancel, repeat or close an import."""
+
+    action = ""
+    _actions = {
+        "pause": control.pause,
+        "resume": control.resume,
+        "cancel": control.cancel,
+        "retry": control.retry_failed,
+        "close": creating.close,
+    }
+
+    @extend_schema(request=None, responses=JobSerializer)
+    def post(self, request: Request, pk: UUID) -> Response:
+        if self.action not in self._actions:
+            raise Http404
+        job = job_of(request, pk, control=True)
+        self._actions[self.action](job)
+        job.refresh_from_db()
+        return Response(job_body(job))
