@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
@@ -46,6 +46,9 @@ class Source(ABC):
     # Called now and then while something takes long, so that the job's lease does not end.
     alive: Callable[[], None] = staticmethod(lambda: None)
 
+    # Whether its files are images that are changed where they are: see `perform`.
+    in_place: bool = False
+
     def __init__(self, source: ImportSource, options: ImportOptions) -> None:
         self.source = source
         self.options = options
@@ -78,3 +81,8 @@ class Source(ABC):
     def reference(self, item: ImportItem) -> str:
         """Return what `searchapp.originals` finds the file by later; empty: only a copy lasts."""
         return ""
+
+    def perform(self, items: Sequence[ImportItem]) -> dict[int, int]:
+        """Change, where the source is `in_place`, the images that these rows name; return which
+        image each row has from now on, by its key. Doing it again changes nothing more."""
+        raise NotImplementedError
