@@ -58,7 +58,7 @@ def process() -> None:
             _process(list(members), live[dataset_id])
     if any(image.source in (Source.IMPORT, Source.COPY) for image in images):
         waking.call()  # there is room for more of that import
-    if ledger.waiting():
+    if len(images) == settings.INGEST_BATCH or ledger.waiting():
         queue.send("ingest.process")
 
 
@@ -89,7 +89,8 @@ def _process(images: list[Image], live: Sequence[Index]) -> None:
         started = time.perf_counter()
         for place, target in enumerate(targets):
             vectors = target.engine.pipeline.embed([picture.prepared[place] for picture in good])
-            ledger.renew(members)
+            if time.perf_counter() - started > _RENEW_SECONDS:
+                ledger.renew(members)
             _store(target.index, members, vectors)
         share = (time.perf_counter() - started) / len(good)
     except VectorsUnavailable as error:

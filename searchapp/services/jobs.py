@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, Q
+from django.db.models import Count, Exists, OuterRef, Q
 from django.utils import timezone
 
 from searchapp.models import (
@@ -100,7 +100,10 @@ def running_seconds(job: ImportJob) -> float:
 
 def begin(image_keys: Iterable[int]) -> None:
     """The jobs that these images belong to are running from now on."""
-    waiting = ImportItem.objects.filter(image__in=list(image_keys), job__state=JobState.QUEUED)
+    keys = list(image_keys)
+    if not keys:
+        return
+    waiting = ImportItem.objects.filter(image__in=keys, job__state=JobState.QUEUED)
     ImportJob.objects.filter(pk__in=waiting.values("job"), state=JobState.QUEUED).update(
         state=JobState.RUNNING, resumed=timezone.now()
     )
@@ -115,12 +118,11 @@ _UNSETTLED = Q(state__in=ACTIVE_JOBS, is_open=False) | Q(
 def settle(keys: Iterable[UUID]) -> int:
     """End those of these jobs whose files all have an outcome; returns how many."""
     number = 0
-    for job in ImportJob.objects.filter(_UNSETTLED, pk__in=list(keys)):
+    pending = ImportItem.objects.filter(job=OuterRef("pk"), state__in=PENDING_ITEMS)
+    unlisted = ImportSource.objects.filter(job=OuterRef("pk"), is_listed=False)
+    over = ImportJob.objects.filter(_UNSETTLED, ~Exists(pending), pk__in=list(keys))
+    for job in over.filter(Q(state=JobState.CANCELLED) | ~Exists(unlisted)):
         cancelled = job.state == JobState.CANCELLED
-        if not cancelled and job.sources.filter(is_listed=False).exists():
-            continue
-        if job.items.filter(state__in=PENDING_ITEMS).exists():
-            continue
         by_state = {state: count for _, state, count in _counted([job.pk])}
         bad = by_state.get(ItemState.REJECTED, 0) + by_state.get(ItemState.FAILED, 0)
         ended: dict[str, Any] = {"counts": by_state}

@@ -15,7 +15,7 @@ from django.db import transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
-from searchapp.models import PENDING_ITEMS, Image, ImageState, ImportItem, ItemState
+from searchapp.models import PENDING_ITEMS, Image, ImageState, ImportItem, ItemState, Source
 from searchapp.services import indexes, jobs
 
 LEASE = timedelta(seconds=30)
@@ -39,8 +39,8 @@ def _claim(limit: int, attempts: int | None) -> list[Image]:
     waiting = Image.objects.filter(state=ImageState.RECEIVED).exclude(lease_until__gt=now)
     if attempts is not None:
         waiting = waiting.filter(attempts=attempts)
-    chosen = list(waiting.order_by("turn", "pk").values_list("pk", flat=True)[:limit])
-    # Another worker may have chosen the same rows: only those still 'received' become ours.
+    chosen = waiting.order_by("turn", "pk").values("pk")[:limit]
+    # Another worker may choose the same rows: only those still 'received' become ours.
     won = Image.objects.filter(pk__in=chosen, state=ImageState.RECEIVED).update(
         state=ImageState.PROCESSING,
         claim=token,
@@ -50,7 +50,8 @@ def _claim(limit: int, attempts: int | None) -> list[Image]:
     if not won:
         return []
     mine = list(Image.objects.filter(claim=token).order_by("pk"))
-    jobs.begin(image.pk for image in mine)
+    # Whoever takes the files of an import has begun with it.
+    jobs.begin([image.pk for image in mine if image.source not in (Source.IMPORT, Source.COPY)])
     return mine
 
 

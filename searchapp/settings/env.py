@@ -95,10 +95,7 @@ def path(value: str) -> Path:
 
 
 def paths(value: str) -> list[Path]:
-    found = [Path(word).expanduser() for word in words(value)]
-    if not all(folder.is_absolute() for folder in found):
-        raise ValueError("must be absolute paths of folders, comma-separated")
-    return found
+    return [path(word) for word in words(value)]
 
 
 # What these name would be this machine, or leave our own rules for fetching aside.

@@ -21,9 +21,9 @@ _CLASSES = {
 }
 # Calls whose first, second or third argument is a code. (`__init__`: of an error's base.)
 _FIRST = {*_CLASSES, "FetchError", "ImageError", "EmbeddingsError", "WeightsError",
-          "BundleError", "refusal_payload", "__init__"}  # fmt: skip
-_SECOND = {"problem_response", "reject", "fail"}
-_THIRD = {"Bad"}
+          "BundleError", "refusal_payload", "__init__", "SourceError"}  # fmt: skip
+_SECOND = {"problem_response", "reject", "fail", "Refusal", "_refused"}
+_THIRD = {"Bad", "_give_up"}
 
 Found = dict[str, set[int]]
 
@@ -68,7 +68,7 @@ def _number(node: ast.AST | None) -> int:
 def _codes_of(node: ast.AST) -> Iterator[tuple[str, int]]:
     if isinstance(node, ast.Call):
         yield from _codes_of_call(node)
-    elif isinstance(node, ast.FunctionDef) and node.name == "refusal_of":
+    elif isinstance(node, ast.FunctionDef) and "refusal" in node.name:
         for inner in ast.walk(node):
             if isinstance(inner, ast.Tuple) and inner.elts and (code := _text(inner.elts[0])):
                 yield code, 0
@@ -92,6 +92,8 @@ def _codes_of_call(node: ast.Call) -> Iterator[tuple[str, int]]:
         yield code, 0
     if name == "_page" and len(node.args) > 2 and (code := _text(node.args[2])):
         yield code, _number(node.args[1])
+    if isinstance(given := keywords.get("refusal"), ast.Tuple) and (code := _text(given.elts[0])):
+        yield code, 0
     for keyword in ("code", "error_code"):
         if code := _text(keywords.get(keyword)):
             yield code, {"AuthenticationFailed": 401, "PermissionDenied": 403}.get(name, 0)
@@ -100,6 +102,9 @@ def _codes_of_call(node: ast.Call) -> Iterator[tuple[str, int]]:
 def _codes_of_assignment(target: ast.AST, value: ast.AST) -> Iterator[tuple[str, int]]:
     if isinstance(target, ast.Name) and target.id == "code" and (code := _text(value)):
         yield code, 0
+    if isinstance(target, ast.Name) and target.id == "refusal" and isinstance(value, ast.Tuple):
+        if code := _text(value.elts[0]):
+            yield code, 0
     if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
         pairs = {
             getattr(name, "id", ""): item

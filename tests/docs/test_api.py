@@ -79,7 +79,9 @@ def test_the_examples_answer_as_documented(
             assert answer.status_code == _promised(block.headings[-1]), f"{command}\n{answer.text}"
             operation = (answer.request.method or "", block.headings[-1].strip("`").split(" ")[0])
             assert operation[0] == operation[1] or not block.headings[-1].startswith("`")
-            if answer.status_code == 201:
+            if answer.status_code == 201 and "/imports/" in command:
+                variables["IMPORT"] = answer.json()["id"]
+            elif answer.status_code == 201:
                 variables |= _of_uploads(answer)
             if answer.status_code == 202 and "items" in (body := answer.json()):
                 variables |= {"JOB": body["job"], "IMAGE": str(body["items"][0]["id"])}

@@ -75,10 +75,10 @@ def test_a_link_put_in_place_of_a_listed_file_is_not_followed(
     outside = tmp_path / "secret.png"
     outside.write_bytes(picture(9))
     job = creating.create(dataset, user=owner, kind=SourceKind.FOLDER, location=str(root))
-    claimed = taking._claim()
-    assert claimed is not None
-    listing.step(claimed, ImportOptions())
-    leases.held(claimed).update(claim="", lease_until=None)
+    found = taking._claim()
+    assert found is not None
+    listing.step(found[0], ImportOptions())
+    leases.held(found[0]).update(claim="", lease_until=None)
     (root / "a.png").unlink()
     (root / "a.png").symlink_to(outside)
     run(job)
@@ -118,10 +118,10 @@ def test_an_unreadable_file_fails_and_is_tried_again(
 
     (root / "a.png").write_bytes(picture(1))
     job = creating.create(dataset, user=owner, kind=SourceKind.FOLDER, location=str(root))
-    claimed = taking._claim()
-    assert claimed is not None
-    listing.step(claimed, ImportOptions())
-    leases.held(claimed).update(claim="", lease_until=None)
+    found = taking._claim()
+    assert found is not None
+    listing.step(found[0], ImportOptions())
+    leases.held(found[0]).update(claim="", lease_until=None)
     (root / "a.png").rename(root / "away.png")
     run(job)
     assert rows(job) == [("a.png", ItemState.FAILED, "path_missing")]

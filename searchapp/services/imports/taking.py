@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
 from searchapp import storage
@@ -57,65 +57,99 @@ def wanting() -> QuerySet[ImportJob]:
     return free.filter(Exists(unlisted) | Exists(waiting)).order_by("turn", "created")
 
 
-def room(job: ImportJob) -> int:
-    """How many more of its images may be in flight; none until a good number may."""
-    flying = job.items.filter(state__in=(ItemState.RECEIVED, ItemState.PROCESSING))
-    free = IN_FLIGHT - len(flying.order_by().values_list("pk", flat=True)[:IN_FLIGHT])
-    return free if free >= CHUNK else 0
+def _candidates() -> list[tuple[ImportJob, int]]:
+    """Return the jobs that are wanting, with how many of their images are in flight."""
+    flying = (
+        ImportItem.objects.filter(
+            job=OuterRef("pk"), state__in=(ItemState.RECEIVED, ItemState.PROCESSING)
+        )
+        .order_by()
+        .values("job")
+        .annotate(number=Count("pk"))
+        .values("number")
+    )
+    found = wanting().select_related("dataset", "user").annotate(flying=Subquery(flying))[:50]
+    return [(job, job.flying or 0) for job in found]
 
 
 def advance() -> bool:
     """Do one step of the job whose turn it is; returns whether another step can be done now."""
-    job = _claim()
-    if job is None:
+    claimed = _claim()
+    if claimed is None:
         return False
+    job, room = claimed
     options = ImportOptions.from_dict(job.options)
+    careful = job.attempts > _CAREFUL
     try:
-        listing.step(job, options)
-        left = _take(job, options)
+        # What waits comes first, where listing may be what killed the workers.
+        if not careful or not job.items.filter(state=ItemState.WAITING).exists():
+            listing.step(job, options)
+        left = _take(job, options, 1 if careful else room)
     except Lost:
         return True
-    held(job).update(claim="", lease_until=None, attempts=0)
+    held(job).update(claim="", lease_until=None, attempts=_attempts_after(job))
     if not left:
         jobs.settle([job.pk])
     return True
 
 
-def _claim() -> ImportJob | None:
-    """Claim a job: before all others one with files to take and room for them."""
-    candidates = list(wanting()[:50])
-    with_room = [job for job in candidates if room(job)]
-    unlisted = ImportSource.objects.filter(job__in=candidates, is_listed=False)
-    to_list = set(unlisted.values_list("job_id", flat=True)) if candidates else set()
-    only_listing = [job for job in candidates if job.pk in to_list and job not in with_room]
-    for job in [*with_room, *only_listing]:
-        now = timezone.now()
-        job.claim = secrets.token_hex(16)
-        free = ImportJob.objects.filter(
-            Q(lease_until=None) | Q(lease_until__lte=now), pk=job.pk, state=job.state
-        )
-        started = {"state": JobState.RUNNING, "resumed": now} if job.state == "queued" else {}
-        if free.update(
-            claim=job.claim, lease_until=lease_end(), attempts=F("attempts") + 1, **started
-        ):
-            job.refresh_from_db()
-            return job
+def _attempts_after(job: ImportJob) -> int:
+    """A job that has killed workers goes on file by file until what did it is found, or behind."""
+    return job.attempts if _CAREFUL < job.attempts < _CAREFUL + CHUNK else 0
+
+
+def _claim() -> tuple[ImportJob, int] | None:
+    """Claim a job, before all others one with room for files of it; returns the room, too.
+
+    There is none until a good number of files can be taken together.
+    """
+    full: list[ImportJob] = []
+    for job, flying in _candidates():
+        if IN_FLIGHT - flying < CHUNK:
+            full.append(job)
+        elif _claimed(job):
+            return job, CHUNK
+    unlisted = ImportSource.objects.filter(job__in=full, is_listed=False)
+    to_list = set(unlisted.values_list("job_id", flat=True)) if full else set()
+    for job in full:
+        if job.pk in to_list and _claimed(job):
+            return job, 0
     return None
 
 
-def _take(job: ImportJob, options: ImportOptions) -> bool:
-    """Take a chunk of what waits; returns whether more is to be done by steps like this."""
-    careful = job.attempts > _CAREFUL
-    number = 1 if careful else min(CHUNK, room(job))
+def _claimed(job: ImportJob) -> bool:
+    now, claim = timezone.now(), secrets.token_hex(16)
+    free = ImportJob.objects.filter(
+        Q(lease_until=None) | Q(lease_until__lte=now),
+        pk=job.pk,
+        state=job.state,
+        attempts=job.attempts,
+        turn=job.turn,
+    )
+    started = {"state": JobState.RUNNING, "resumed": now} if job.state == JobState.QUEUED else {}
+    changed = {"claim": claim, "lease_until": lease_end(), "attempts": job.attempts + 1, **started}
+    if not free.update(**changed):
+        return False
+    for name, value in changed.items():
+        setattr(job, name, value)
+    return True
+
+
+def _take(job: ImportJob, options: ImportOptions, number: int) -> bool:
+    """Take so many of what waits; returns whether more is to be done by steps like this."""
     waiting = job.items.filter(state=ItemState.WAITING).order_by("position")
     items = list(waiting.select_related("source")[:number])
     if not items:
         return bool(number == 0 or job.sources.filter(is_listed=False).exists())
-    if careful and _is_deadly(items[0]):
+    if job.attempts > _CAREFUL and _is_deadly(items[0]):
         refusal = Refusal(
             ItemState.FAILED, "worker_died", "Workers died while they read this file."
         )
         _store(job, options, [(items[0], Read(refusal=refusal))])
+        job.attempts = 0  # that was it
+        return True
+    if (place := _in_place(items[0], options)) is not None:
+        _perform(job, place, [item for item in items if item.source_id == items[0].source_id])
         return True
     if (place := _in_place(items[0], options)) is not None:
         _perform(job, place, [item for item in items if item.source_id == items[0].source_id])
