@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from searchapp import queue
-from searchapp.models import ACTIVE_JOBS, Image, ImageState, ImportItem, ItemState
+from searchapp.models import ACTIVE_JOBS, ImportItem, ImportJob, ItemState
 
 POOLS = (queue.QUERY, queue.INGEST)
 # What waits is counted so far and no further: beyond it, the page says 'more than'.
@@ -38,7 +38,7 @@ class Snapshot:
     redis: bool  # where it is down, nothing is known of pools and rates
     pools: tuple[Pool, ...]
     maintenance: int  # tasks
-    images: int  # that wait for a worker, `MOST_COUNTED` at most
+    images: int  # that wait for a worker or are with one, `MOST_COUNTED` at most
     files: int  # of imports, whose bytes are not here yet, `MOST_COUNTED` at most
     ready: tuple[int, ...]  # pictures made searchable by the minute, this one first
 
@@ -55,10 +55,14 @@ class Snapshot:
 
 def snapshot() -> Snapshot:
     """Look at Redis and the database. A Redis that is down is told, never raised."""
-    images = Image.objects.filter(state=ImageState.RECEIVED).order_by()
-    files = ImportItem.objects.filter(job__state__in=ACTIVE_JOBS, state=ItemState.WAITING)
+    active = list(ImportJob.objects.filter(state__in=ACTIVE_JOBS).values_list("pk", flat=True))
+    # By the rows of imports, which have an index that every database uses, not by the images.
+    images = ImportItem.objects.filter(
+        job__in=active, state__in=(ItemState.RECEIVED, ItemState.PROCESSING)
+    )
+    files = ImportItem.objects.filter(job__in=active, state=ItemState.WAITING)
     waiting = {
-        "images": images.values("pk")[:MOST_COUNTED].count(),
+        "images": images.order_by().values("pk")[:MOST_COUNTED].count(),
         "files": files.order_by().values("pk")[:MOST_COUNTED].count(),
     }
     try:

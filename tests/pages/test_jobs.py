@@ -254,11 +254,9 @@ def test_without_redis_the_page_says_so(house: House, settings: Any) -> None:
 
 
 def test_what_waits_is_counted(house: House) -> None:
-    add_job(house, {ItemState.WAITING: 4}, state=JobState.RUNNING)
-    add_job(house, {ItemState.WAITING: 4}, state=JobState.CANCELLED)
-    for image in add_rows(house.private, 2):
-        image.state = "received"
-        image.save()
+    states = {ItemState.WAITING: 4, ItemState.RECEIVED: 1, ItemState.PROCESSING: 1}
+    add_job(house, states, state=JobState.RUNNING)
+    add_job(house, states, state=JobState.CANCELLED)
     work = health.snapshot()
     assert (work.images, work.files) == (2, 4)
 

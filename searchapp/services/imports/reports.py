@@ -26,7 +26,8 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 def jobs_visible_to(user: User | AnonymousUser) -> QuerySet[ImportJob]:
     """One's own imports, and those of datasets that one may edit; superusers see all."""
-    there = ImportJob.objects.filter(dataset__deleted=None)
+    # Not a join: SQLite would begin with the datasets, and sort all of their jobs.
+    there = ImportJob.objects.exclude(dataset__in=Dataset.objects.exclude(deleted=None))
     if not user.is_authenticated:
         return there.none()
     if user.is_superuser:
