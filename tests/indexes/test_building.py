@@ -47,7 +47,7 @@ def test_of_an_empty_dataset_it_is_ready_at_once(dataset: Dataset) -> None:
     ("pipeline", "code"),
     [
         ("no-such-pipeline", "unknown_pipeline"),
-        ("image-embedding-resnet50", "pipeline_unavailable"),
+        ("image-embedding-resnet50", "weights_missing"),
         ("image-embedding-efficientnet-lite0", "index_exists"),
     ],
 )
@@ -159,9 +159,7 @@ def test_what_cannot_be_embedded_is_a_gap_that_can_be_tried_again(
     assert held(index) == [image.pk, other.pk] and not IndexGap.objects.exists()
 
 
-def test_while_milvus_is_down_it_waits(
-    dataset: Dataset, add: Add, milvus_server: Launcher
-) -> None:
+def test_while_milvus_is_down_it_waits(dataset: Dataset, add: Add, milvus_server: Launcher) -> None:
     images = add(3)
     index = indexes.create_index(dataset, OTHER)
     milvus_server.kill()

@@ -138,7 +138,9 @@ class MissingThumbnails(Check):
             return self._boxes(ready, after)
         prefix = after or _PREFIXES[0]
         rows = list(
-            _of_prefix(ready.filter(box=None), prefix).values_list("pk", "sha256", "dataset__slug")
+            _of_prefix(ready.filter(box__isnull=True), prefix).values_list(
+                "pk", "sha256", "dataset__slug"
+            )
         )
         names = set(storage.stored("thumbnails", prefix)) if rows else set()
         sides = storage.THUMBNAIL_SIDES
@@ -151,7 +153,7 @@ class MissingThumbnails(Check):
         return Step(findings, len(rows), 0 if following is None else following)
 
     def _boxes(self, ready: QuerySet[Image], after: int) -> Step:
-        rows = ready.filter(pk__gt=after).exclude(box=None).order_by("pk")
+        rows = ready.filter(pk__gt=after).filter(box__isnull=False).order_by("pk")
         found = list(rows.select_related("dataset")[:_AT_ONCE])
         findings = [
             _no_thumbnail(image.pk, image.thumbnail_key, image.dataset.slug)
@@ -225,7 +227,7 @@ class UnusedFiles(Check):
         return _known(Image.objects.all(), keys)
 
     def _used_thumbnails(self, keys: set[str]) -> set[str]:
-        used = _known(Image.objects.filter(box=None), keys)
+        used = _known(Image.objects.filter(box__isnull=True), keys)
         return used | {key for key in keys - used if self._is_of_a_box(key)}
 
     def _is_of_a_box(self, key: str) -> bool:
@@ -236,7 +238,7 @@ class UnusedFiles(Check):
     @cached_property
     def _boxes(self) -> NDArray[np.int64]:
         """The thumbnails' keys of all boxes, shortened to 60 bits, ascending."""
-        rows = Image.objects.exclude(box=None).only("sha256", "box").order_by()
+        rows = Image.objects.filter(box__isnull=False).only("sha256", "box").order_by()
         keys = (_number(image.thumbnail_key) for image in rows.iterator(chunk_size=2000))
         return np.sort(np.fromiter(keys, np.int64))
 
