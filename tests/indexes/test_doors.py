@@ -54,7 +54,8 @@ def test_pages_are_for_editors_and_actions_for_owners(
     assert statuses(rest, address, post=True) == [403, 403, 404, 302]
     assert statuses(rest, "/datasets/birds/indexes/", post=True) == [403, 403, 404, 302]
     second.refresh_from_db()
-    assert second.state == IndexState.READY and Index.objects.count() == 2
+    assert second.state == IndexState.READY
+    assert Index.objects.count() == 2
 
 
 def test_the_api_says_the_same(people: dict[str, Client], second: Index) -> None:
@@ -79,7 +80,8 @@ def test_an_owner_activates_and_goes_back_by_forms(
     assert owner.post(f"/datasets/birds/indexes/{first.pk}/activate/").status_code == 302
     assert dataset.active_index == first
     refused = owner.post(f"/datasets/birds/indexes/{first.pk}/retire/")
-    assert refused.status_code == 409 and "This index is active" in refused.content.decode()
+    assert refused.status_code == 409
+    assert "This index is active" in refused.content.decode()
 
 
 def test_another_datasets_index_is_not_there(people: dict[str, Client], second: Index) -> None:
@@ -90,7 +92,8 @@ def test_another_datasets_index_is_not_there(people: dict[str, Client], second: 
 
 def test_a_form_without_a_pipeline_says_so_where_it_stands(people: dict[str, Client]) -> None:
     refused = people["owner"].post("/datasets/birds/indexes/")
-    assert refused.status_code == 400 and 'role="alert"' in refused.content.decode()
+    assert refused.status_code == 400
+    assert 'role="alert"' in refused.content.decode()
     assert Index.objects.count() == 1
 
 

@@ -69,7 +69,7 @@ def test_an_index_is_built_under_search_and_kill_9_then_switched_and_back(
 ) -> None:
     client = Client(whole.url, whole.key("write"))
     slug = client.dataset("Many")
-    sent = [("file", one) for one in pictures("indexes", IMAGES).items()]
+    sent = [("file", one) for one in pictures(IMAGES, 31).items()]
     answer = client.post(f"/datasets/{slug}/images/", files=sent).json()
     client.finished(answer["job"])
     (first,) = client.get(f"/datasets/{slug}/indexes/").json()["results"]
@@ -84,7 +84,7 @@ def test_an_index_is_built_under_search_and_kill_9_then_switched_and_back(
         wait_until(lambda: state()["progress"]["done"] > 0, "the build does not begin")
         kill_tree(whole.process("ingest"))
         before = state()["progress"]["done"]
-        late = client.upload(slug, *pictures("late", 3).items())
+        late = client.upload(slug, *pictures(3, 32).items())
         wait_until(lambda: state()["progress"]["done"] > before, "the build does not go on")
         searcher.milvus_is_there = False
         whole.kill("milvus")
@@ -97,7 +97,7 @@ def test_an_index_is_built_under_search_and_kill_9_then_switched_and_back(
         said = whole.manage("index", "compare", str(first["id"]), str(index)).stdout
         assert f"overlap@10 {100 * compared['overlap']:.1f} %" in said
         assert client.post(f"/indexes/{index}/activate/").json()["state"] == "active"
-        picture = next(iter(pictures("indexes", 1).values()))
+        picture = next(iter(pictures(1, 33).values()))
         wait_until(
             lambda: client.search(picture, dataset=slug).json()["pipeline"]["name"] == OTHER,
             "searches do not use the new index",
