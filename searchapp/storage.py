@@ -170,6 +170,15 @@ def delete_thumbnails(key: str) -> None:
         default_storage.delete(thumbnail_name(key, side))
 
 
+def prefixes(kind: str) -> list[str]:
+    """Return the first two digits of the hashes of which there are files of a kind, ascending."""
+    try:
+        folders, _ = default_storage.listdir(kind)
+    except FileNotFoundError:
+        return []
+    return sorted(folders)
+
+
 def stored(kind: str, prefix: str) -> Iterator[str]:
     """Yield the full names of the files of a kind (originals, thumbnails, queries, imports) whose
     hashes begin with `prefix`, two hexadecimal digits; drafts that were never finished too."""

@@ -202,14 +202,6 @@ def _asked(dataset: Dataset, asked: str) -> Image | None:
     rows = Image.objects.filter(dataset=dataset, state=ImageState.READY)
     image = rows.filter(pk=key).first() if key is not None else None
     if image is None:
-        raise NotThere
+        said = "There is no ready picture of that number in this dataset."
+        raise ServiceError("not_found", said, status=404)
     return image
-
-
-class NotThere(ServiceError):
-    status = 404
-
-    def __init__(self) -> None:
-        super().__init__(
-            "no_such_picture", "There is no ready picture of that number in this dataset."
-        )

@@ -55,7 +55,7 @@ def create_index(dataset: Dataset, pipeline: str) -> Index:
     """Begin an index of `dataset` under another pipeline, beside those that are there.
 
     Raises:
-        Invalid: codes `unknown_pipeline`, `pipeline_unavailable`.
+        Invalid: codes `unknown_pipeline`, `weights_missing`.
         Conflict: `index_exists` for a fingerprint that is there, `index_building` while another
             one is under construction.
     """

@@ -70,7 +70,7 @@ def find(name: str) -> recipes.Recipe:
     """Return the recipe of a pipeline that can be had here.
 
     Raises:
-        Invalid: codes `unknown_pipeline`, `pipeline_unavailable`.
+        Invalid: codes `unknown_pipeline`, `weights_missing`.
     """
     try:
         chosen = recipes.recipe(name)
@@ -78,7 +78,7 @@ def find(name: str) -> recipes.Recipe:
     except UnknownName as error:
         raise Invalid("unknown_pipeline", error.detail) from error
     except EmbeddingsError as error:
-        raise Invalid("pipeline_unavailable", error.detail) from error
+        raise Invalid("weights_missing", error.detail) from error
     return chosen
 
 

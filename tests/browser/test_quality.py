@@ -15,8 +15,8 @@ AXE = Path(__file__).parent / "vendor" / "axe-core" / "4.14.1" / "axe.min.js"
 OPEN = ["/", "/datasets/", "/datasets/demo/", "/images/1/", "/search/?image=1", "/credits/",
         "/login/", "/nothing-here/", "/search/gone/"]  # fmt: skip
 SIGNED_IN = ["/datasets/", "/datasets/new/", "/datasets/demo/", "/datasets/demo/settings/",
-             "/datasets/demo/import/",
-             "/images/1/", "/images/1/delete/", "/jobs/"]  # fmt: skip
+             "/datasets/demo/import/", "/datasets/demo/indexes/", "/datasets/demo/indexes/compare/",
+             "/images/1/", "/images/1/delete/", "/jobs/", "/audit/"]  # fmt: skip
 PHONE: dict[str, Any] = {
     "viewport": {"width": 390, "height": 844},
     "is_mobile": True,

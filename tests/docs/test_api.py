@@ -10,6 +10,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
 import requests
@@ -20,7 +21,7 @@ from searchapp.api.serializers import SearchSerializer
 from searchapp.models import ImageState, ItemState, JobState, Scope
 from tests.docs.curl import carry_out, commands, same_shape
 from tests.docs.markdown import blocks, code, prose, tables
-from tests.installation import ROOT, Client, Installation
+from tests.installation import ROOT, Client, Installation, wait_until
 
 PAGE = ROOT / "docs" / "api.md"
 README = ROOT / "README.md"
@@ -83,9 +84,8 @@ def test_the_examples_answer_as_documented(
                 variables["IMPORT"] = answer.json()["id"]
             elif answer.status_code == 201:
                 variables |= _of_uploads(answer)
-            if answer.status_code == 202 and "items" in (body := answer.json()):
-                variables |= {"JOB": body["job"], "IMAGE": str(body["items"][0]["id"])}
-                admin.finished(body["job"])
+            if answer.status_code == 202:
+                variables |= _accepted(answer.json(), admin)
     assert ran >= len(_documented_operations())
 
 
@@ -97,6 +97,22 @@ def _of_uploads(answer: requests.Response) -> dict[str, str]:
     said = {"job": job, "filename": "cat.jpg"}
     pairs = (f"{name} {base64.b64encode(text.encode()).decode()}" for name, text in said.items())
     return {"SAID": ",".join(pairs)} if job else {}
+
+
+def _accepted(body: dict[str, Any], admin: Client) -> dict[str, str]:
+    """Wait until what was accepted is done; return what later examples call it."""
+    if "items" in body:
+        admin.finished(body["job"])
+        return {"JOB": body["job"], "IMAGE": str(body["items"][0]["id"])}
+    if "pipeline" in body:
+        wait_until(
+            lambda: admin.get(f"/indexes/{body['id']}/").json()["state"] == "ready",
+            "the index is not built",
+        )
+        siblings = admin.get(f"/datasets/{body['dataset']}/indexes/").json()["results"]
+        (active,) = [one["id"] for one in siblings if one["state"] == "active"]
+        return {"INDEX": str(body["id"]), "ACTIVE": str(active)}
+    return {"AUDIT": str(body["id"])} if "deep" in body else {}
 
 
 def _promised(heading: str) -> int:

@@ -42,9 +42,10 @@ def store(milvus_server: Launcher, settings: Any, tmp_path: Path) -> Iterator[Ve
             "OPTIONS": {"location": str(tmp_path / "files")},
         }
     }
-    yield get_store()
-    for name in get_store().collections():
-        get_store().drop(name)
+    made = get_store()
+    yield made
+    for name in made.collections():
+        made.drop(name)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from searchapp.models import Dataset, Image, ImageState, Index, IndexState
 from searchapp.services import index_comparison
@@ -41,12 +42,14 @@ def rows(dataset: Dataset) -> Callable[[int], list[Image]]:
     return make
 
 
-def _vectors(number: int, seed: int) -> np.ndarray:
+def _vectors(number: int, seed: int) -> NDArray[np.float32]:
     made = np.random.default_rng(seed).normal(size=(number, DIMENSION))
-    return (made / np.linalg.norm(made, axis=1, keepdims=True)).astype(np.float32)
+    return np.asarray(made / np.linalg.norm(made, axis=1, keepdims=True), dtype=np.float32)
 
 
-def _fill(store: VectorStore, index: Index, images: list[Image], vectors: np.ndarray) -> None:
+def _fill(
+    store: VectorStore, index: Index, images: list[Image], vectors: NDArray[np.float32]
+) -> None:
     store.ensure_collection(index.collection, DIMENSION)
     store.upsert(index.collection, [image.pk for image in images], vectors)
 
@@ -61,7 +64,8 @@ def test_equal_vectors_overlap_wholly_and_find_themselves(
     assert (found.overlap, found.sampled) == (1.0, index_comparison.MOST_SAMPLED)
     assert found.a.found_itself == found.b.found_itself == found.sampled
     row = found.rows[0]
-    assert row.shared == 10 and row.image not in [one.image for one in row.a]
+    assert row.shared == 10
+    assert row.image not in [one.image for one in row.a]
 
 
 def test_overlap_is_what_a_plain_count_says(
@@ -89,7 +93,8 @@ def test_a_picture_that_is_not_in_both_is_not_sampled(
     _fill(store, pair[0], images, _vectors(12, 4))
     _fill(store, pair[1], images[:9], _vectors(9, 4))
     found = index_comparison.compare(*pair)
-    assert found.sampled == 9 and found.b.found_itself == 9
+    assert found.sampled == 9
+    assert found.b.found_itself == 9
 
 
 def test_the_same_seed_samples_the_same(
@@ -99,7 +104,8 @@ def test_the_same_seed_samples_the_same(
     one, same, other = (
         [image.pk for image in index_comparison.sample(dataset.pk, seed)] for seed in (1, 1, 2)
     )
-    assert one == same != other and len(set(one)) == 50
+    assert one == same != other
+    assert len(set(one)) == 50
 
 
 def test_one_picture_has_nothing_to_share(

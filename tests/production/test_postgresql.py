@@ -60,8 +60,8 @@ def test_vectors_can_be_built_again(on_postgresql: Installation) -> None:
     )
     on_postgresql.manage("shell", "-c", lose)
     assert client.search(_picture(100), dataset=slug).json()["results"] == []
-    said = on_postgresql.manage("rebuild_vectors", "--dataset", slug).stdout
-    assert "1 pictures wait" in said
+    said = on_postgresql.manage("audit", "--repair", "--dataset", slug).stdout
+    assert "1 found, 1 repaired, 0 left" in said
 
     def found() -> bool:
         results = client.search(_picture(100), dataset=slug).json()["results"]

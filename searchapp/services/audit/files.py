@@ -32,7 +32,6 @@ from searchapp.services.audit.base import Check, Finding, Scope, Step
 from searchapp.uploads import CHUNK
 
 LOOK_AGAIN = "indexing.look_again"
-_PREFIXES = [f"{number:02x}" for number in range(256)]
 _HELD = (*PENDING_STATES, ImageState.READY)  # states in which an image needs its original
 _YOUNG_SECONDS = 3600.0  # what is younger may be about to be used
 _KEPT_AFTER = timedelta(days=1)  # an ended import may still be tried again
@@ -40,9 +39,11 @@ _AT_ONCE = 100
 _NAME = re.compile(r"(?P<key>[0-9a-f]{64})(-\d+\.webp|\.webp)?")
 
 
-def _next_prefix(prefix: str) -> str | None:
-    place = _PREFIXES.index(prefix) + 1
-    return _PREFIXES[place] if place < len(_PREFIXES) else None
+def _prefix_behind(images: QuerySet[Image], after: str) -> str | None:
+    """The first two digits of the next hash behind those that begin with `after`."""
+    ahead = images.filter(sha256__gte=after + "g" if after else "").order_by("sha256")
+    found = ahead.values_list("sha256", flat=True).first()
+    return None if found is None else found[:2]
 
 
 def _of_prefix(images: QuerySet[Image], prefix: str) -> QuerySet[Image]:
@@ -66,16 +67,18 @@ class MissingOriginals(Check):
     advice = "Bring the files back from a backup, or delete the pictures."
 
     def step(self, scope: Scope, after: Any) -> Step:
-        prefix = after or _PREFIXES[0]
         rows = _scoped(Image.objects.filter(state__in=_HELD, reference=""), scope)
+        prefix = _prefix_behind(rows, after or "")
+        if prefix is None:
+            return Step()
         wanted = list(_of_prefix(rows, prefix).values_list("pk", "sha256", "name", "dataset__slug"))
-        there = {key_of(name) for name in storage.stored("originals", prefix)} if wanted else set()
+        there = {key_of(name) for name in storage.stored("originals", prefix)}
         findings = [
             Finding(f"picture {pk}", f"The original of ‘{name}’ is not stored.", (pk, sha256), slug)
             for pk, sha256, name, slug in wanted
             if sha256 not in there
         ]
-        return Step(findings, len(wanted), _next_prefix(prefix))
+        return Step(findings, len(wanted), prefix)
 
     def confirm(self, findings: Sequence[Finding]) -> list[Finding]:
         still = set(
@@ -136,22 +139,22 @@ class MissingThumbnails(Check):
         ready = _scoped(Image.objects.filter(state=ImageState.READY), scope)
         if isinstance(after, int):
             return self._boxes(ready, after)
-        prefix = after or _PREFIXES[0]
-        rows = list(
-            _of_prefix(ready.filter(box=None), prefix).values_list("pk", "sha256", "dataset__slug")
-        )
-        names = set(storage.stored("thumbnails", prefix)) if rows else set()
+        whole = ready.filter(box__isnull=True)
+        prefix = _prefix_behind(whole, after or "")
+        if prefix is None:
+            return Step(after=0)
+        rows = list(_of_prefix(whole, prefix).values_list("pk", "sha256", "dataset__slug"))
+        names = set(storage.stored("thumbnails", prefix))
         sides = storage.THUMBNAIL_SIDES
         findings = [
             _no_thumbnail(pk, sha256, slug)
             for pk, sha256, slug in rows
             if any(storage.thumbnail_name(sha256, side) not in names for side in sides)
         ]
-        following = _next_prefix(prefix)
-        return Step(findings, len(rows), 0 if following is None else following)
+        return Step(findings, len(rows), prefix)
 
     def _boxes(self, ready: QuerySet[Image], after: int) -> Step:
-        rows = ready.filter(pk__gt=after).exclude(box=None).order_by("pk")
+        rows = ready.filter(pk__gt=after).filter(box__isnull=False).order_by("pk")
         found = list(rows.select_related("dataset")[:_AT_ONCE])
         findings = [
             _no_thumbnail(image.pk, image.thumbnail_key, image.dataset.slug)
@@ -199,19 +202,18 @@ class UnusedFiles(Check):
     _KINDS = ("originals", "thumbnails", "queries", "imports")
 
     def step(self, scope: Scope, after: Any) -> Step:
-        kind, prefix = after or (self._KINDS[0], _PREFIXES[0])
+        kind, past = after or (self._KINDS[0], "")
+        prefix = next((one for one in storage.prefixes(kind) if one > past), None)
+        if prefix is None:
+            place = self._KINDS.index(kind) + 1
+            return Step(after=(self._KINDS[place], "") if place < len(self._KINDS) else None)
         names = list(storage.stored(kind, prefix))
         findings = [
             Finding(name, "Nothing in the database leads to this file.", name)
             for name in self._unused(kind, names)
             if (age := storage.age_of(name)) is not None and age > _YOUNG_SECONDS
         ]
-        following = _next_prefix(prefix)
-        if following is not None:
-            return Step(findings, len(names), (kind, following))
-        place = self._KINDS.index(kind) + 1
-        more = (self._KINDS[place], _PREFIXES[0]) if place < len(self._KINDS) else None
-        return Step(findings, len(names), more)
+        return Step(findings, len(names), (kind, prefix))
 
     def _unused(self, kind: str, names: Sequence[str]) -> list[str]:
         """Those of these files, of one prefix, that nothing uses now."""
@@ -225,7 +227,7 @@ class UnusedFiles(Check):
         return _known(Image.objects.all(), keys)
 
     def _used_thumbnails(self, keys: set[str]) -> set[str]:
-        used = _known(Image.objects.filter(box=None), keys)
+        used = _known(Image.objects.filter(box__isnull=True), keys)
         return used | {key for key in keys - used if self._is_of_a_box(key)}
 
     def _is_of_a_box(self, key: str) -> bool:
@@ -236,7 +238,7 @@ class UnusedFiles(Check):
     @cached_property
     def _boxes(self) -> NDArray[np.int64]:
         """The thumbnails' keys of all boxes, shortened to 60 bits, ascending."""
-        rows = Image.objects.exclude(box=None).only("sha256", "box").order_by()
+        rows = Image.objects.filter(box__isnull=False).only("sha256", "box").order_by()
         keys = (_number(image.thumbnail_key) for image in rows.iterator(chunk_size=2000))
         return np.sort(np.fromiter(keys, np.int64))
 

@@ -48,6 +48,7 @@ SLICE_SECONDS = 3.0
 LEASE = timedelta(seconds=60)
 KEPT_REPORTS = 100
 TOLD_OF_A_KIND = 20  # findings that a report names
+_SAVE_SECONDS = 0.5
 _PAUSE_SECONDS = 0.5  # before a finding is looked at again
 
 # In the order in which they are carried out: what a repair of one leads to, a later one sees.
@@ -147,6 +148,7 @@ def _slice(report: AuditReport, seconds: float) -> None:
     until = time.monotonic() + seconds
     scope = Scope(_dataset_of(report), report.deep)
     made: dict[int, Check] = {}
+    saved = time.monotonic()
     while report.ended is None and time.monotonic() < until:
         place = int(report.position["check"])
         if place >= len(CHECKS):
@@ -157,9 +159,12 @@ def _slice(report: AuditReport, seconds: float) -> None:
         else:
             check = made.setdefault(place, CHECKS[place]())
             _step(report, check, scope, place)
-        if not _save(report):
-            log.warning("audit %d is carried on by somebody else", report.pk)
-            return
+        # A step may be done twice, and most find nothing: not each is worth a write to the disk.
+        if time.monotonic() > min(saved + _SAVE_SECONDS, until) or report.ended is not None:
+            if not _save(report):
+                log.warning("audit %d is carried on by somebody else", report.pk)
+                return
+            saved = time.monotonic()
 
 
 def _dataset_of(report: AuditReport) -> Dataset | None:
