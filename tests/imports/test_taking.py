@@ -120,7 +120,7 @@ def test_two_imports_progress_side_by_side_and_redis_is_not_filled(
         while taking.advance():
             assert Image.objects.filter(state="received").count() <= 2 * 32
         images = ledger.claim(8)
-        ledger.finish(images)
+        ledger.finish(images, into=[])
         done += ["small" if int(image.name[:6]) >= 2000 else "large" for image in images]
     # The small one does not wait for the large one's end: both had their share.
     assert 20 <= done.count("large") <= 50
@@ -283,7 +283,7 @@ def test_statements_do_not_grow_with_each_picture(
             images = ledger.claim(32)  # as a worker does it
             if not images and not more:
                 break
-            ledger.finish(images)
+            ledger.finish(images, into=[])
     statements = [query["sql"] for query in captured]
     job.refresh_from_db()
     assert job.counts == {"ready": 512}

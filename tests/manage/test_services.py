@@ -345,8 +345,11 @@ def test_a_job_changes_images_where_they_are(
         pass
     job = ImportJob.objects.get(pk=outcome.job.pk)
     assert (job.state, job.total) == (JobState.FINISHED, 5)
-    met = {"label": {"label": "x"}, "delete": {"state": ImageState.DELETED}}[action]
-    assert Image.objects.filter(dataset=dataset, **met).count() == 5
+    done: dict[str, dict[str, str]] = {
+        "label": {"label": "x"},
+        "delete": {"state": ImageState.DELETED},
+    }
+    assert Image.objects.filter(dataset=dataset, **done[action]).count() == 5
 
 
 def test_a_copy_has_all_that_was_said_of_the_picture(house: House) -> None:
