@@ -106,7 +106,8 @@ DOORS = [
     Door("api-image", "delete", EDITS, ("image",)),
     Door("api-image-restore", "post", EDITS, ("deleted",)),
     Door("api-job", "get", EDITS, ("job",)),
-    Door("api-imports", "get", EDITS),
+    # One's own, and all that editors may see.
+    Door("api-imports", "get", LOOKS, public=True),
     Door("api-imports", "post", EDITS, body={"kind": "upload"}),
     Door("api-job-items", "get", EDITS, ("job",)),
     Door("api-job-ledger", "get", EDITS, ("job",)),
