@@ -102,9 +102,9 @@ def _codes_of_call(node: ast.Call) -> Iterator[tuple[str, int]]:
 def _codes_of_assignment(target: ast.AST, value: ast.AST) -> Iterator[tuple[str, int]]:
     if isinstance(target, ast.Name) and target.id == "code" and (code := _text(value)):
         yield code, 0
-    if getattr(target, "id", "") == "refusal" and isinstance(value, ast.Tuple):
-        if code := _text(value.elts[0]):
-            yield code, 0
+    named = getattr(target, "id", "") == "refusal" and isinstance(value, ast.Tuple)
+    if named and (code := _text(value.elts[0])):  # type: ignore[attr-defined]
+        yield code, 0
     if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
         pairs = {
             getattr(name, "id", ""): item
