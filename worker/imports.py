@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from searchapp import queue
 from searchapp.queue import celery_app
 from searchapp.services.imports import taking, waking
@@ -14,6 +16,7 @@ def advance() -> None:
 
     The call itself names no import: it may be lost, doubled or late without harm.
     """
-    queue.called(waking.TASK)
+    with contextlib.suppress(queue.QueueUnavailable):  # the note ends by itself
+        queue.called(waking.TASK)
     if taking.advance():
         waking.call()

@@ -288,3 +288,13 @@ def test_statements_do_not_grow_with_each_picture(
     job.refresh_from_db()
     assert job.counts == {"ready": 512}
     assert len(statements) <= 0.5 * 512
+
+
+def test_the_task_does_a_step_though_redis_is_down(
+    dataset: Dataset, owner: User, root: Path
+) -> None:
+    from worker.imports import advance
+
+    job = folder(dataset, owner, fill(root / "a", 3))
+    advance()
+    assert rows(job) == [(f"{n:06}.png", "received", "") for n in range(3)]
