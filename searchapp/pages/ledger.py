@@ -16,8 +16,8 @@ from searchapp.models import ENDED_JOBS, PENDING_ITEMS, ImportItem, ImportJob, I
 from searchapp.pages.access import visible_job
 from searchapp.pages.responses import news
 from searchapp.services import jobs
-from searchapp.services.jobs import JobProgress
 from searchapp.services.imports import reports
+from searchapp.services.jobs import JobProgress
 
 PAGE = 100
 MOST_CODES = 50
