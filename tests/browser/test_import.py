@@ -160,21 +160,6 @@ def test_after_a_reload_the_same_files_go_on(visitor: Visitor, tab: Callable[[st
     visitor.complaints.clear()  # of the connection
 
 
-def test_an_import_is_paused_and_resumed(visitor: Visitor, tab: Callable[[str], Page]) -> None:
-    page = tab("Paused")
-    page.route(UPLOADS, lambda route: route.abort("connectionreset"))
-    page.locator("input[name=file]").set_input_files(MANY)
-    page.get_by_role("button", name="Pause").click()
-    said(page, "Sending is paused.")
-    expect(page.locator(".state-word.paused")).to_be_visible()
-    page.unroute(UPLOADS)
-    page.wait_for_timeout(600)
-    expect(page.locator("[data-sent-text]")).to_contain_text("0 of 20 files")
-    page.get_by_role("button", name="Go on").click()
-    said(page, "20 of 20 ready.")
-    visitor.complaints.clear()  # of the connection
-
-
 def test_what_is_dropped_on_the_pictures_is_added(new_dataset: Callable[[str], Page]) -> None:
     page = new_dataset("Dropped")
     drop(page, CAT, PICTURES[0])
