@@ -157,7 +157,8 @@ def detail(request: HttpRequest, pk: UUID) -> HttpResponse:
     job = visible_job(request.user, pk)
     if is_fragment(request):
         return _progress(request, job)
-    context = progress_context(request, job) | ledger.context_of(request, job)
+    context = progress_context(request, job)
+    context |= ledger.context_of(request, job, context["row"].progress)
     return render(request, "jobs/detail.html", context | {"seen": ""})
 
 

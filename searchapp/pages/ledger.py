@@ -17,6 +17,7 @@ from searchapp.pages.access import visible_job
 from searchapp.pages.responses import news
 from searchapp.services import jobs
 from searchapp.services.imports import reports
+from searchapp.services.jobs import JobProgress
 
 PAGE = 100
 MOST_CODES = 50
@@ -99,7 +100,7 @@ def rows_of(job: ImportJob, asked: Asked) -> QuerySet[ImportItem]:
     return found.order_by("-position" if asked.last_first else "position").defer("locator", "given")
 
 
-def context_of(request: HttpRequest, job: ImportJob) -> dict[str, Any]:
+def context_of(request: HttpRequest, job: ImportJob, progress: JobProgress) -> dict[str, Any]:
     """What `jobs/_ledger.html` shows."""
     asked = Asked.of(request)
     found = list(rows_of(job, asked)[: PAGE + 1])
@@ -114,7 +115,7 @@ def context_of(request: HttpRequest, job: ImportJob) -> dict[str, Any]:
         "first": asked.query(after="") if asked.after is not None else "",
         "turned": asked.query(after="", order="" if asked.last_first else "last"),
         "everything": asked.query(after="", state="", code="", name=""),
-        "tabs_of_states": _tabs(job, asked),
+        "tabs_of_states": _tabs(progress, asked),
         "codes": _codes(job, asked),
         # Rows that may still change, on a page whose rows keep their places.
         "is_live": job.state not in ENDED_JOBS
@@ -124,8 +125,7 @@ def context_of(request: HttpRequest, job: ImportJob) -> dict[str, Any]:
     }
 
 
-def _tabs(job: ImportJob, asked: Asked) -> list[Tab]:
-    progress = jobs.progress(job)
+def _tabs(progress: JobProgress, asked: Asked) -> list[Tab]:
     numbers = {name: int(getattr(progress, name)) for name in STATES}
     every = [Tab("", "All", progress.total, asked.query(after="", state="", code=""))]
     return every + [
@@ -159,7 +159,7 @@ def _codes(job: ImportJob, asked: Asked) -> list[Tab]:
 def items(request: HttpRequest, pk: UUID) -> HttpResponse:
     """The ledger alone, for htmx."""
     job = visible_job(request.user, pk)
-    return news(request, "jobs/_ledger.html", context_of(request, job))
+    return news(request, "jobs/_ledger.html", context_of(request, job, jobs.progress(job)))
 
 
 @login_required

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import os
 import re
-import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -159,26 +158,6 @@ def test_after_a_reload_the_same_files_go_on(visitor: Visitor, tab: Callable[[st
     said(page, "20 of 20 ready.")
     assert len(posts) == 12
     visitor.complaints.clear()  # of the connection
-
-
-def slowly(route: Route) -> None:
-    time.sleep(0.15)
-    route.continue_()
-
-
-def test_an_import_is_paused_and_resumed(tab: Callable[[str], Page]) -> None:
-    page = tab("Paused")
-    page.route(UPLOADS, slowly)
-    page.locator("input[name=file]").set_input_files(MANY)
-    page.get_by_role("button", name="Pause").click()
-    said(page, "Sending is paused.")
-    expect(page.locator(".state-word.paused")).to_be_visible()
-    before = page.locator("[data-sent-text]").text_content()
-    page.wait_for_timeout(600)
-    assert page.locator("[data-sent-text]").text_content() == before
-    page.unroute(UPLOADS)
-    page.get_by_role("button", name="Go on").click()
-    said(page, "20 of 20 ready.")
 
 
 def test_what_is_dropped_on_the_pictures_is_added(new_dataset: Callable[[str], Page]) -> None:
