@@ -69,11 +69,12 @@ def test_an_index_is_built_under_search_and_kill_9_then_switched_and_back(
 ) -> None:
     client = Client(whole.url, whole.key("write"))
     slug = client.dataset("Many")
-    sent = [("file", one) for one in pictures(IMAGES, 31).items()]
-    answer = client.post(f"/datasets/{slug}/images/", files=sent).json()
-    client.finished(answer["job"])
+    sent = list(pictures(IMAGES, 31).items())
+    answers = [client.upload(slug, *sent[start : start + 40]) for start in range(0, IMAGES, 40)]
+    for answer in answers:
+        client.finished(answer["job"])
     (first,) = client.get(f"/datasets/{slug}/indexes/").json()["results"]
-    with Searcher(client, slug, answer["items"][0]["id"]) as searcher:
+    with Searcher(client, slug, answers[0]["items"][0]["id"]) as searcher:
         made = client.post(f"/datasets/{slug}/indexes/", json={"pipeline": OTHER})
         assert made.status_code == 202, made.text
         index = made.json()["id"]

@@ -99,11 +99,11 @@ def test_who_was_given_up_cannot_overwrite_its_successor(images: Images) -> None
         image=late[0],
         state=ImageState.PROCESSING,
     )
-    assert ledger.finish(late, into=[]) == []
+    assert ledger.finish(late, []) == []
     assert Image.objects.get().state == ImageState.PROCESSING
     item.refresh_from_db()
     assert item.state == ImageState.PROCESSING
-    ledger.finish(current, into=[])
+    ledger.finish(current, [])
     assert Image.objects.get().state == ImageState.READY
 
 
@@ -112,7 +112,7 @@ def test_finishing_tells_what_was_deleted_meanwhile(images: Images) -> None:
     batch = ledger.claim(2)
     gone = batch[0].pk
     Image.objects.filter(pk=gone).delete()
-    assert ledger.finish(batch, into=[]) == [gone]
+    assert ledger.finish(batch, []) == [gone]
     assert Image.objects.get().state == ImageState.READY
 
 
@@ -131,7 +131,7 @@ def test_items_follow_their_images_and_end_their_job(
     assert jobs.progress(job).state == "queued"
     good, bad = ledger.claim(2)
     with django_capture_on_commit_callbacks(execute=True):
-        ledger.finish([good], into=[])
+        ledger.finish([good], [])
     job.refresh_from_db()
     assert (job.state, jobs.progress(job).waiting) == ("running", 1)
     bad.duration = 12
