@@ -11,11 +11,15 @@ from benchmarks import (
     duplicates,
     embed,
     gpu,
+    importing,
     ingest,
+    kills,
     machine,
     memory,
+    pages,
     quality,
     query,
+    scale,
     sharing,
     startup,
 )
@@ -34,6 +38,10 @@ BENCHMARKS: dict[str, Callable[[Options], Findings]] = {
     "duplicates": duplicates.run,
     "sharing": sharing.run,
     "concepts": concepts.run,
+    "import": importing.run,
+    "pages": pages.run,
+    "scale": scale.run,
+    "kills": kills.run,
 }
 
 

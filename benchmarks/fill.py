@@ -30,7 +30,7 @@ def random_vectors(number: int, dimension: int) -> npt.NDArray[np.float32]:
     return vectors
 
 
-def _row(dataset: Dataset, place: int) -> Image:
+def filled_row(dataset: Dataset, place: int) -> Image:
     from django.utils import timezone
 
     from searchapp.models import Image, ImageState
@@ -69,7 +69,7 @@ def fill(number: int) -> dict[str, str]:
     vectors = random_vectors(number, index.dimension)
     for start in range(0, number, _AT_ONCE):
         part = range(start, min(start + _AT_ONCE, number))
-        rows = Image.objects.bulk_create([_row(dataset, place) for place in part])
+        rows = Image.objects.bulk_create([filled_row(dataset, place) for place in part])
         store.upsert(index.collection, [row.pk for row in rows], vectors[part.start : part.stop])
     return {"slug": dataset.slug, "collection": index.collection, "uri": settings.MILVUS_URI}
 

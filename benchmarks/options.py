@@ -20,6 +20,10 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "duplicates": ("folder", "pipelines"),
     "sharing": ("vectors",),
     "concepts": ("rounds", "folder"),
+    "import": ("files",),
+    "pages": ("rows",),
+    "scale": ("scale",),
+    "kills": ("kills",),
 }
 NAMES = tuple(SETTINGS)
 
@@ -36,6 +40,10 @@ class Options:
     chained: int = 2_000  # pictures that go through a collection
     many: int = 5_000  # over which memory must stay flat
     vectors: int = 100_000  # of a bundle
+    files: int = 20_000  # of a large import
+    rows: int = 200_000  # of a gallery and a ledger
+    scale: int = 100_000  # vectors that Milvus Lite searches at most; the server twice as many
+    kills: int = 20
     folder: Path | None = None  # of pictures, in place of the demo's
     pipelines: tuple[str, ...] = ()  # of the library, by name
     runtimes: tuple[str, ...] = ()  # that compute them
@@ -97,6 +105,10 @@ def parse(arguments: Sequence[str]) -> Options:
         ("chained", 20, "pictures that go through a collection"),
         ("many", 100, "pictures over which the memory of an embedding program is watched"),
         ("vectors", 1, "vectors of a bundle that is written and read"),
+        ("files", 100, "files of a large import"),
+        ("rows", 1000, "rows of a gallery and a ledger"),
+        ("scale", 1000, "vectors that Milvus Lite searches at most; a server twice as many"),
+        ("kills", 1, "processes that are killed while they work"),
     ):
         parser.add_argument(
             f"--{name}",

@@ -27,9 +27,9 @@ _REST_SHARE, _REST_SECONDS, _REST_PATIENCE = 0.1, 1.0, 120.0
 
 
 @contextmanager
-def place(*, demo: bool = False) -> Iterator[Installation]:
+def place(*, demo: bool = False, **environment: str) -> Iterator[Installation]:
     """A running installation with the settings that users get; without the gallery by default."""
-    with running(LOOKALIKE_DEMO="1" if demo else "0") as made:
+    with running(LOOKALIKE_DEMO="1" if demo else "0", **environment) as made:
         yield made
 
 

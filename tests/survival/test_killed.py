@@ -9,54 +9,19 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import psutil
 import pytest
 import requests
 
-from tests.installation import READY_SECONDS, Client, Installation, wait_until
+from tests.installation import Client, Installation, wait_until
 from tests.survival import census
+from tests.survival.disasters import DISASTERS
 from tests.survival.pictures import pictures
 
 IMAGES, REQUESTS = 200, 10
-
-
-def _kill_tree(process: psutil.Process) -> None:
-    """Kill a process and all that it started before any of them can react."""
-    family = [*process.children(recursive=True), process]
-    for member in family:
-        member.suspend()
-    for member in family:
-        member.kill()
-    psutil.wait_procs(family, 20)
-
-
-def _kill_child(process: psutil.Process) -> None:
-    child = wait_until(process.children, f"{process} has no children")[0]
-    child.kill()
-    psutil.wait_procs([child], 20)
-
-
-def _kill_one(process: psutil.Process) -> None:
-    """Kill a process; what it leaves behind must end by itself."""
-    orphans = process.children(recursive=True)
-    process.kill()
-    _, alive = psutil.wait_procs([process, *orphans], READY_SECONDS)
-    assert not alive
-
-
-# Ingest workers first: their claims take longest to lapse.
-DISASTERS: dict[str, tuple[str, Callable[[psutil.Process], None]]] = {
-    "ingest worker, all of it": ("ingest", _kill_tree),
-    "ingest worker, one child": ("ingest", _kill_child),
-    "Milvus": ("milvus", _kill_one),
-    "Redis": ("redis", _kill_one),
-    "web server, its master": ("web", _kill_one),
-    "web server, one child": ("web", _kill_child),
-}
 
 
 @dataclass
