@@ -90,7 +90,7 @@ def _import(installation: Installation, client: Client, folder: Path) -> Importe
     answer = client.post(
         f"/datasets/{slug}/imports/", json={"kind": "folder", "location": str(folder)}
     )
-    if answer.status_code != 202:
+    if answer.status_code != 201:
         raise RuntimeError(f"the import was answered with {answer.status_code}: {answer.text}")
     key = answer.json()["id"]
     early: dict[str, float] = {}

@@ -18,6 +18,7 @@ from benchmarks.importing import make_files
 from benchmarks.options import Options
 from benchmarks.place import place
 from benchmarks.report import Findings, Table
+from searchapp.vectors.names import collection_name
 from searchapp.vectors.store import VectorStore
 from tests.installation import Client, Installation, wait_until
 from tests.survival.disasters import DISASTERS
@@ -139,7 +140,8 @@ def _books(installation: Installation, client: Client, slugs: list[str]) -> tupl
         twice += max(0, len(ids) - FILES)
         for index in client.get(f"/datasets/{slug}/indexes/").json()["results"]:
             if index["state"] in ("active", "ready"):
-                stored = Counter(store.ids(index["collection"]))
+                collection = collection_name(index["id"], index["fingerprint"])
+                stored = Counter(store.ids(collection))
                 lost += len(set(ids) - set(stored))
                 twice += stored.total() - len(stored) + len(set(stored) - set(ids))
     store.close()

@@ -34,11 +34,11 @@ def count(folder: Path) -> int:
     """Import `folder` into a new dataset and return how many statements that took."""
     from django.contrib.auth import get_user_model
     from django.db import connection
-    from searchapp.services.imports.creating import create
-    from worker.imports import advance
 
     from searchapp.models import ENDED_JOBS, SourceKind
     from searchapp.services.datasets import create_dataset
+    from searchapp.services.imports.creating import create
+    from worker.imports import advance
     from worker.ingest import process
 
     owner = get_user_model().objects.get(username="admin")

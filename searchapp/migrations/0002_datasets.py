@@ -342,7 +342,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='image',
-            index=models.Index(condition=models.Q(('label', ''), _negated=True), fields=['dataset', 'label', '-id'], name='image_label'),
+            index=models.Index(fields=['dataset', 'label', '-id'], name='image_label'),
         ),
         migrations.AddIndex(
             model_name='importjob',

@@ -91,9 +91,7 @@ class Image(models.Model):
             models.Index(
                 fields=["deleted_at"], condition=Q(state=ImageState.DELETED), name="image_deleted"
             ),
-            models.Index(
-                fields=["dataset", "label", "-id"], condition=~Q(label=""), name="image_label"
-            ),
+            models.Index(fields=["dataset", "label", "-id"], name="image_label"),
         ]
 
     def __str__(self) -> str:

@@ -13,6 +13,7 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.views.decorators.http import require_safe
 
 from searchapp.models import ENDED_JOBS, PENDING_ITEMS, ImportItem, ImportJob, ItemState
+from searchapp.models.conditions import ITEM_HAS_CODE
 from searchapp.pages.access import visible_job
 from searchapp.pages.responses import news
 from searchapp.services import jobs
@@ -90,7 +91,7 @@ def rows_of(job: ImportJob, asked: Asked) -> QuerySet[ImportItem]:
     if asked.state:
         found = found.filter(state__in=STATES[asked.state])
     if asked.code:
-        found = found.filter(error_code=asked.code).exclude(error_code="")
+        found = found.filter(ITEM_HAS_CODE, error_code=asked.code)
     if asked.name:
         found = found.filter(name__icontains=asked.name)
     if asked.after is not None:
@@ -144,7 +145,7 @@ def _codes(job: ImportJob, asked: Asked) -> list[Tab]:
     """The reasons that occur, with their numbers, the most frequent first."""
     if asked.state and asked.state not in ("rejected", "failed"):
         return []
-    found = ImportItem.objects.filter(job=job).exclude(error_code="")
+    found = ImportItem.objects.filter(ITEM_HAS_CODE, job=job)
     if asked.state:
         found = found.filter(state__in=STATES[asked.state])
     counted = found.order_by().values_list("error_code").annotate(files=Count("pk"))

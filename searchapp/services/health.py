@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from searchapp import queue
-from searchapp.models import ACTIVE_JOBS, ImportItem, ImportJob, ItemState
+from searchapp.models import ImportItem, ImportJob, ItemState
+from searchapp.models.conditions import JOB_ACTIVE
 
 POOLS = (queue.QUERY, queue.INGEST)
 # What waits is counted so far and no further: beyond it, the page says 'more than'.
@@ -55,7 +56,7 @@ class Snapshot:
 
 def snapshot() -> Snapshot:
     """Look at Redis and the database. A Redis that is down is told, never raised."""
-    active = list(ImportJob.objects.filter(state__in=ACTIVE_JOBS).values_list("pk", flat=True))
+    active = list(ImportJob.objects.filter(JOB_ACTIVE).values_list("pk", flat=True))
     # By the rows of imports, which have an index that every database uses, not by the images.
     images = ImportItem.objects.filter(
         job__in=active, state__in=(ItemState.RECEIVED, ItemState.PROCESSING)

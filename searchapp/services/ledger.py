@@ -11,15 +11,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from searchapp.models import PENDING_ITEMS, Image, ImageState, ImportItem, ItemState, Source
+from searchapp.models.conditions import IMAGE_PENDING
 from searchapp.services import indexes, jobs
 
 LEASE = timedelta(seconds=30)
 MOST_ATTEMPTS = 3
+# Of images that wait, a process takes no fewer on account of the others.
+_LEAST_BATCH = 8
 _RETRY_PAUSE = timedelta(seconds=5)
 FACTS = ["format", "width", "height", "color"]
 
@@ -36,9 +40,10 @@ def claim(limit: int) -> list[Image]:
 def _claim(limit: int, attempts: int | None) -> list[Image]:
     now = timezone.now()
     token = secrets.token_hex(16)
-    waiting = Image.objects.filter(state=ImageState.RECEIVED).exclude(lease_until__gt=now)
+    waiting = _waiting()
     if attempts is not None:
         waiting = waiting.filter(attempts=attempts)
+        limit = _share(waiting, limit)
     chosen = waiting.order_by("turn", "pk").values("pk")[:limit]
     # Another worker may choose the same rows: only those still 'received' become ours.
     won = Image.objects.filter(pk__in=chosen, state=ImageState.RECEIVED).update(
@@ -49,15 +54,30 @@ def _claim(limit: int, attempts: int | None) -> list[Image]:
     )
     if not won:
         return []
-    mine = list(Image.objects.filter(claim=token).order_by("pk"))
+    claimed = Image.objects.filter(IMAGE_PENDING, state=ImageState.PROCESSING, claim=token)
+    mine = list(claimed.order_by("pk"))
     # Whoever takes the files of an import has begun with it.
     jobs.begin([image.pk for image in mine if image.source not in (Source.IMPORT, Source.COPY)])
     return mine
 
 
+def _waiting() -> QuerySet[Image]:
+    """Images that could be claimed now."""
+    received = Image.objects.filter(IMAGE_PENDING, state=ImageState.RECEIVED)
+    return received.exclude(lease_until__gt=timezone.now())
+
+
+def _share(waiting: QuerySet[Image], limit: int) -> int:
+    """How many one process should take: where little waits, all get some of it."""
+    processes: int = settings.INGEST_PROCESSES
+    number = len(waiting.order_by().values_list("pk", flat=True)[: limit * processes])
+    return min(limit, max(_LEAST_BATCH, -(-number // processes)))
+
+
 def turn_now() -> int:
     """Return the turn that is served now: an import that begins counts on from here."""
-    waiting = Image.objects.filter(state=ImageState.RECEIVED, attempts=0).order_by("turn")
+    received = Image.objects.filter(IMAGE_PENDING, state=ImageState.RECEIVED, attempts=0)
+    waiting = received.order_by("turn")
     return waiting.values_list("turn", flat=True).first() or 0
 
 
@@ -164,7 +184,8 @@ def release(images: Sequence[Image]) -> None:
 
 def free_expired() -> int:
     """Free what a dead worker held; give up on what has killed several. Returns how many waited."""
-    expired = Image.objects.filter(state=ImageState.PROCESSING, lease_until__lt=timezone.now())
+    held = Image.objects.filter(IMAGE_PENDING, state=ImageState.PROCESSING)
+    expired = held.filter(lease_until__lt=timezone.now())
     fail(
         list(expired.filter(attempts__gte=MOST_ATTEMPTS)[:100]),
         "worker_died",
@@ -189,6 +210,4 @@ def retry(images: Sequence[Image]) -> int:
 
 def waiting() -> int:
     """Return how many images a worker could claim now, counting to 1,000 at most."""
-    now = timezone.now()
-    rows = Image.objects.filter(state=ImageState.RECEIVED).exclude(lease_until__gt=now)
-    return len(rows.order_by("pk").values_list("pk", flat=True)[:1000])
+    return len(_waiting().order_by().values_list("pk", flat=True)[:1000])

@@ -217,7 +217,7 @@ KNOWN: dict[str, Variable] = _table(
     Variable("LOOKALIKE_WEB_THREADS", integer(1, 256), "8", "threads of each web process"),
     Variable("LOOKALIKE_QUERY_THREADS", integer(1, 256), "8", "threads of the query worker"),
     Variable("LOOKALIKE_INGEST_PROCESSES", integer(1, 64), "2", "processes of the ingest worker"),
-    Variable("LOOKALIKE_INGEST_BATCH", integer(1, 256), "32", "images that one task embeds"),
+    Variable("LOOKALIKE_INGEST_BATCH", integer(1, 256), "64", "images that one task embeds"),
     Variable("LOOKALIKE_RUNTIME", one_of(*RUNTIMES), "auto", "what computes the models"),
     Variable(
         "EMBEDDINGS_CACHE",

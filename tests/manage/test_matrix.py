@@ -124,8 +124,9 @@ DOORS = [
     Door("api-index", "get", EDITS, ("index",)),
     *(
         Door(f"api-index-{action}", "post", MANAGES, ("index",))
-        for action in ("activate", "retire", "retry", "compare")
+        for action in ("activate", "retire", "retry")
     ),
+    Door("api-index-compare", "get", EDITS, ("index",)),
 ]
 
 

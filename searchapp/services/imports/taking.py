@@ -18,7 +18,6 @@ from django.utils import timezone
 
 from searchapp import storage
 from searchapp.models import (
-    ACTIVE_JOBS,
     Image,
     ImportItem,
     ImportJob,
@@ -28,6 +27,7 @@ from searchapp.models import (
     SourceKind,
 )
 from searchapp.models import Source as Origin
+from searchapp.models.conditions import JOB_ACTIVE
 from searchapp.names import content_key
 from searchapp.services import ingest, jobs
 from searchapp.services.imports import judging, listing
@@ -53,7 +53,7 @@ def wanting() -> QuerySet[ImportJob]:
     """Active jobs that no worker has, with something to list or to take, by their turn."""
     unlisted = ImportSource.objects.filter(job=OuterRef("pk"), is_listed=False)
     waiting = ImportItem.objects.filter(job=OuterRef("pk"), state=ItemState.WAITING)
-    free = ImportJob.objects.filter(state__in=ACTIVE_JOBS).exclude(lease_until__gt=timezone.now())
+    free = ImportJob.objects.filter(JOB_ACTIVE).exclude(lease_until__gt=timezone.now())
     return free.filter(Exists(unlisted) | Exists(waiting)).order_by("turn", "created")
 
 
