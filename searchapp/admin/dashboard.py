@@ -15,7 +15,7 @@ from typing import Any
 from django.conf import settings
 from django.core.cache import cache
 from django.db import connection
-from django.db.models import Count
+from django.db.models import Count, Max, Min
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
@@ -89,17 +89,18 @@ def _received(first: datetime) -> list[int]:
     Keys are given in the order of arrival, so that a few looks at the table find where a day
     begins, however long it is.
     """
-    newest = Image.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
-    begins = [_first_key(first + timedelta(days=day), newest) for day in range(DAYS)]
+    ends = Image.objects.aggregate(oldest=Min("pk"), newest=Max("pk"))
+    oldest, newest = ends["oldest"] or 1, ends["newest"] or 0
+    begins = [_first_key(first + timedelta(days=day), oldest, newest) for day in range(DAYS)]
     return [after - before for before, after in zip(begins, [*begins[1:], newest + 1], strict=True)]
 
 
-def _first_key(moment: datetime, newest: int) -> int:
+def _first_key(moment: datetime, oldest: int, newest: int) -> int:
     """The key that the first image since `moment` has, or would have had."""
     known: int | None = cache.get(key := f"admin-day-{moment:%Y-%m-%d}")
-    if known is not None and known <= newest:
+    if known is not None and oldest <= known <= newest:
         return known
-    low, high = 1, newest + 1
+    low, high = oldest, newest + 1
     while low < high:
         middle = (low + high) // 2
         row = Image.objects.filter(pk__gte=middle).order_by("pk").values_list("pk", "created")

@@ -35,7 +35,7 @@ def test_from_upload_to_facts(admin: Client, dataset: str, picture: Picture) -> 
     item = answer["items"][0]
     assert item == {
         "id": item["id"], "name": "häuser.jpg", "state": "received", "duplicate": False,
-        "error": None,
+        "error": None, "attempts": 0, "duration": None,
     }  # fmt: skip
     job = admin.finished(answer["job"])
     assert (job["state"], job["total"], job["ready"], job["rejected"], job["failed"]) == (
@@ -106,7 +106,7 @@ def test_the_same_bytes_again_are_the_image_that_is_there(
     item = second["items"][0]
     assert item == {
         "id": first["items"][0]["id"], "name": "b.jpg", "state": "ready", "duplicate": True,
-        "error": None,
+        "error": None, "attempts": 0, "duration": None,
     }  # fmt: skip
     assert admin.finished(second["job"])["ready"] == 1
     assert admin.get(f"/datasets/{dataset}/").json()["counts"]["total"] == 1

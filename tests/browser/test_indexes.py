@@ -17,7 +17,7 @@ def test_an_owner_tries_another_pipeline_and_goes_back(
 ) -> None:
     page = new_dataset("Re-indexed")
     drop(page, *sorted(DEMO.glob("solar_system-*.jpg"))[:4])
-    expect(page.locator("[data-done-text]")).to_contain_text("4", timeout=PATIENCE)
+    page.get_by_role("link", name="Show the pictures").wait_for(timeout=PATIENCE)
     page.get_by_role("link", name="Index", exact=True).click()
     found = faults(page)
     page.get_by_role("radio", name="efficientnet-lite0 exact").check()

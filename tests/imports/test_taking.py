@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -280,7 +281,7 @@ def test_statements_do_not_grow_with_each_picture(
     with CaptureQueriesContext(connection) as captured:
         while True:
             more = taking.advance()
-            images = ledger.claim(32)  # as a worker does it
+            images = ledger.claim(settings.INGEST_BATCH)  # as a worker does it
             if not images and not more:
                 break
             ledger.finish(images, into=[])

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections.abc import Iterator
 from typing import Any
 
-import psutil
 import pytest
+import requests
 
 from tests.installation import Client, Installation, running, wait_until
+from tests.survival.disasters import kill_tree
 from tests.survival.pictures import pictures
 
 IMAGES = 120
@@ -43,25 +43,24 @@ class Searcher:
         self._stop.set()
         self._thread.join()
 
-    def _work(self) -> None:
+    def is_answered(self) -> bool:
+        """Whether every thread of the web server has its connection again."""
+        return all(self._ask().status_code == 200 for _ in range(20))
+
+    def _ask(self) -> requests.Response:
         asked = {"image_id": self.image, "dataset": self.slug, "top_k": 5}
+        return self.client.post("/search/", json=asked)
+
+    def _work(self) -> None:
         while not self._stop.wait(0.1):
             expected = self.milvus_is_there
-            answer = self.client.post("/search/", json=asked)
+            answer = self._ask()
             if not (expected and self.milvus_is_there):
                 continue
             self.done += 1
             found = [one["image"]["id"] for one in answer.json().get("results", [])]
             if answer.status_code != 200 or len(found) != 5 or found[0] != self.image:
                 self.bad.append(answer.text[:300])
-
-
-def kill_tree(process: psutil.Process) -> None:
-    family = [*process.children(recursive=True), process]
-    for member in family:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            member.kill()
-    psutil.wait_procs(family, 20)
 
 
 def test_an_index_is_built_under_search_and_kill_9_then_switched_and_back(
@@ -90,6 +89,7 @@ def test_an_index_is_built_under_search_and_kill_9_then_switched_and_back(
         searcher.milvus_is_there = False
         whole.kill("milvus")
         whole.wait_ready()
+        wait_until(searcher.is_answered, "searches are not answered again")
         searcher.milvus_is_there = True
         wait_until(lambda: state()["state"] == "ready", "the index is not built")
         client.finished(late["job"])

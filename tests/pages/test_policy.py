@@ -86,7 +86,7 @@ def test_pages_are_light_before_pictures(house: House) -> None:
             (STATIC / name).stat().st_size for name in {*linked, *modules}
         )
         assert linked
-        assert weight < 150_000, url
+        assert weight < 175_000, url
 
 
 def test_the_error_of_last_resort_needs_nothing() -> None:

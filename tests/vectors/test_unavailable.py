@@ -8,11 +8,13 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
+import psutil
 import pytest
 from pytest_django.fixtures import Settings
 
 from searchapp.vectors.errors import VectorsUnavailable
 from searchapp.vectors.store import VectorStore, get_store
+from tests.installation import wait_until
 from tests.vectors.conftest import Launcher, random_vectors
 
 NAME = "lookalike_1_0123456789ab"
@@ -62,6 +64,8 @@ def test_a_server_that_hangs_is_unavailable(server: Launcher, store: VectorStore
     CALLS["ensure_collection"](store)
     assert server.process is not None
     os.kill(server.process.pid, signal.SIGSTOP)
+    halted = psutil.Process(server.process.pid)
+    wait_until(lambda: halted.status() == psutil.STATUS_STOPPED, "the server does not halt")
     try:
         with pytest.raises(VectorsUnavailable):
             store.search(NAME, VECTOR, 3, timeout=0.3)

@@ -150,9 +150,6 @@ def _take(job: ImportJob, options: ImportOptions, number: int) -> bool:
         return True
     if (place := _in_place(items[0], options)) is not None:
         _perform(job, place, [item for item in items if item.source_id == items[0].source_id])
-        return True
-    if (place := _in_place(items[0], options)) is not None:
-        _perform(job, place, [item for item in items if item.source_id == items[0].source_id])
         left = job.items.filter(state=ItemState.WAITING).exists()
         return left or job.sources.filter(is_listed=False).exists()
     reads = _read_all(job, items, options)
