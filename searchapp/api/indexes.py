@@ -225,8 +225,9 @@ class Compare(APIView):
         responses=ComparisonSerializer,
     )
     def get(self, request: Request, pk: int) -> Response:
+        a = _index(request, pk)
         given = ComparisonRequestSerializer(data=request.query_params)
         given.is_valid(raise_exception=True)
-        a, b = _index(request, pk), _index(request, given.validated_data["with"])
+        b = _index(request, given.validated_data["with"])
         found = index_comparison.compare(a, b, seed=given.validated_data["seed"], rows=0)
         return Response(comparison_body(found))
