@@ -28,6 +28,7 @@ FILES = 600
 PIPELINES = ("image-embedding-efficientnet-lite0:gem", "image-embedding-efficientnet-lite0:exact")
 # Between two kills; a dead worker's claims lapse after thirty seconds.
 _LEAST_PAUSE, _MOST_PAUSE = 2.0, 12.0
+_YOUNG_SECONDS = 30.0
 _PATIENCE_SECONDS = 1800.0
 
 
@@ -39,6 +40,7 @@ class Struck:
     client: Client
     chosen: random.Random = field(default_factory=lambda: random.Random(SEED))
     kills: dict[str, Counter[str]] = field(default_factory=dict)
+    struck: dict[str, float] = field(default_factory=dict)  # when, by program
 
     def until(self, phase: str, most: int, ended: Callable[[], Any]) -> None:
         """Kill one thing after another, at random moments, until the work has ended or `most`
@@ -49,13 +51,25 @@ class Struck:
         while not self._ask(ended):
             if time.monotonic() > deadline:
                 raise RuntimeError(f"{phase} does not come to an end")
-            if counter.total() < most and time.monotonic() >= strike_at:
-                disaster = self.chosen.choice(sorted(DISASTERS))
+            is_time = time.monotonic() >= strike_at and self._old_enough()
+            if counter.total() < most and is_time:
+                disaster = self.chosen.choice(self._old_enough())
                 program, strike = DISASTERS[disaster]
                 strike(self.installation.process(program))
+                self.struck[program] = time.monotonic()
                 counter[disaster] += 1
                 strike_at = time.monotonic() + self.chosen.uniform(_LEAST_PAUSE, _MOST_PAUSE)
             time.sleep(0.2)
+
+    def _old_enough(self) -> list[str]:
+        """Disasters for programs that were not killed a moment ago: what dies young four times in a
+        row is given up, with the whole application."""
+        grown = time.monotonic() - _YOUNG_SECONDS
+        return [
+            name
+            for name, (program, _) in sorted(DISASTERS.items())
+            if self.struck.get(program, grown - 1) < grown
+        ]
 
     @staticmethod
     def _ask(ended: Callable[[], Any]) -> bool:

@@ -59,7 +59,8 @@ def process() -> None:
     if any(image.source in (Source.IMPORT, Source.COPY) for image in images):
         waking.call()  # there is room for more of that import
     if len(images) == settings.INGEST_BATCH or ledger.waiting():
-        queue.send("ingest.process")
+        with contextlib.suppress(queue.QueueUnavailable):  # then the sweeper calls
+            queue.send("ingest.process")
 
 
 @dataclass(frozen=True)
