@@ -44,7 +44,8 @@ class JobProgress:
     @property
     def rate(self) -> float | None:
         """Files a second so far; None while there is nothing to tell."""
-        return self.settled / self.seconds if self.settled and self.seconds > 0.5 else None
+        done = self.settled - self.cancelled
+        return done / self.seconds if done and self.seconds > 0.5 else None
 
     @property
     def seconds_left(self) -> float | None:
