@@ -241,6 +241,8 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
+    # Not all sources that a job may have can be asked for.
+    "ENUM_NAME_OVERRIDES": {"SourceKindEnum": "searchapp.models.choices.SourceKind"},
 }
 UNFOLD = {
     "SITE_TITLE": "Lookalike",
