@@ -83,7 +83,7 @@ def _addresses(installation: Installation, slug: str, number: int) -> dict[str, 
         "ledger, failed files": f"{job}?state=failed",
         "API: images": f"/api/v1{gallery}images/",
         "API: items of a job": f"/api/v1{job}items/",
-        "admin: images": f"/admin/searchapp/image/?dataset__slug={slug}",
+        "admin: images": "/admin/searchapp/image/",
         "admin: start page": "/admin/",
     }
 
