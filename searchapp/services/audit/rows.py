@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
@@ -120,72 +121,57 @@ class StaleJobs(Check):
         return len(findings) - len(self.confirm(findings))
 
 
-class StuckImages(Check):
-    kind = "images_stuck"
-    title = "Pictures that a worker holds which is dead"
-    counted = "pictures"
-    repairs = "They wait for another worker."
+class _Pictures(Check):
+    """Pictures whose rows say something that is wrong."""
 
-    def _stuck(self) -> QuerySet[Image]:
-        late = timezone.now() - _LATE
-        return Image.objects.filter(state=ImageState.PROCESSING, lease_until__lt=late)
+    counted = "pictures"
+    said: ClassVar[str]  # of each of them
+
+    @abstractmethod
+    def wrong(self) -> QuerySet[Image]:
+        """Return those of all datasets."""
 
     def step(self, scope: Scope, after: Any) -> Step:
-        rows = self._stuck().filter(pk__gt=after or 0)
+        rows = self.wrong().filter(pk__gt=after or 0)
         if scope.dataset is not None:
             rows = rows.filter(dataset=scope.dataset)
         found = list(rows.select_related("dataset").order_by("pk")[:_AT_ONCE])
         findings = [
-            Finding(
-                f"picture {image.pk}",
-                "Its worker has shown no life for minutes.",
-                image.pk,
-                image.dataset.slug,
-            )
+            Finding(f"picture {image.pk}", self.said, image.pk, image.dataset.slug)
             for image in found
         ]
         return Step(findings, len(found), found[-1].pk if found else None)
 
     def confirm(self, findings: Sequence[Finding]) -> list[Finding]:
-        rows = self._stuck().filter(pk__in=[one.key for one in findings])
+        rows = self.wrong().filter(pk__in=[one.key for one in findings])
         still = set(rows.values_list("pk", flat=True))
         return [one for one in findings if one.key in still]
+
+
+class StuckImages(_Pictures):
+    kind = "images_stuck"
+    title = "Pictures that a worker holds which is dead"
+    repairs = "They wait for another worker."
+    said = "Its worker has shown no life for minutes."
+
+    def wrong(self) -> QuerySet[Image]:
+        late = timezone.now() - _LATE
+        return Image.objects.filter(state=ImageState.PROCESSING, lease_until__lt=late)
 
     def repair(self, findings: Sequence[Finding]) -> int:
         ledger.free_expired()
         return len(findings) - len(self.confirm(findings))
 
 
-class MissingFacts(Check):
+class MissingFacts(_Pictures):
     kind = "facts_missing"
     title = "Ready pictures of unknown size"
-    counted = "pictures"
     repairs = "Workers look at the originals again."
+    said = "It is ready, but its width and height are not known."
 
-    def _without(self) -> QuerySet[Image]:
+    def wrong(self) -> QuerySet[Image]:
         unknown = Q(width=None) | Q(height=None)
         return Image.objects.filter(unknown, state=ImageState.READY)
-
-    def step(self, scope: Scope, after: Any) -> Step:
-        rows = self._without().filter(pk__gt=after or 0)
-        if scope.dataset is not None:
-            rows = rows.filter(dataset=scope.dataset)
-        found = list(rows.select_related("dataset").order_by("pk")[:_AT_ONCE])
-        findings = [
-            Finding(
-                f"picture {image.pk}",
-                "It is ready, but its width and height are not known.",
-                image.pk,
-                image.dataset.slug,
-            )
-            for image in found
-        ]
-        return Step(findings, len(found), found[-1].pk if found else None)
-
-    def confirm(self, findings: Sequence[Finding]) -> list[Finding]:
-        rows = self._without().filter(pk__in=[one.key for one in findings])
-        still = set(rows.values_list("pk", flat=True))
-        return [one for one in findings if one.key in still]
 
     def repair(self, findings: Sequence[Finding]) -> int:
         return look_again([one.key for one in findings])

@@ -35,7 +35,7 @@ from searchapp.services.imports.creating import full_disks
 from searchapp.services.imports.leases import Lost, held, lease_end, renew
 from searchapp.services.imports.options import ImportOptions
 from searchapp.services.imports.reading import Read, Refusal, read
-from searchapp.services.imports.sources import Source, source_of
+from searchapp.services.imports.sources import InPlaceSource, source_of
 from searchapp.services.locks import lock_contents
 
 # Images of one job that may wait for a worker or be with one.
@@ -162,13 +162,13 @@ def _take(job: ImportJob, options: ImportOptions, number: int) -> bool:
     return len(reads) == number or job.sources.filter(is_listed=False).exists()
 
 
-def _in_place(item: ImportItem, options: ImportOptions) -> Source | None:
+def _in_place(item: ImportItem, options: ImportOptions) -> InPlaceSource | None:
     """Return the source whose files are not read but changed where they are, if it is one."""
     source = None if item.source is None else source_of(item.source, options)
-    return source if source is not None and source.in_place else None
+    return source if isinstance(source, InPlaceSource) and source.in_place else None
 
 
-def _perform(job: ImportJob, source: Source, items: Sequence[ImportItem]) -> None:
+def _perform(job: ImportJob, source: InPlaceSource, items: Sequence[ImportItem]) -> None:
     """Change the images that these rows name, then settle the rows: killed in between, it is done
     again, which changes nothing more."""
     if not held(job).exists():

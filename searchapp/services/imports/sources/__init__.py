@@ -6,9 +6,9 @@ from importlib import import_module
 
 from searchapp.models import ImportSource, SourceKind
 from searchapp.services.imports.options import ImportOptions
-from searchapp.services.imports.sources.base import Listed, Source, SourceError
+from searchapp.services.imports.sources.base import InPlaceSource, Listed, Source, SourceError
 
-__all__ = ["Listed", "Source", "SourceError", "source_class", "source_of"]
+__all__ = ["InPlaceSource", "Listed", "Source", "SourceError", "source_class", "source_of"]
 
 # Loaded at first use: some bring libraries that a web process has no need of.
 _CLASSES = {

@@ -46,9 +46,6 @@ class Source(ABC):
     # Called now and then while something takes long, so that the job's lease does not end.
     alive: Callable[[], None] = staticmethod(lambda: None)
 
-    # Whether its files are images that are changed where they are: see `perform`.
-    in_place: bool = False
-
     def __init__(self, source: ImportSource, options: ImportOptions) -> None:
         self.source = source
         self.options = options
@@ -82,7 +79,13 @@ class Source(ABC):
         """Return what `searchapp.originals` finds the file by later; empty: only a copy lasts."""
         return ""
 
+
+class InPlaceSource(Source):
+    """A source that can be images, which are not read but changed where they are."""
+
+    in_place: bool  # whether this one is
+
+    @abstractmethod
     def perform(self, items: Sequence[ImportItem]) -> dict[int, int]:
         """Change, where the source is `in_place`, the images that these rows name; return which
         image each row has from now on, by its key. Doing it again changes nothing more."""
-        raise NotImplementedError

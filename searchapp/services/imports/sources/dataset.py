@@ -14,7 +14,7 @@ from searchapp.services import bulk, ingest
 from searchapp.services.bulk import Action, Change
 from searchapp.services.errors import Invalid, ServiceError
 from searchapp.services.imports.options import ImportOptions
-from searchapp.services.imports.sources.base import Listed, Source, SourceError
+from searchapp.services.imports.sources.base import InPlaceSource, Listed, SourceError
 from searchapp.services.selection import FILTERS, Selection
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Plan:
         return plan
 
 
-class DatasetSource(Source):
+class DatasetSource(InPlaceSource):
     """Names the images that a bulk change or a copy is about, by their keys."""
 
     def __init__(self, source: ImportSource, options: ImportOptions) -> None:
