@@ -27,15 +27,15 @@ class Search(APIView):
         given.is_valid(raise_exception=True)
         asked = given.validated_data
         indexes = self._indexes(request, asked.get("dataset", ""))
-        limits = {"top_k": asked["top_k"], "min_score": asked["min_score"]}
+        wanted = search.Wanted(indexes, asked["top_k"], asked["min_score"])
         query = image = None
         if "image" in asked:
-            query, answer = search.search_upload(asked["image"], request.user, indexes, **limits)
+            query, answer = search.search_upload(asked["image"], request.user, wanted)
         elif "url" in asked:
-            query, answer = search.search_url(asked["url"], request.user, indexes, **limits)
+            query, answer = search.search_url(asked["url"], request.user, wanted)
         else:
             image = self._image(request, asked["image_id"])
-            answer = search.answer_image(image, indexes, **limits)
+            answer = search.answer_image(image, wanted)
         return Response(search_answer(answer, query, image, request))
 
     def _indexes(self, request: Request, slug: str) -> list[Index]:

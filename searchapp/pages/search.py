@@ -14,7 +14,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
-from searchapp.models import PENDING_STATES, Dataset, Image, ImageState, Index, Query
+from searchapp.models import PENDING_STATES, Dataset, Image, ImageState, Query
 from searchapp.pages.access import find_dataset, visible_image
 from searchapp.pages.paging import key_of
 from searchapp.pages.responses import count, render_error
@@ -96,7 +96,7 @@ def search(request: HttpRequest) -> HttpResponse:
         request,
         subject,
         slug,
-        lambda indexes, top_k: service.answer_image(image, indexes, top_k),
+        lambda wanted: service.answer_image(image, wanted),
     )
 
 
@@ -119,7 +119,7 @@ def results(request: HttpRequest, token: str) -> HttpResponse:
         request,
         subject,
         slug,
-        lambda indexes, top_k: service.answer_query(query, indexes, top_k),
+        lambda wanted: service.answer_query(query, wanted),
     )
 
 
@@ -156,7 +156,7 @@ def _show(
     request: HttpRequest,
     subject: Subject,
     slug: str,
-    answer_with: Callable[[Sequence[Index], int], service.Answer],
+    answer_with: Callable[[service.Wanted], service.Answer],
 ) -> HttpResponse:
     choices = _choices(request.user)
     chosen = find_dataset(request.user, slug) if slug else None
@@ -170,7 +170,7 @@ def _show(
         "keep_hours": settings.QUERY_KEEP_HOURS,
     }
     try:
-        answer = answer_with(service.indexes_of(datasets), top_k)
+        answer = answer_with(service.Wanted(service.indexes_of(datasets), top_k))
     except ServiceError as error:
         # That the picture cannot be used is known only now, and belongs to the drop zone.
         if error.status == BadPicture.status and subject.query is not None:

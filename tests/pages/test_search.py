@@ -8,8 +8,8 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
-from searchapp.models import ImageState, Index, Query
-from searchapp.services.search import Answer, Match, Took
+from searchapp.models import ImageState, Query
+from searchapp.services.search import Answer, Match, Took, Wanted
 from tests.pages.conftest import House, add_image, picture
 
 
@@ -102,9 +102,9 @@ def test_results_are_written_without_styles(house: House, monkeypatch: pytest.Mo
     """The page of an answer, from real rows; the search itself is asked in a real browser."""
     one, two = add_image(house.public, title="Wren <i>"), add_image(house.public, title="Robin")
 
-    def answer(image: object, indexes: list[Index], top_k: int) -> Answer:
-        matches = [Match(1, 1.0, one), Match(2, -0.25, two)][:top_k]
-        return Answer("p", "f", Took(1, 2, 3, 7), matches, True, 6, 4, indexes)
+    def answer(image: object, wanted: Wanted) -> Answer:
+        matches = [Match(1, 1.0, one), Match(2, -0.25, two)][: wanted.top_k]
+        return Answer("p", "f", Took(1, 2, 3, 7), matches, True, 6, 4, wanted.indexes)
 
     monkeypatch.setattr("searchapp.services.search.answer_image", answer)
     page = house.client("anonymous").get(f"/search/?image={one.pk}").content.decode()

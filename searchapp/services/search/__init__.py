@@ -1,0 +1,36 @@
+"""Search: a query picture in, the pictures most like it out."""
+
+from searchapp.services.search.answer import MAX_DATASETS, MAX_RESULTS, Answer, Match, Took, Wanted
+from searchapp.services.search.answering import (
+    answer_image,
+    answer_query,
+    ask_url,
+    search_upload,
+    search_url,
+)
+from searchapp.services.search.finding import indexes_of
+from searchapp.services.search.keeping import (
+    ask_upload,
+    find_query,
+    keep_fetched,
+    query_thumbnail,
+)
+
+__all__ = [
+    "MAX_DATASETS",
+    "MAX_RESULTS",
+    "Answer",
+    "Match",
+    "Took",
+    "Wanted",
+    "answer_image",
+    "answer_query",
+    "ask_upload",
+    "ask_url",
+    "find_query",
+    "indexes_of",
+    "keep_fetched",
+    "query_thumbnail",
+    "search_upload",
+    "search_url",
+]

@@ -1,0 +1,105 @@
+"""What a search is asked and what it answers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from searchapp.models import Image, Index
+from searchapp.services import datasets as dataset_service
+from searchapp.services.errors import Conflict, Invalid
+
+MAX_RESULTS = 200
+# Datasets searched side by side: each costs one vector search.
+MAX_DATASETS = 100
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is wanted of a search, whatever picture it is made with.
+
+    Raises:
+        Invalid, Conflict: for what cannot be searched: the indexes must all have one fingerprint.
+    """
+
+    indexes: Sequence[Index]
+    top_k: int = 20
+    min_score: float | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.top_k <= MAX_RESULTS:
+            raise Invalid("invalid_top_k", f"top_k must be from 1 to {MAX_RESULTS}.")
+        if not self.indexes:
+            raise Invalid("no_dataset", "There is no dataset to search in yet.")
+        if len(self.indexes) > MAX_DATASETS:
+            raise Invalid(
+                "too_many_datasets",
+                f"At most {MAX_DATASETS} datasets are searched at once: name one.",
+            )
+        if len({index.fingerprint for index in self.indexes}) > 1:
+            raise pipelines_differ()
+
+    @property
+    def pipeline(self) -> str:
+        return self.indexes[0].pipeline
+
+    @property
+    def fingerprint(self) -> str:
+        return self.indexes[0].fingerprint
+
+
+@dataclass(frozen=True)
+class Took:
+    """Milliseconds by stage. `total` holds the queue and the database too."""
+
+    decode: float
+    embed: float
+    search: float
+    total: float
+
+
+@dataclass(frozen=True)
+class Match:
+    rank: int
+    score: float  # cosine similarity, -1 to 1, in six decimals: what is shown is what is compared
+    image: Image
+
+
+@dataclass
+class Answer:
+    """The matches, best first, with the pipeline that judged them."""
+
+    pipeline: str
+    fingerprint: str
+    took: Took
+    matches: list[Match]
+    cached: bool
+    width: int  # of the query picture, as people see it
+    height: int
+    indexes: Sequence[Index]  # that were searched
+
+    @cached_property
+    def searched(self) -> int:
+        """How many pictures were searched."""
+        return dataset_service.ready_count(index.dataset_id for index in self.indexes)
+
+
+class Clock:
+    """Milliseconds since it was made."""
+
+    def __init__(self) -> None:
+        self._start = time.perf_counter()
+
+    @property
+    def ms(self) -> float:
+        return (time.perf_counter() - self._start) * 1000
+
+
+def pipelines_differ() -> Conflict:
+    return Conflict(
+        "pipelines_differ",
+        "These datasets are indexed by different pipelines, whose scores cannot be compared: "
+        "search in one of them.",
+    )

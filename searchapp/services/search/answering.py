@@ -1,0 +1,150 @@
+"""A question is asked: a query picture in, the pictures most like it out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
+
+from searchapp import storage
+from searchapp.models import Image, ImageState, Index, IndexState, Query
+from searchapp.models.query import new_token
+from searchapp.services import exchange
+from searchapp.services.cleanup import discard_query
+from searchapp.services.errors import Conflict, Invalid, ServiceError
+from searchapp.services.exchange import Embedded, Question
+from searchapp.services.search.answer import Answer, Clock, Took, Wanted, pipelines_differ
+from searchapp.services.search.finding import nearest, vectors_unavailable
+from searchapp.services.search.keeping import find_query, keep, refuse
+from searchapp.uploads import HashedUpload
+from searchapp.vectors.errors import VectorsUnavailable
+from searchapp.vectors.store import get_store
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+
+def search_upload(
+    upload: HashedUpload, user: User | AnonymousUser, wanted: Wanted
+) -> tuple[Query, Answer]:
+    """Keep an uploaded query picture and search with it; a picture that is refused is not kept."""
+    clock = Clock()
+    refuse(upload)
+    token = new_token()
+    try:
+        storage.put_query(upload)
+        question = _ask_stored(upload.sha256, wanted)
+        query = keep(upload, user.pk, token=token)  # while the worker embeds
+        embedded = _insist(question, query, wanted)
+    except ServiceError:
+        discard_query(token, upload.sha256)  # nobody was told of it
+        raise
+    return query, _answer(embedded, wanted, clock)
+
+
+def _insist(question: Question, query: Query, wanted: Wanted) -> Embedded:
+    """Wait for the answer; ask once more where the picture was taken away before its row was there.
+
+    That is so when another search with the same picture was refused at that moment.
+    """
+    try:
+        return question.answer()
+    except ServiceError as error:
+        if error.code != "query_gone":
+            raise
+        return _ask_stored(query.sha256, wanted).answer()
+
+
+def ask_url(url: str, user: User | AnonymousUser) -> Query:
+    """Let a worker fetch a picture and keep it as a query picture for a day.
+
+    Raises:
+        ServiceError: with the code of the refusal, such as `address_not_allowed`.
+    """
+    index = Index.objects.filter(state=IndexState.ACTIVE).first()
+    if index is None:
+        raise Invalid("no_dataset", "There is no dataset to search in yet.")
+    return _fetch(url, user, index)[0]
+
+
+def search_url(url: str, user: User | AnonymousUser, wanted: Wanted) -> tuple[Query, Answer]:
+    """Let a worker fetch a picture, keep it as a query picture, and search with it."""
+    clock = Clock()
+    query, embedded = _fetch(url, user, wanted.indexes[0])
+    return query, _answer(embedded, wanted, clock)
+
+
+def _fetch(url: str, user: User | AnonymousUser, index: Index) -> tuple[Query, Embedded]:
+    token = new_token()
+    question = exchange.ask_address(url, token, user.pk, index.pipeline, index.fingerprint)
+    embedded = question.answer(settings.FETCH_TIMEOUT + settings.QUERY_TIMEOUT)
+    return find_query(token), embedded
+
+
+def answer_query(query: Query, wanted: Wanted) -> Answer:
+    """Search with a kept query picture."""
+    clock = Clock()
+    return _answer(_ask_stored(query.sha256, wanted).answer(), wanted, clock)
+
+
+def answer_image(image: Image, wanted: Wanted) -> Answer:
+    """Search with a stored picture, by the vector that its own index has of it.
+
+    The picture itself is among the matches where its dataset is searched.
+
+    Raises:
+        Conflict: code `image_not_ready`.
+    """
+    clock = Clock()
+    embedded = Embedded(
+        vector=_vector_of(image, wanted),
+        sha256=image.sha256,
+        width=image.width or 0,
+        height=image.height or 0,
+        decode=0.0,
+        embed=0.0,
+        cached=True,
+    )
+    return _answer(embedded, wanted, clock)
+
+
+def _vector_of(image: Image, wanted: Wanted) -> np.ndarray:
+    # Of the indexes that are searched, where its own is one: another may be activated right now.
+    own = next((index for index in wanted.indexes if index.dataset_id == image.dataset_id), None)
+    own = own or image.dataset.active_index
+    if image.state != ImageState.READY:
+        raise Conflict(
+            "image_not_ready",
+            f"This picture is {image.state}: only a picture that is ready can be searched with.",
+        )
+    if own.fingerprint != wanted.fingerprint:
+        raise pipelines_differ()
+    try:
+        found = get_store().fetch(own.collection, [image.pk])
+    except VectorsUnavailable as error:
+        raise vectors_unavailable() from error
+    if image.pk not in found:
+        raise Conflict("image_not_ready", "This picture's vector is missing.")
+    return found[image.pk]
+
+
+def _ask_stored(sha256: str, wanted: Wanted) -> Question:
+    return exchange.ask_stored(sha256, wanted.pipeline, wanted.fingerprint)
+
+
+def _answer(embedded: Embedded, wanted: Wanted, clock: Clock) -> Answer:
+    searching = Clock()
+    matches = nearest(embedded.vector, wanted)
+    search_ms = searching.ms
+    return Answer(
+        pipeline=wanted.pipeline,
+        fingerprint=wanted.fingerprint,
+        took=Took(embedded.decode, embedded.embed, search_ms, clock.ms),
+        matches=matches,
+        cached=embedded.cached,
+        width=embedded.width,
+        height=embedded.height,
+        indexes=wanted.indexes,
+    )
