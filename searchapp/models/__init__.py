@@ -31,6 +31,7 @@ from searchapp.models.jobs import MOVED, ImportItem, ImportJob, ImportSource, Pa
 from searchapp.models.keys import ApiKey, key_digest
 from searchapp.models.operations import AuditReport, FailedTask
 from searchapp.models.query import Query
+from searchapp.models.scalars import DatasetFacets, StaleScalars
 
 __all__ = [
     "ACTIVE_JOBS",
@@ -42,6 +43,7 @@ __all__ = [
     "ApiKey",
     "AuditReport",
     "Dataset",
+    "DatasetFacets",
     "FailedTask",
     "FormerSlug",
     "Image",
@@ -63,6 +65,7 @@ __all__ = [
     "Scope",
     "Source",
     "SourceKind",
+    "StaleScalars",
     "VectorCleanup",
     "Visibility",
     "key_digest",
