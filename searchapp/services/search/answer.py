@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from embeddings.explain.kinds import Kind
 from searchapp.models import Image, Index
 from searchapp.services import datasets as dataset_service
 from searchapp.services.errors import Conflict, Invalid
@@ -27,6 +28,7 @@ class Wanted:
     indexes: Sequence[Index]
     top_k: int = 20
     min_score: float | None = None
+    verify: bool = True  # look at the best matches again, by what is in the pictures
 
     def __post_init__(self) -> None:
         if not 1 <= self.top_k <= MAX_RESULTS:
@@ -58,6 +60,7 @@ class Took:
     embed: float
     search: float
     total: float
+    verify: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,24 @@ class Match:
     rank: int
     score: float  # cosine similarity, -1 to 1, in six decimals: what is shown is what is compared
     image: Image
+    kind: Kind = Kind.SIMILAR
+    edits: tuple[str, ...] = ()  # of a near-duplicate: what was done to one to make the other
+    reason: str = ""  # why it is of this kind, in words
+    verified: bool = False  # by what is in the pictures, not by the score alone
+
+
+@dataclass(frozen=True)
+class Cutoff:
+    """Where the matches of one search stop to mean something. It labels, and shortens nothing."""
+
+    score: float  # a match below is weak, unless it was verified as something better
+    reason: str  # why there, in words
+    counts: Mapping[Kind, int]  # of the matches that are answered
+
+    @property
+    def nothing(self) -> bool:
+        """Whether nothing like the picture is there: every match is weak."""
+        return all(kind == Kind.WEAK for kind, number in self.counts.items() if number)
 
 
 @dataclass
@@ -79,6 +100,9 @@ class Answer:
     width: int  # of the query picture, as people see it
     height: int
     indexes: Sequence[Index]  # that were searched
+    cutoff: Cutoff
+    verified: bool = False  # whether the best matches were looked at again
+    raised: tuple[int, ...] = ()  # images that are shown before their turn by score
 
     @cached_property
     def searched(self) -> int:
