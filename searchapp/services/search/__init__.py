@@ -6,6 +6,7 @@ from searchapp.services.search.answer import (
     Answer,
     Cutoff,
     Match,
+    Sort,
     Took,
     Wanted,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "Answer",
     "Cutoff",
     "Match",
+    "Sort",
     "Took",
     "Wanted",
     "answer_image",

@@ -5,16 +5,26 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cached_property
 
 from embeddings.explain.kinds import Kind
 from searchapp.models import Image, Index
 from searchapp.services import datasets as dataset_service
 from searchapp.services.errors import Conflict, Invalid
+from searchapp.services.filters import Condition
 
 MAX_RESULTS = 200
 # Datasets searched side by side: each costs one vector search.
 MAX_DATASETS = 100
+
+
+class Sort(StrEnum):
+    """What the matches are listed by."""
+
+    SIMILARITY = "similarity"  # the most alike first
+    SIZE = "size"  # of the best matches, the one with the most pixels first
+    DATE = "date"  # of the best matches, the one added last first
 
 
 @dataclass(frozen=True)
@@ -28,6 +38,10 @@ class Wanted:
     indexes: Sequence[Index]
     top_k: int = 20
     min_score: float | None = None
+    condition: Condition | None = None  # only pictures for which it holds
+    sort: Sort = Sort.SIMILARITY
+    collapse: bool = False  # one of those that are the same picture
+    after: str = ""  # a cursor: what comes after the answer that had it as `next`
     verify: bool = True  # look at the best matches again, by what is in the pictures
 
     def __post_init__(self) -> None:
@@ -72,6 +86,7 @@ class Match:
     edits: tuple[str, ...] = ()  # of a near-duplicate: what was done to one to make the other
     reason: str = ""  # why it is of this kind, in words
     verified: bool = False  # by what is in the pictures, not by the score alone
+    copies: int = 0  # pictures like it that were left out, where they were collapsed
 
 
 @dataclass(frozen=True)
@@ -103,6 +118,7 @@ class Answer:
     cutoff: Cutoff
     verified: bool = False  # whether the best matches were looked at again
     raised: tuple[int, ...] = ()  # images that are shown before their turn by score
+    next: str = ""  # the cursor of the page after this one; empty where there is none
 
     @cached_property
     def searched(self) -> int:
