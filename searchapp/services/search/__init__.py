@@ -17,6 +17,7 @@ from searchapp.services.search.answering import (
     search_upload,
     search_url,
 )
+from searchapp.services.search.boxes import Box, parse_box
 from searchapp.services.search.finding import indexes_of
 from searchapp.services.search.keeping import (
     ask_upload,
@@ -30,6 +31,7 @@ __all__ = [
     "MAX_RESULTS",
     "Answer",
     "Cutoff",
+    "Box",
     "Match",
     "Sort",
     "Took",
@@ -41,6 +43,7 @@ __all__ = [
     "find_query",
     "indexes_of",
     "keep_fetched",
+    "parse_box",
     "query_thumbnail",
     "search_upload",
     "search_url",

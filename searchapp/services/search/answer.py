@@ -13,6 +13,7 @@ from searchapp.models import Image, Index
 from searchapp.services import datasets as dataset_service
 from searchapp.services.errors import Conflict, Invalid
 from searchapp.services.filters import Condition
+from searchapp.services.search.boxes import Box
 
 MAX_RESULTS = 200
 # Datasets searched side by side: each costs one vector search.
@@ -119,6 +120,7 @@ class Answer:
     verified: bool = False  # whether the best matches were looked at again
     raised: tuple[int, ...] = ()  # images that are shown before their turn by score
     next: str = ""  # the cursor of the page after this one; empty where there is none
+    box: Box | None = None  # of the query picture, where a part of it was asked about
 
     @cached_property
     def searched(self) -> int:
