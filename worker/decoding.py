@@ -30,8 +30,16 @@ def look_at(image: Image, data: bytes, pipeline: ImagePipeline) -> Decoded:
     """
     if image.box is None:
         return pipeline.decode(data, max_pixels=settings.MAX_PIXELS)
-    whole = decode(data, max_pixels=settings.MAX_PIXELS)
-    left, top, width, height = (int(number) for number in image.box)
+    return cut_box(image, decode(data, max_pixels=settings.MAX_PIXELS))
+
+
+def cut_box(image: Image, whole: Decoded) -> Decoded:
+    """Cut the box of `image` from its file, decoded at full size.
+
+    Raises:
+        BadBox: where the box is not within the picture.
+    """
+    left, top, width, height = (int(number) for number in image.box or ())
     if not (0 <= left < left + width <= whole.width and 0 <= top < top + height <= whole.height):
         raise BadBox(
             f"The box {left}, {top}, {width}, {height} is not within the picture, which has "

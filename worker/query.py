@@ -4,41 +4,31 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
 from django.conf import settings
 from numpy.typing import NDArray
 
-from embeddings.errors import EmbeddingsError
 from embeddings.operators.decode import decode
 from embeddings.operators.thumbnails import thumbnail
 from embeddings.pipelines import ImagePipeline
-from searchapp import queue, storage
-from searchapp.fetch import FetchError, fetch_picture
+from searchapp import storage
+from searchapp.fetch import fetch_picture
 from searchapp.queue import celery_app
 from searchapp.services import cleanup, search
-from searchapp.services.errors import ServiceError
-from searchapp.services.exchange import Embedded, refusal_payload, vector_key
+from searchapp.services.exchange import Embedded, vector_key
 from searchapp.uploads import HashingWriter
+from worker.answering import Reply, answer
 from worker.engines import PipelineUnavailable, engine_for, run_once
 
 log = logging.getLogger(__name__)
-_GONE = "This search is gone: its picture is no longer kept."
-
-
-@dataclass(frozen=True)
-class _Reply:
-    payload: bytes
-    remember: str = ""  # the key under which the payload answers the next one who asks the same
 
 
 @celery_app.task(name="query.embed")
 def embed(reply: str, sha256: str, pipeline: str, fingerprint: str) -> None:
     """Embed a stored query picture."""
-    _answer(reply, lambda: _embed_stored(sha256, pipeline, fingerprint))
+    answer(reply, lambda: _embed_stored(sha256, pipeline, fingerprint))
 
 
 @celery_app.task(name="query.warm")
@@ -58,7 +48,7 @@ def fetch(
 ) -> None:
     """Fetch a picture from an address, keep it as a query, and embed it."""
 
-    def work() -> _Reply:
+    def work() -> Reply:
         writer = HashingWriter()
         try:
             fetch_picture(url, writer)
@@ -73,23 +63,23 @@ def fetch(
             cleanup.discard_query(query.token, query.sha256)
             raise
 
-    _answer(reply, work)
+    answer(reply, work)
 
 
 @celery_app.task(name="query.thumbnail")
 def make_thumbnail(reply: str, sha256: str) -> None:
     """Make the small picture that the result page shows of the query."""
 
-    def work() -> _Reply:
+    def work() -> Reply:
         with storage.open_query(sha256) as original:
             picture = decode(original, max_pixels=settings.MAX_PIXELS).image
         storage.put_query_thumbnail(sha256, thumbnail(picture, 512))
-        return _Reply(b"{}\n")
+        return Reply(b"{}\n")
 
-    _answer(reply, work)
+    answer(reply, work)
 
 
-def _embed_stored(sha256: str, pipeline: str, fingerprint: str) -> _Reply:
+def _embed_stored(sha256: str, pipeline: str, fingerprint: str) -> Reply:
     engine = engine_for(pipeline, fingerprint)
     started = time.perf_counter()
     with storage.open_query(sha256) as original:
@@ -105,29 +95,9 @@ def _embed_stored(sha256: str, pipeline: str, fingerprint: str) -> _Reply:
         decode=round((decoded - started) * 1000, 2),
         embed=round((done - decoded) * 1000, 2),
     )
-    return _Reply(embedded.to_payload(), vector_key(sha256, fingerprint))
+    return Reply(embedded.to_payload(), vector_key(sha256, fingerprint))
 
 
 def _prepare(original: BinaryIO, pipeline: ImagePipeline) -> tuple[NDArray[np.uint8], int, int]:
     picture = pipeline.decode(original, max_pixels=settings.MAX_PIXELS)
     return pipeline.prepare(picture.image), picture.width, picture.height
-
-
-def _answer(reply: str, work: Callable[[], _Reply]) -> None:
-    """Send what `work` returns, or its refusal in words: whoever asked always gets an answer."""
-    remember = None
-    try:
-        result = work()
-        payload = result.payload
-        if result.remember:
-            remember = (result.remember, settings.QUERY_KEEP_HOURS * 3600)
-    except (EmbeddingsError, FetchError, ServiceError) as error:
-        payload = refusal_payload(error.code, error.detail)
-    except PipelineUnavailable as error:
-        payload = refusal_payload("pipeline_unavailable", str(error))
-    except FileNotFoundError:
-        payload = refusal_payload("query_gone", _GONE)
-    except Exception:
-        log.exception("a query failed")
-        payload = refusal_payload("internal_error", "The worker failed; its log says why.")
-    queue.reply(reply, payload, remember)
