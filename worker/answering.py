@@ -13,6 +13,7 @@ from searchapp import queue
 from searchapp.fetch import FetchError
 from searchapp.services.errors import ServiceError
 from searchapp.services.exchange import refusal_payload
+from worker.decoding import BadBox
 from worker.engines import PipelineUnavailable
 
 log = logging.getLogger(__name__)
@@ -26,8 +27,15 @@ class Reply:
     seconds: int = 0  # for how long; as long as query pictures are kept, where it is 0
 
 
-def answer(reply: str, work: Callable[[], Reply]) -> None:
-    """Send what `work` returns, or its refusal in words: whoever asked always gets an answer."""
+def answer(
+    reply: str,
+    work: Callable[[], Reply],
+    missing: tuple[str, str] = ("query_gone", _GONE),
+) -> None:
+    """Send what `work` returns, or its refusal in words: whoever asked always gets an answer.
+
+    `missing` is said where the picture's file is not there.
+    """
     remember = None
     try:
         result = work()
@@ -38,8 +46,10 @@ def answer(reply: str, work: Callable[[], Reply]) -> None:
         payload = refusal_payload(error.code, error.detail)
     except PipelineUnavailable as error:
         payload = refusal_payload("pipeline_unavailable", str(error))
+    except BadBox as error:
+        payload = refusal_payload(error.code, str(error))
     except FileNotFoundError:
-        payload = refusal_payload("query_gone", _GONE)
+        payload = refusal_payload(*missing)
     except Exception:
         log.exception("a query failed")
         payload = refusal_payload("internal_error", "The worker failed; its log says why.")

@@ -30,16 +30,18 @@ def look_at(image: Image, data: bytes, pipeline: ImagePipeline) -> Decoded:
     """
     if image.box is None:
         return pipeline.decode(data, max_pixels=settings.MAX_PIXELS)
-    return cut_box(image, decode(data, max_pixels=settings.MAX_PIXELS))
+    return cut_out(image, decode(data, max_pixels=settings.MAX_PIXELS))
 
 
-def cut_box(image: Image, whole: Decoded) -> Decoded:
-    """Cut the box of `image` from its file, decoded at full size.
+def cut_out(image: Image, whole: Decoded) -> Decoded:
+    """Return the part of its whole file that `image` is; that file itself where it is no part.
 
     Raises:
         BadBox: where the box is not within the picture.
     """
-    left, top, width, height = (int(number) for number in image.box or ())
+    if image.box is None:
+        return whole
+    left, top, width, height = (int(number) for number in image.box)
     if not (0 <= left < left + width <= whole.width and 0 <= top < top + height <= whole.height):
         raise BadBox(
             f"The box {left}, {top}, {width}, {height} is not within the picture, which has "

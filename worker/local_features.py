@@ -11,15 +11,15 @@ from dataclasses import replace
 
 import redis
 from django.conf import settings
-from PIL import Image as PillowImage
 
 from embeddings.errors import EmbeddingsError
 from embeddings.explain.local_features import VERSION, LocalFeatures, local_features
 from embeddings.operators.decode import Decoded, decode
 from searchapp import queue, storage
 from searchapp.models import Image
-from searchapp.services.verification import Box
-from worker.decoding import cut_box
+from searchapp.services.search.boxes import Box
+from worker import pictures
+from worker.decoding import cut_out
 
 log = logging.getLogger(__name__)
 # Of larger JPEG files a quicker, smaller decode shows all that features are made of.
@@ -100,7 +100,7 @@ def decoded(image: Image, *, whole: bool = False) -> Decoded:
             log.warning("image %d has no original: its thumbnail is looked at", image.pk)
         else:
             if image.box is not None:
-                return cut_box(image, decode(data, max_pixels=settings.MAX_PIXELS))
+                return cut_out(image, decode(data, max_pixels=settings.MAX_PIXELS))
             draft = None if whole else _SHORT_SIDE
             return decode(data, max_pixels=settings.MAX_PIXELS, draft_short_side=draft)
     with storage.open_thumbnail(image.thumbnail_key, max(storage.THUMBNAIL_SIDES)) as file:
@@ -120,16 +120,14 @@ def of_query(sha256: str, box: Box | None) -> LocalFeatures:
         ImageError: for a picture that cannot be used.
         FileNotFoundError: where it is not kept any more.
     """
-    part = "" if box is None else ",".join(f"{share:.4f}" for share in box)
-    key = f"lookalike:features:{VERSION}:{sha256}:{part}"
+    key = f"lookalike:features:{VERSION}:{sha256}:{box or ''}"
     try:
         remembered = queue.client().get(key)
         if isinstance(remembered, bytes):
             return LocalFeatures.from_bytes(remembered)
     except (redis.RedisError, EmbeddingsError) as error:
         log.warning("the features of a query cannot be recalled: %s", error)
-    with storage.open_query(sha256) as file:
-        features = of_decoded(shown(file.read(), box))
+    features = of_decoded(shown_of_query(sha256, box))
     try:
         life = settings.QUERY_KEEP_HOURS * 3600
         queue.client().set(key, features.to_bytes(), ex=life)
@@ -138,24 +136,15 @@ def of_query(sha256: str, box: Box | None) -> LocalFeatures:
     return features
 
 
-def shown(data: bytes, box: Box | None) -> Decoded:
-    """Decode a picture for a look at its features; of a box, its pixels at full size."""
-    if box is None:
-        return decode(data, max_pixels=settings.MAX_PIXELS, draft_short_side=_SHORT_SIDE)
-    return crop(decode(data, max_pixels=settings.MAX_PIXELS), box)
+def shown_of_query(sha256: str, box: Box | None) -> Decoded:
+    """A query picture as it is looked at; of a box, its pixels at full size."""
+    if box is not None:
+        return crop(pictures.whole(sha256, lambda: storage.open_query(sha256)), box)
+    with storage.open_query(sha256) as file:
+        return decode(file, max_pixels=settings.MAX_PIXELS, draft_short_side=_SHORT_SIDE)
 
 
 def crop(whole: Decoded, box: Box) -> Decoded:
-    """Cut a box, in shares of the sides, from a picture that was decoded at its full size."""
-    cut = whole.image.crop(pixels_of(box, whole.image))
+    """Cut a box from a picture that was decoded at its full size."""
+    cut = pictures.cut(whole, box)
     return Decoded(cut, whole.format, cut.width, cut.height)
-
-
-def pixels_of(box: Box, picture: PillowImage.Image) -> tuple[int, int, int, int]:
-    """Left, upper, right and lower pixel of a box, one pixel wide and high at least."""
-    x, y, width, height = box
-    left = min(max(0, round(x * picture.width)), picture.width - 1)
-    upper = min(max(0, round(y * picture.height)), picture.height - 1)
-    right = min(picture.width, max(left + 1, round((x + width) * picture.width)))
-    lower = min(picture.height, max(upper + 1, round((y + height) * picture.height)))
-    return left, upper, right, lower

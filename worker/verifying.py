@@ -26,7 +26,7 @@ from searchapp.services.errors import Gone
 from searchapp.services.verification import Subject
 from worker import local_features
 from worker.answering import Reply, answer
-from worker.decoding import BadBox, cut_box
+from worker.decoding import BadBox, cut_out
 
 log = logging.getLogger(__name__)
 # Only pictures of up to this size are decoded once more to compare all their pixels.
@@ -128,8 +128,8 @@ class Side:
                     whole = decode(file, max_pixels=settings.MAX_PIXELS)
             except (ImageError, OSError):
                 return None
-            if self._image is not None and self._image.box is not None:
-                whole = cut_box(self._image, whole)
+            if self._image is not None:
+                whole = cut_out(self._image, whole)
             if self._subject.box is not None:
                 whole = local_features.crop(whole, self._subject.box)
             self._pixels = np.asarray(whole.image)

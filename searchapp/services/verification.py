@@ -12,13 +12,16 @@ import logging
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 
 from embeddings.explain.kinds import Edit, Kind, Verdict
 from searchapp import queue
 from searchapp.models import Image, Query
+
+if TYPE_CHECKING:
+    from searchapp.services.search.boxes import Box
 
 log = logging.getLogger(__name__)
 TASK = "query.verify"
@@ -27,7 +30,6 @@ _PATIENCE_SECONDS = 0.6
 # Candidates of one call.
 MOST_IMAGES = 50
 
-Box = tuple[float, float, float, float]
 Place = tuple[float, float]
 
 
@@ -35,7 +37,7 @@ Place = tuple[float, float]
 class Subject:
     """What others are compared with: a query picture or a stored image, or a box of it.
 
-    `box` is left, top, width and height as shares of the upright picture.
+    `box` is a part of it: see `searchapp.services.search.boxes`.
     """
 
     query: str = ""  # SHA-256 of a query picture that is kept
@@ -49,12 +51,13 @@ class Subject:
         return cls(image=picture.pk, box=box)
 
     def to_json(self) -> dict[str, Any]:
-        return {"query": self.query, "image": self.image, "box": self.box}
+        return {"query": self.query, "image": self.image, "box": str(self.box or "")}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Subject:
-        box = data["box"]
-        return cls(data["query"], data["image"], None if box is None else tuple(box))
+        from searchapp.services.search.boxes import parse_box  # searches import this module
+
+        return cls(data["query"], data["image"], parse_box(data["box"]))
 
 
 @dataclass(frozen=True)

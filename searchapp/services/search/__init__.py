@@ -8,6 +8,7 @@ from searchapp.services.search.answering import (
     search_upload,
     search_url,
 )
+from searchapp.services.search.boxes import Box, parse_box
 from searchapp.services.search.finding import indexes_of
 from searchapp.services.search.keeping import (
     ask_upload,
@@ -20,6 +21,7 @@ __all__ = [
     "MAX_DATASETS",
     "MAX_RESULTS",
     "Answer",
+    "Box",
     "Match",
     "Took",
     "Wanted",
@@ -30,6 +32,7 @@ __all__ = [
     "find_query",
     "indexes_of",
     "keep_fetched",
+    "parse_box",
     "query_thumbnail",
     "search_upload",
     "search_url",

@@ -10,6 +10,7 @@ from functools import cached_property
 from searchapp.models import Image, Index
 from searchapp.services import datasets as dataset_service
 from searchapp.services.errors import Conflict, Invalid
+from searchapp.services.search.boxes import Box
 
 MAX_RESULTS = 200
 # Datasets searched side by side: each costs one vector search.
@@ -79,6 +80,7 @@ class Answer:
     width: int  # of the query picture, as people see it
     height: int
     indexes: Sequence[Index]  # that were searched
+    box: Box | None = None  # of the query picture, where a part of it was asked about
 
     @cached_property
     def searched(self) -> int:
