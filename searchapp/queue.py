@@ -46,6 +46,7 @@ celery_app.conf.update(
         "ingest.*": {"queue": INGEST},
         "imports.*": {"queue": INGEST},
         "indexing.*": {"queue": INGEST},
+        "features.*": {"queue": MAINTENANCE},
         "audit.*": {"queue": MAINTENANCE},
         "maintenance.*": {"queue": MAINTENANCE},
     },

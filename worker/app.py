@@ -35,9 +35,11 @@ from searchapp.queue import celery_app as app  # noqa: E402
 app.conf.update(
     include=[
         "worker.query",
+        "worker.verifying",
         "worker.ingest",
         "worker.imports",
         "worker.indexing",
+        "worker.features",
         "worker.audit",
         "worker.calibration",
         "worker.maintenance",
