@@ -30,7 +30,17 @@ def look_at(image: Image, data: bytes, pipeline: ImagePipeline) -> Decoded:
     """
     if image.box is None:
         return pipeline.decode(data, max_pixels=settings.MAX_PIXELS)
-    whole = decode(data, max_pixels=settings.MAX_PIXELS)
+    return cut_out(image, decode(data, max_pixels=settings.MAX_PIXELS))
+
+
+def cut_out(image: Image, whole: Decoded) -> Decoded:
+    """Return the part of its whole file that `image` is; that file itself where it is no part.
+
+    Raises:
+        BadBox: where the box is not within the picture.
+    """
+    if image.box is None:
+        return whole
     left, top, width, height = (int(number) for number in image.box)
     if not (0 <= left < left + width <= whole.width and 0 <= top < top + height <= whole.height):
         raise BadBox(

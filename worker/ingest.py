@@ -21,7 +21,7 @@ from searchapp.fetch import FetchError
 from searchapp.models import Image, ImageState, Index, Source, VectorCleanup
 from searchapp.originals import open_original
 from searchapp.queue import celery_app
-from searchapp.services import cleanup, indexes, ledger
+from searchapp.services import cleanup, features, indexes, ledger
 from searchapp.services.errors import ServiceError
 from searchapp.services.filters.scalars import scalars_of
 from searchapp.services.imports import waking
@@ -62,6 +62,8 @@ def process() -> None:
     if len(images) == settings.INGEST_BATCH or ledger.waiting():
         with contextlib.suppress(queue.QueueUnavailable):  # then the sweeper calls
             queue.send("ingest.process")
+    else:
+        features.call_workers()
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from searchapp.services import (
     audit,
     cleanup,
     deleting,
+    features,
     index_building,
     indexes,
     ingest,
@@ -42,6 +43,9 @@ def sweep() -> None:
         ingest.wake(waiting)
     if index_building.waiting():
         indexes.call_workers()
+    features.free_expired()
+    if not waiting and features.waits():
+        features.call_workers()
     if audit.waits():
         audit.call_worker()
     if scalars.waits():

@@ -5,40 +5,52 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import BinaryIO
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from django.conf import settings
 from numpy.typing import NDArray
 
-from embeddings.errors import EmbeddingsError
-from embeddings.operators.decode import decode
+from embeddings.operators.decode import Decoded, decode
 from embeddings.operators.thumbnails import thumbnail
 from embeddings.pipelines import ImagePipeline
-from searchapp import queue, storage
-from searchapp.fetch import FetchError, fetch_picture
+from searchapp import storage
+from searchapp.fetch import fetch_picture
+from searchapp.models import Image, ImageState
+from searchapp.originals import open_original, web_address
 from searchapp.queue import celery_app
 from searchapp.services import cleanup, search
-from searchapp.services.errors import ServiceError
-from searchapp.services.exchange import Embedded, refusal_payload, vector_key
+from searchapp.services.errors import Gone
+from searchapp.services.exchange import Embedded, vector_key
+from searchapp.services.search.boxes import parse_box
 from searchapp.uploads import HashingWriter
+from worker import pictures
+from worker.answering import Reply, answer
+from worker.decoding import cut_out
 from worker.engines import PipelineUnavailable, engine_for, run_once
 
 log = logging.getLogger(__name__)
-_GONE = "This search is gone: its picture is no longer kept."
-
-
-@dataclass(frozen=True)
-class _Reply:
-    payload: bytes
-    remember: str = ""  # the key under which the payload answers the next one who asks the same
 
 
 @celery_app.task(name="query.embed")
-def embed(reply: str, sha256: str, pipeline: str, fingerprint: str) -> None:
-    """Embed a stored query picture."""
-    _answer(reply, lambda: _embed_stored(sha256, pipeline, fingerprint))
+def embed(reply: str, sha256: str, pipeline: str, fingerprint: str, box: str = "") -> None:
+    """Embed (a box of) a stored query picture."""
+    answer(reply, lambda: _embed_stored(sha256, pipeline, fingerprint, box))
+
+
+@celery_app.task(name="query.embed_image")
+def embed_image(reply: str, image_id: int, pipeline: str, fingerprint: str, box: str) -> None:
+    """Embed a box of an image."""
+
+    def work() -> Reply:
+        image = Image.objects.filter(pk=image_id, state=ImageState.READY).first()
+        if image is None:
+            raise Gone("original_missing", "This picture has just been deleted.")
+        prepare = partial(_prepare_part, lambda: _whole_of(image), box)
+        return _embed(prepare, image.sha256, image.thumbnail_key, pipeline, fingerprint, box)
+
+    answer(reply, work, missing=("original_missing", "The stored original is missing."))
 
 
 @celery_app.task(name="query.warm")
@@ -54,11 +66,17 @@ def warm(pipeline: str, fingerprint: str) -> None:
 
 @celery_app.task(name="query.fetch")
 def fetch(
-    reply: str, url: str, token: str, user_id: int | None, pipeline: str, fingerprint: str
+    reply: str,
+    url: str,
+    token: str,
+    user_id: int | None,
+    pipeline: str,
+    fingerprint: str,
+    box: str = "",
 ) -> None:
     """Fetch a picture from an address, keep it as a query, and embed it."""
 
-    def work() -> _Reply:
+    def work() -> Reply:
         writer = HashingWriter()
         try:
             fetch_picture(url, writer)
@@ -68,32 +86,49 @@ def fetch(
         with writer.finish("") as upload:
             query = search.keep_fetched(upload, url, token, user_id)
         try:
-            return _embed_stored(query.sha256, pipeline, fingerprint)
+            return _embed_stored(query.sha256, pipeline, fingerprint, box)
         except BaseException:
             cleanup.discard_query(query.token, query.sha256)
             raise
 
-    _answer(reply, work)
+    answer(reply, work)
 
 
 @celery_app.task(name="query.thumbnail")
 def make_thumbnail(reply: str, sha256: str) -> None:
     """Make the small picture that the result page shows of the query."""
 
-    def work() -> _Reply:
+    def work() -> Reply:
         with storage.open_query(sha256) as original:
             picture = decode(original, max_pixels=settings.MAX_PIXELS).image
         storage.put_query_thumbnail(sha256, thumbnail(picture, 512))
-        return _Reply(b"{}\n")
+        return Reply(b"{}\n")
 
-    _answer(reply, work)
+    answer(reply, work)
 
 
-def _embed_stored(sha256: str, pipeline: str, fingerprint: str) -> _Reply:
+_Prepared = tuple[NDArray[np.uint8], int, int]  # with the size of the whole picture
+
+
+def _embed_stored(sha256: str, pipeline: str, fingerprint: str, box: str) -> Reply:
+    if box:
+        prepare = partial(_prepare_part, lambda: _whole_query(sha256), box)
+    else:
+        prepare = partial(_prepare_whole, sha256)
+    return _embed(prepare, sha256, sha256, pipeline, fingerprint, box)
+
+
+def _embed(
+    prepare: Callable[[ImagePipeline], _Prepared],
+    sha256: str,
+    key: str,
+    pipeline: str,
+    fingerprint: str,
+    box: str,
+) -> Reply:
     engine = engine_for(pipeline, fingerprint)
     started = time.perf_counter()
-    with storage.open_query(sha256) as original:
-        prepared, width, height = _prepare(original, engine.pipeline)
+    prepared, width, height = prepare(engine.pipeline)
     decoded = time.perf_counter()
     vector = engine.batcher.submit(prepared).result()
     done = time.perf_counter()
@@ -105,29 +140,35 @@ def _embed_stored(sha256: str, pipeline: str, fingerprint: str) -> _Reply:
         decode=round((decoded - started) * 1000, 2),
         embed=round((done - decoded) * 1000, 2),
     )
-    return _Reply(embedded.to_payload(), vector_key(sha256, fingerprint))
+    return Reply(embedded.to_payload(), vector_key(key, fingerprint, box))
 
 
-def _prepare(original: BinaryIO, pipeline: ImagePipeline) -> tuple[NDArray[np.uint8], int, int]:
-    picture = pipeline.decode(original, max_pixels=settings.MAX_PIXELS)
+def _prepare_whole(sha256: str, pipeline: ImagePipeline) -> _Prepared:
+    with storage.open_query(sha256) as original:
+        picture = pipeline.decode(original, max_pixels=settings.MAX_PIXELS)
     return pipeline.prepare(picture.image), picture.width, picture.height
 
 
-def _answer(reply: str, work: Callable[[], _Reply]) -> None:
-    """Send what `work` returns, or its refusal in words: whoever asked always gets an answer."""
-    remember = None
-    try:
-        result = work()
-        payload = result.payload
-        if result.remember:
-            remember = (result.remember, settings.QUERY_KEEP_HOURS * 3600)
-    except (EmbeddingsError, FetchError, ServiceError) as error:
-        payload = refusal_payload(error.code, error.detail)
-    except PipelineUnavailable as error:
-        payload = refusal_payload("pipeline_unavailable", str(error))
-    except FileNotFoundError:
-        payload = refusal_payload("query_gone", _GONE)
-    except Exception:
-        log.exception("a query failed")
-        payload = refusal_payload("internal_error", "The worker failed; its log says why.")
-    queue.reply(reply, payload, remember)
+def _prepare_part(whole: Callable[[], Decoded], box: str, pipeline: ImagePipeline) -> _Prepared:
+    """Cut from the whole picture at its full size: what a quicker way of decoding leaves out may
+    be all that the box shows."""
+    picture = whole()
+    part = pictures.cut(picture, parse_box(box))
+    return pipeline.prepare(part), picture.width, picture.height
+
+
+def _whole_query(sha256: str) -> Decoded:
+    return pictures.whole(sha256, lambda: storage.open_query(sha256))
+
+
+def _whole_of(image: Image) -> Decoded:
+    """The picture of an image, which may itself be a part of its file.
+
+    Of one that is on the web there is the small copy: no visitor makes this server fetch anything.
+    """
+    if web_address(image) is not None:
+        side = max(storage.THUMBNAIL_SIDES)
+        key = image.thumbnail_key
+        small = pictures.whole(f"{key}-{side}", lambda: storage.open_thumbnail(key, side))
+        return replace(small, width=image.width or small.width, height=image.height or small.height)
+    return cut_out(image, pictures.whole(image.sha256, lambda: open_original(image)))

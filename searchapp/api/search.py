@@ -27,15 +27,16 @@ class Search(APIView):
         given.is_valid(raise_exception=True)
         asked = given.validated_data
         indexes = self._indexes(request, asked.get("dataset", ""))
-        wanted = search.Wanted(indexes, asked["top_k"], asked["min_score"])
+        wanted = search.Wanted(indexes, asked["top_k"], asked["min_score"], verify=asked["verify"])
+        box = asked["box"]
         query = image = None
         if "image" in asked:
-            query, answer = search.search_upload(asked["image"], request.user, wanted)
+            query, answer = search.search_upload(asked["image"], request.user, wanted, box)
         elif "url" in asked:
-            query, answer = search.search_url(asked["url"], request.user, wanted)
+            query, answer = search.search_url(asked["url"], request.user, wanted, box)
         else:
             image = self._image(request, asked["image_id"])
-            answer = search.answer_image(image, wanted)
+            answer = search.answer_image(image, wanted, box)
         return Response(search_answer(answer, query, image, request))
 
     def _indexes(self, request: Request, slug: str) -> list[Index]:

@@ -8,6 +8,7 @@ from typing import Any
 from rest_framework import serializers
 from rest_framework.request import Request
 
+from embeddings.explain.kinds import Kind
 from searchapp.models import (
     Dataset,
     Image,
@@ -20,7 +21,7 @@ from searchapp.models import (
 )
 from searchapp.services.bulk import Action
 from searchapp.services.imports import given
-from searchapp.services.search import MAX_RESULTS, Answer
+from searchapp.services.search import MAX_RESULTS, Answer, parse_box
 from searchapp.services.selection import FILTERS, LARGEST_KEY, MOST_KEYS
 
 MAX_METADATA_BYTES = 16_384
@@ -308,6 +309,17 @@ class ImportRequestSerializer(serializers.Serializer[Any]):
     options = OptionsField(default=dict)
 
 
+class BoxField(serializers.JSONField):
+    """Four numbers; in a form, their text. None is the whole picture."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, str):
+            data = data.strip().removeprefix("[").removesuffix("]")
+        elif not isinstance(data, list):
+            data = [data]
+        return parse_box(data)
+
+
 class SearchSerializer(serializers.Serializer[Any]):
     """A question: one of `image` (a file), `image_id`, `url`."""
 
@@ -319,6 +331,8 @@ class SearchSerializer(serializers.Serializer[Any]):
     min_score = serializers.FloatField(
         required=False, allow_null=True, default=None, min_value=-1, max_value=1
     )
+    verify = serializers.BooleanField(default=True)
+    box = BoxField(required=False, allow_null=True, default=None)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         unknown = sorted(set(self.initial_data) - set(self.fields))
@@ -348,6 +362,8 @@ def search_answer(
         }
     elif image is not None:
         picture |= {"image_id": image.pk, "sha256": image.sha256}
+    if answer.box is not None:
+        picture["box"] = answer.box.numbers
     took = answer.took
     # Resolving an address costs more than all the rest of a match: once an answer is enough.
     site = _absolute(request, "")
@@ -360,12 +376,24 @@ def search_answer(
             "decode": round(took.decode, 2),
             "embed": round(took.embed, 2),
             "search": round(took.search, 2),
+            "verify": round(took.verify, 2),
             "total": round(took.total, 2),
+        },
+        "verified": answer.verified,
+        "cutoff": {
+            "score": answer.cutoff.score,
+            "reason": answer.cutoff.reason,
+            "nothing_like_it": answer.cutoff.nothing,
+            "kinds": {str(kind): answer.cutoff.counts.get(kind, 0) for kind in Kind},
         },
         "results": [
             {
                 "rank": match.rank,
                 "score": match.score,
+                "kind": str(match.kind),
+                "edits": list(match.edits),
+                "reason": match.reason,
+                "verified": match.verified,
                 "image": {
                     "id": match.image.pk,
                     "title": match.image.caption,

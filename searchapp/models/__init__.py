@@ -1,11 +1,13 @@
 """The application's tables, one file a family."""
 
+from searchapp.models.calibration import Calibration
 from searchapp.models.choices import (
     ACTIVE_JOBS,
     ENDED_JOBS,
     LIVE_INDEXES,
     PENDING_ITEMS,
     PENDING_STATES,
+    Features,
     ImageState,
     IndexState,
     ItemState,
@@ -42,9 +44,11 @@ __all__ = [
     "PENDING_STATES",
     "ApiKey",
     "AuditReport",
+    "Calibration",
     "Dataset",
     "DatasetFacets",
     "FailedTask",
+    "Features",
     "FormerSlug",
     "Image",
     "ImageState",

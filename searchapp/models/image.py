@@ -11,7 +11,7 @@ from django.db import models, transaction
 from django.db.models import Q
 from django.urls import reverse
 
-from searchapp.models.choices import PENDING_STATES, ImageState, Source
+from searchapp.models.choices import PENDING_STATES, Features, ImageState, Source
 from searchapp.models.dataset import Dataset
 from searchapp.models.scalars import SCALAR_COLUMNS, StaleScalars
 from searchapp.names import thumbnail_key
@@ -88,6 +88,9 @@ class Image(models.Model):
     # The order in which waiting images are taken, so that imports progress side by side: each
     # import counts on from the turn that was served when it began.
     turn = models.BigIntegerField(default=0)
+    # The version of its stored local features, or one of `choices.Features`: see
+    # `searchapp.services.features`. Only of ready images does it say that there is work.
+    features = models.SmallIntegerField(default=Features.NONE, db_default=Features.NONE)
 
     objects = ImageQuerySet.as_manager()
     # Milliseconds that a worker spent on it, for the ledger; not stored in this table.
@@ -113,6 +116,12 @@ class Image(models.Model):
                 fields=["deleted_at"], condition=Q(state=ImageState.DELETED), name="image_deleted"
             ),
             models.Index(fields=["dataset", "label", "-id"], name="image_label"),
+            # As `conditions.IMAGE_UNFEATURED`.
+            models.Index(
+                fields=["features", "id"],
+                condition=Q(state=ImageState.READY, features__lte=0) & ~Q(features=Features.CANNOT),
+                name="image_unfeatured",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -2,7 +2,7 @@
 
 The web process asks by a task and waits on a Redis list that only this question uses; the worker
 answers with one payload: a line of JSON, then the vector's raw bytes. The same payload is
-remembered for a day by (picture, fingerprint), so that asking again costs no model time. (A
+remembered for a day by (picture, box, fingerprint), so that asking again costs no model time. (A
 Celery result backend would carry the vector as JSON, at several times the size and cost.)
 """
 
@@ -21,6 +21,9 @@ from searchapp.services.errors import BadPicture, ServiceError, Unavailable
 # Codes of a worker's refusals that are not the picture's fault.
 _STATUS = {
     "query_gone": 410,
+    "original_missing": 410,
+    "original_changed": 410,
+    "original_unreachable": 503,
     "pipeline_unavailable": 503,
     "internal_error": 500,
     "fetch_timeout": 504,
@@ -70,8 +73,9 @@ def _error(code: str, detail: str) -> ServiceError:
     return ServiceError(code, detail, status=status, retry_after=5 if status == 503 else None)
 
 
-def vector_key(sha256: str, fingerprint: str) -> str:
-    return f"lookalike:vector:{fingerprint[:16]}:{sha256}"
+def vector_key(key: str, fingerprint: str, box: str = "") -> str:
+    """What the vector of (a box of) a picture is remembered by; `key` is that of its content."""
+    return f"lookalike:vector:{fingerprint[:16]}:{key}{':' if box else ''}{box}"
 
 
 @dataclass(frozen=True)
@@ -95,16 +99,38 @@ class Question:
         return Embedded.from_payload(payload, cached=False)
 
 
-def ask_stored(sha256: str, pipeline: str, fingerprint: str) -> Question:
-    """Ask for the vector of a stored query picture."""
-    remembered, waiting = queue.recall(vector_key(sha256, fingerprint), queue.QUERY)
+def ask_stored(sha256: str, pipeline: str, fingerprint: str, box: str = "") -> Question:
+    """Ask for the vector of (a box of) a stored query picture."""
+    remembered, waiting = queue.recall(vector_key(sha256, fingerprint, box), queue.QUERY)
     if remembered is not None:
         return Question(remembered)
-    return _send("query.embed", waiting, sha256=sha256, pipeline=pipeline, fingerprint=fingerprint)
+    return _send(
+        "query.embed",
+        waiting,
+        sha256=sha256,
+        pipeline=pipeline,
+        fingerprint=fingerprint,
+        box=box,
+    )
+
+
+def ask_image(image_id: int, key: str, pipeline: str, fingerprint: str, box: str) -> Question:
+    """Ask for the vector of a box of an image; `key` is that of its thumbnails."""
+    remembered, waiting = queue.recall(vector_key(key, fingerprint, box), queue.QUERY)
+    if remembered is not None:
+        return Question(remembered)
+    return _send(
+        "query.embed_image",
+        waiting,
+        image_id=image_id,
+        pipeline=pipeline,
+        fingerprint=fingerprint,
+        box=box,
+    )
 
 
 def ask_address(
-    url: str, token: str, user_id: int | None, pipeline: str, fingerprint: str
+    url: str, token: str, user_id: int | None, pipeline: str, fingerprint: str, box: str = ""
 ) -> Question:
     """Ask a worker to fetch a picture, keep it as the query `token`, and embed it."""
     return _send(
@@ -115,6 +141,7 @@ def ask_address(
         user_id=user_id,
         pipeline=pipeline,
         fingerprint=fingerprint,
+        box=box,
     )
 
 

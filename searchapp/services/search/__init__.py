@@ -4,6 +4,7 @@ from searchapp.services.search.answer import (
     MAX_DATASETS,
     MAX_RESULTS,
     Answer,
+    Cutoff,
     Match,
     Sort,
     Took,
@@ -16,6 +17,7 @@ from searchapp.services.search.answering import (
     search_upload,
     search_url,
 )
+from searchapp.services.search.boxes import Box, parse_box
 from searchapp.services.search.finding import indexes_of
 from searchapp.services.search.keeping import (
     ask_upload,
@@ -28,6 +30,8 @@ __all__ = [
     "MAX_DATASETS",
     "MAX_RESULTS",
     "Answer",
+    "Box",
+    "Cutoff",
     "Match",
     "Sort",
     "Took",
@@ -39,6 +43,7 @@ __all__ = [
     "find_query",
     "indexes_of",
     "keep_fetched",
+    "parse_box",
     "query_thumbnail",
     "search_upload",
     "search_url",

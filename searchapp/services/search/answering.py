@@ -16,7 +16,9 @@ from searchapp.services.cleanup import discard_query
 from searchapp.services.errors import Conflict, Invalid, ServiceError
 from searchapp.services.exchange import Embedded, Question
 from searchapp.services.search.answer import Answer, Clock, Took, Wanted, pipelines_differ
+from searchapp.services.search.boxes import Box
 from searchapp.services.search.finding import nearest, vectors_unavailable
+from searchapp.services.search.judging import LEAST_CANDIDATES, Asked, judge
 from searchapp.services.search.keeping import find_query, keep, refuse
 from searchapp.uploads import HashedUpload
 from searchapp.vectors.errors import VectorsUnavailable
@@ -27,24 +29,25 @@ if TYPE_CHECKING:
 
 
 def search_upload(
-    upload: HashedUpload, user: User | AnonymousUser, wanted: Wanted
+    upload: HashedUpload, user: User | AnonymousUser, wanted: Wanted, box: Box | None = None
 ) -> tuple[Query, Answer]:
-    """Keep an uploaded query picture and search with it; a picture that is refused is not kept."""
+    """Keep an uploaded query picture and search with (a box of) it; a picture that is refused is
+    not kept."""
     clock = Clock()
     refuse(upload)
     token = new_token()
     try:
         storage.put_query(upload)
-        question = _ask_stored(upload.sha256, wanted)
+        question = _ask_stored(upload.sha256, wanted, box)
         query = keep(upload, user.pk, token=token)  # while the worker embeds
-        embedded = _insist(question, query, wanted)
+        embedded = _insist(question, query, wanted, box)
     except ServiceError:
         discard_query(token, upload.sha256)  # nobody was told of it
         raise
-    return query, _answer(embedded, wanted, clock)
+    return query, _answer(embedded, wanted, clock, box)
 
 
-def _insist(question: Question, query: Query, wanted: Wanted) -> Embedded:
+def _insist(question: Question, query: Query, wanted: Wanted, box: Box | None) -> Embedded:
     """Wait for the answer; ask once more where the picture was taken away before its row was there.
 
     That is so when another search with the same picture was refused at that moment.
@@ -54,7 +57,7 @@ def _insist(question: Question, query: Query, wanted: Wanted) -> Embedded:
     except ServiceError as error:
         if error.code != "query_gone":
             raise
-        return _ask_stored(query.sha256, wanted).answer()
+        return _ask_stored(query.sha256, wanted, box).answer()
 
 
 def ask_url(url: str, user: User | AnonymousUser) -> Query:
@@ -69,35 +72,45 @@ def ask_url(url: str, user: User | AnonymousUser) -> Query:
     return _fetch(url, user, index)[0]
 
 
-def search_url(url: str, user: User | AnonymousUser, wanted: Wanted) -> tuple[Query, Answer]:
-    """Let a worker fetch a picture, keep it as a query picture, and search with it."""
+def search_url(
+    url: str, user: User | AnonymousUser, wanted: Wanted, box: Box | None = None
+) -> tuple[Query, Answer]:
+    """Let a worker fetch a picture, keep it as a query picture, and search with (a box of) it."""
     clock = Clock()
-    query, embedded = _fetch(url, user, wanted.indexes[0])
-    return query, _answer(embedded, wanted, clock)
+    query, embedded = _fetch(url, user, wanted.indexes[0], box)
+    return query, _answer(embedded, wanted, clock, box)
 
 
-def _fetch(url: str, user: User | AnonymousUser, index: Index) -> tuple[Query, Embedded]:
+def _fetch(
+    url: str, user: User | AnonymousUser, index: Index, box: Box | None = None
+) -> tuple[Query, Embedded]:
     token = new_token()
-    question = exchange.ask_address(url, token, user.pk, index.pipeline, index.fingerprint)
+    question = exchange.ask_address(
+        url, token, user.pk, index.pipeline, index.fingerprint, _text(box)
+    )
     embedded = question.answer(settings.FETCH_TIMEOUT + settings.QUERY_TIMEOUT)
     return find_query(token), embedded
 
 
-def answer_query(query: Query, wanted: Wanted) -> Answer:
-    """Search with a kept query picture."""
+def answer_query(query: Query, wanted: Wanted, box: Box | None = None) -> Answer:
+    """Search with (a box of) a kept query picture."""
     clock = Clock()
-    return _answer(_ask_stored(query.sha256, wanted).answer(), wanted, clock)
+    return _answer(_ask_stored(query.sha256, wanted, box).answer(), wanted, clock, box)
 
 
-def answer_image(image: Image, wanted: Wanted) -> Answer:
-    """Search with a stored picture, by the vector that its own index has of it.
+def answer_image(image: Image, wanted: Wanted, box: Box | None = None) -> Answer:
+    """Search with a stored picture, by the vector that its own index has of it; with a box of it,
+    by the vector of that part, which a worker makes.
 
     The picture itself is among the matches where its dataset is searched.
 
     Raises:
         Conflict: code `image_not_ready`.
+        ServiceError: with a box, where the original cannot be read.
     """
     clock = Clock()
+    if box is not None:
+        return _answer(_embedded_part(image, wanted, box), wanted, clock, box, image)
     embedded = Embedded(
         vector=_vector_of(image, wanted),
         sha256=image.sha256,
@@ -107,18 +120,30 @@ def answer_image(image: Image, wanted: Wanted) -> Answer:
         embed=0.0,
         cached=True,
     )
-    return _answer(embedded, wanted, clock)
+    return _answer(embedded, wanted, clock, None, image)
+
+
+def _embedded_part(image: Image, wanted: Wanted, box: Box) -> Embedded:
+    _check_ready(image)
+    question = exchange.ask_image(
+        image.pk, image.thumbnail_key, wanted.pipeline, wanted.fingerprint, str(box)
+    )
+    return question.answer()
+
+
+def _check_ready(image: Image) -> None:
+    if image.state != ImageState.READY:
+        raise Conflict(
+            "image_not_ready",
+            f"This picture is {image.state}: only a picture that is ready can be searched with.",
+        )
 
 
 def _vector_of(image: Image, wanted: Wanted) -> np.ndarray:
     # Of the indexes that are searched, where its own is one: another may be activated right now.
     own = next((index for index in wanted.indexes if index.dataset_id == image.dataset_id), None)
     own = own or image.dataset.active_index
-    if image.state != ImageState.READY:
-        raise Conflict(
-            "image_not_ready",
-            f"This picture is {image.state}: only a picture that is ready can be searched with.",
-        )
+    _check_ready(image)
     if own.fingerprint != wanted.fingerprint:
         raise pipelines_differ()
     try:
@@ -130,21 +155,32 @@ def _vector_of(image: Image, wanted: Wanted) -> np.ndarray:
     return found[image.pk]
 
 
-def _ask_stored(sha256: str, wanted: Wanted) -> Question:
-    return exchange.ask_stored(sha256, wanted.pipeline, wanted.fingerprint)
+def _ask_stored(sha256: str, wanted: Wanted, box: Box | None) -> Question:
+    return exchange.ask_stored(sha256, wanted.pipeline, wanted.fingerprint, _text(box))
 
 
-def _answer(embedded: Embedded, wanted: Wanted, clock: Clock) -> Answer:
+def _text(box: Box | None) -> str:
+    return "" if box is None else str(box)
+
+
+def _answer(
+    embedded: Embedded, wanted: Wanted, clock: Clock, box: Box | None, image: Image | None = None
+) -> Answer:
     searching = Clock()
-    matches = nearest(embedded.vector, wanted)
+    matches = nearest(embedded.vector, wanted, LEAST_CANDIDATES)
     search_ms = searching.ms
+    judged = judge(matches, Asked(image.sha256 if image else embedded.sha256, image, box), wanted)
     return Answer(
         pipeline=wanted.pipeline,
         fingerprint=wanted.fingerprint,
-        took=Took(embedded.decode, embedded.embed, search_ms, clock.ms),
-        matches=matches,
+        took=Took(embedded.decode, embedded.embed, search_ms, clock.ms, judged.ms),
+        matches=judged.matches,
         cached=embedded.cached,
         width=embedded.width,
         height=embedded.height,
         indexes=wanted.indexes,
+        cutoff=judged.cutoff,
+        verified=judged.verified,
+        raised=judged.raised,
+        box=box,
     )

@@ -1,0 +1,87 @@
+"""A box: the part of a query picture that is asked about."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from searchapp.services.errors import Invalid
+
+# Four decimals: a tenth of a pixel in a thousand, and few enough for answers to be remembered.
+DECIMALS = 4
+SMALLEST = 0.01  # of a side
+_WRONG = (
+    "A box is four numbers, left, top, width and height, each from 0 to 1 of the upright picture, "
+    "such as 0.25,0.1,0.5,0.4; "
+)
+
+
+@dataclass(frozen=True)
+class Box:
+    """Left, top, width and height, 0 to 1 of the picture as people see it."""
+
+    left: float
+    top: float
+    width: float
+    height: float
+
+    def __str__(self) -> str:
+        """As it stands in addresses: `parse` gives the same box again."""
+        return ",".join(f"{number:g}" for number in self.numbers)
+
+    @property
+    def numbers(self) -> tuple[float, float, float, float]:
+        return self.left, self.top, self.width, self.height
+
+    def pixels(self, width: int, height: int) -> tuple[int, int, int, int]:
+        """Left, top, right and bottom in a picture of this size; one pixel a side at least."""
+        left = min(math.floor(self.left * width + 1e-6), width - 1)
+        top = min(math.floor(self.top * height + 1e-6), height - 1)
+        right = min(width, max(left + 1, math.ceil((self.left + self.width) * width - 1e-6)))
+        bottom = min(height, max(top + 1, math.ceil((self.top + self.height) * height - 1e-6)))
+        return left, top, right, bottom
+
+
+def parse_box(given: str | Sequence[float] | None) -> Box | None:
+    """Return the box that is given as text ("0.25,0.1,0.5,0.4") or as four numbers.
+
+    Nothing, and a box around the whole picture, are None.
+
+    Raises:
+        Invalid: code `invalid_box`, with what would be right.
+    """
+    if given is None or given == "":
+        return None
+    parts: Sequence[object] = given.split(",", 4) if isinstance(given, str) else given
+    try:
+        numbers = [_number(part) for part in parts]
+    except (TypeError, ValueError):
+        numbers = []
+    if len(numbers) != 4:
+        raise Invalid("invalid_box", _WRONG + "this one is not.")
+    left, top, width, height = (round(number, DECIMALS) for number in numbers)
+    if not (0 <= left <= 1 and 0 <= top <= 1 and 0 <= width <= 1 and 0 <= height <= 1):
+        raise Invalid("invalid_box", _WRONG + "this one has a number below 0 or above 1.")
+    if min(width, height) < SMALLEST:
+        raise Invalid("invalid_box", _WRONG + f"width and height are {SMALLEST:g} at least.")
+    # What was rounded in a browser may be a little over the edge.
+    if left + width > 1.001 or top + height > 1.001:
+        raise Invalid("invalid_box", _WRONG + "this one ends outside of the picture.")
+    width, height = round(min(width, 1 - left), DECIMALS), round(min(height, 1 - top), DECIMALS)
+    if min(width, height) < SMALLEST:
+        raise Invalid("invalid_box", _WRONG + f"width and height are {SMALLEST:g} at least.")
+    box = Box(left + 0.0, top + 0.0, width, height)
+    return None if box == _WHOLE else box
+
+
+def _number(part: object) -> float:
+    if isinstance(part, bool) or not isinstance(part, str | int | float):
+        raise TypeError
+    number = float(part)
+    if not math.isfinite(number):
+        raise ValueError
+    return number
+
+
+_WHOLE = Box(0, 0, 1, 1)
