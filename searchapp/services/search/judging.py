@@ -18,7 +18,7 @@ from searchapp.models import Image
 from searchapp.names import thumbnail_key
 from searchapp.services import calibration, verification
 from searchapp.services.search import verdicts
-from searchapp.services.search.answer import Clock, Cutoff, Match, Wanted
+from searchapp.services.search.answer import Clock, Cutoff, Match, Sort, Wanted
 from searchapp.services.search.boxes import Box
 from searchapp.services.search.cutoffs import LOOKED_AT, Cut, cut_off
 from searchapp.services.search.verdicts import Judgement
@@ -67,17 +67,25 @@ class Judged:
     ms: float
 
 
-def judge(candidates: Sequence[Match], asked: Asked, wanted: Wanted) -> Judged:
+def judge(
+    candidates: Sequence[Match], asked: Asked, wanted: Wanted, best: Sequence[float]
+) -> Judged:
     """Name the kinds of `candidates`, best score first, and return the `top_k` best by kind, then
-    score."""
-    cut = cut_off([match.score for match in candidates], calibration.bounds_of(wanted.indexes))
+    score; where they are listed by something else, the first `top_k`.
+
+    `best` are the best scores of the whole search, of which they may be a later page.
+    """
+    cut = cut_off(best, calibration.bounds_of(wanted.indexes))
     clock = Clock()
     judgements, verified = _look_again(candidates[:VERIFIED], asked, wanted.verify)
     ms = clock.ms if wanted.verify else 0.0
     named = [_named(match, judgements.get(match.image.pk), cut) for match in candidates]
-    order = sorted(range(len(named)), key=lambda place: _order(place, named, judgements))
+    order = list(range(len(named)))
+    if wanted.sort == Sort.SIMILARITY:
+        order.sort(key=lambda place: _order(place, named, judgements))
     chosen = order[: wanted.top_k]
-    matches = [replace(named[place], rank=rank) for rank, place in enumerate(chosen, start=1)]
+    first = candidates[0].rank if candidates else 1
+    matches = [replace(named[place], rank=rank) for rank, place in enumerate(chosen, start=first)]
     counts = Counter(match.kind for match in matches)
     return Judged(
         matches,
