@@ -47,10 +47,9 @@ class Asked:
 
     @property
     def subject(self) -> verification.Subject:
-        box = self.box.numbers if self.box else None
         if self.image is not None:
-            return verification.Subject(image=self.image.pk, box=box)
-        return verification.Subject(query=self.sha256, box=box)
+            return verification.Subject(image=self.image.pk, box=self.box)
+        return verification.Subject(query=self.sha256, box=self.box)
 
     def is_same_file(self, other: Image) -> bool:
         return self.box is None and other.thumbnail_key == self.content
