@@ -1,6 +1,14 @@
 """Search: a query picture in, the pictures most like it out."""
 
-from searchapp.services.search.answer import MAX_DATASETS, MAX_RESULTS, Answer, Match, Took, Wanted
+from searchapp.services.search.answer import (
+    MAX_DATASETS,
+    MAX_RESULTS,
+    Answer,
+    Match,
+    Sort,
+    Took,
+    Wanted,
+)
 from searchapp.services.search.answering import (
     answer_image,
     answer_query,
@@ -23,6 +31,7 @@ __all__ = [
     "Answer",
     "Box",
     "Match",
+    "Sort",
     "Took",
     "Wanted",
     "answer_image",

@@ -5,16 +5,26 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cached_property
 
 from searchapp.models import Image, Index
 from searchapp.services import datasets as dataset_service
 from searchapp.services.errors import Conflict, Invalid
+from searchapp.services.filters import Condition
 from searchapp.services.search.boxes import Box
 
 MAX_RESULTS = 200
 # Datasets searched side by side: each costs one vector search.
 MAX_DATASETS = 100
+
+
+class Sort(StrEnum):
+    """What the matches are listed by."""
+
+    SIMILARITY = "similarity"  # the most alike first
+    SIZE = "size"  # of the best matches, the one with the most pixels first
+    DATE = "date"  # of the best matches, the one added last first
 
 
 @dataclass(frozen=True)
@@ -28,6 +38,10 @@ class Wanted:
     indexes: Sequence[Index]
     top_k: int = 20
     min_score: float | None = None
+    condition: Condition | None = None  # only pictures for which it holds
+    sort: Sort = Sort.SIMILARITY
+    collapse: bool = False  # one of those that are the same picture
+    after: str = ""  # a cursor: what comes after the answer that had it as `next`
 
     def __post_init__(self) -> None:
         if not 1 <= self.top_k <= MAX_RESULTS:
@@ -66,6 +80,7 @@ class Match:
     rank: int
     score: float  # cosine similarity, -1 to 1, in six decimals: what is shown is what is compared
     image: Image
+    copies: int = 0  # pictures like it that were left out, where they were collapsed
 
 
 @dataclass
@@ -81,6 +96,7 @@ class Answer:
     height: int
     indexes: Sequence[Index]  # that were searched
     box: Box | None = None  # of the query picture, where a part of it was asked about
+    next: str = ""  # the cursor of the page after this one; empty where there is none
 
     @cached_property
     def searched(self) -> int:

@@ -1,0 +1,195 @@
+"""What pictures can be filtered by, and how text, numbers and dates are compared."""
+
+from __future__ import annotations
+
+import datetime
+import math
+import re
+import unicodedata
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from django.utils.dateparse import parse_date, parse_datetime
+
+METADATA = "metadata."
+LONGEST_NAME = 255  # characters of a metadata field's name
+
+
+class Kind(StrEnum):
+    """What the values of a field are."""
+
+    TEXT = "text"
+    NUMBER = "number"
+    DATE = "date"
+    YES_NO = "yes or no"
+    WORDS = "words"  # a list of them
+
+
+class Op(StrEnum):
+    """What a value is asked. The names are those of the JSON of a filter."""
+
+    EQUALS = "equals"
+    IN = "in"
+    BEGINS = "begins"
+    WORDS = "words"
+    RANGE = "range"  # in JSON: "min", "max" or both
+    ANY = "any"
+    ALL = "all"
+    NONE = "none"
+    EXISTS = "exists"
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field that every picture has. `choices`: all that it can be."""
+
+    name: str
+    title: str
+    kind: Kind
+    choices: tuple[str, ...] = ()
+
+    @property
+    def operators(self) -> frozenset[Op]:
+        if self.choices:
+            return frozenset({Op.EQUALS, Op.IN})
+        return OPERATORS[self.kind]
+
+
+OPERATORS: dict[Kind, frozenset[Op]] = {
+    Kind.TEXT: frozenset({Op.EQUALS, Op.IN, Op.BEGINS, Op.WORDS, Op.EXISTS}),
+    Kind.NUMBER: frozenset({Op.EQUALS, Op.IN, Op.RANGE, Op.EXISTS}),
+    Kind.DATE: frozenset({Op.RANGE, Op.EXISTS}),
+    Kind.YES_NO: frozenset({Op.EQUALS, Op.EXISTS}),
+    Kind.WORDS: frozenset({Op.EQUALS, Op.ANY, Op.ALL, Op.NONE, Op.EXISTS}),
+}
+
+ORIENTATIONS = ("landscape", "portrait", "square")
+COLORS = (
+    "red", "orange", "yellow", "green", "cyan", "blue", "purple", "pink", "brown",
+    "black", "grey", "white",
+)  # fmt: skip
+
+FIXED: dict[str, Field] = {
+    field.name: field
+    for field in (
+        Field("label", "Label", Kind.TEXT),
+        Field("tags", "Tags", Kind.WORDS),
+        Field("title", "Title", Kind.TEXT),
+        Field("name", "File name", Kind.TEXT),
+        Field("orientation", "Orientation", Kind.TEXT, ORIENTATIONS),
+        Field("color", "Colour", Kind.TEXT, COLORS),
+        Field("format", "Format", Kind.TEXT),
+        Field("width", "Width", Kind.NUMBER),
+        Field("height", "Height", Kind.NUMBER),
+        Field("bytes", "File size", Kind.NUMBER),
+        Field("created", "Added", Kind.DATE),
+    )
+}
+
+
+def fold(text: str) -> str:
+    """Return the form in which text is compared: without case, compatible characters as one, and
+    white space as single spaces."""
+    plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    return " ".join(plain.split())
+
+
+_WORD = re.compile(r"\w+")
+
+
+def words_of(text: str) -> list[str]:
+    """Return the words of a text, folded, each once, in their order."""
+    return list(dict.fromkeys(_WORD.findall(fold(text))))
+
+
+_NUMBER = re.compile(r"[+-]?(\d{1,30})(\.\d{1,30})?")
+
+
+def number_of(value: Any) -> float | None:
+    """Return the number that a value is or reads as (a table has text for its numbers, too)."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    if isinstance(value, str) and not (value.isascii() and _NUMBER.fullmatch(value)):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number + 0.0 if math.isfinite(number) else None
+
+
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d)?")
+_DAY = datetime.timedelta(days=1)
+_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+
+
+def date_of(value: Any, *, end: bool = False) -> float | None:
+    """Return the seconds since 1970 of a text that is a date or a moment (ISO 8601; UTC where it
+    names no zone). With `end`, a date means the last microsecond of its day."""
+    if not isinstance(value, str) or not value.isascii():
+        return None
+    try:
+        if _DATE.fullmatch(value):
+            day = parse_date(value)
+            if day is None:
+                return None
+            start = datetime.datetime(day.year, day.month, day.day, tzinfo=datetime.UTC)
+            seconds = (start - _EPOCH).total_seconds()
+            return seconds + _DAY.total_seconds() - 1e-6 if end else seconds
+        moment = parse_datetime(value) if _MOMENT.fullmatch(value) else None
+    except ValueError:
+        return None
+    if moment is None:
+        return None
+    return seconds_of(moment)
+
+
+def seconds_of(moment: datetime.datetime) -> float:
+    """Return the seconds since 1970 of a moment; one without a zone is in UTC."""
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=datetime.UTC)
+    return (moment - _EPOCH).total_seconds()
+
+
+def orientation_of(width: int | None, height: int | None) -> str:
+    """Return one of ORIENTATIONS: square is what is within 5 %; empty where the size is unknown."""
+    if not width or not height:
+        return ""
+    ratio = width / height
+    if 0.95 <= ratio <= 1 / 0.95:
+        return "square"
+    return "landscape" if ratio > 1 else "portrait"
+
+
+_HEX = re.compile(r"#[0-9a-fA-F]{6}")
+# The last hue (degrees) of each colour of the wheel; what is beyond is red again.
+_HUES = (
+    (14, "red"), (44, "orange"), (68, "yellow"), (165, "green"), (195, "cyan"), (255, "blue"),
+    (295, "purple"), (343, "pink"), (360, "red"),
+)  # fmt: skip
+
+
+def color_of(color: str) -> str:
+    """Return the one of COLORS that a '#rrggbb' is; empty for what is none."""
+    if not _HEX.fullmatch(color):
+        return ""
+    red, green, blue = (int(color[at : at + 2], 16) / 255 for at in (1, 3, 5))
+    high, low = max(red, green, blue), min(red, green, blue)
+    lightness, chroma = (high + low) / 2, high - low
+    if lightness < 0.1 or high < 0.15:
+        return "black"
+    if chroma < 0.1 or (lightness > 0.95):
+        return "white" if lightness > 0.85 else "grey" if lightness > 0.15 else "black"
+    if high == red:
+        hue = 60 * ((green - blue) / chroma % 6)
+    elif high == green:
+        hue = 60 * ((blue - red) / chroma + 2)
+    else:
+        hue = 60 * ((red - green) / chroma + 4)
+    name = next(name for last, name in _HUES if hue <= last)
+    # Dark or dull orange is what people call brown.
+    if name in ("red", "orange", "yellow") and 10 <= hue <= 50:
+        return "brown" if high < 0.65 or chroma < 0.3 else name
+    return name
