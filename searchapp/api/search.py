@@ -27,7 +27,7 @@ class Search(APIView):
         given.is_valid(raise_exception=True)
         asked = given.validated_data
         indexes = self._indexes(request, asked.get("dataset", ""))
-        wanted = search.Wanted(indexes, asked["top_k"], asked["min_score"])
+        wanted = search.Wanted(indexes, asked["top_k"], asked["min_score"], verify=asked["verify"])
         box = asked["box"]
         query = image = None
         if "image" in asked:

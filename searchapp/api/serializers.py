@@ -8,6 +8,7 @@ from typing import Any
 from rest_framework import serializers
 from rest_framework.request import Request
 
+from embeddings.explain.kinds import Kind
 from searchapp.models import (
     Dataset,
     Image,
@@ -330,6 +331,7 @@ class SearchSerializer(serializers.Serializer[Any]):
     min_score = serializers.FloatField(
         required=False, allow_null=True, default=None, min_value=-1, max_value=1
     )
+    verify = serializers.BooleanField(default=True)
     box = BoxField(required=False, allow_null=True, default=None)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -374,12 +376,24 @@ def search_answer(
             "decode": round(took.decode, 2),
             "embed": round(took.embed, 2),
             "search": round(took.search, 2),
+            "verify": round(took.verify, 2),
             "total": round(took.total, 2),
+        },
+        "verified": answer.verified,
+        "cutoff": {
+            "score": answer.cutoff.score,
+            "reason": answer.cutoff.reason,
+            "nothing_like_it": answer.cutoff.nothing,
+            "kinds": {str(kind): answer.cutoff.counts.get(kind, 0) for kind in Kind},
         },
         "results": [
             {
                 "rank": match.rank,
                 "score": match.score,
+                "kind": str(match.kind),
+                "edits": list(match.edits),
+                "reason": match.reason,
+                "verified": match.verified,
                 "image": {
                     "id": match.image.pk,
                     "title": match.image.caption,

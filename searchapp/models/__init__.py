@@ -1,5 +1,6 @@
 """The application's tables, one file a family."""
 
+from searchapp.models.calibration import Calibration
 from searchapp.models.choices import (
     ACTIVE_JOBS,
     ENDED_JOBS,
@@ -41,6 +42,7 @@ __all__ = [
     "PENDING_STATES",
     "ApiKey",
     "AuditReport",
+    "Calibration",
     "Dataset",
     "FailedTask",
     "FormerSlug",

@@ -8,8 +8,9 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
+from embeddings.explain.kinds import Kind
 from searchapp.models import ImageState, Query
-from searchapp.services.search import Answer, Match, Took, Wanted
+from searchapp.services.search import Answer, Cutoff, Match, Took, Wanted
 from tests.pages.conftest import House, add_image, picture
 
 
@@ -104,7 +105,8 @@ def test_results_are_written_without_styles(house: House, monkeypatch: pytest.Mo
 
     def answer(image: object, wanted: Wanted) -> Answer:
         matches = [Match(1, 1.0, one), Match(2, -0.25, two)][: wanted.top_k]
-        return Answer("p", "f", Took(1, 2, 3, 7), matches, True, 6, 4, wanted.indexes)
+        cutoff = Cutoff(0.5, "", {Kind.SIMILAR: 1})
+        return Answer("p", "f", Took(1, 2, 3, 7), matches, True, 6, 4, wanted.indexes, cutoff)
 
     monkeypatch.setattr("searchapp.services.search.answer_image", answer)
     page = house.client("anonymous").get(f"/search/?image={one.pk}").content.decode()

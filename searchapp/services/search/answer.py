@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 
+from embeddings.explain.kinds import Kind
 from searchapp.models import Image, Index
 from searchapp.services import datasets as dataset_service
 from searchapp.services.errors import Conflict, Invalid
@@ -42,6 +43,7 @@ class Wanted:
     sort: Sort = Sort.SIMILARITY
     collapse: bool = False  # one of those that are the same picture
     after: str = ""  # a cursor: what comes after the answer that had it as `next`
+    verify: bool = True  # look at the best matches again, by what is in the pictures
 
     def __post_init__(self) -> None:
         if not 1 <= self.top_k <= MAX_RESULTS:
@@ -73,6 +75,7 @@ class Took:
     embed: float
     search: float
     total: float
+    verify: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,25 @@ class Match:
     rank: int
     score: float  # cosine similarity, -1 to 1, in six decimals: what is shown is what is compared
     image: Image
+    kind: Kind = Kind.SIMILAR
+    edits: tuple[str, ...] = ()  # of a near-duplicate: what was done to one to make the other
+    reason: str = ""  # why it is of this kind, in words
+    verified: bool = False  # by what is in the pictures, not by the score alone
     copies: int = 0  # pictures like it that were left out, where they were collapsed
+
+
+@dataclass(frozen=True)
+class Cutoff:
+    """Where the matches of one search stop to mean something. It labels, and shortens nothing."""
+
+    score: float  # a match below is weak, unless it was verified as something better
+    reason: str  # why there, in words
+    counts: Mapping[Kind, int]  # of the matches that are answered
+
+    @property
+    def nothing(self) -> bool:
+        """Whether nothing like the picture is there: every match is weak."""
+        return all(kind == Kind.WEAK for kind, number in self.counts.items() if number)
 
 
 @dataclass
@@ -95,8 +116,11 @@ class Answer:
     width: int  # of the query picture, as people see it
     height: int
     indexes: Sequence[Index]  # that were searched
-    box: Box | None = None  # of the query picture, where a part of it was asked about
+    cutoff: Cutoff
+    verified: bool = False  # whether the best matches were looked at again
+    raised: tuple[int, ...] = ()  # images that are shown before their turn by score
     next: str = ""  # the cursor of the page after this one; empty where there is none
+    box: Box | None = None  # of the query picture, where a part of it was asked about
 
     @cached_property
     def searched(self) -> int:

@@ -18,6 +18,7 @@ from searchapp.services.exchange import Embedded, Question
 from searchapp.services.search.answer import Answer, Clock, Took, Wanted, pipelines_differ
 from searchapp.services.search.boxes import Box
 from searchapp.services.search.finding import nearest, vectors_unavailable
+from searchapp.services.search.judging import judge
 from searchapp.services.search.keeping import find_query, keep, refuse
 from searchapp.uploads import HashedUpload
 from searchapp.vectors.errors import VectorsUnavailable
@@ -166,14 +167,18 @@ def _answer(embedded: Embedded, wanted: Wanted, clock: Clock, box: Box | None = 
     searching = Clock()
     matches = nearest(embedded.vector, wanted)
     search_ms = searching.ms
+    judged = judge(matches, embedded.sha256, wanted)
     return Answer(
         pipeline=wanted.pipeline,
         fingerprint=wanted.fingerprint,
-        took=Took(embedded.decode, embedded.embed, search_ms, clock.ms),
-        matches=matches,
+        took=Took(embedded.decode, embedded.embed, search_ms, clock.ms, judged.ms),
+        matches=judged.matches,
         cached=embedded.cached,
         width=embedded.width,
         height=embedded.height,
         indexes=wanted.indexes,
+        cutoff=judged.cutoff,
+        verified=judged.verified,
+        raised=judged.raised,
         box=box,
     )

@@ -14,7 +14,7 @@ from searchapp.vectors.errors import VectorsUnavailable
 from searchapp.vectors.store import Hit, get_store
 
 # What a match shows of its image; the other columns are read if somebody asks for them.
-_SHOWN = ("name", "title", "metadata", "width", "height", "color")
+_SHOWN = ("name", "title", "metadata", "width", "height", "color", "sha256", "box")
 
 
 def indexes_of(datasets: DatasetQuerySet | Sequence[Dataset]) -> list[Index]:
