@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -45,6 +46,7 @@ celery_app.conf.update(
         "ingest.*": {"queue": INGEST},
         "imports.*": {"queue": INGEST},
         "indexing.*": {"queue": INGEST},
+        "features.*": {"queue": MAINTENANCE},
         "audit.*": {"queue": MAINTENANCE},
         "maintenance.*": {"queue": MAINTENANCE},
     },
@@ -201,6 +203,33 @@ def recall(key: str, queue: str) -> tuple[bytes | None, int]:
     except redis.RedisError:
         raise QueueUnavailable from None
     return cast(bytes | None, found), int(number)
+
+
+def recall_fields(key: str, fields: Sequence[str]) -> dict[str, bytes]:
+    """Return what is remembered under `key` for those of `fields` that are known there."""
+    if not fields:
+        return {}
+    try:
+        found = cast(list[bytes | None], client().hmget(key, list(fields)))
+    except redis.RedisError:
+        raise QueueUnavailable from None
+    return {field: value for field, value in zip(fields, found, strict=True) if value is not None}
+
+
+def remember_fields(key: str, values: Mapping[str, bytes], seconds: int, most: int) -> None:
+    """Remember `values` under `key` for `seconds` from now; beyond `most` fields, none but these
+    are kept."""
+    if not values:
+        return
+    try:
+        if int(cast(int, client().hlen(key))) + len(values) > most:
+            client().delete(key)
+        with client().pipeline(transaction=False) as pipe:
+            pipe.hset(key, mapping=dict(values))
+            pipe.expire(key, seconds)
+            pipe.execute()
+    except redis.RedisError:
+        raise QueueUnavailable from None
 
 
 def beat_heart(pool: str, worker: str) -> None:

@@ -1,4 +1,4 @@
-"""The one door to files: originals, thumbnails and query pictures, by content hash.
+"""The one door to files: originals, what is made of them, and query pictures, by content hash.
 
 Names are made from hashes alone, so nothing that a user typed ever becomes a path.
 """
@@ -125,6 +125,11 @@ def put_query_thumbnail(sha256: str, webp: bytes) -> None:
     default_storage.save(_name("queries", sha256, ".webp"), ContentFile(webp))
 
 
+def put_features(key: str, data: bytes) -> None:
+    """Keep an image's local features; `key` is that of its thumbnails."""
+    default_storage.save(_name("features", key, ".features"), ContentFile(data))
+
+
 def put_import(key: str, upload: HashedUpload) -> None:
     """Keep a file that an import will read: an archive, a manifest. `key` has 64 hex digits."""
     _put(_name("imports", key), upload)
@@ -159,6 +164,12 @@ def open_query_thumbnail(sha256: str) -> BinaryIO:
     return _open(_name("queries", sha256, ".webp"))
 
 
+def read_features(key: str) -> bytes:
+    """Return an image's local features; raises FileNotFoundError."""
+    with _open(_name("features", key, ".features")) as file:
+        return file.read()
+
+
 def delete_original(sha256: str) -> None:
     """Remove an original. Nobody else may use it: the caller has looked."""
     default_storage.delete(_name("originals", sha256))
@@ -168,6 +179,11 @@ def delete_thumbnails(key: str) -> None:
     """Remove thumbnails. Nobody else may use them: the caller has looked."""
     for side in THUMBNAIL_SIDES:
         default_storage.delete(thumbnail_name(key, side))
+
+
+def delete_features(key: str) -> None:
+    """Remove local features. Nobody else may use them: the caller has looked."""
+    default_storage.delete(_name("features", key, ".features"))
 
 
 def prefixes(kind: str) -> list[str]:
@@ -180,8 +196,9 @@ def prefixes(kind: str) -> list[str]:
 
 
 def stored(kind: str, prefix: str) -> Iterator[str]:
-    """Yield the full names of the files of a kind (originals, thumbnails, queries, imports) whose
-    hashes begin with `prefix`, two hexadecimal digits; drafts that were never finished too."""
+    """Yield the full names of the files of a kind (originals, thumbnails, features, queries,
+    imports) whose hashes begin with `prefix`, two hexadecimal digits; drafts that were never
+    finished too."""
     try:
         folders, _ = default_storage.listdir(f"{kind}/{prefix}")
     except FileNotFoundError:
@@ -204,6 +221,10 @@ def age_of(name: str) -> float | None:
 
 def has_original(sha256: str) -> bool:
     return default_storage.exists(_name("originals", sha256))
+
+
+def has_features(key: str) -> bool:
+    return default_storage.exists(_name("features", key, ".features"))
 
 
 def has_thumbnails(key: str) -> bool:

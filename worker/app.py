@@ -35,16 +35,24 @@ from searchapp.queue import celery_app as app  # noqa: E402
 app.conf.update(
     include=[
         "worker.query",
+        "worker.verifying",
         "worker.ingest",
         "worker.imports",
         "worker.indexing",
+        "worker.features",
         "worker.audit",
+        "worker.calibration",
         "worker.maintenance",
         "worker.failures",
     ],
     beat_schedule={
         "sweep": {"task": "maintenance.sweep", "schedule": 5.0, "options": {"expires": 5}},
         "tidy": {"task": "maintenance.tidy", "schedule": 600.0, "options": {"expires": 600}},
+        "calibrate": {
+            "task": "maintenance.calibrate",
+            "schedule": 60.0,
+            "options": {"expires": 60},
+        },
         "audit": {
             "task": "audit.nightly",
             "schedule": crontab(hour=3, minute=30),

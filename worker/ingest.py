@@ -21,8 +21,9 @@ from searchapp.fetch import FetchError
 from searchapp.models import Image, ImageState, Index, Source, VectorCleanup
 from searchapp.originals import open_original
 from searchapp.queue import celery_app
-from searchapp.services import cleanup, indexes, ledger
+from searchapp.services import cleanup, features, indexes, ledger
 from searchapp.services.errors import ServiceError
+from searchapp.services.filters.scalars import scalars_of
 from searchapp.services.imports import waking
 from searchapp.services.ledger import Bad
 from searchapp.vectors.errors import VectorsUnavailable
@@ -61,6 +62,8 @@ def process() -> None:
     if len(images) == settings.INGEST_BATCH or ledger.waiting():
         with contextlib.suppress(queue.QueueUnavailable):  # then the sweeper calls
             queue.send("ingest.process")
+    else:
+        features.call_workers()
 
 
 @dataclass(frozen=True)
@@ -138,7 +141,8 @@ def _forget(images: Sequence[Image], targets: Sequence[_Target]) -> None:
 def _store(index: Index, images: Sequence[Image], vectors: NDArray[np.float32]) -> None:
     store = get_store()
     store.ensure_collection(index.collection, index.dimension)
-    store.upsert(index.collection, [image.pk for image in images], vectors)
+    scalars = [scalars_of(image) for image in images]
+    store.upsert(index.collection, [image.pk for image in images], vectors, scalars)
 
 
 @dataclass(frozen=True)

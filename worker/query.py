@@ -6,58 +6,51 @@ import json
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 from django.conf import settings
 from numpy.typing import NDArray
 
-from embeddings.errors import EmbeddingsError
 from embeddings.operators.decode import Decoded, decode
 from embeddings.operators.regions import regions
 from embeddings.operators.thumbnails import thumbnail
 from embeddings.pipelines import ImagePipeline
-from searchapp import queue, storage
-from searchapp.fetch import FetchError, fetch_picture
+from searchapp import storage
+from searchapp.fetch import fetch_picture
 from searchapp.models import Image, ImageState
 from searchapp.originals import open_original, web_address
 from searchapp.queue import celery_app
 from searchapp.services import cleanup, search
-from searchapp.services.errors import Gone, ServiceError
-from searchapp.services.exchange import Embedded, refusal_payload, regions_key, vector_key
+from searchapp.services.errors import Gone
+from searchapp.services.exchange import Embedded, regions_key, vector_key
 from searchapp.services.search.boxes import parse_box
 from searchapp.uploads import HashingWriter
 from worker import pictures
-from worker.decoding import BadBox, cut_out
+from worker.answering import Reply, answer
+from worker.decoding import cut_out
 from worker.engines import PipelineUnavailable, engine_for, run_once
 
 log = logging.getLogger(__name__)
-_GONE = "This search is gone: its picture is no longer kept."
-
-
-@dataclass(frozen=True)
-class _Reply:
-    payload: bytes
-    remember: str = ""  # the key under which the payload answers the next one who asks the same
 
 
 @celery_app.task(name="query.embed")
 def embed(reply: str, sha256: str, pipeline: str, fingerprint: str, box: str = "") -> None:
     """Embed (a box of) a stored query picture."""
-    _answer(reply, lambda: _embed_stored(sha256, pipeline, fingerprint, box))
+    answer(reply, lambda: _embed_stored(sha256, pipeline, fingerprint, box))
 
 
 @celery_app.task(name="query.embed_image")
 def embed_image(reply: str, image_id: int, pipeline: str, fingerprint: str, box: str) -> None:
     """Embed a box of an image."""
 
-    def work() -> _Reply:
+    def work() -> Reply:
         image = _ready(image_id)
         prepare = partial(_prepare_part, lambda: _whole_of(image), box)
         return _embed(prepare, image.sha256, image.thumbnail_key, pipeline, fingerprint, box)
 
-    _answer(reply, work, missing=("original_missing", "The stored original is missing."))
+    answer(reply, work, missing=("original_missing", "The stored original is missing."))
 
 
 @celery_app.task(name="query.warm")
@@ -83,7 +76,7 @@ def fetch(
 ) -> None:
     """Fetch a picture from an address, keep it as a query, and embed it."""
 
-    def work() -> _Reply:
+    def work() -> Reply:
         writer = HashingWriter()
         try:
             fetch_picture(url, writer)
@@ -98,20 +91,20 @@ def fetch(
             cleanup.discard_query(query.token, query.sha256)
             raise
 
-    _answer(reply, work)
+    answer(reply, work)
 
 
 @celery_app.task(name="query.thumbnail")
 def make_thumbnail(reply: str, sha256: str) -> None:
     """Make the small picture that the result page shows of the query."""
 
-    def work() -> _Reply:
+    def work() -> Reply:
         with storage.open_query(sha256) as original:
             picture = decode(original, max_pixels=settings.MAX_PIXELS).image
         storage.put_query_thumbnail(sha256, thumbnail(picture, 512))
-        return _Reply(b"{}\n")
+        return Reply(b"{}\n")
 
-    _answer(reply, work)
+    answer(reply, work)
 
 
 _Prepared = tuple[NDArray[np.uint8], int, int]  # with the size of the whole picture
@@ -124,11 +117,11 @@ def find_regions(reply: str, key: str, image_id: int | None) -> None:
     The picture stays decoded for a while: whoever is shown regions may ask about one of them.
     """
 
-    def work() -> _Reply:
+    def work() -> Reply:
         found = regions((_whole_query(key) if image_id is None else _image_of(image_id)).image)
-        return _Reply(json.dumps({"regions": found}).encode(), regions_key(key))
+        return Reply(json.dumps({"regions": found}).encode(), regions_key(key))
 
-    _answer(reply, work)
+    answer(reply, work)
 
 
 def _image_of(image_id: int) -> Decoded:
@@ -142,7 +135,7 @@ def _ready(image_id: int) -> Image:
     return image
 
 
-def _embed_stored(sha256: str, pipeline: str, fingerprint: str, box: str) -> _Reply:
+def _embed_stored(sha256: str, pipeline: str, fingerprint: str, box: str) -> Reply:
     if box:
         prepare = partial(_prepare_part, lambda: _whole_query(sha256), box)
     else:
@@ -157,7 +150,7 @@ def _embed(
     pipeline: str,
     fingerprint: str,
     box: str,
-) -> _Reply:
+) -> Reply:
     engine = engine_for(pipeline, fingerprint)
     started = time.perf_counter()
     prepared, width, height = prepare(engine.pipeline)
@@ -172,7 +165,7 @@ def _embed(
         decode=round((decoded - started) * 1000, 2),
         embed=round((done - decoded) * 1000, 2),
     )
-    return _Reply(embedded.to_payload(), vector_key(key, fingerprint, box))
+    return Reply(embedded.to_payload(), vector_key(key, fingerprint, box))
 
 
 def _prepare_whole(sha256: str, pipeline: ImagePipeline) -> _Prepared:
@@ -204,30 +197,3 @@ def _whole_of(image: Image) -> Decoded:
         small = pictures.whole(f"{key}-{side}", lambda: storage.open_thumbnail(key, side))
         return replace(small, width=image.width or small.width, height=image.height or small.height)
     return cut_out(image, pictures.whole(image.sha256, lambda: open_original(image)))
-
-
-def _answer(
-    reply: str, work: Callable[[], _Reply], missing: tuple[str, str] = ("query_gone", _GONE)
-) -> None:
-    """Send what `work` returns, or its refusal in words: whoever asked always gets an answer.
-
-    `missing` is said where the picture's file is not there.
-    """
-    remember = None
-    try:
-        result = work()
-        payload = result.payload
-        if result.remember:
-            remember = (result.remember, settings.QUERY_KEEP_HOURS * 3600)
-    except (EmbeddingsError, FetchError, ServiceError) as error:
-        payload = refusal_payload(error.code, error.detail)
-    except PipelineUnavailable as error:
-        payload = refusal_payload("pipeline_unavailable", str(error))
-    except BadBox as error:
-        payload = refusal_payload(error.code, str(error))
-    except FileNotFoundError:
-        payload = refusal_payload(*missing)
-    except Exception:
-        log.exception("a query failed")
-        payload = refusal_payload("internal_error", "The worker failed; its log says why.")
-    queue.reply(reply, payload, remember)

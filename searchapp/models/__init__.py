@@ -7,6 +7,7 @@ from searchapp.models.choices import (
     LIVE_INDEXES,
     PENDING_ITEMS,
     PENDING_STATES,
+    Features,
     ImageState,
     IndexState,
     ItemState,
@@ -32,6 +33,7 @@ from searchapp.models.jobs import MOVED, ImportItem, ImportJob, ImportSource, Pa
 from searchapp.models.keys import ApiKey, key_digest
 from searchapp.models.operations import AuditReport, FailedTask
 from searchapp.models.query import Query
+from searchapp.models.scalars import DatasetFacets, StaleScalars
 
 __all__ = [
     "ACTIVE_JOBS",
@@ -44,7 +46,9 @@ __all__ = [
     "AuditReport",
     "Calibration",
     "Dataset",
+    "DatasetFacets",
     "FailedTask",
+    "Features",
     "FormerSlug",
     "Image",
     "ImageState",
@@ -65,6 +69,7 @@ __all__ = [
     "Scope",
     "Source",
     "SourceKind",
+    "StaleScalars",
     "VectorCleanup",
     "Visibility",
     "key_digest",

@@ -28,6 +28,17 @@ class ImageState(models.TextChoices):
 PENDING_STATES = (ImageState.RECEIVED, ImageState.PROCESSING)
 
 
+class Features(models.IntegerChoices):
+    """How far an image's local features are, where none are stored; else the column holds the
+    version of those that are, above 0."""
+
+    NONE = 0, "not yet computed"
+    CANNOT = -1, "cannot be computed"
+    CLAIMED = -2, "with a worker"
+    ALONE = -3, "to be taken by itself: a worker died over a batch with it"
+    CLAIMED_ALONE = -4, "by itself with a worker"
+
+
 class ItemState(models.TextChoices):
     """What became of one file of an import. Once it has an image, its state follows the image's."""
 

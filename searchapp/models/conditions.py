@@ -17,5 +17,6 @@ def _literally(sql: str) -> RawSQL:
 # Without the table's name: claims choose their rows in a subquery, where the table has another.
 # Not for queries that join tables.
 IMAGE_PENDING = _literally("state IN ('received', 'processing')")
+IMAGE_UNFEATURED = _literally("state = 'ready' AND features <= 0 AND NOT (features = -1)")
 JOB_ACTIVE = _literally("\"searchapp_importjob\".\"state\" IN ('queued', 'running')")
 ITEM_HAS_CODE = _literally('NOT ("searchapp_importitem"."error_code" = \'\')')

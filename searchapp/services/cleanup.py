@@ -27,7 +27,7 @@ _DRAFT_LIFE = 3600  # seconds without a byte written
 
 
 class Files(NamedTuple):
-    """What is stored of an image: its original, and its thumbnails by their key."""
+    """What is stored of an image: its original, and by another key what was made of it."""
 
     sha256: str
     thumbnail_key: str
@@ -60,6 +60,7 @@ def remove_unused_files(gone: Sequence[Files]) -> None:
         used = {image.thumbnail_key for image in users}
         for key in {files.thumbnail_key for files in gone} - used:
             storage.delete_thumbnails(key)
+            storage.delete_features(key)
 
 
 def forget_vectors(limit: int = FORGET_AT_ONCE) -> int:

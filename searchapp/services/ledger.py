@@ -208,6 +208,11 @@ def retry(images: Sequence[Image]) -> int:
         )
 
 
+def waits() -> bool:
+    """Whether there are images that a worker could claim now."""
+    return _waiting().order_by().exists()
+
+
 def waiting() -> int:
     """Return how many images a worker could claim now, counting to 1,000 at most."""
     return len(_waiting().order_by().values_list("pk", flat=True)[:1000])

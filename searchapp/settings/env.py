@@ -285,6 +285,12 @@ KNOWN: dict[str, Variable] = _table(
         "how long a query picture is kept",
     ),
     Variable(
+        "LOOKALIKE_VERIFY_MS",
+        integer(0, 5000),
+        "250",
+        "milliseconds in which a search looks at its best matches again; 0: it does not",
+    ),
+    Variable(
         "LOOKALIKE_FETCH_ALLOWED_HOSTS",
         hosts,
         "",

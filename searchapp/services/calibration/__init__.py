@@ -1,5 +1,17 @@
 """What scores mean in a dataset: measured by a sample of its own pictures, and kept by index."""
 
 from searchapp.services.calibration.bounds import Bounds, bounds_of, general_bounds
+from searchapp.services.calibration.measuring import TASK, calibrate, due
+from searchapp.services.calibration.plotting import Bar, Plot, plot_of
 
-__all__ = ["Bounds", "bounds_of", "general_bounds"]
+__all__ = [
+    "TASK",
+    "Bar",
+    "Bounds",
+    "Plot",
+    "bounds_of",
+    "calibrate",
+    "due",
+    "general_bounds",
+    "plot_of",
+]

@@ -18,7 +18,7 @@ from searchapp.services.exchange import Embedded, Question
 from searchapp.services.search.answer import Answer, Clock, Took, Wanted, pipelines_differ
 from searchapp.services.search.boxes import Box
 from searchapp.services.search.finding import nearest, vectors_unavailable
-from searchapp.services.search.judging import judge
+from searchapp.services.search.judging import LEAST_CANDIDATES, Asked, judge
 from searchapp.services.search.keeping import find_query, keep, refuse
 from searchapp.uploads import HashedUpload
 from searchapp.vectors.errors import VectorsUnavailable
@@ -110,7 +110,7 @@ def answer_image(image: Image, wanted: Wanted, box: Box | None = None) -> Answer
     """
     clock = Clock()
     if box is not None:
-        return _answer(_embedded_part(image, wanted, box), wanted, clock, box)
+        return _answer(_embedded_part(image, wanted, box), wanted, clock, box, image)
     embedded = Embedded(
         vector=_vector_of(image, wanted),
         sha256=image.sha256,
@@ -120,7 +120,7 @@ def answer_image(image: Image, wanted: Wanted, box: Box | None = None) -> Answer
         embed=0.0,
         cached=True,
     )
-    return _answer(embedded, wanted, clock)
+    return _answer(embedded, wanted, clock, None, image)
 
 
 def _embedded_part(image: Image, wanted: Wanted, box: Box) -> Embedded:
@@ -163,11 +163,13 @@ def _text(box: Box | None) -> str:
     return "" if box is None else str(box)
 
 
-def _answer(embedded: Embedded, wanted: Wanted, clock: Clock, box: Box | None = None) -> Answer:
+def _answer(
+    embedded: Embedded, wanted: Wanted, clock: Clock, box: Box | None, image: Image | None = None
+) -> Answer:
     searching = Clock()
-    matches = nearest(embedded.vector, wanted)
+    matches = nearest(embedded.vector, wanted, LEAST_CANDIDATES)
     search_ms = searching.ms
-    judged = judge(matches, embedded.sha256, wanted)
+    judged = judge(matches, Asked(image.sha256 if image else embedded.sha256, image, box), wanted)
     return Answer(
         pipeline=wanted.pipeline,
         fingerprint=wanted.fingerprint,

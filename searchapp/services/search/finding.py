@@ -26,8 +26,9 @@ def indexes_of(datasets: DatasetQuerySet | Sequence[Dataset]) -> list[Index]:
     return list(active.defer("recipe")[: MAX_DATASETS + 1])
 
 
-def nearest(vector: np.ndarray, wanted: Wanted) -> list[Match]:
-    """Return the best images that are ready, as many as are wanted where so many exist.
+def nearest(vector: np.ndarray, wanted: Wanted, least: int = 0) -> list[Match]:
+    """Return the best images that are ready, as many as are wanted where so many exist; `least`
+    of them, where fewer are wanted.
 
     Vectors whose rows are gone a moment ago must not shorten the answer: where some are met, more
     are asked for.
@@ -36,7 +37,7 @@ def nearest(vector: np.ndarray, wanted: Wanted) -> list[Match]:
         Unavailable: code `vectors_unavailable`.
     """
     try:
-        matches = _matches(vector, wanted.indexes, wanted.top_k)
+        matches = _matches(vector, wanted.indexes, max(wanted.top_k, least))
     except VectorsUnavailable as error:
         raise vectors_unavailable() from error
     if wanted.min_score is None:

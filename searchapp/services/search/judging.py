@@ -1,16 +1,59 @@
-"""What the matches of a search are: their kinds, the cut-off, and which were raised."""
+"""What the matches of a search are: their kinds, the cut-off, and which are raised.
+
+The vectors have found candidates. The best of them are looked at again by what is in the
+pictures (`searchapp.services.verification`), which tells copies from look-alikes; of the others,
+the score decides between similar and weak.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+
+from django.conf import settings
 
 from embeddings.explain.kinds import Kind
 from searchapp.models import Image
-from searchapp.services import calibration
-from searchapp.services.search.answer import Cutoff, Match, Wanted
-from searchapp.services.search.cutoffs import Cut, cut_off
+from searchapp.names import thumbnail_key
+from searchapp.services import calibration, verification
+from searchapp.services.search import verdicts
+from searchapp.services.search.answer import Clock, Cutoff, Match, Wanted
+from searchapp.services.search.boxes import Box
+from searchapp.services.search.cutoffs import LOOKED_AT, Cut, cut_off
+from searchapp.services.search.verdicts import Judgement
+
+# Candidates that are looked at again. True copies lie among the first few by score, nearly always.
+VERIFIED = 16
+# Candidates that a search has for judging, however few are wanted.
+LEAST_CANDIDATES = LOOKED_AT
+_ORDER = {Kind.IDENTICAL: 0, Kind.NEAR_DUPLICATE: 1, Kind.SAME_THING: 2}
+_SAME_FILE = Judgement(Kind.IDENTICAL, (), "Both have the same bytes.")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The picture that a search is made with: its file, and the stored image where it is one."""
+
+    sha256: str
+    image: Image | None = None
+    box: Box | None = None
+
+    @property
+    def content(self) -> str:
+        """What verdicts are remembered under: the same for the same pixels."""
+        whole = self.image.thumbnail_key if self.image else thumbnail_key(self.sha256, None)
+        return f"{whole}:{self.box}" if self.box else whole
+
+    @property
+    def subject(self) -> verification.Subject:
+        box = self.box.numbers if self.box else None
+        if self.image is not None:
+            return verification.Subject(image=self.image.pk, box=box)
+        return verification.Subject(query=self.sha256, box=box)
+
+    def is_same_file(self, other: Image) -> bool:
+        return self.box is None and other.thumbnail_key == self.content
 
 
 @dataclass(frozen=True)
@@ -24,21 +67,78 @@ class Judged:
     ms: float
 
 
-def judge(candidates: Sequence[Match], sha256: str, wanted: Wanted) -> Judged:
-    """Name the kinds of `candidates`, which are in order of score; returns the best `top_k`."""
+def judge(candidates: Sequence[Match], asked: Asked, wanted: Wanted) -> Judged:
+    """Name the kinds of `candidates`, best score first, and return the `top_k` best by kind, then
+    score."""
     cut = cut_off([match.score for match in candidates], calibration.bounds_of(wanted.indexes))
-    matches = [_by_score(match, sha256, cut) for match in candidates[: wanted.top_k]]
+    clock = Clock()
+    judgements, verified = _look_again(candidates[:VERIFIED], asked, wanted.verify)
+    ms = clock.ms if wanted.verify else 0.0
+    named = [_named(match, judgements.get(match.image.pk), cut) for match in candidates]
+    order = sorted(range(len(named)), key=lambda place: _order(place, named, judgements))
+    chosen = order[: wanted.top_k]
+    matches = [replace(named[place], rank=rank) for rank, place in enumerate(chosen, start=1)]
     counts = Counter(match.kind for match in matches)
-    return Judged(matches, Cutoff(cut.score, cut.reason, counts), False, (), 0.0)
+    return Judged(
+        matches,
+        Cutoff(cut.score, cut.reason, counts),
+        verified,
+        _raised(chosen, candidates),
+        ms,
+    )
 
 
-def _by_score(match: Match, sha256: str, cut: Cut) -> Match:
-    if _same_bytes(match.image, sha256):
-        return replace(match, kind=Kind.IDENTICAL, reason="The same file.", verified=True)
-    if match.score >= cut.score:
-        return replace(match, kind=Kind.SIMILAR, reason="Its score is above the cut-off.")
-    return replace(match, kind=Kind.WEAK, reason="Its score is below the cut-off.")
+def _look_again(
+    candidates: Sequence[Match], asked: Asked, verify: bool
+) -> tuple[dict[int, Judgement], bool]:
+    """Return judgements by image, and whether geometry has been heard where it was wanted."""
+    found = {m.image.pk: _SAME_FILE for m in candidates if asked.is_same_file(m.image)}
+    if not verify or not settings.VERIFY_MS:
+        return found, False
+    others = {m.image.pk: m.image.thumbnail_key for m in candidates if m.image.pk not in found}
+    known = verdicts.recall(asked.content, others.values())
+    found |= {pk: known[content] for pk, content in others.items() if content in known}
+    missing = [pk for pk in others if pk not in found]
+    fresh = {
+        pk: Judgement.of(verified)
+        for pk, verified in verification.verify(
+            asked.subject, missing, budget_ms=settings.VERIFY_MS
+        ).items()
+        if pk in others
+    }
+    verdicts.remember(asked.content, {others[pk]: one for pk, one in fresh.items()})
+    return found | fresh, bool(fresh) or not missing
 
 
-def _same_bytes(image: Image, sha256: str) -> bool:
-    return image.box is None and image.sha256 == sha256
+def _named(match: Match, judgement: Judgement | None, cut: Cut) -> Match:
+    if judgement is not None and judgement.kind is not None:
+        return replace(
+            match,
+            kind=judgement.kind,
+            edits=tuple(str(edit) for edit in judgement.edits),
+            reason=judgement.reason,
+            verified=True,
+        )
+    above = match.score >= cut.score
+    return replace(
+        match,
+        kind=Kind.SIMILAR if above else Kind.WEAK,
+        reason=f"Its score is {'above' if above else 'below'} the cut-off.",
+        verified=judgement is not None,
+    )
+
+
+def _order(
+    place: int, named: Sequence[Match], judgements: Mapping[int, Judgement]
+) -> tuple[int, int]:
+    """Copies first, by kind; within a kind by score, as they come."""
+    return _ORDER.get(named[place].kind, len(_ORDER)), place
+
+
+def _raised(chosen: Sequence[int], candidates: Sequence[Match]) -> tuple[int, ...]:
+    """Of the candidates that are answered: those before which, by score, others are not."""
+    shown = set(chosen)
+    first_left = next((place for place in range(len(candidates)) if place not in shown), None)
+    if first_left is None:
+        return ()
+    return tuple(candidates[place].image.pk for place in chosen if place > first_left)

@@ -1,0 +1,150 @@
+"""The local features of query pictures and of stored images: read, or made on the spot."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import redis
+from django.conf import settings
+
+from embeddings.errors import EmbeddingsError
+from embeddings.explain.local_features import VERSION, LocalFeatures, local_features
+from embeddings.operators.decode import Decoded, decode
+from searchapp import queue, storage
+from searchapp.models import Image
+from searchapp.services.search.boxes import Box
+from worker import pictures
+from worker.decoding import cut_out
+
+log = logging.getLogger(__name__)
+# Of larger JPEG files a quicker, smaller decode shows all that features are made of.
+_SHORT_SIDE = 480
+# Features in the memory of this process, some 20 KB each.
+_MOST_HELD = 1000
+# A storage across the network answers many at once as quickly as one.
+_READERS = 8
+
+_held: OrderedDict[str, LocalFeatures] = OrderedDict()
+_lock = threading.Lock()
+_readers = ThreadPoolExecutor(_READERS, thread_name_prefix="features")
+
+
+def stored(images: Iterable[Image]) -> dict[int, LocalFeatures]:
+    """Return the features of those images that have some, by id."""
+    found: dict[int, LocalFeatures] = {}
+    to_read: list[Image] = []
+    for image in images:
+        with _lock:
+            held = _held.get(image.thumbnail_key)
+            if held is not None:
+                _held.move_to_end(image.thumbnail_key)
+        if held is not None:
+            found[image.pk] = held
+        elif image.features > 0:
+            to_read.append(image)
+    read = _readers.map(_read, [image.thumbnail_key for image in to_read])
+    for image, features in zip(to_read, read, strict=True):
+        if features is not None:
+            found[image.pk] = features
+    return found
+
+
+def _read(key: str) -> LocalFeatures | None:
+    try:
+        features = LocalFeatures.from_bytes(storage.read_features(key))
+    except FileNotFoundError:
+        return None
+    except EmbeddingsError as error:
+        log.warning("the local features %s cannot be read: %s", key[:12], error)
+        return None
+    _hold(key, features)
+    return features
+
+
+def _hold(key: str, features: LocalFeatures) -> None:
+    with _lock:
+        _held[key] = features
+        _held.move_to_end(key)
+        while len(_held) > _MOST_HELD:
+            _held.popitem(last=False)
+
+
+def make(image: Image) -> LocalFeatures:
+    """Make the features of a stored image and keep them.
+
+    Of an original that is not kept here its thumbnail serves: nothing is fetched again for this.
+
+    Raises:
+        ImageError, BadBox: for a picture that cannot be used.
+        FileNotFoundError: where there is neither an original nor a thumbnail.
+    """
+    features = of_decoded(decoded(image))
+    storage.put_features(image.thumbnail_key, features.to_bytes())
+    _hold(image.thumbnail_key, features)
+    return features
+
+
+def decoded(image: Image, *, whole: bool = False) -> Decoded:
+    """A stored image as its features are made of it, or `whole`, at its full size where that is
+    kept here; raises what `make` raises."""
+    if not image.reference:
+        try:
+            with storage.open_original(image.sha256) as file:
+                data = file.read()
+        except FileNotFoundError:
+            log.warning("image %d has no original: its thumbnail is looked at", image.pk)
+        else:
+            if image.box is not None:
+                return cut_out(image, decode(data, max_pixels=settings.MAX_PIXELS))
+            draft = None if whole else _SHORT_SIDE
+            return decode(data, max_pixels=settings.MAX_PIXELS, draft_short_side=draft)
+    with storage.open_thumbnail(image.thumbnail_key, max(storage.THUMBNAIL_SIDES)) as file:
+        small = decode(file)
+    return replace(small, width=image.width or small.width, height=image.height or small.height)
+
+
+def of_decoded(decoded: Decoded) -> LocalFeatures:
+    """The features of a picture that may have been decoded smaller than it is."""
+    return replace(local_features(decoded.image), width=decoded.width, height=decoded.height)
+
+
+def of_query(sha256: str, box: Box | None) -> LocalFeatures:
+    """The features of a query picture, or of a box of it; remembered as long as it is kept.
+
+    Raises:
+        ImageError: for a picture that cannot be used.
+        FileNotFoundError: where it is not kept any more.
+    """
+    key = f"lookalike:features:{VERSION}:{sha256}:{box or ''}"
+    try:
+        remembered = queue.client().get(key)
+        if isinstance(remembered, bytes):
+            return LocalFeatures.from_bytes(remembered)
+    except (redis.RedisError, EmbeddingsError) as error:
+        log.warning("the features of a query cannot be recalled: %s", error)
+    features = of_decoded(shown_of_query(sha256, box))
+    try:
+        life = settings.QUERY_KEEP_HOURS * 3600
+        queue.client().set(key, features.to_bytes(), ex=life)
+    except redis.RedisError as error:
+        log.warning("the features of a query cannot be remembered: %s", error)
+    return features
+
+
+def shown_of_query(sha256: str, box: Box | None) -> Decoded:
+    """A query picture as it is looked at; of a box, its pixels at full size."""
+    if box is not None:
+        return crop(pictures.whole(sha256, lambda: storage.open_query(sha256)), box)
+    with storage.open_query(sha256) as file:
+        return decode(file, max_pixels=settings.MAX_PIXELS, draft_short_side=_SHORT_SIDE)
+
+
+def crop(whole: Decoded, box: Box) -> Decoded:
+    """Cut a box from a picture that was decoded at its full size."""
+    cut = pictures.cut(whole, box)
+    return Decoded(cut, whole.format, cut.width, cut.height)
