@@ -7,3 +7,6 @@ class SearchAppConfig(AppConfig):
     name = "searchapp"
     verbose_name = "Lookalike"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from searchapp.services import scalars  # noqa: F401 (connects itself to its signal)

@@ -15,7 +15,8 @@ from embeddings.errors import ImageError
 from searchapp.models import Image, ImageState, Index, IndexChunk, IndexState
 from searchapp.originals import open_original
 from searchapp.queue import celery_app
-from searchapp.services import index_building, indexes
+from searchapp.services import index_building, indexes, scalars
+from searchapp.services.filters.scalars import scalars_of
 from searchapp.vectors.errors import VectorsError, VectorsUnavailable
 from searchapp.vectors.store import get_store
 from worker.decoding import BadBox, look_at, note_facts
@@ -143,7 +144,7 @@ def _add(
 
 def _embed(index: Index, chunk: IndexChunk, engine: Engine, batch: Sequence[Image]) -> int:
     """Decode, embed and store; returns how many pictures are in."""
-    good: list[tuple[int, NDArray[np.uint8]]] = []
+    good: list[tuple[Image, NDArray[np.uint8]]] = []
     gaps: list[_Gap] = []
     renewed = time.monotonic()
     with ThreadPoolExecutor(DECODE_THREADS, thread_name_prefix="decode") as threads:
@@ -151,7 +152,7 @@ def _embed(index: Index, chunk: IndexChunk, engine: Engine, batch: Sequence[Imag
         for future in as_completed(futures):
             image = futures[future]
             try:
-                good.append((image.pk, future.result()))
+                good.append((image, future.result()))
             except (ImageError, BadBox) as error:
                 gaps.append((image.pk, error.code, str(error)))
             except FileNotFoundError:
@@ -162,7 +163,10 @@ def _embed(index: Index, chunk: IndexChunk, engine: Engine, batch: Sequence[Imag
     if good:
         vectors = engine.pipeline.embed([prepared for _, prepared in good])
         index_building.renew(chunk)
-        get_store().upsert(index.collection, [pk for pk, _ in good], vectors)
+        images = [image for image, _ in good]
+        written = [scalars_of(image) for image in images]
+        get_store().upsert(index.collection, [image.pk for image in images], vectors, written)
+        scalars.look_again(index, images)
     if gaps:
         index_building.note_gaps(index, gaps)
     return len(good)

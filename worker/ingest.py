@@ -23,6 +23,7 @@ from searchapp.originals import open_original
 from searchapp.queue import celery_app
 from searchapp.services import cleanup, features, indexes, ledger
 from searchapp.services.errors import ServiceError
+from searchapp.services.filters.scalars import scalars_of
 from searchapp.services.imports import waking
 from searchapp.services.ledger import Bad
 from searchapp.vectors.errors import VectorsUnavailable
@@ -140,7 +141,8 @@ def _forget(images: Sequence[Image], targets: Sequence[_Target]) -> None:
 def _store(index: Index, images: Sequence[Image], vectors: NDArray[np.float32]) -> None:
     store = get_store()
     store.ensure_collection(index.collection, index.dimension)
-    store.upsert(index.collection, [image.pk for image in images], vectors)
+    scalars = [scalars_of(image) for image in images]
+    store.upsert(index.collection, [image.pk for image in images], vectors, scalars)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 
 from searchapp import queue
@@ -18,12 +19,17 @@ from searchapp.services import (
     ledger,
     moving,
     partial_uploads,
+    scalars,
 )
+from searchapp.services.filters import facets
 from searchapp.services.imports import cleaning
+from searchapp.vectors.errors import VectorsUnavailable
 
 log = logging.getLogger(__name__)
 # A sweep of the list of vectors to forget ends in time for the next one.
 _FORGET_CALLS = 10
+# A call takes about this long: other tasks have their turn in between.
+_SCALARS_SECONDS = 3.0
 
 
 @celery_app.task(name="maintenance.sweep")
@@ -42,6 +48,10 @@ def sweep() -> None:
         features.call_workers()
     if audit.waits():
         audit.call_worker()
+    if scalars.waits():
+        scalars.call_worker()
+    if facets.waits():
+        facets.call_worker()
     cleaning.sweep()
     partial_uploads.hand_over_forgotten()
     for _ in range(_FORGET_CALLS):
@@ -49,6 +59,29 @@ def sweep() -> None:
             break
     jobs.settle_all()
     moving.finish_moves()
+
+
+@celery_app.task(name=scalars.TASK)
+def write_scalars() -> None:
+    """Bring the scalars in Milvus in step with the rows, for a few seconds, and call again."""
+    with contextlib.suppress(queue.QueueUnavailable):  # the note ends by itself
+        queue.called(scalars.TASK)
+    try:
+        more = scalars.work(_SCALARS_SECONDS)
+    except VectorsUnavailable as error:
+        log.warning("scalars must wait: %s", error)
+        return
+    if more:
+        scalars.call_worker()
+
+
+@celery_app.task(name=facets.TASK)
+def count_facets() -> None:
+    """Count what the pictures of one dataset can be filtered by, and call for the next."""
+    with contextlib.suppress(queue.QueueUnavailable):
+        queue.called(facets.TASK)
+    if facets.count_next():
+        facets.call_worker()
 
 
 @celery_app.task(name="maintenance.tidy")

@@ -33,6 +33,7 @@ from searchapp.models.jobs import MOVED, ImportItem, ImportJob, ImportSource, Pa
 from searchapp.models.keys import ApiKey, key_digest
 from searchapp.models.operations import AuditReport, FailedTask
 from searchapp.models.query import Query
+from searchapp.models.scalars import DatasetFacets, StaleScalars
 
 __all__ = [
     "ACTIVE_JOBS",
@@ -45,6 +46,7 @@ __all__ = [
     "AuditReport",
     "Calibration",
     "Dataset",
+    "DatasetFacets",
     "FailedTask",
     "Features",
     "FormerSlug",
@@ -67,6 +69,7 @@ __all__ = [
     "Scope",
     "Source",
     "SourceKind",
+    "StaleScalars",
     "VectorCleanup",
     "Visibility",
     "key_digest",

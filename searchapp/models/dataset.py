@@ -11,7 +11,7 @@ from django.db.models import Q
 from django.urls import reverse
 
 from searchapp.models.choices import IndexState, Role, Visibility
-from searchapp.vectors.names import collection_name
+from searchapp.vectors.names import SCALARS_VERSION, collection_name
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -136,6 +136,10 @@ class FormerSlug(models.Model):
         return f"{self.slug} → {self.dataset}"
 
 
+def _scalars_version() -> int:
+    return SCALARS_VERSION
+
+
 class Index(models.Model):
     """The vectors of one dataset under one pipeline."""
 
@@ -157,6 +161,10 @@ class Index(models.Model):
     done = models.PositiveIntegerField(default=0, help_text="of `total`, in the first round")
     embedded = models.PositiveIntegerField(default=0, help_text="pictures, by building it")
     seconds = models.FloatField(default=0, help_text="that workers spent on `embedded`")
+    # The form of the scalars beside its vectors. A collection of an older form is filled anew, in
+    # the order of the images' keys, and cannot be filtered before that is done.
+    scalars = models.PositiveSmallIntegerField(default=_scalars_version)
+    scalars_cursor = models.BigIntegerField(default=0, help_text="filled anew up to this key")
     error_code = models.CharField(max_length=60, blank=True)
     error_detail = models.CharField(max_length=500, blank=True)
     built = models.DateTimeField(null=True, blank=True)

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
-from django.db import models
+from django.db import models, transaction
 from django.db.models import Q
 from django.urls import reverse
 
 from searchapp.models.choices import PENDING_STATES, Features, ImageState, Source
 from searchapp.models.dataset import Dataset
+from searchapp.models.scalars import SCALAR_COLUMNS, StaleScalars
 from searchapp.names import thumbnail_key
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
+
+
+# A row that waits is read again when it is claimed, unless the claim is being made right now.
+_WITH_SCALARS = (ImageState.READY, *PENDING_STATES)
 
 
 class ImageQuerySet(models.QuerySet["Image"]):
@@ -25,6 +31,21 @@ class ImageQuerySet(models.QuerySet["Image"]):
 
     def visible_to(self, user: User | AnonymousUser) -> ImageQuerySet:
         return self.there().filter(dataset__in=Dataset.objects.visible_to(user))
+
+    def update(self, **changes: Any) -> int:
+        """Change rows; where searches can be limited by what changes, Milvus is told of it.
+
+        Whatever door the change comes by: `bulk_update` comes through here as well. What changes
+        the state with it is the work of those who write the vectors themselves.
+        """
+        if changes.keys().isdisjoint(SCALAR_COLUMNS) or "state" in changes:
+            return super().update(**changes)
+        with transaction.atomic(using=self.db):
+            found = self.filter(state__in=_WITH_SCALARS).order_by()
+            keys = list(found.values_list("pk", flat=True))
+            number = super().update(**changes)
+            StaleScalars.note(keys)
+        return number
 
 
 class Image(models.Model):
@@ -105,6 +126,15 @@ class Image(models.Model):
 
     def __str__(self) -> str:
         return self.caption
+
+    def save(self, *, update_fields: Iterable[str] | None = None, **options: Any) -> None:
+        """Save the row; see `ImageQuerySet.update` for what goes with a change."""
+        fields = None if update_fields is None else list(update_fields)
+        is_new = self._state.adding
+        with transaction.atomic():
+            super().save(update_fields=fields, **options)
+            if not is_new and (fields is None or not set(fields).isdisjoint(SCALAR_COLUMNS)):
+                StaleScalars.note([self.pk])
 
     def get_absolute_url(self) -> str:
         return reverse("image", args=[self.pk])

@@ -129,6 +129,36 @@ def ask_image(image_id: int, key: str, pipeline: str, fingerprint: str, box: str
     )
 
 
+def regions_key(key: str) -> str:
+    """What the regions of a picture are remembered by; `key` is that of its content."""
+    return f"lookalike:regions:{key}"
+
+
+def remembered_regions(key: str) -> list[list[float]] | None:
+    """Return the regions of a picture as left, top, width, height; None while nobody knows them."""
+    payload, _ = queue.recall(regions_key(key), queue.QUERY)
+    return None if payload is None else _regions(payload)
+
+
+def ask_regions(key: str, image_id: int | None) -> list[list[float]]:
+    """Have a worker look for regions in a stored query picture or, with `image_id`, an image."""
+    payload, waiting = queue.recall(regions_key(key), queue.QUERY)
+    if payload is None:
+        question = _send("query.regions", waiting, key=key, image_id=image_id)
+        payload = queue.wait_for_reply(question.reply, settings.QUERY_TIMEOUT)
+    if payload is None:
+        raise Unavailable("search_timeout", "The picture took too long. Please try again.")
+    return _regions(payload)
+
+
+def _regions(payload: bytes) -> list[list[float]]:
+    facts = json.loads(payload)
+    if "error" in facts:
+        raise _error(**facts["error"])
+    found: list[list[float]] = facts["regions"]
+    return found
+
+
 def ask_address(
     url: str, token: str, user_id: int | None, pipeline: str, fingerprint: str, box: str = ""
 ) -> Question:

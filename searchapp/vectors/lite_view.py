@@ -12,10 +12,13 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from searchapp.vectors.lite_scalars import Columns, Unanswered, columns_of
 
 Floats = npt.NDArray[np.float32]
 Longs = npt.NDArray[np.int64]
@@ -37,7 +40,10 @@ def inverse_norms(vectors: Floats) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class Sealed:
-    """One sealed segment: the engine's object, ids (n,), sequence numbers (n,), 1/norms (n,)."""
+    """One sealed segment: the engine's object, ids (n,), sequence numbers (n,), 1/norms (n,).
+
+    Its scalars are read when a condition is first asked of it; a later view has the same object.
+    """
 
     segment: Any
     ids: Longs
@@ -52,6 +58,10 @@ class Sealed:
             sequences=segment.seqs.astype(np.int64),
             scales=inverse_norms(segment.vectors),
         )
+
+    @cached_property
+    def columns(self) -> Columns:
+        return columns_of(self.segment.table)
 
 
 class View:
@@ -75,6 +85,7 @@ class View:
         self.memtable = memtable
         self.vector_field = vector_field
         self._open_batches: list[tuple[Floats, Floats]] = []
+        self._open_columns: list[Columns] = []
         self._open_lock = threading.Lock()
         self._frozen: OpenRows | None = None
 
@@ -142,6 +153,12 @@ class View:
                 self._open_batches.append((vectors, inverse_norms(vectors)))
             return self._open_batches[: len(batches)]
 
+    def _columns_of_open(self, batches: tuple[Any, ...]) -> list[Columns]:
+        """Return the scalars of each open batch; each is read once."""
+        with self._open_lock:
+            self._open_columns += map(columns_of, batches[len(self._open_columns) :])
+            return self._open_columns[: len(batches)]
+
     def _sealed_rows_of(self, ids: Longs) -> tuple[Longs, Mask]:
         """Return the sealed row of each id (undefined where not found) and which were found."""
         if not len(self._ids):
@@ -171,7 +188,7 @@ class View:
             np.dot(sealed.segment.vectors, query, out=part)
             part *= sealed.scales
             if condition is not None:
-                part[~condition.of_segment(sealed.segment)] = -np.inf
+                part[~condition.of_segment(sealed)] = -np.inf
         scores[self._dead] = -np.inf
         scores[self._replaced_rows(positions, deleted)] = -np.inf
 
@@ -183,7 +200,7 @@ class View:
             flat = np.concatenate([(v @ query) * scale for v, scale in unpacked])
             scores[sealed_total:] = flat[starts[at[:, 0]] + at[:, 1]]
             if condition is not None:
-                refused = ~condition.of_open_rows(batches, at)
+                refused = ~condition.of_open_rows(batches, self._columns_of_open(batches), at)
                 scores[sealed_total:][refused] = -np.inf
 
         k = min(k, len(scores))
@@ -231,19 +248,30 @@ class Condition:
         self._compiled = compiled
         self._plan = plan
 
-    def of_segment(self, segment: Any) -> Mask:
+    def of_segment(self, sealed: Sealed) -> Mask:
         """Tell which rows of a sealed segment pass; shape (n,)."""
         from milvus_lite.search.indexed_filter import evaluate_segment_filter
 
-        passed = evaluate_segment_filter(segment, self._compiled, self._plan)
+        try:
+            return sealed.columns.mask(self._compiled.ast)
+        except Unanswered:
+            passed = evaluate_segment_filter(sealed.segment, self._compiled, self._plan)
         return np.asarray(passed, dtype=bool)
 
-    def of_open_rows(self, batches: tuple[Any, ...], at: Longs) -> Mask:
-        """Tell which open rows pass, `at` being their (batch, row) pairs (n, 2); shape (n,)."""
+    def of_open_rows(self, batches: tuple[Any, ...], columns: list[Columns], at: Longs) -> Mask:
+        """Tell which open rows pass, `at` being their (batch, row) pairs (n, 2); shape (n,).
+
+        `columns` are those of each batch.
+        """
         import pyarrow as pa
         from milvus_lite.search.filter import evaluate_mask
 
         starts = np.cumsum([0, *(batch.num_rows for batch in batches)])
+        wanted = starts[at[:, 0]] + at[:, 1]
+        try:
+            return np.concatenate([one.mask(self._compiled.ast) for one in columns])[wanted]
+        except Unanswered:
+            pass
         # Conditions read scalars: leaving the vectors out saves copying them.
         names = [
             field.name
@@ -251,5 +279,5 @@ class Condition:
             if not pa.types.is_fixed_size_list(field.type) and field.name != "_partition"
         ]
         table = pa.Table.from_batches(batches).select(names)
-        rows = table.take(pa.array(starts[at[:, 0]] + at[:, 1]))
+        rows = table.take(pa.array(wanted))
         return np.asarray(evaluate_mask(self._compiled, rows), dtype=bool)

@@ -24,7 +24,7 @@ from searchapp.vectors.errors import (
 )
 
 Result = TypeVar("Result")
-Scalar = bool | int | float | str
+Scalar = bool | int | float | str | list[int]
 
 ID = "image_id"
 VECTOR = "embedding"
@@ -230,6 +230,19 @@ class VectorStore:
         except CollectionMissing:
             return {}
         return vectors
+
+    def scalars(self, name: str, ids: Sequence[int], scalar: str) -> dict[int, Any]:
+        """Return {id: the value of one scalar, None without} for those of `ids` that are stored."""
+        wanted = [int(found) for found in ids]
+        values: dict[int, Any] = {}
+        try:
+            for start in range(0, len(wanted), ROWS_PER_READ):
+                expression = f"{ID} in {wanted[start : start + ROWS_PER_READ]}"
+                for row in self._query(name, expression, [ID, scalar], STRONG):
+                    values[int(row[ID])] = row.get(scalar)
+        except CollectionMissing:
+            return {}
+        return values
 
     def known(self, name: str, ids: Sequence[int]) -> set[int]:
         """Return those of `ids` that are stored; none if the collection does not exist."""

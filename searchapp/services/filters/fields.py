@@ -153,6 +153,11 @@ def seconds_of(moment: datetime.datetime) -> float:
     return (moment - _EPOCH).total_seconds()
 
 
+def iso_of(seconds: float) -> str:
+    """Return the date, in UTC, of a number of seconds since 1970."""
+    return (_EPOCH + datetime.timedelta(seconds=seconds)).date().isoformat()
+
+
 def orientation_of(width: int | None, height: int | None) -> str:
     """Return one of ORIENTATIONS: square is what is within 5 %; empty where the size is unknown."""
     if not width or not height:

@@ -1,0 +1,220 @@
+"""Counting what the rows of one dataset say, in bounded memory; adding up several counts.
+
+Of a field with very many different values only the frequent ones are kept in the end; how many
+pictures have the field, what kind it is and where its values begin and end is exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from searchapp.models import Image, ImageState
+from searchapp.services.filters.fields import (
+    FIXED,
+    METADATA,
+    Kind,
+    color_of,
+    date_of,
+    fold,
+    number_of,
+    orientation_of,
+    seconds_of,
+)
+
+_ROWS_AT_ONCE = 5000
+_MOST_DISTINCT = 20_000  # values of a field that are told apart while it is counted
+_KEPT_VALUES = 100  # of a field
+_MOST_FIELDS = 300  # of a dataset, the most frequent
+_LONGEST = 120  # characters of a value that is kept
+_COLUMNS = (
+    "pk", "label", "tags", "format", "color", "width", "height", "bytes", "created", "metadata",
+)  # fmt: skip
+Values = dict[str, tuple[str, int]]  # by folded text: how it is spelt, and how many
+Ends = tuple[float, float]
+
+
+@dataclass
+class Counted:
+    """What was counted of one field. `total` counts values: words, where there are several."""
+
+    name: str
+    number: int
+    total: int
+    kinds: dict[str, int]
+    values: Values
+    numbers: Ends | None
+    dates: Ends | None
+
+    @property
+    def kind(self) -> Kind:
+        """What nearly all of its values are; text says any of them."""
+        for kind in (Kind.WORDS, Kind.YES_NO, Kind.DATE, Kind.NUMBER):
+            if self.number and self.kinds.get(kind, 0) >= 0.95 * self.number:
+                return kind
+        return Kind.TEXT
+
+
+@dataclass
+class _Tally:
+    """One field while it is counted: raw values and how often they came, looked at later."""
+
+    number: int = 0
+    total: int = 0
+    raw: dict[Any, int] = field(default_factory=dict)
+    kinds: dict[str, int] = field(default_factory=dict)
+    values: Values = field(default_factory=dict)
+    numbers: Ends | None = None
+    dates: Ends | None = None
+
+    def add(self, value: Any) -> None:
+        # True and 1 are one key of a dict.
+        key = ("true" if value else "false",) if isinstance(value, bool) else value
+        self.raw[key] = self.raw.get(key, 0) + 1
+        self.total += 1
+        if len(self.raw) > _MOST_DISTINCT:
+            self.digest()
+
+    def digest(self) -> None:
+        """Look at the raw values, each once, and let go of them."""
+        for raw, times in self.raw.items():
+            if isinstance(raw, tuple):
+                self._count(Kind.YES_NO, times)
+                self._spell(raw[0], times)
+                continue
+            number, seconds = number_of(raw), date_of(raw)
+            if number is not None:
+                self._count(Kind.NUMBER, times)
+                self.numbers = _wider(self.numbers, number)
+            if seconds is not None:
+                self._count(Kind.DATE, times)
+                self.dates = _wider(self.dates, seconds)
+            self._spell(_plain(raw), times)
+        self.raw = {}
+        if len(self.values) > _MOST_DISTINCT:
+            self.values = _frequent(self.values, _MOST_DISTINCT // 2)
+
+    def _count(self, kind: Kind, times: int) -> None:
+        self.kinds[kind] = self.kinds.get(kind, 0) + times
+
+    def _spell(self, text: str, times: int) -> None:
+        folded = fold(text)
+        if not folded or len(text) > _LONGEST:  # nobody chooses a whole paragraph from a list
+            return
+        shown, before = self.values.get(folded, (text.strip(), 0))
+        self.values[folded] = (shown, before + times)
+
+    def to_json(self) -> dict[str, Any]:
+        self.digest()
+        return {
+            "number": self.number,
+            "total": self.total,
+            "kinds": self.kinds,
+            "values": _frequent(self.values, _KEPT_VALUES),
+            "numbers": self.numbers,
+            "dates": self.dates,
+        }
+
+
+def count_pictures(dataset: int) -> dict[str, Any]:
+    """Count the ready pictures of a dataset, given by its key: what `merge` takes, as JSON."""
+    tallies: dict[str, _Tally] = {}
+
+    def one(name: str, value: Any) -> None:
+        tally = tallies.setdefault(name, _Tally())
+        tally.number += 1
+        tally.add(value)
+
+    def several(name: str, values: list[Any]) -> None:
+        tally = tallies.setdefault(name, _Tally())
+        tally.number += 1
+        tally.kinds[Kind.WORDS] = tally.kinds.get(Kind.WORDS, 0) + 1
+        for value in values:
+            if isinstance(value, str | int | float):
+                tally.add(value)
+
+    def ends(name: str, value: float, *, date: bool = False) -> None:
+        tally = tallies.setdefault(name, _Tally())
+        tally.number += 1
+        tally.total += 1
+        if date:
+            tally.dates = _wider(tally.dates, value)
+        else:
+            tally.numbers = _wider(tally.numbers, value)
+
+    for _, label, tags, format_, color, width, height, size, created, metadata in _rows(dataset):
+        if label:
+            one("label", label)
+        if tags:
+            several("tags", tags)
+        for name, choice in (
+            ("format", format_),
+            ("orientation", orientation_of(width, height)),
+            ("color", color_of(color)),
+        ):
+            if choice:
+                one(name, choice)
+        for name, number in (("width", width), ("height", height), ("bytes", size)):
+            if number is not None:
+                ends(name, number)
+        ends("created", seconds_of(created), date=True)
+        for name, value in metadata.items() if isinstance(metadata, dict) else ():
+            if isinstance(value, list) and value:
+                several(METADATA + name, value)
+            elif isinstance(value, str | int | float) and value != "":
+                one(METADATA + name, value)
+    most = sorted(tallies, key=lambda name: (name not in FIXED, -tallies[name].number, name))
+    return {name: tallies[name].to_json() for name in most[: _MOST_FIELDS + len(FIXED)]}
+
+
+def _rows(dataset: int) -> Iterator[tuple[Any, ...]]:
+    """The rows, some thousand at a time: no statement reads for long."""
+    after = 0
+    while True:
+        ready = Image.objects.filter(dataset=dataset, state=ImageState.READY, pk__gt=after)
+        rows = list(ready.order_by("pk").values_list(*_COLUMNS)[:_ROWS_AT_ONCE])
+        if not rows:
+            return
+        yield from rows
+        after = rows[-1][0]
+
+
+def merge(counts: Iterable[dict[str, Any]]) -> dict[str, Counted]:
+    """Add up what `count_pictures` found in several datasets, by the names of fields."""
+    merged: dict[str, Counted] = {}
+    for count in counts:
+        for name, found in count.items():
+            into = merged.setdefault(name, Counted(name, 0, 0, {}, {}, None, None))
+            into.number += found["number"]
+            into.total += found["total"]
+            for kind, number in found["kinds"].items():
+                into.kinds[kind] = into.kinds.get(kind, 0) + number
+            for folded, (shown, number) in found["values"].items():
+                spelt, before = into.values.get(folded, (shown, 0))
+                into.values[folded] = (spelt, before + number)
+            into.numbers = _both(into.numbers, found["numbers"])
+            into.dates = _both(into.dates, found["dates"])
+    return merged
+
+
+def _plain(raw: Any) -> str:
+    if isinstance(raw, float) and raw.is_integer() and abs(raw) < 1e15:
+        return str(int(raw))
+    return str(raw)
+
+
+def _wider(ends: Ends | None, value: float) -> Ends:
+    return (value, value) if ends is None else (min(ends[0], value), max(ends[1], value))
+
+
+def _both(one: Ends | None, other: Sequence[float] | None) -> Ends | None:
+    if other is None:
+        return one
+    low, high = other
+    return (low, high) if one is None else (min(one[0], low), max(one[1], high))
+
+
+def _frequent(values: Values, most: int) -> Values:
+    kept = sorted(values.items(), key=lambda item: (-item[1][1], item[0]))[:most]
+    return dict(kept)

@@ -1,0 +1,180 @@
+"""A checked condition as what Milvus is asked, and as what rows of ours are asked.
+
+First it is `resolve`d into few simple questions about the scalars of `filters.scalars`, whose
+negations are questions of the same kind: no `not` stands before a comparison, because servers do
+not agree on what it says of rows that have no such value. An expression holds names that we made,
+integers, finite numbers and hexadecimal digits, and never anything that somebody wrote.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from searchapp.models import Image
+from searchapp.services.filters.fields import FIXED, Kind, Op, date_of, number_of, words_of
+from searchapp.services.filters.scalars import (
+    ROW_TOKEN,
+    TOKENS,
+    Scalars,
+    beginning,
+    date_key,
+    date_token,
+    number_key,
+    number_token,
+    scalars_of,
+    text_key,
+    text_token,
+    there_token,
+    value_token,
+    word_token,
+)
+from searchapp.services.filters.tree import All, Any_, Condition, Not, Test
+
+
+@dataclass(frozen=True)
+class Has:
+    """At least one of `tokens` is there; with `lacks`, none of them is."""
+
+    tokens: tuple[int, ...]
+    lacks: bool = False
+
+    def worded(self) -> str:
+        contains = f"json_contains_any({TOKENS}, [{', '.join(map(str, self.tokens))}])"
+        return f"not {contains}" if self.lacks else contains
+
+    def holds(self, scalars: Scalars) -> bool:
+        there = scalars[TOKENS]
+        assert isinstance(there, list)  # noqa: S101 (so it was made)
+        return any(token in there for token in self.tokens) != self.lacks
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A number, or hexadecimal digits, is there and stands so to `bound`: one of < <= > >=."""
+
+    key: str
+    sign: str
+    bound: float | str
+
+    def worded(self) -> str:
+        bound = f'"{self.bound}"' if isinstance(self.bound, str) else repr(self.bound)
+        return f"{self.key} {self.sign} {bound}"
+
+    def holds(self, scalars: Scalars) -> bool:
+        value = scalars.get(self.key)
+        if isinstance(value, str) and isinstance(self.bound, str):
+            return _compare(value < self.bound, value == self.bound, self.sign)
+        if isinstance(value, float) and isinstance(self.bound, float):
+            return _compare(value < self.bound, value == self.bound, self.sign)
+        return False
+
+
+def _compare(less: bool, equal: bool, sign: str) -> bool:
+    return (less if sign[0] == "<" else not less and not equal) or (equal and sign.endswith("="))
+
+
+@dataclass(frozen=True)
+class Joined:
+    """All of `parts` hold, or any of them."""
+
+    word: str  # "and", "or"
+    parts: tuple[Question, ...]
+
+    def worded(self) -> str:
+        return f" {self.word} ".join(f"({part.worded()})" for part in self.parts)
+
+    def holds(self, scalars: Scalars) -> bool:
+        each = (part.holds(scalars) for part in self.parts)
+        return all(each) if self.word == "and" else any(each)
+
+
+Question = Has | Compared | Joined
+
+
+def expression(condition: Condition) -> str:
+    """Return the condition as Milvus is asked it."""
+    return resolve(condition).worded()
+
+
+def holds(condition: Condition, image: Image) -> bool:
+    """Whether the condition holds for an image as its row is now."""
+    return resolve(condition).holds(scalars_of(image))
+
+
+def resolve(condition: Condition, negated: bool = False) -> Question:
+    """Return the question that a condition is, or the opposite one."""
+    if isinstance(condition, Not):
+        return resolve(condition.part, not negated)
+    if isinstance(condition, All | Any_):
+        word = "and" if isinstance(condition, All) != negated else "or"
+        return _joined(word, [resolve(part, negated) for part in condition.parts])
+    return _test(condition, negated)
+
+
+def _joined(word: str, parts: list[Question]) -> Question:
+    return parts[0] if len(parts) == 1 else Joined(word, tuple(parts))
+
+
+def _test(test: Test, negated: bool) -> Question:
+    field, values = test.field, test.values
+    if test.op == Op.RANGE:
+        return _range(test, negated)
+    if test.op == Op.EXISTS:
+        return Has((there_token(field),), lacks=negated == bool(values[0]))
+    if test.op == Op.BEGINS:
+        return _begins(field, str(values[0]), negated)
+    if test.op == Op.WORDS:
+        each = [Has((word_token(field, w),), negated) for w in words_of(str(values[0]))]
+        return _joined("or" if negated else "and", list(each))
+    if test.op == Op.ALL:
+        each = [Has(_tokens(field, value), negated) for value in values]
+        return _joined("or" if negated else "and", list(each))
+    tokens = dict.fromkeys(token for value in values for token in _tokens(field, value))
+    return Has(tuple(tokens), lacks=negated != (test.op == Op.NONE))
+
+
+def _tokens(field: str, value: str | float | bool) -> tuple[int, ...]:
+    """Tokens any of which says that the field is `value`. Text that reads as a number is both."""
+    number = number_of(value) if isinstance(value, str) and field not in FIXED else None
+    tokens = (value_token(field, value),)
+    return tokens if number is None else (*tokens, value_token(field, number))
+
+
+def _begins(field: str, text: str, negated: bool) -> Question:
+    start, key = beginning(text), text_key(field)
+    past = f"{start}g"  # beyond all that go on with a hexadecimal digit
+    if not negated:
+        return Joined("and", (Compared(key, ">=", start), Compared(key, "<", past)))
+    outside = (Compared(key, "<", start), Compared(key, ">=", past))
+    return Joined("or", (Has((text_token(field),), lacks=True), *outside))
+
+
+def _range(test: Test, negated: bool) -> Question:
+    fixed = FIXED.get(test.field)
+    ends = [end for end in (test.low, test.high) if end is not None]
+    as_date = fixed.kind == Kind.DATE if fixed is not None else isinstance(ends[0], str)
+    key = date_key(test.field) if as_date else number_key(test.field)
+    inside: list[Question] = []
+    outside: list[Question] = []
+    if test.low is not None:
+        low = _bound(test.low, as_date, end=False)
+        inside.append(Compared(key, ">=", low))
+        outside.append(Compared(key, "<", low))
+    if test.high is not None:
+        high = _bound(test.high, as_date, end=True)
+        inside.append(Compared(key, "<=", high))
+        outside.append(Compared(key, ">", high))
+    if not negated:
+        return _joined("and", inside)
+    there = date_token(test.field) if as_date else number_token(test.field)
+    return Joined("or", (Has((there,), lacks=True), *outside))
+
+
+def _bound(value: str | float | bool, as_date: bool, *, end: bool) -> float:
+    found = date_of(value, end=end) if as_date else number_of(value)
+    assert found is not None  # noqa: S101 (`parse` has seen to it)
+    return found
+
+
+# What every row holds that has its scalars.
+FILLED = Has((ROW_TOKEN,)).worded()

@@ -1,0 +1,220 @@
+"""What the pictures of datasets can be filtered by: fields, their kinds, and how many have what.
+
+Counted from the rows, all of them, so that a field which three of 200,000 pictures have is there.
+Counts are kept (`DatasetFacets`): small datasets are counted by whoever asks, large ones by a
+worker, and what a worker has counted stands until it has counted again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import Count, Max, Q, QuerySet
+from django.utils import timezone
+
+from searchapp import queue
+from searchapp.models import Dataset, DatasetFacets, Image, ImageState
+from searchapp.services.errors import Unavailable
+from searchapp.services.filters.counting import Counted, count_pictures, merge
+from searchapp.services.filters.fields import FIXED, METADATA, Kind, iso_of
+
+TASK = "maintenance.facets"
+MOST_VALUES = 20  # of a field, that are told with their counts
+# Datasets up to this many pictures are counted at once: it takes about a tenth of a second.
+SMALL = 3000
+# The first count of a large dataset is waited for so long; a count is not made anew before
+# it is so many times as old as it took.
+WAIT_SECONDS = 4.0
+_REST = 20
+_LIFE = timedelta(hours=1)
+_LEASE = timedelta(minutes=6)  # longer than a task may run
+
+
+@dataclass(frozen=True)
+class Value:
+    """A value, as most pictures spell it, and how many pictures have it."""
+
+    value: str
+    number: int
+
+
+@dataclass(frozen=True)
+class Facet:
+    """A field that pictures can be filtered by.
+
+    `others` counts values beyond those told: of pictures, or of words where the kind is words.
+    `low` and `high` are the ends of numbers and, as ISO dates, of dates.
+    """
+
+    name: str  # as it stands in a filter
+    title: str
+    kind: Kind
+    number: int  # of pictures that have it
+    values: tuple[Value, ...] = ()
+    others: int = 0
+    low: float | str | None = None
+    high: float | str | None = None
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The facets of some datasets: first the fields that all pictures have, then metadata, the
+    most frequent first. `pictures` were counted; the oldest of the counts is of `counted`."""
+
+    facets: tuple[Facet, ...]
+    pictures: int
+    counted: datetime | None
+
+    def facet(self, name: str) -> Facet | None:
+        return next((facet for facet in self.facets if facet.name == name), None)
+
+
+def schema_of(datasets: Sequence[Dataset]) -> Schema:
+    """Return what the ready pictures of `datasets` can be filtered by.
+
+    Raises:
+        Unavailable: code `facets_not_counted` while a worker counts a large dataset for the first
+            time, and that takes long.
+    """
+    keys = [dataset.pk for dataset in datasets]
+    rows = _rows(keys)
+    now = _state_of(keys)
+    stale = [key for key in keys if _is_stale(rows.get(key), now[key])]
+    for key in stale:
+        if now[key][0] <= SMALL:
+            rows[key] = count(key)
+    late = [key for key in stale if now[key][0] > SMALL and _may_count(rows.get(key))]
+    if late:
+        _want(late)
+    missing = set(keys) - rows.keys()
+    deadline = time.monotonic() + WAIT_SECONDS
+    while missing:
+        if time.monotonic() > deadline:
+            raise Unavailable(
+                "facets_not_counted",
+                "A worker counts what these pictures can be filtered by: ask again in a moment.",
+                retry_after=5,
+            )
+        time.sleep(0.1)
+        rows |= _rows(missing)
+        missing -= rows.keys()
+    return _schema([rows[key] for key in keys])
+
+
+def _rows(keys: Iterable[int]) -> dict[int, DatasetFacets]:
+    counted = DatasetFacets.objects.filter(dataset__in=list(keys)).exclude(counted=None)
+    return {row.dataset_id: row for row in counted}
+
+
+def _want(keys: Sequence[int]) -> None:
+    """Let a worker count these datasets. A lost call loses nothing: the sweeper calls again."""
+    with transaction.atomic():
+        DatasetFacets.objects.bulk_create(
+            [DatasetFacets(dataset_id=key) for key in keys], ignore_conflicts=True
+        )
+        DatasetFacets.objects.filter(dataset__in=keys).update(is_wanted=True)
+        transaction.on_commit(call_worker)
+
+
+def call_worker() -> None:
+    with contextlib.suppress(queue.QueueUnavailable):
+        queue.send_once(TASK)
+
+
+def waits() -> bool:
+    """Whether a count waits for a worker."""
+    return _wanted().exists()
+
+
+def _wanted() -> QuerySet[DatasetFacets]:
+    free = Q(lease_until=None) | Q(lease_until__lt=timezone.now())
+    return DatasetFacets.objects.filter(free, is_wanted=True).order_by("pk")
+
+
+def count_next() -> bool:
+    """Count one of the datasets that wait for it; returns whether another one does."""
+    key = _wanted().values_list("dataset_id", flat=True).first()
+    if key is None:
+        return False
+    if _wanted().filter(dataset=key).update(lease_until=timezone.now() + _LEASE):
+        count(key)
+    return waits()
+
+
+def count(dataset: int) -> DatasetFacets:
+    """Count the pictures of a dataset, given by its key, and keep what was found."""
+    started = time.monotonic()
+    # Before the first row is read: what changes from now on makes it stale again.
+    DatasetFacets.objects.filter(dataset=dataset).update(is_stale=False)
+    pictures, newest = _state_of([dataset])[dataset]
+    counted = count_pictures(dataset)
+    row, _ = DatasetFacets.objects.update_or_create(
+        dataset_id=dataset,
+        defaults={
+            "fields": counted,
+            "pictures": pictures,
+            "newest": newest,
+            "counted": timezone.now(),
+            "seconds": time.monotonic() - started,
+            "is_wanted": False,
+            "lease_until": None,
+        },
+    )
+    return row
+
+
+def _state_of(keys: Sequence[int]) -> dict[int, tuple[int, int]]:
+    """How many ready pictures there are of each dataset, and the key of the newest."""
+    found = dict.fromkeys(keys, (0, 0))
+    ready = Image.objects.filter(dataset__in=keys, state=ImageState.READY).order_by()
+    counted = ready.values_list("dataset_id").annotate(number=Count("pk"), newest=Max("pk"))
+    for key, number, newest in counted:
+        found[key] = (number, newest)
+    return found
+
+
+def _is_stale(row: DatasetFacets | None, now: tuple[int, int]) -> bool:
+    if row is None or row.counted is None or row.is_stale or (row.pictures, row.newest) != now:
+        return True
+    return row.counted < timezone.now() - _LIFE
+
+
+def _may_count(row: DatasetFacets | None) -> bool:
+    """Whether it is time for a worker to count again: a dataset that grows is always stale."""
+    if row is None or row.counted is None:
+        return True
+    return row.counted < timezone.now() - timedelta(seconds=_REST * row.seconds)
+
+
+def _schema(rows: Sequence[DatasetFacets]) -> Schema:
+    merged = merge([row.fields for row in rows])
+    fixed = [_facet(merged[name], FIXED[name].title, name) for name in FIXED if name in merged]
+    others = sorted(
+        (found for name, found in merged.items() if name.startswith(METADATA)),
+        key=lambda found: (-found.number, found.name),
+    )
+    facets = [*fixed, *(_facet(one, one.name.removeprefix(METADATA), one.name) for one in others)]
+    moments = [row.counted for row in rows if row.counted is not None]
+    return Schema(tuple(facets), sum(row.pictures for row in rows), min(moments, default=None))
+
+
+def _facet(found: Counted, title: str, name: str) -> Facet:
+    kind = FIXED[name].kind if name in FIXED else found.kind
+    low, high = (found.dates if kind == Kind.DATE else found.numbers) or (None, None)
+    top = sorted(found.values.values(), key=lambda one: (-one[1], one[0]))[:MOST_VALUES]
+    shown = () if kind == Kind.DATE else tuple(Value(text, number) for text, number in top)
+    return Facet(
+        name=name,
+        title=title,
+        kind=kind,
+        number=found.number,
+        values=shown,
+        others=found.total - sum(value.number for value in shown) if shown else 0,
+        low=iso_of(low) if kind == Kind.DATE and low is not None else low,
+        high=iso_of(high) if kind == Kind.DATE and high is not None else high,
+    )

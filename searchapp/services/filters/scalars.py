@@ -1,0 +1,201 @@
+"""What is stored beside a picture's vector, so that a search can be limited inside Milvus.
+
+Nothing that a person wrote stands in it as it was written, and so nothing of that kind is ever in
+an expression:
+
+- `t`: tokens, 60-bit hashes of statements such as 'the label is cat' or 'a tag is red';
+- `n_…`, `d_…`: numbers and dates (seconds since 1970), by a hash of the field's name;
+- `s_…`: the beginnings of texts, folded, in hexadecimal digits of their UTF-8, whose order is that
+  of the characters.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from searchapp.models import Image
+from searchapp.services.filters.fields import (
+    FIXED,
+    METADATA,
+    color_of,
+    date_of,
+    fold,
+    number_of,
+    orientation_of,
+    seconds_of,
+    words_of,
+)
+from searchapp.services.filters.tree import LONGEST_START
+
+Scalar = float | str | list[int]
+Scalars = dict[str, Scalar]
+TOKENS = "t"
+# Milvus keeps at most 64 KB of scalars of a row.
+# A digest of all the rest, by which an audit sees whether it is what the row says.
+SUM = "digest"
+MOST_FIELDS = 100  # of metadata, the first by name
+MOST_TOKENS = 1000
+MOST_WORDS = 30  # of one text, its first
+_IS, _WORD, _THERE, _NUMBER, _DATE, _TEXT = "is", "word", "there", "number", "date", "text"
+
+
+def _digest(size: int, *parts: str) -> bytes:
+    # As JSON no two lists of parts look alike, whatever is in them.
+    said = json.dumps(parts).encode()
+    return hashlib.blake2b(said, digest_size=size).digest()
+
+
+def _token(*parts: str) -> int:
+    return int.from_bytes(_digest(8, *parts)) >> 4
+
+
+def value_token(field: str, value: str | float | bool) -> int:
+    """The token of 'the field is this text, number or truth', or 'it is among its words'."""
+    if isinstance(value, bool):
+        return _token(field, _IS, "true" if value else "false")
+    if isinstance(value, str):
+        return _token(field, _IS, fold(value))
+    return _token(field, _NUMBER, repr(value + 0.0))
+
+
+def word_token(field: str, word: str) -> int:
+    """The token of 'this word, which is folded, occurs in the text of the field'."""
+    return _token(field, _WORD, word)
+
+
+def there_token(field: str) -> int:
+    """The token of 'the field has a value'."""
+    return _token(field, _THERE)
+
+
+def number_token(field: str) -> int:
+    return _token(field, _THERE, _NUMBER)
+
+
+def date_token(field: str) -> int:
+    return _token(field, _THERE, _DATE)
+
+
+def text_token(field: str) -> int:
+    return _token(field, _THERE, _TEXT)
+
+
+# Every row has it: a row without tokens has not got its scalars yet.
+ROW_TOKEN = _token("row")
+
+
+def number_key(field: str) -> str:
+    return f"n_{_short(field)}"
+
+
+def date_key(field: str) -> str:
+    return f"d_{_short(field)}"
+
+
+def text_key(field: str) -> str:
+    return f"s_{_short(field)}"
+
+
+def _short(field: str) -> str:
+    """Only letters, digits and underscores: it is a part of a name in an expression."""
+    return field if field in FIXED else _digest(8, field).hex()
+
+
+def beginning(text: str) -> str:
+    """Return the stored form of a text's beginning."""
+    return fold(text)[:LONGEST_START].encode("utf-8", "replace").hex()
+
+
+def scalars_of(image: Image) -> Scalars:
+    """Return what is stored of an image whose `SCALAR_COLUMNS` are known."""
+    made = _Made()
+    made.text("label", image.label)
+    made.words("tags", image.tags)
+    made.text("title", image.title)
+    made.text("name", image.name)
+    for name, choice in (
+        ("format", image.format),
+        ("orientation", orientation_of(image.width, image.height)),
+        ("color", color_of(image.color)),
+    ):
+        if choice:
+            made.tokens += [there_token(name), value_token(name, choice)]
+    for name, number in (("width", image.width), ("height", image.height), ("bytes", image.bytes)):
+        if number is not None:
+            made.number(name, float(number))
+    made.date("created", seconds_of(image.created))
+    made.tokens.append(there_token("created"))
+    metadata: Mapping[str, Any] = image.metadata if isinstance(image.metadata, dict) else {}
+    for name in sorted(metadata)[:MOST_FIELDS]:
+        made.metadata(METADATA + name, metadata[name])
+    found: Scalars = {TOKENS: list(dict.fromkeys(made.tokens))[:MOST_TOKENS], **made.values}
+    return {**found, SUM: _digest(8, json.dumps(found, sort_keys=True)).hex()}
+
+
+class _Made:
+    def __init__(self) -> None:
+        self.tokens: list[int] = [ROW_TOKEN]
+        self.values: Scalars = {}
+
+    def text(self, field: str, value: str) -> None:
+        folded = fold(value)
+        if not folded:
+            return
+        self.tokens += [there_token(field), text_token(field), value_token(field, value)]
+        self.tokens += [word_token(field, word) for word in words_of(value)[:MOST_WORDS]]
+        self.values[text_key(field)] = beginning(value)
+
+    def words(self, field: str, values: Any) -> None:
+        found = list(_flat(values))
+        if not found:
+            return
+        self.tokens.append(there_token(field))
+        for value in found:
+            self.tokens += _is_tokens(field, value)
+
+    def number(self, field: str, value: float) -> None:
+        self.tokens += [there_token(field), number_token(field), value_token(field, value)]
+        self.values[number_key(field)] = value
+
+    def date(self, field: str, seconds: float) -> None:
+        self.tokens.append(date_token(field))
+        self.values[date_key(field)] = seconds
+
+    def metadata(self, field: str, value: Any) -> None:
+        """Text may read as a number or a date, and is then both."""
+        if value is None or value == "" or value == [] or value == {}:
+            return
+        self.tokens.append(there_token(field))
+        if isinstance(value, list):
+            self.words(field, value)
+            return
+        if isinstance(value, bool):
+            self.tokens.append(value_token(field, value))
+            return
+        number, seconds = number_of(value), date_of(value)
+        if isinstance(value, str):
+            self.text(field, value)
+        if number is not None:
+            self.number(field, number)
+        if seconds is not None:
+            self.date(field, seconds)
+
+
+def _flat(values: Any) -> Iterator[str | float | bool]:
+    """The words, numbers and truths of a list; what is nested deeper is left out."""
+    for value in values if isinstance(values, list) else []:
+        if isinstance(value, bool) or (isinstance(value, str) and fold(value)):
+            yield value
+        elif isinstance(value, int | float) and (number := number_of(value)) is not None:
+            yield number
+
+
+def _is_tokens(field: str, value: str | float | bool) -> list[int]:
+    """Tokens of a value and, of text that reads as a number, of that number."""
+    tokens = [value_token(field, value)]
+    if isinstance(value, str) and (number := number_of(value)) is not None:
+        tokens.append(value_token(field, number))
+    return tokens
