@@ -69,10 +69,13 @@ class Judged:
 def judge(candidates: Sequence[Match], asked: Asked, wanted: Wanted) -> Judged:
     """Name the kinds of `candidates`, best score first, and return the `top_k` best by kind, then
     score."""
-    cut = cut_off([match.score for match in candidates], calibration.bounds_of(wanted.indexes))
     clock = Clock()
     judgements, verified = _look_again(candidates[:VERIFIED], asked, wanted.verify)
     ms = clock.ms if wanted.verify else 0.0
+    # What geometry has decided says nothing about where, among the others, likeness ends.
+    decided = {pk for pk, judgement in judgements.items() if judgement.kind is not None}
+    scores = [match.score for match in candidates if match.image.pk not in decided]
+    cut = cut_off(scores, calibration.bounds_of(wanted.indexes))
     named = [_named(match, judgements.get(match.image.pk), cut) for match in candidates]
     order = sorted(range(len(named)), key=lambda place: _order(place, named, judgements))
     chosen = order[: wanted.top_k]
