@@ -86,9 +86,8 @@ def judge(found: Found, asked: Asked, wanted: Wanted) -> Judged:
     first = candidates[0].rank if candidates else 1
     matches = [replace(named[place], rank=rank) for rank, place in enumerate(chosen, start=first)]
     counts = Counter(match.kind for match in matches)
-    return Judged(
-        matches, Cutoff(cut.score, cut.reason, counts), verified, _raised(chosen, candidates), ms
-    )
+    cutoff = Cutoff(cut.score, cut.reason, counts, cut.nothing)
+    return Judged(matches, cutoff, verified, _raised(chosen, candidates), ms)
 
 
 def _cut(found: Found, judgements: Mapping[int, Judgement], wanted: Wanted) -> Cut:
@@ -103,7 +102,8 @@ def _cut(found: Found, judgements: Mapping[int, Judgement], wanted: Wanted) -> C
         if (judgement := judgements.get(match.image.pk)) is not None and judgement.kind is not None
     )
     open_scores = list((Counter(found.best) - decided).elements())
-    return cut_off(open_scores, calibration.bounds_of(wanted.indexes))
+    cut = cut_off(open_scores, calibration.bounds_of(wanted.indexes))
+    return replace(cut, nothing=not decided and max(open_scores, default=-1.0) < cut.score)
 
 
 def _look_again(

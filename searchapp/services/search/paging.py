@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 from django.core import signing
@@ -63,7 +63,7 @@ def read(wanted: Wanted) -> Cursor:
 
 def write(wanted: Wanted, cursor: Cursor) -> str:
     """Return the cursor as text."""
-    cut = cursor.cut and (cursor.cut.score, cursor.cut.reason)
+    cut = cursor.cut and astuple(cursor.cut)
     said = [_question(wanted), cursor.shown, cursor.after, cursor.beyond, cursor.least, cut]
     return signing.dumps(said, salt=_SALT, compress=True)
 
@@ -110,5 +110,5 @@ class Found:
             if after is None or key not in self.places or self.places[key] > after
         ]
         number = self.cursor.shown + len(shown)
-        cut = Cut(cutoff.score, cutoff.reason)
+        cut = Cut(cutoff.score, cutoff.reason, cutoff.nothing)
         return write(wanted, Cursor(number, after, tuple(beyond), self.cursor.least, cut))
