@@ -85,7 +85,9 @@ class Asked:
         )
 
 
-def read(given: QueryDict, path: str, image: int | None = None) -> tuple[Asked, ServiceError | None]:
+def read(
+    given: QueryDict, path: str, image: int | None = None
+) -> tuple[Asked, ServiceError | None]:
     """Return what an address asks, and the first thing in it that is wrong.
 
     What only concerns the show is taken as far as it makes sense; a wrong box or filter is said.

@@ -204,9 +204,7 @@ def _chips(
     pairs = [(name, value) for name, values in given.lists() for value in values]
     for place, (name, value) in enumerate(pairs):
         rest = QueryDict(urlencode(pairs[:place] + pairs[place + 1 :]))
-        chips.append(
-            Chip(_said(name, value, titles), asked.but(condition=address.read(rest)).link)
-        )
+        chips.append(Chip(_said(name, value, titles), asked.but(condition=address.read(rest)).link))
     if asked.once:
         chips.append(Chip("each picture once", asked.but(once=False).link))
     return chips
@@ -220,4 +218,6 @@ def _said(name: str, value: str, titles: dict[str, str]) -> str:
     field = unquote(quoted if mark else op)
     fixed = FIXED.get(field)
     title = titles.get(field) or (fixed.title if fixed else field.removeprefix(METADATA))
-    return f"{title}: {value}" if not mark else f"{title} {_WORDS_OF_OPS.get(op, '{}').format(value)}"
+    if not mark:
+        return f"{title}: {value}"
+    return f"{title} {_WORDS_OF_OPS.get(op, '{}').format(value)}"

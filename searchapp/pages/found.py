@@ -99,9 +99,7 @@ def kind_at(match: Match, floor: float | None) -> Kind:
     return Kind.SIMILAR if match.score >= floor else Kind.WEAK
 
 
-def _card(
-    match: Match, kind: Kind, link: str, compare: str, own: int | None, place: int
-) -> Card:
+def _card(match: Match, kind: Kind, link: str, compare: str, own: int | None, place: int) -> Card:
     return Card(
         image=match.image,
         kind=kind,

@@ -57,14 +57,18 @@ class Subject:
     name: str
     picture: str
     path: str
-    image: Image | None = None
-    query: Query | None = None
+    source: Query | Image
 
     @property
-    def source(self) -> Query | Image:
-        source = self.query or self.image
-        assert source is not None
-        return source
+    def image(self) -> Image | None:
+        return self.source if isinstance(self.source, Image) else None
+
+    @property
+    def query(self) -> Query | None:
+        return self.source if isinstance(self.source, Query) else None
+
+    def read(self, request: HttpRequest) -> tuple[Asked, ServiceError | None]:
+        return read(request.GET, self.path, None if self.image is None else self.image.pk)
 
 
 @require_safe
@@ -110,7 +114,7 @@ def image_regions(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _of_image(image: Image) -> Subject:
-    return Subject(image.caption, image.thumbnail_url(512), reverse("search-post"), image=image)
+    return Subject(image.caption, image.thumbnail_url(512), reverse("search-post"), image)
 
 
 def _of_query(query: Query) -> Subject:
@@ -118,7 +122,7 @@ def _of_query(query: Query) -> Subject:
         name=query.name or urlsplit(query.url).hostname or "your picture",
         picture=query.picture_url,
         path=query.get_absolute_url(),
-        query=query,
+        source=query,
     )
 
 
@@ -152,7 +156,7 @@ def _ask_again(request: HttpRequest, error: ServiceError, address: str = "") -> 
 
 
 def _show(request: HttpRequest, subject: Subject) -> HttpResponse:
-    asked, wrong = read(request.GET, subject.path, subject.image and subject.image.pk)
+    asked, wrong = subject.read(request)
     choices = _choices(request.user)
     chosen = _chosen(request, asked.datasets, choices)
     asked = replace(asked, datasets=tuple(dataset.slug for dataset in chosen))
@@ -201,18 +205,18 @@ def _answer(subject: Subject, asked: Asked, datasets: Sequence[Dataset]) -> serv
         collapse=asked.once,
         after=asked.after,
     )
-    if subject.query is not None:
-        answer = service.answer_query(subject.query, wanted, asked.box)
+    if isinstance(subject.source, Query):
+        answer = service.answer_query(subject.source, wanted, asked.box)
     else:
-        assert subject.image is not None
-        answer = service.answer_image(subject.image, wanted, asked.box)
+        answer = service.answer_image(subject.source, wanted, asked.box)
     if asked.layout == LIST:
         add_facts([match.image for match in answer.matches])
     return answer
 
 
 def _links(subject: Subject, asked: Asked, image: Image) -> tuple[str, str]:
-    return asked.of(image.pk, reverse("search-post")).link, compare_link(subject.source, image, asked)
+    search_link = asked.of(image.pk, reverse("search-post")).link
+    return search_link, compare_link(subject.source, image, asked)
 
 
 def _template(request: HttpRequest) -> str:
@@ -233,7 +237,7 @@ def _governed(request: HttpRequest, asked: Asked, response: HttpResponse) -> Htt
 
 
 def _regions(request: HttpRequest, subject: Subject) -> HttpResponse:
-    asked, _ = read(request.GET, subject.path, subject.image and subject.image.pk)
+    asked, _ = subject.read(request)
     size = [key_of(request.GET.get(name)) for name in ("width", "height")]
     if subject.image is not None:
         size = [subject.image.width, subject.image.height]
