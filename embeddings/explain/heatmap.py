@@ -13,14 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from embeddings.errors import InputError
-from embeddings.explain.places import Places, View
+from embeddings.explain.palette import COLOURS
+from embeddings.explain.places import Places
 
-# Viridis, by ten of its colours: even steps look even, in print, and to people who do not tell
-# red from green.
-COLOURS = (
-    "#440154", "#482878", "#3e4a89", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58",
-    "#b5de2b", "#fde725",
-)  # fmt: skip
 # How much of the picture a region covers that speaks not at all, and the one that speaks most.
 _FAINT, _STRONG = 0.10, 0.72
 _UNSEEN = (0, 0, 0, 110)  # what the model did not look at

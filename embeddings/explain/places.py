@@ -87,9 +87,7 @@ def _view(chart: NDArray[np.float64]) -> View:
     return View(left, top, right, bottom)
 
 
-def _edges(
-    shares: NDArray[np.float64], shown: NDArray[np.bool_], axis: int
-) -> tuple[float, float]:
+def _edges(shares: NDArray[np.float64], shown: NDArray[np.bool_], axis: int) -> tuple[float, float]:
     """The shares at the two edges of a view, by the line through those of its columns or rows."""
     number = shown.sum(axis=axis)
     there = np.flatnonzero(number > 0)

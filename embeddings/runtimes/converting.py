@@ -1,4 +1,5 @@
-"""Convert in a process of its own: `python -m embeddings.runtimes.converting SPEC RUNTIME PRECISION`.
+"""Convert in a process of its own: `python -m embeddings.runtimes.converting` with a spec, a
+runtime and a precision.
 
 Converting needs torch, which a process never gives back. One that has not loaded it has another
 process do so, once per machine.

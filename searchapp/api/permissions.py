@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from django.http import Http404
@@ -10,6 +11,8 @@ from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
 from searchapp.models import ApiKey, Dataset, Scope
+from searchapp.models.dataset import DatasetQuerySet
+from searchapp.services.errors import ServiceError
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView  # which itself imports this module by its setting
@@ -46,6 +49,25 @@ def visible_dataset(request: Request, slug: str) -> Dataset:
     if dataset is None:
         raise Http404
     return dataset
+
+
+def chosen_datasets(request: Request, slugs: Iterable[str]) -> DatasetQuerySet:
+    """Return the datasets that have, or had, these slugs; all that the user may see for none.
+
+    Raises:
+        ServiceError: code `not_found` where there is none, or none that the user may see.
+    """
+    visible = Dataset.objects.visible_to(request.user)
+    wanted = list(dict.fromkeys(slugs))
+    if not wanted:
+        return visible
+    chosen = []
+    for slug in wanted:
+        dataset = visible.named(slug)
+        if dataset is None:
+            raise ServiceError("not_found", f"There is no dataset '{slug}'.", status=404)
+        chosen.append(dataset.pk)
+    return visible.filter(pk__in=chosen)
 
 
 def require_editor(request: Request, dataset: Dataset) -> None:

@@ -8,9 +8,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from searchapp.api.permissions import chosen_datasets
 from searchapp.api.serializers import SearchSerializer, search_answer
-from searchapp.models import Dataset, Image, Index, Scope
-from searchapp.services import search
+from searchapp.models import Image, Scope
+from searchapp.services import filters, search
 from searchapp.services.errors import Invalid, ServiceError
 
 
@@ -26,8 +27,16 @@ class Search(APIView):
         given = SearchSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         asked = given.validated_data
-        indexes = self._indexes(request, asked.get("dataset", ""))
-        wanted = search.Wanted(indexes, asked["top_k"], asked["min_score"], verify=asked["verify"])
+        wanted = search.Wanted(
+            search.indexes_of(chosen_datasets(request, asked["dataset"])),
+            asked["top_k"],
+            asked["min_score"],
+            condition=filters.parse(asked["filter"]),
+            sort=search.Sort(asked["sort"]),
+            collapse=asked["collapse"],
+            after=asked["after"],
+            verify=asked["verify"],
+        )
         box = asked["box"]
         query = image = None
         if "image" in asked:
@@ -38,16 +47,6 @@ class Search(APIView):
             image = self._image(request, asked["image_id"])
             answer = search.answer_image(image, wanted, box)
         return Response(search_answer(answer, query, image, request))
-
-    def _indexes(self, request: Request, slug: str) -> list[Index]:
-        """What to look at: the dataset that was named, or all that the user may see."""
-        visible = Dataset.objects.visible_to(request.user)
-        if not slug:
-            return search.indexes_of(visible)
-        dataset = visible.named(slug)
-        if dataset is None:
-            raise ServiceError("not_found", f"There is no dataset '{slug}'.", status=404)
-        return search.indexes_of(visible.filter(pk=dataset.pk))
 
     def _image(self, request: Request, pk: int) -> Image:
         visible = Image.objects.visible_to(request.user).select_related("dataset")

@@ -20,8 +20,10 @@ from searchapp.models import (
     Visibility,
 )
 from searchapp.services.bulk import Action
+from searchapp.services.errors import Invalid
+from searchapp.services.filters.address import LONGEST_WHOLE
 from searchapp.services.imports import given
-from searchapp.services.search import MAX_RESULTS, Answer, parse_box
+from searchapp.services.search import MAX_DATASETS, MAX_RESULTS, Answer, Sort, parse_box
 from searchapp.services.selection import FILTERS, LARGEST_KEY, MOST_KEYS
 
 MAX_METADATA_BYTES = 16_384
@@ -320,17 +322,45 @@ class BoxField(serializers.JSONField):
         return parse_box(data)
 
 
+class FilterField(serializers.JSONField):
+    """A JSON object; in a form, its text. What may be in it is the affair of `filters.parse`."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if not isinstance(data, str):
+            return data
+        if len(data) > LONGEST_WHOLE:
+            raise Invalid("invalid_filter", f"filter: at most {LONGEST_WHOLE} characters.")
+        try:
+            return json.loads(data) if data.strip() else None
+        except (ValueError, RecursionError):
+            raise Invalid("invalid_filter", "filter: this is not JSON.") from None
+
+
+class SlugsField(serializers.ListField):
+    """Slugs of datasets: a list, or one. In a form the field is repeated."""
+
+    child = serializers.CharField(max_length=80, allow_blank=True)
+
+    def to_internal_value(self, data: Any) -> list[str]:
+        given = [data] if isinstance(data, str) else data
+        return [slug for slug in super().to_internal_value(given) if slug]
+
+
 class SearchSerializer(serializers.Serializer[Any]):
     """A question: one of `image` (a file), `image_id`, `url`."""
 
     image = serializers.FileField(required=False, allow_empty_file=True)
     image_id = serializers.IntegerField(required=False, min_value=1, max_value=2**63 - 1)
     url = serializers.CharField(required=False, max_length=2000)
-    dataset = serializers.CharField(required=False, max_length=80, allow_blank=True)
+    dataset = SlugsField(default=list, max_length=MAX_DATASETS)
     top_k = serializers.IntegerField(default=20, min_value=1, max_value=MAX_RESULTS)
     min_score = serializers.FloatField(
         required=False, allow_null=True, default=None, min_value=-1, max_value=1
     )
+    filter = FilterField(required=False, allow_null=True, default=None)
+    sort = serializers.ChoiceField(choices=[str(sort) for sort in Sort], default=Sort.SIMILARITY)
+    collapse = serializers.BooleanField(default=False)
+    after = serializers.CharField(default="", max_length=20_000, allow_blank=True)
     verify = serializers.BooleanField(default=True)
     box = BoxField(required=False, allow_null=True, default=None)
 
@@ -394,6 +424,7 @@ def search_answer(
                 "edits": list(match.edits),
                 "reason": match.reason,
                 "verified": match.verified,
+                "copies": match.copies,
                 "image": {
                     "id": match.image.pk,
                     "title": match.image.caption,
@@ -406,6 +437,7 @@ def search_answer(
             }
             for match in answer.matches
         ],
+        "next": answer.next or None,
     }
 
 

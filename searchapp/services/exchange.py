@@ -21,6 +21,7 @@ from searchapp.services.errors import BadPicture, ServiceError, Unavailable
 # Codes of a worker's refusals that are not the picture's fault.
 _STATUS = {
     "query_gone": 410,
+    "image_gone": 410,
     "original_missing": 410,
     "original_changed": 410,
     "original_unreachable": 503,
@@ -55,7 +56,7 @@ class Embedded:
         line, _, raw = payload.partition(b"\n")
         facts = json.loads(line)
         if "error" in facts:
-            raise _error(**facts["error"])
+            raise refused(**facts["error"])
         if cached:
             facts["decode"] = facts["embed"] = 0.0
         return cls(vector=np.frombuffer(raw, dtype="<f4"), cached=cached, **facts)
@@ -66,7 +67,8 @@ def refusal_payload(code: str, detail: str) -> bytes:
     return json.dumps({"error": {"code": code, "detail": detail}}).encode() + b"\n"
 
 
-def _error(code: str, detail: str) -> ServiceError:
+def refused(code: str, detail: str) -> ServiceError:
+    """A worker's refusal, as the web process raises it."""
     if code not in _STATUS:
         return BadPicture(code, detail)
     status = _STATUS[code]

@@ -167,9 +167,10 @@ def _answer(
     embedded: Embedded, wanted: Wanted, clock: Clock, box: Box | None, image: Image | None = None
 ) -> Answer:
     searching = Clock()
-    matches = nearest(embedded.vector, wanted, LEAST_CANDIDATES)
+    found = nearest(embedded.vector, wanted, LEAST_CANDIDATES)
     search_ms = searching.ms
-    judged = judge(matches, Asked(image.sha256 if image else embedded.sha256, image, box), wanted)
+    asked = Asked(image.sha256 if image else embedded.sha256, image, box)
+    judged = judge(found, asked, wanted)
     return Answer(
         pipeline=wanted.pipeline,
         fingerprint=wanted.fingerprint,
@@ -182,5 +183,6 @@ def _answer(
         cutoff=judged.cutoff,
         verified=judged.verified,
         raised=judged.raised,
+        next=found.next(wanted, judged.matches, judged.cutoff),
         box=box,
     )
