@@ -4,7 +4,7 @@ import os
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from embeddings.errors import InputError, RecipeError
 from embeddings.operators import registry
 from embeddings.recipes import DEFAULT_PIPELINE, Recipe, names
 from embeddings.recipes import recipe as recipe_named
+from embeddings.runtimes.spec import PLACES, FeatureSpec
 from embeddings.streaming import PicturePipeline
 
 if TYPE_CHECKING:
@@ -144,6 +145,24 @@ class ImagePipeline(PicturePipeline[Vector]):
                 part = normalize(part)
             vectors[start : start + len(chunk)] = part
         return vectors
+
+    def places_spec(self) -> FeatureSpec:
+        """What gives the places of the model's last map, of pixels as `prepare` makes them.
+
+        Raises `RecipeError` where the model has no such map.
+        """
+        spec = getattr(self._model, "spec", None)
+        if spec is None:
+            raise RecipeError(f"The model of {self.recipe.name!r} gives no map of places.")
+        pooled: FeatureSpec = spec(*self._shape[-2:])
+        return replace(pooled, pooling=PLACES, head=0)
+
+    @property
+    def averages_places(self) -> bool:
+        """Whether a vector is the mean of the places, scaled to unit length, and nothing else."""
+        model = self.recipe.operators[-2]
+        parameters = dict(model.parameters)
+        return model.name == "image_embedding.timm" and parameters.get("pooling") == "avg"
 
     def explain(self) -> str:
         """The operators and their parameters, to read."""

@@ -222,10 +222,10 @@ def remember_fields(key: str, values: Mapping[str, bytes], seconds: int, most: i
     if not values:
         return
     try:
-        if int(cast(int, client().hlen(key))) + len(values) > most:
+        if client().hlen(key) + len(values) > most:
             client().delete(key)
         with client().pipeline(transaction=False) as pipe:
-            pipe.hset(key, mapping=dict(values))
+            pipe.hset(key, items=[part for pair in values.items() for part in pair])
             pipe.expire(key, seconds)
             pipe.execute()
     except redis.RedisError:

@@ -156,6 +156,14 @@ def open_query(sha256: str) -> BinaryIO:
     return _open(_name("queries", sha256))
 
 
+def query_bytes(sha256: str) -> int | None:
+    """Return how large a query picture's file is; None where it is not there any more."""
+    try:
+        return default_storage.size(_name("queries", sha256))
+    except FileNotFoundError:
+        return None
+
+
 def open_thumbnail(key: str, side: int) -> BinaryIO:
     return _open(thumbnail_name(key, side))
 

@@ -36,6 +36,7 @@ app.conf.update(
     include=[
         "worker.query",
         "worker.verifying",
+        "worker.explaining",
         "worker.ingest",
         "worker.imports",
         "worker.indexing",

@@ -83,15 +83,13 @@ def make(image: Image) -> LocalFeatures:
         ImageError, BadBox: for a picture that cannot be used.
         FileNotFoundError: where there is neither an original nor a thumbnail.
     """
-    features = of_decoded(decoded(image))
+    features = of_decoded(_decoded(image))
     storage.put_features(image.thumbnail_key, features.to_bytes())
     _hold(image.thumbnail_key, features)
     return features
 
 
-def decoded(image: Image, *, whole: bool = False) -> Decoded:
-    """A stored image as its features are made of it, or `whole`, at its full size where that is
-    kept here; raises what `make` raises."""
+def _decoded(image: Image) -> Decoded:
     if not image.reference:
         try:
             with storage.open_original(image.sha256) as file:
@@ -101,8 +99,16 @@ def decoded(image: Image, *, whole: bool = False) -> Decoded:
         else:
             if image.box is not None:
                 return cut_out(image, decode(data, max_pixels=settings.MAX_PIXELS))
-            draft = None if whole else _SHORT_SIDE
-            return decode(data, max_pixels=settings.MAX_PIXELS, draft_short_side=draft)
+            return decode(data, max_pixels=settings.MAX_PIXELS, draft_short_side=_SHORT_SIDE)
+    return of_thumbnail(image)
+
+
+def of_thumbnail(image: Image) -> Decoded:
+    """An image as its largest thumbnail shows it.
+
+    Raises:
+        FileNotFoundError: where there is none.
+    """
     with storage.open_thumbnail(image.thumbnail_key, max(storage.THUMBNAIL_SIDES)) as file:
         small = decode(file)
     return replace(small, width=image.width or small.width, height=image.height or small.height)
@@ -127,7 +133,7 @@ def of_query(sha256: str, box: Box | None) -> LocalFeatures:
             return LocalFeatures.from_bytes(remembered)
     except (redis.RedisError, EmbeddingsError) as error:
         log.warning("the features of a query cannot be recalled: %s", error)
-    features = of_decoded(shown_of_query(sha256, box))
+    features = of_decoded(_shown(sha256, box))
     try:
         life = settings.QUERY_KEEP_HOURS * 3600
         queue.client().set(key, features.to_bytes(), ex=life)
@@ -136,15 +142,16 @@ def of_query(sha256: str, box: Box | None) -> LocalFeatures:
     return features
 
 
-def shown_of_query(sha256: str, box: Box | None) -> Decoded:
-    """A query picture as it is looked at; of a box, its pixels at full size."""
+def _shown(sha256: str, box: Box | None) -> Decoded:
     if box is not None:
-        return crop(pictures.whole(sha256, lambda: storage.open_query(sha256)), box)
+        return cut(pictures.whole(sha256, lambda: storage.open_query(sha256)), box)
     with storage.open_query(sha256) as file:
         return decode(file, max_pixels=settings.MAX_PIXELS, draft_short_side=_SHORT_SIDE)
 
 
-def crop(whole: Decoded, box: Box) -> Decoded:
-    """Cut a box from a picture that was decoded at its full size."""
-    cut = pictures.cut(whole, box)
-    return Decoded(cut, whole.format, cut.width, cut.height)
+def cut(whole: Decoded, box: Box | None) -> Decoded:
+    """Cut a box from a picture that was decoded at its full size; without one, all of it."""
+    if box is None:
+        return whole
+    part = pictures.cut(whole, box)
+    return Decoded(part, whole.format, part.width, part.height)

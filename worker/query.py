@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from django.conf import settings
 from numpy.typing import NDArray
 
 from embeddings.operators.decode import Decoded, decode
+from embeddings.operators.regions import regions
 from embeddings.operators.thumbnails import thumbnail
 from embeddings.pipelines import ImagePipeline
 from searchapp import storage
@@ -22,7 +24,7 @@ from searchapp.originals import open_original, web_address
 from searchapp.queue import celery_app
 from searchapp.services import cleanup, search
 from searchapp.services.errors import Gone
-from searchapp.services.exchange import Embedded, vector_key
+from searchapp.services.exchange import Embedded, regions_key, vector_key
 from searchapp.services.search.boxes import parse_box
 from searchapp.uploads import HashingWriter
 from worker import pictures
@@ -44,9 +46,7 @@ def embed_image(reply: str, image_id: int, pipeline: str, fingerprint: str, box:
     """Embed a box of an image."""
 
     def work() -> Reply:
-        image = Image.objects.filter(pk=image_id, state=ImageState.READY).first()
-        if image is None:
-            raise Gone("original_missing", "This picture has just been deleted.")
+        image = _ready(image_id)
         prepare = partial(_prepare_part, lambda: _whole_of(image), box)
         return _embed(prepare, image.sha256, image.thumbnail_key, pipeline, fingerprint, box)
 
@@ -108,6 +108,31 @@ def make_thumbnail(reply: str, sha256: str) -> None:
 
 
 _Prepared = tuple[NDArray[np.uint8], int, int]  # with the size of the whole picture
+
+
+@celery_app.task(name="query.regions")
+def find_regions(reply: str, key: str, image_id: int | None) -> None:
+    """Look for what one may want to search for on its own: in a stored query picture or an image.
+
+    The picture stays decoded for a while: whoever is shown regions may ask about one of them.
+    """
+
+    def work() -> Reply:
+        found = regions((_whole_query(key) if image_id is None else _image_of(image_id)).image)
+        return Reply(json.dumps({"regions": found}).encode(), regions_key(key))
+
+    answer(reply, work)
+
+
+def _image_of(image_id: int) -> Decoded:
+    return _whole_of(_ready(image_id))
+
+
+def _ready(image_id: int) -> Image:
+    image = Image.objects.filter(pk=image_id, state=ImageState.READY).first()
+    if image is None:
+        raise Gone("original_missing", "This picture has just been deleted.")
+    return image
 
 
 def _embed_stored(sha256: str, pipeline: str, fingerprint: str, box: str) -> Reply:

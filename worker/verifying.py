@@ -9,32 +9,25 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-from django.conf import settings
-from numpy.typing import NDArray
 
 from embeddings.errors import ImageError
 from embeddings.explain.kinds import Kind, Verdict, judge
 from embeddings.explain.local_features import VERSION, LocalFeatures
 from embeddings.explain.matching import Geometry, match
-from embeddings.operators.decode import decode
-from searchapp import storage
 from searchapp.models import Image, ImageState
 from searchapp.queue import celery_app
 from searchapp.services import features as feature_service
 from searchapp.services import verification
-from searchapp.services.errors import Gone
 from searchapp.services.verification import Subject
 from worker import local_features
 from worker.answering import Reply, answer
-from worker.decoding import BadBox, cut_out
+from worker.decoding import BadBox
+from worker.sides import COLUMNS, Side
 
 log = logging.getLogger(__name__)
-# Only pictures of up to this size are decoded once more to compare all their pixels.
-_MOST_PIXELS = 30_000_000
 # Of pictures with the same pixels, what is kept of them differs by no more: one may have been
 # decoded in a quicker way.
 _SMALL_DIFFERENCE = 3.0
-_COLUMNS = ("sha256", "box", "reference", "width", "height", "features", "state")
 
 
 @celery_app.task(name=verification.TASK)
@@ -46,9 +39,9 @@ def verify(reply: str, subject: dict[str, Any], images: list[int], budget_ms: fl
 def _verified(subject: Subject, keys: list[int], budget_ms: float) -> bytes:
     until = time.monotonic() + budget_ms / 1000
     wanted = {*keys, subject.image}
-    rows = Image.objects.filter(pk__in=wanted, state=ImageState.READY).only(*_COLUMNS).order_by()
+    rows = Image.objects.filter(pk__in=wanted, state=ImageState.READY).only(*COLUMNS).order_by()
     found = rows.in_bulk()
-    side = Side.of(subject, found)
+    side = Side.of(subject, found.get(subject.image))
     others = [found[pk] for pk in keys if pk in found]
     known = local_features.stored(others)
     until = max(until, time.monotonic() + budget_ms / 2000)  # however long the query itself took
@@ -64,76 +57,17 @@ def _verified(subject: Subject, keys: list[int], budget_ms: float) -> bytes:
                 continue
             made.append(image)
         verdict, geometry = compare(side, Side(features, image=image))
-        told = asdict(geometry) | {
-            "kind": verdict.kind,
-            "edits": verdict.edits,
-            "reason": verdict.reason,
-        }
-        del told["keypoints"]
-        verified[image.pk] = told
+        verified[image.pk] = told(verdict, geometry)
+        del verified[image.pk]["keypoints"]  # which nobody looks at in a list
     if made:
         feature_service.note(made, VERSION)
     return json.dumps({"verified": verified}).encode()
 
 
-class Side:
-    """One of two pictures: its features, and where its pixels are."""
-
-    def __init__(
-        self, features: LocalFeatures, *, image: Image | None = None, subject: Subject | None = None
-    ) -> None:
-        self.features = features
-        self._image = image
-        self._subject = subject or Subject()
-        self._pixels: NDArray[np.uint8] | None = None
-
-    @classmethod
-    def of(cls, subject: Subject, rows: dict[int, Image]) -> Side:
-        """Read, recall or make the features of a subject, whose row is in `rows` if it has one.
-
-        Raises:
-            Gone: code `image_gone` where the image is not ready, or not there any more.
-            ImageError, FileNotFoundError: where it cannot be looked at.
-        """
-        if subject.query:
-            return cls(local_features.of_query(subject.query, subject.box), subject=subject)
-        image = rows.get(subject.image)
-        if image is None:
-            raise Gone("image_gone", "This picture is gone, or it is not ready.")
-        if subject.box is not None:
-            shown = local_features.crop(local_features.decoded(image, whole=True), subject.box)
-            return cls(local_features.of_decoded(shown), image=image, subject=subject)
-        features = local_features.stored([image]).get(image.pk)
-        return cls(features or local_features.make(image), image=image)
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether it is a file as it came, whose bytes may be those of another."""
-        return self._subject.box is None and (self._image is None or self._image.box is None)
-
-    @property
-    def sha256(self) -> str:
-        return self._image.sha256 if self._image is not None else self._subject.query
-
-    def pixels(self) -> NDArray[np.uint8] | None:
-        """All its pixels; None where they are not at hand."""
-        if self._pixels is None:
-            if self._image is not None and self._image.reference:
-                return None  # nothing is fetched again for this
-            if self.features.width * self.features.height > _MOST_PIXELS:
-                return None
-            opened = storage.open_query if self._image is None else storage.open_original
-            try:
-                with opened(self.sha256) as file:
-                    whole = decode(file, max_pixels=settings.MAX_PIXELS)
-            except (ImageError, OSError):
-                return None
-            if self._image is not None:
-                whole = cut_out(self._image, whole)
-            if self._subject.box is not None:
-                whole = local_features.crop(whole, self._subject.box)
-            self._pixels = np.asarray(whole.image)
-        return self._pixels
+def told(verdict: Verdict, geometry: Geometry) -> dict[str, Any]:
+    """Verdict and geometry as `Verified.from_json` reads them."""
+    said = {"kind": verdict.kind, "edits": verdict.edits, "reason": verdict.reason}
+    return asdict(geometry) | said
 
 
 def made_now(image: Image) -> LocalFeatures | None:

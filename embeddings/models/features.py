@@ -9,7 +9,7 @@ from embeddings.errors import RecipeError, UnknownName
 from embeddings.models.cards import card_for_weights
 from embeddings.models.fold import fold_batch_norms
 from embeddings.models.weights import load_model
-from embeddings.runtimes.spec import FeatureSpec
+from embeddings.runtimes.spec import PLACES, FeatureSpec
 
 POOLINGS = ("avg", "max", "gem", "cls", "head")
 # Generalized mean: "Fine-tuning CNN Image Retrieval with No Human Annotation" (Radenović et al.,
@@ -22,6 +22,8 @@ _WITHOUT_CLS = "Pooling 'cls' needs a transformer's class token, which this laye
 
 class Features(nn.Module):
     """uint8 or float pixels (N, 3, H, W) on a scale of 0 to 255 to float32 (N, D).
+
+    Pooled as `PLACES`, (N, P x D) for a map of P places.
 
     With a head of K numbers in the spec, (N, D + K): the features, and what the model's own head
     makes of its last ones.
@@ -37,7 +39,7 @@ class Features(nn.Module):
         layer that the model does not have, and for a head of another size.
         """
         super().__init__()
-        if spec.pooling not in POOLINGS:
+        if spec.pooling not in (*POOLINGS, PLACES):
             raise UnknownName("pooling", spec.pooling, POOLINGS)
         if spec.pooling == "head" and spec.layer != "features":
             raise RecipeError("Pooling 'head' is the model's own, of layer 'features' only.")
@@ -167,6 +169,8 @@ class Features(nn.Module):
                 f"{tuple(features.shape)}. Choose a layer before it."
             )
         # places: (N, positions, channels)
+        if self.pooling == PLACES:
+            return places.flatten(1)
         if self.pooling == "avg":
             return places.mean(dim=1)
         if self.pooling == "max":

@@ -14,7 +14,7 @@ from embeddings.models.weights import resolve
 from embeddings.operators.transform import ResizeCenterCrop
 from embeddings.operators.views import embed_views
 from embeddings.runtimes.loading import check_process, load_network
-from embeddings.runtimes.spec import FeatureSpec, Network, max_batch
+from embeddings.runtimes.spec import PLACES, FeatureSpec, Network, max_batch
 
 _TAKES = ("image", "pixels")
 _LARGEST = 1000.0  # of mean and std: more is a mistake, and ends in infinity
@@ -53,6 +53,8 @@ class TimmEmbedding:
         self._card = card_of(architecture, weights_sha256)
         if not isinstance(layer, str) or not isinstance(pooling, str):
             raise RecipeError(f"layer and pooling must be names, not {layer!r} and {pooling!r}.")
+        if pooling == PLACES:
+            raise RecipeError("Places are not pooled: they make no vector.")
         self._sha256 = weights_sha256
         self._mean, self._std = three("mean", mean), three("std", std)
         if min(self._std) <= 0:

@@ -46,13 +46,17 @@ class OnnxNetwork:
         return np.concatenate(parts)
 
 
+def kept_name(spec: FeatureSpec) -> str:
+    """What the exported model is kept as."""
+    return f"onnx-{spec.digest[:32]}"
+
+
 def exported(spec: FeatureSpec) -> Path:
     """The model as `export` writes it, kept for the next time.
 
     Raises what `export` raises, and `CacheUnwritable`.
     """
-    name = f"onnx-{spec.digest[:32]}"
-    return cache.kept_folder(name, lambda folder: export(spec, folder / _MODEL)) / _MODEL
+    return cache.kept_folder(kept_name(spec), lambda folder: export(spec, folder / _MODEL)) / _MODEL
 
 
 def export(spec: FeatureSpec, path: Path) -> None:

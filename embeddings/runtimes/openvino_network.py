@@ -54,8 +54,7 @@ class OpenVinoNetwork:
         ):
             raise RuntimeUnavailable("This processor has no bfloat16; float32 works everywhere.")
         self.precision = precision
-        name = f"openvino-{version()}-{spec.digest[:32]}"
-        path = cache.kept_folder(name, lambda folder: _convert(spec, folder)) / _MODEL
+        path = cache.kept_folder(kept_name(spec), lambda folder: _convert(spec, folder)) / _MODEL
         self._compiled = compiled(path, precision)
         self._of_thread = threading.local()
 
@@ -69,6 +68,11 @@ class OpenVinoNetwork:
             part = np.ascontiguousarray(pixels[start : start + _PICTURES_AT_ONCE])
             parts.append(request.infer([part], share_inputs=True)[0].copy())
         return np.concatenate(parts)
+
+
+def kept_name(spec: FeatureSpec) -> str:
+    """What the converted model is kept as."""
+    return f"openvino-{version()}-{spec.digest[:32]}"
 
 
 def version() -> str:

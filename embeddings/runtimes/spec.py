@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 RUNTIMES = ("auto", "torch", "openvino", "onnxruntime")
 PRECISIONS = ("float32", "bfloat16", "float16")
+# A pooling that leaves the places of a map as they are, one behind the other: what heatmaps are
+# made of. No recipe asks for it.
+PLACES = "places"
 CPU_BATCH = 32
 CUDA_BATCH = 512
 

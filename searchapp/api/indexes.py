@@ -12,8 +12,14 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from searchapp.api.permissions import require_editor, require_owner, visible_dataset
-from searchapp.models import Dataset, Index
-from searchapp.services import index_building, index_comparison, indexes, pipelines
+from searchapp.models import Calibration, Dataset, Index
+from searchapp.services import (
+    calibration,
+    index_building,
+    index_comparison,
+    indexes,
+    pipelines,
+)
 from searchapp.services.index_comparison import Comparison, Side
 
 
@@ -37,17 +43,27 @@ class ProgressSerializer(serializers.Serializer[index_building.BuildProgress]):
     gaps = serializers.IntegerField()
 
 
+class CalibrationSerializer(serializers.ModelSerializer[Calibration]):
+    class Meta:
+        model = Calibration
+        fields = [
+            "images", "sampled", "pairs", "lower", "usual", "upper", "quantiles", "made",
+        ]  # fmt: skip
+
+
 class IndexSerializer(serializers.ModelSerializer[Index]):
     dataset = serializers.SlugRelatedField[Dataset](slug_field="slug", read_only=True)
     state = serializers.CharField(read_only=True)
     error = serializers.SerializerMethodField()
     progress = serializers.SerializerMethodField()
+    calibration = serializers.SerializerMethodField()
 
     class Meta:
         model = Index
         fields = [
             "id", "dataset", "state", "pipeline", "fingerprint", "dimension", "runtime",
-            "precision", "error", "progress", "created", "built", "activated", "retired",
+            "precision", "error", "progress", "calibration", "created", "built", "activated",
+            "retired",
         ]  # fmt: skip
 
     def get_error(self, index: Index) -> dict[str, str] | None:
@@ -58,6 +74,11 @@ class IndexSerializer(serializers.ModelSerializer[Index]):
     @extend_schema(responses=ProgressSerializer)
     def get_progress(self, index: Index) -> dict[str, Any]:
         return dict(ProgressSerializer(self.context["progress"][index.pk]).data)
+
+    @extend_schema(responses=CalibrationSerializer(allow_null=True))
+    def get_calibration(self, index: Index) -> dict[str, Any] | None:
+        made = self.context["calibrations"].get(index.pk)
+        return None if made is None else dict(CalibrationSerializer(made).data)
 
 
 class NewIndexSerializer(serializers.Serializer[Any]):
@@ -91,7 +112,10 @@ class ComparisonSerializer(serializers.Serializer[Any]):
 
 
 def _body(*found: Index) -> list[dict[str, Any]]:
-    context = {"progress": index_building.progress_of(found)}
+    context = {
+        "progress": index_building.progress_of(found),
+        "calibrations": calibration.calibrations_of(found),
+    }
     return list(IndexSerializer(found, many=True, context=context).data)
 
 

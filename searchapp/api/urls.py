@@ -3,7 +3,17 @@
 from django.urls import path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from searchapp.api import audits, facets, imports, indexes, managing, search, uploads, views
+from searchapp.api import (
+    audits,
+    comparing,
+    facets,
+    imports,
+    indexes,
+    managing,
+    search,
+    uploads,
+    views,
+)
 
 urlpatterns = [
     path("v1/datasets/", views.DatasetList.as_view(), name="api-datasets"),
@@ -51,6 +61,7 @@ urlpatterns = [
         for action in ("pause", "resume", "cancel", "retry", "close")
     ),
     path("v1/facets/", facets.Facets.as_view(), name="api-facets"),
+    path("v1/compare/", comparing.Compare.as_view(), name="api-compare"),
     path("v1/search/", search.Search.as_view(), name="api-search"),
     path("schema/", SpectacularAPIView.as_view(), name="api-schema"),
     path("docs/", SpectacularSwaggerView.as_view(url_name="api-schema"), name="api-docs"),

@@ -14,7 +14,14 @@ from searchapp.models import Dataset, Image, ImageState, Index, IndexState
 from searchapp.pages.access import managed_dataset, own_dataset
 from searchapp.pages.paging import key_of
 from searchapp.pages.responses import duration, fragment_of, is_fragment, render_error
-from searchapp.services import index_building, index_comparison, indexes, pipelines
+from searchapp.services import (
+    calibration,
+    index_building,
+    index_comparison,
+    indexes,
+    pipelines,
+)
+from searchapp.services.calibration import Plot
 from searchapp.services.errors import ServiceError
 from searchapp.services.index_building import BuildProgress
 
@@ -28,6 +35,7 @@ class Row:
     progress: BuildProgress
     sentence: str
     compared_with: int | None  # the index that it makes sense to compare it with
+    plot: Plot | None  # what its scores mean, once that has been measured
 
     @property
     def percent(self) -> str:
@@ -72,6 +80,7 @@ def index_list(request: HttpRequest, slug: str) -> HttpResponse:
 def _context(request: HttpRequest, dataset: Dataset) -> dict[str, object]:
     found = list(dataset.indexes.order_by("-pk")[:MOST_LISTED])
     progress = index_building.progress_of(found)
+    plots = calibration.plots_of(found)
     active = next((index for index in found if index.state == IndexState.ACTIVE), None)
     target = indexes.rollback_target(dataset)
     rows = [
@@ -80,6 +89,7 @@ def _context(request: HttpRequest, dataset: Dataset) -> dict[str, object]:
             progress[index.pk],
             pipelines.sentence_of(index.pipeline),
             active.pk if active is not None and index.state == IndexState.READY else None,
+            plots.get(index.pk) if index.state in _COMPARABLE else None,
         )
         for index in sorted(
             found, key=lambda index: (_ORDER.index(IndexState(index.state)), -index.pk)

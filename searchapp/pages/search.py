@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
@@ -16,8 +17,18 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from searchapp.models import PENDING_STATES, Dataset, Image, ImageState, Query
 from searchapp.pages.access import find_dataset, visible_image
+from searchapp.pages.asked import LIST, Asked, read
+from searchapp.pages.filtering import panel_of
+from searchapp.pages.found import add_facts, arrange, strip
+from searchapp.pages.lens import compare_link, lens_of
 from searchapp.pages.paging import key_of
-from searchapp.pages.responses import count, render_error
+from searchapp.pages.responses import (
+    NOTHING_NEW,
+    count,
+    fragment_of,
+    is_fragment,
+    render_error,
+)
 from searchapp.services import search as service
 from searchapp.services.errors import BadPicture, Invalid, ServiceError
 from searchapp.uploads import HashedUpload
@@ -25,7 +36,6 @@ from searchapp.uploads import HashedUpload
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
-RESULT_STEPS = (24, 60, 120, 200)
 # A selector with more entries than this helps nobody; the dataset's own page has a search link.
 MOST_CHOICES = 200
 TRY_ONE = (
@@ -46,26 +56,19 @@ class Subject:
 
     name: str
     picture: str
-    address: str
-    parameters: dict[str, str]
-    image: Image | None = None
-    query: Query | None = None
+    path: str
+    source: Query | Image
 
-    def link(self, **changes: str | int) -> str:
-        parameters = {**self.parameters, **{key: str(value) for key, value in changes.items()}}
-        shown = {key: value for key, value in parameters.items() if value}
-        return f"{self.address}?{urlencode(shown)}" if shown else self.address
+    @property
+    def image(self) -> Image | None:
+        return self.source if isinstance(self.source, Image) else None
 
+    @property
+    def query(self) -> Query | None:
+        return self.source if isinstance(self.source, Query) else None
 
-@dataclass(frozen=True)
-class Card:
-    """A match as it is shown."""
-
-    image: Image
-    link: str
-    score: str
-    bar: int  # percent
-    is_self: bool
+    def read(self, request: HttpRequest) -> tuple[Asked, ServiceError | None]:
+        return read(request.GET, self.path, None if self.image is None else self.image.pk)
 
 
 @require_safe
@@ -83,43 +86,43 @@ def search(request: HttpRequest) -> HttpResponse:
         if request.GET.get("image"):
             raise Http404("There is no such picture.")
         return redirect("home")
-    image = visible_image(request.user, pk)
-    slug = _chosen_slug(request)
-    subject = Subject(
-        name=image.caption,
-        picture=image.thumbnail_url(512),
-        address=reverse("search-post"),
-        parameters={"image": str(image.pk), "dataset": slug},
-        image=image,
-    )
-    return _show(
-        request,
-        subject,
-        slug,
-        lambda wanted: service.answer_image(image, wanted),
-    )
+    return _show(request, _of_image(visible_image(request.user, pk)))
 
 
 @require_safe
 def results(request: HttpRequest, token: str) -> HttpResponse:
     """The results of a kept query picture: this address can be shared and reloaded."""
-    slug = _chosen_slug(request)
     try:
-        query = service.find_query(token)
+        return _show(request, _of_query(service.find_query(token)))
     except ServiceError as error:
         return render_error(request, "search/gone.html", {}, error)
-    subject = Subject(
+
+
+@require_safe
+def query_regions(request: HttpRequest, token: str) -> HttpResponse:
+    """Suggested boxes of a kept query picture, as a part of its page."""
+    try:
+        return _regions(request, _of_query(service.find_query(token)))
+    except ServiceError:
+        return _no_regions()
+
+
+@require_safe
+def image_regions(request: HttpRequest, pk: int) -> HttpResponse:
+    """Suggested boxes of a stored image, as a part of the page of a search with it."""
+    return _regions(request, _of_image(visible_image(request.user, pk)))
+
+
+def _of_image(image: Image) -> Subject:
+    return Subject(image.caption, image.thumbnail_url(512), reverse("search-post"), image)
+
+
+def _of_query(query: Query) -> Subject:
+    return Subject(
         name=query.name or urlsplit(query.url).hostname or "your picture",
         picture=query.picture_url,
-        address=query.get_absolute_url(),
-        parameters={"dataset": slug},
-        query=query,
-    )
-    return _show(
-        request,
-        subject,
-        slug,
-        lambda wanted: service.answer_query(query, wanted),
+        path=query.get_absolute_url(),
+        source=query,
     )
 
 
@@ -152,53 +155,104 @@ def _ask_again(request: HttpRequest, error: ServiceError, address: str = "") -> 
     return render_error(request, "search/home.html", context, error)
 
 
-def _show(
-    request: HttpRequest,
-    subject: Subject,
-    slug: str,
-    answer_with: Callable[[service.Wanted], service.Answer],
-) -> HttpResponse:
+def _show(request: HttpRequest, subject: Subject) -> HttpResponse:
+    asked, wrong = subject.read(request)
     choices = _choices(request.user)
-    chosen = find_dataset(request.user, slug) if slug else None
-    datasets = [chosen] if chosen else choices
-    top_k = _top_k(request)
+    chosen = _chosen(request, asked.datasets, choices)
+    asked = replace(asked, datasets=tuple(dataset.slug for dataset in chosen))
+    datasets = chosen or choices
     context = {
         "subject": subject,
-        "choices": choices,
-        "slug": slug,
-        "chosen": chosen,
+        "asked": asked,
+        "panel": panel_of(asked, choices, datasets),
+        "whole": asked.but(box=None).link,
+        "unfloored": asked.but(floor=None).link,
+        "chosen": chosen[0] if len(chosen) == 1 else None,
         "keep_hours": settings.QUERY_KEEP_HOURS,
     }
     try:
-        answer = answer_with(service.Wanted(service.indexes_of(datasets), top_k))
+        if wrong is not None:
+            raise wrong
+        answer = _answer(subject, asked, datasets)
     except ServiceError as error:
         # That the picture cannot be used is known only now, and belongs to the drop zone.
         if error.status == BadPicture.status and subject.query is not None:
             return _ask_again(request, error)
-        return render_error(request, "search/results.html", context, error)
-    more = next((step for step in RESULT_STEPS if step > top_k), None)
-    own = subject.image.pk if subject.image else None
+        return _governed(request, asked, render_error(request, _template(request), context, error))
+    own = subject.image.pk if subject.image and asked.box is None else None
+    found = arrange(answer, asked.sort, asked.floor, partial(_links, subject, asked), own)
     context |= {
         "answer": answer,
-        "cards": [_card(match, slug, own) for match in answer.matches],
-        "matches": count(len(answer.matches), "match", "matches"),
+        "found": found,
+        "strip": strip(answer, asked.floor),
+        "lens": lens_of(subject.source, asked, answer.width, answer.height),
+        "matches": count(found.number, "match", "matches"),
         "searched": count(answer.searched, "picture", "pictures"),
         "waiting": _waiting(datasets),
-        "more": subject.link(k=more) if more and len(answer.matches) == top_k else None,
-        "may_add": chosen is not None and chosen.may_edit(request.user),
+        "next": asked.but(after=answer.next).link if answer.next else None,
+        "first": asked.but().link if asked.after else None,
+        "may_add": len(chosen) == 1 and chosen[0].may_edit(request.user),
     }
-    return render(request, "search/results.html", context)
+    return _governed(request, asked, render(request, _template(request), context))
 
 
-def _card(match: service.Match, slug: str, own: int | None) -> Card:
-    parameters = {"image": str(match.image.pk)} | ({"dataset": slug} if slug else {})
-    return Card(
-        image=match.image,
-        link=f"{reverse('search-post')}?{urlencode(parameters)}",
-        score=f"{match.score:.2f}",
-        bar=max(0, round(match.score * 100)),
-        is_self=match.image.pk == own,
+def _answer(subject: Subject, asked: Asked, datasets: Sequence[Dataset]) -> service.Answer:
+    wanted = service.Wanted(
+        service.indexes_of(datasets),
+        asked.number,
+        condition=asked.condition,
+        sort=asked.sort,
+        collapse=asked.once,
+        after=asked.after,
     )
+    if isinstance(subject.source, Query):
+        answer = service.answer_query(subject.source, wanted, asked.box)
+    else:
+        answer = service.answer_image(subject.source, wanted, asked.box)
+    if asked.layout == LIST:
+        add_facts([match.image for match in answer.matches])
+    return answer
+
+
+def _links(subject: Subject, asked: Asked, image: Image) -> tuple[str, str]:
+    search_link = asked.of(image.pk, reverse("search-post")).link
+    return search_link, compare_link(subject.source, image, asked)
+
+
+def _template(request: HttpRequest) -> str:
+    return "search/_page.html" if _is_part(request) else "search/results.html"
+
+
+def _is_part(request: HttpRequest) -> bool:
+    # What htmx asks for to go back in the history is a whole page.
+    return is_fragment(request) and "HX-History-Restore-Request" not in request.headers
+
+
+def _governed(request: HttpRequest, asked: Asked, response: HttpResponse) -> HttpResponse:
+    """A part goes to its address in the shortest form, whatever a form has sent."""
+    if not _is_part(request):
+        return response
+    response["HX-Push-Url"] = asked.link
+    return fragment_of(response)
+
+
+def _regions(request: HttpRequest, subject: Subject) -> HttpResponse:
+    asked, _ = subject.read(request)
+    size = [key_of(request.GET.get(name)) for name in ("width", "height")]
+    if subject.image is not None:
+        size = [subject.image.width, subject.image.height]
+    if not size[0] or not size[1]:
+        return _no_regions()
+    try:
+        service.find_regions(subject.source)
+    except ServiceError:  # suggestions are no reason to complain
+        return _no_regions()
+    lens = lens_of(subject.source, asked, size[0], size[1])
+    return fragment_of(render(request, "search/_lens.html", {"lens": lens}))
+
+
+def _no_regions() -> HttpResponse:
+    return fragment_of(HttpResponse(status=NOTHING_NEW))
 
 
 def _home_context(request: HttpRequest, address: str = "") -> dict[str, object]:
@@ -217,14 +271,14 @@ def _choices(user: User | AnonymousUser) -> list[Dataset]:
     return list(Dataset.objects.visible_to(user)[:MOST_CHOICES])
 
 
-def _chosen_slug(request: HttpRequest) -> str:
-    slug = request.GET.get("dataset", "")
-    return find_dataset(request.user, slug).slug if slug else ""
-
-
-def _top_k(request: HttpRequest) -> int:
-    value = key_of(request.GET.get("k"))
-    return min(value, service.MAX_RESULTS) if value else RESULT_STEPS[0]
+def _chosen(
+    request: HttpRequest, slugs: Sequence[str], choices: Sequence[Dataset]
+) -> list[Dataset]:
+    """The datasets that an address names, each once; what one may not see is not there."""
+    known = {dataset.slug: dataset for dataset in choices}
+    named = slugs[: service.MAX_DATASETS]
+    found = [known.get(slug) or find_dataset(request.user, slug) for slug in named]
+    return list({dataset.pk: dataset for dataset in found}.values())
 
 
 def _try_one() -> list[Image]:

@@ -21,6 +21,7 @@ from searchapp.services.errors import BadPicture, ServiceError, Unavailable
 # Codes of a worker's refusals that are not the picture's fault.
 _STATUS = {
     "query_gone": 410,
+    "image_gone": 410,
     "original_missing": 410,
     "original_changed": 410,
     "original_unreachable": 503,
@@ -55,7 +56,7 @@ class Embedded:
         line, _, raw = payload.partition(b"\n")
         facts = json.loads(line)
         if "error" in facts:
-            raise _error(**facts["error"])
+            raise refused(**facts["error"])
         if cached:
             facts["decode"] = facts["embed"] = 0.0
         return cls(vector=np.frombuffer(raw, dtype="<f4"), cached=cached, **facts)
@@ -66,7 +67,8 @@ def refusal_payload(code: str, detail: str) -> bytes:
     return json.dumps({"error": {"code": code, "detail": detail}}).encode() + b"\n"
 
 
-def _error(code: str, detail: str) -> ServiceError:
+def refused(code: str, detail: str) -> ServiceError:
+    """A worker's refusal, as the web process raises it."""
     if code not in _STATUS:
         return BadPicture(code, detail)
     status = _STATUS[code]
@@ -127,6 +129,36 @@ def ask_image(image_id: int, key: str, pipeline: str, fingerprint: str, box: str
         fingerprint=fingerprint,
         box=box,
     )
+
+
+def regions_key(key: str) -> str:
+    """What the regions of a picture are remembered by; `key` is that of its content."""
+    return f"lookalike:regions:{key}"
+
+
+def remembered_regions(key: str) -> list[list[float]] | None:
+    """Return the regions of a picture as left, top, width, height; None while nobody knows them."""
+    payload, _ = queue.recall(regions_key(key), queue.QUERY)
+    return None if payload is None else _regions(payload)
+
+
+def ask_regions(key: str, image_id: int | None) -> list[list[float]]:
+    """Have a worker look for regions in a stored query picture or, with `image_id`, an image."""
+    payload, waiting = queue.recall(regions_key(key), queue.QUERY)
+    if payload is None:
+        question = _send("query.regions", waiting, key=key, image_id=image_id)
+        payload = queue.wait_for_reply(question.reply, settings.QUERY_TIMEOUT)
+    if payload is None:
+        raise Unavailable("search_timeout", "The picture took too long. Please try again.")
+    return _regions(payload)
+
+
+def _regions(payload: bytes) -> list[list[float]]:
+    facts = json.loads(payload)
+    if "error" in facts:
+        raise _error(**facts["error"])
+    found: list[list[float]] = facts["regions"]
+    return found
 
 
 def ask_address(

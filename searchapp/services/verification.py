@@ -35,29 +35,28 @@ Place = tuple[float, float]
 
 @dataclass(frozen=True)
 class Subject:
-    """What others are compared with: a query picture or a stored image, or a box of it.
+    """What others are compared with: a query picture or a stored image, or a part of it.
 
-    `box` is a part of it: see `searchapp.services.search.boxes`.
+    `box` is the left, top, width and height of the part, as shares of the upright picture.
     """
 
     query: str = ""  # SHA-256 of a query picture that is kept
     image: int = 0  # id of a stored image, where it is one
-    box: Box | None = None
+    box: tuple[float, float, float, float] | None = None
 
     @classmethod
     def of(cls, picture: Query | Image, box: Box | None = None) -> Subject:
+        part = None if box is None else box.numbers
         if isinstance(picture, Query):
-            return cls(query=picture.sha256, box=box)
-        return cls(image=picture.pk, box=box)
+            return cls(query=picture.sha256, box=part)
+        return cls(image=picture.pk, box=part)
 
     def to_json(self) -> dict[str, Any]:
-        return {"query": self.query, "image": self.image, "box": str(self.box or "")}
+        return {"query": self.query, "image": self.image, "box": self.box}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Subject:
-        from searchapp.services.search.boxes import parse_box  # searches import this module
-
-        return cls(data["query"], data["image"], parse_box(data["box"]))
+        return cls(data["query"], data["image"], data["box"] and tuple(data["box"]))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import edits, labels, quality, scores, variants
+from benchmarks import edits, labels, quality_vectors, scores, variants
 from benchmarks.labels import Labelled
 from benchmarks.options import Options
 from benchmarks.report import NotHere, Table
@@ -118,14 +118,14 @@ def test_the_whole_on_a_few_pictures(
     tmp_path: Path, listed: list[Labelled], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     few = ("JPEG 25", "mirror", "all")
-    monkeypatch.setattr(quality, "EDITS", {name: edits.EDITS[name] for name in few})
+    monkeypatch.setattr(quality_vectors, "EDITS", {name: edits.EDITS[name] for name in few})
     chosen = listed[:4] + listed[-4:]
     rows = ["file,category"]
     for place, picture in enumerate(chosen):
         shutil.copy(picture.path, tmp_path)
         rows.append(f"{picture.path.name},{'first' if place < 6 else 'last'}")
     (tmp_path / "labels.csv").write_text("\n".join(rows))
-    found = quality.run(Options(folder=tmp_path, pipelines=(DEFAULT_PIPELINE,)))
+    found = quality_vectors.run(Options(folder=tmp_path, pipelines=(DEFAULT_PIPELINE,)))
     recall, precision, summary = (part for part in found if isinstance(part, Table))
     assert list(recall.headings[1:-1]) == list(few)
     for table in (recall, precision, summary):

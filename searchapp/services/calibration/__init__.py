@@ -1,8 +1,13 @@
 """What scores mean in a dataset: measured by a sample of its own pictures, and kept by index."""
 
-from searchapp.services.calibration.bounds import Bounds, bounds_of, general_bounds
+from searchapp.services.calibration.bounds import (
+    Bounds,
+    bounds_of,
+    calibrations_of,
+    general_bounds,
+)
 from searchapp.services.calibration.measuring import TASK, calibrate, due
-from searchapp.services.calibration.plotting import Bar, Plot, plot_of
+from searchapp.services.calibration.plotting import Bar, Plot, plot_of, plots_of
 
 __all__ = [
     "TASK",
@@ -11,7 +16,9 @@ __all__ = [
     "Plot",
     "bounds_of",
     "calibrate",
+    "calibrations_of",
     "due",
     "general_bounds",
     "plot_of",
+    "plots_of",
 ]

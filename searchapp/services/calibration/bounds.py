@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from embeddings.recipes import DEFAULT_PIPELINE
@@ -24,6 +24,12 @@ class Bounds:
 _OF_PIPELINES = {DEFAULT_PIPELINE: (0.43, 0.47, 0.58)}
 # Of a pipeline that nobody has measured; its own calibration comes with the first 30 pictures.
 _OF_OTHERS = (0.5, 0.6, 0.75)
+
+
+def calibrations_of(indexes: Iterable[Index]) -> dict[int, Calibration]:
+    """Return the calibrations of those indexes that have one, by the index's key."""
+    made = Calibration.objects.filter(index__in=[index.pk for index in indexes])
+    return {one.index_id: one for one in made}
 
 
 def bounds_of(indexes: Sequence[Index]) -> Bounds:

@@ -1,15 +1,16 @@
-"""A calibration as something to look at: bars of two histograms, lines at scores."""
+"""Calibrations as something to look at: two histograms, and scores beneath them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from searchapp.models import Calibration, Index
+from searchapp.services.calibration.bounds import calibrations_of
 from searchapp.services.calibration.figures import STEPS
 
-# Of the drawing, in its own units; the score 0 is at the left, 1 at the right. What lies below 0
-# is drawn at 0: no model here has more than strays there.
+# Of the drawing, in its own units: the score 0 is at its left edge, 1 at the right. What lies
+# below 0 is drawn at 0: that is where strangers are, for every model.
 WIDTH, HEIGHT = 400, 80
 _FIRST = STEPS // 2  # the step that begins at 0
 
@@ -24,39 +25,67 @@ class Bar:
 
 @dataclass(frozen=True)
 class Plot:
-    """What a template draws: `random` and `nearest` are histograms of equal area, each as high as
-    the drawing at its highest step; `marks` the places of scores, `line` that of the cut-off."""
+    """What `parts/scores.html` draws; places are along the drawing, 0 to `WIDTH`.
 
-    width: int
-    height: int
-    random: list[Bar]
+    `strangers` and `nearest` are the histograms of random pairs and of each sampled picture's best
+    other, each as high as the drawing where it is highest; `marks` are the scores of a search,
+    `line` is its cut-off, or else the usual one.
+    """
+
+    strangers: list[Bar]
     nearest: list[Bar]
-    lower: float
-    usual: float
-    upper: float
+    band: Bar  # where a search may draw its line
+    line: float
+    score: str  # of the line, in words
     marks: list[float]
-    line: float | None
-    calibration: Calibration
+    sampled: int
+    pairs: int
+    images: int
+
+    @property
+    def view(self) -> str:
+        return f"0 0 {WIDTH} {HEIGHT}"
 
 
-def plot_of(index: Index, scores: Sequence[float] = (), cutoff: float | None = None) -> Plot | None:
-    """Return the plot of an index, with the scores of a search and its cut-off where there are
-    any; None where the index has no calibration (yet)."""
-    made = Calibration.objects.filter(index=index.pk).first()
-    if made is None:
-        return None
+def plot_of(
+    indexes: Sequence[Index], scores: Sequence[float] = (), cutoff: float | None = None
+) -> Plot | None:
+    """Return the plot of the indexes that a search looks at, with its scores and its cut-off; None
+    where no index has been calibrated (yet)."""
+    made = list(calibrations_of(indexes).values())
+    return _plot(made, scores, cutoff) if made else None
+
+
+def plots_of(indexes: Iterable[Index]) -> dict[int, Plot]:
+    """Return the plot of each index that has been calibrated, by its key, in one statement."""
+    return {pk: _plot([made], (), None) for pk, made in calibrations_of(indexes).items()}
+
+
+def _plot(made: Sequence[Calibration], scores: Sequence[float], cutoff: float | None) -> Plot:
+    images = sum(one.images for one in made)
+
+    def mean(values: Iterable[float]) -> float:
+        return sum(value * one.images for value, one in zip(values, made, strict=True)) / max(
+            1, images
+        )
+
+    left, right = mean(one.lower for one in made), mean(one.upper for one in made)
+    line = mean(one.usual for one in made) if cutoff is None else cutoff
     return Plot(
-        width=WIDTH,
-        height=HEIGHT,
-        random=_bars(made.random_counts),
-        nearest=_bars(made.nearest_counts),
-        lower=_place(made.lower),
-        usual=_place(made.usual),
-        upper=_place(made.upper),
+        strangers=_bars(_sum(one.random_counts for one in made)),
+        nearest=_bars(_sum(one.nearest_counts for one in made)),
+        band=Bar(_place(left), round(_place(right) - _place(left), 1), 0, HEIGHT),
+        line=_place(line),
+        score=f"{line:.2f}",
         marks=[_place(score) for score in scores],
-        line=None if cutoff is None else _place(cutoff),
-        calibration=made,
+        sampled=sum(one.sampled for one in made),
+        pairs=sum(one.pairs for one in made),
+        images=images,
     )
+
+
+def _sum(histograms: Iterable[Sequence[int]]) -> list[int]:
+    return [sum(counts) for counts in zip(*histograms, strict=True)]
 
 
 def _place(score: float) -> float:
@@ -70,7 +99,7 @@ def _bars(counts: Sequence[int]) -> list[Bar]:
         return []
     heights = [round(HEIGHT * count / highest, 1) for count in shown]
     return [
-        Bar(round(place * width, 1), round(width, 1), round(HEIGHT - height, 1), height)
+        Bar(round(place * width, 1), width, round(HEIGHT - height, 1), height)
         for place, height in enumerate(heights)
         if height
     ]

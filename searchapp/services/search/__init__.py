@@ -25,6 +25,7 @@ from searchapp.services.search.keeping import (
     keep_fetched,
     query_thumbnail,
 )
+from searchapp.services.search.regions import find_regions, remembered_regions
 
 __all__ = [
     "MAX_DATASETS",
@@ -41,10 +42,12 @@ __all__ = [
     "ask_upload",
     "ask_url",
     "find_query",
+    "find_regions",
     "indexes_of",
     "keep_fetched",
     "parse_box",
     "query_thumbnail",
+    "remembered_regions",
     "search_upload",
     "search_url",
 ]

@@ -97,11 +97,7 @@ class Cutoff:
     score: float  # a match below is weak, unless it was verified as something better
     reason: str  # why there, in words
     counts: Mapping[Kind, int]  # of the matches that are answered
-
-    @property
-    def nothing(self) -> bool:
-        """Whether nothing like the picture is there: every match is weak."""
-        return all(kind == Kind.WEAK for kind, number in self.counts.items() if number)
+    nothing: bool = False  # nothing like the picture is there: all that was found is weak
 
 
 @dataclass

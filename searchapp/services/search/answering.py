@@ -170,7 +170,7 @@ def _answer(
     found = nearest(embedded.vector, wanted, LEAST_CANDIDATES)
     search_ms = searching.ms
     asked = Asked(image.sha256 if image else embedded.sha256, image, box)
-    judged = judge(found.candidates, asked, wanted, found.best)
+    judged = judge(found, asked, wanted)
     return Answer(
         pipeline=wanted.pipeline,
         fingerprint=wanted.fingerprint,
@@ -183,6 +183,6 @@ def _answer(
         cutoff=judged.cutoff,
         verified=judged.verified,
         raised=judged.raised,
-        next=found.next(wanted, judged.matches),
+        next=found.next(wanted, judged.matches, judged.cutoff),
         box=box,
     )

@@ -25,10 +25,12 @@ OUTSTANDING = 3.0
 
 @dataclass(frozen=True)
 class Cut:
-    """The score from which on a match is no longer weak, and why there, in words."""
+    """The score from which on a match is no longer weak, and why there, in words. `nothing`:
+    whether no match of the whole search is any better than weak."""
 
     score: float
     reason: str
+    nothing: bool = False
 
 
 def cut_off(scores: Sequence[float], bounds: Bounds) -> Cut:

@@ -21,6 +21,7 @@ from searchapp.services.search import verdicts
 from searchapp.services.search.answer import Clock, Cutoff, Match, Sort, Wanted
 from searchapp.services.search.boxes import Box
 from searchapp.services.search.cutoffs import LOOKED_AT, Cut, cut_off
+from searchapp.services.search.paging import Found
 from searchapp.services.search.verdicts import Judgement
 
 # Candidates that are looked at again. True copies lie among the first few by score, nearly always.
@@ -47,10 +48,9 @@ class Asked:
 
     @property
     def subject(self) -> verification.Subject:
-        box = self.box.numbers if self.box else None
         if self.image is not None:
-            return verification.Subject(image=self.image.pk, box=box)
-        return verification.Subject(query=self.sha256, box=box)
+            return verification.Subject(image=self.image.pk, box=self.box)
+        return verification.Subject(query=self.sha256, box=self.box)
 
     def is_same_file(self, other: Image) -> bool:
         return self.box is None and other.thumbnail_key == self.content
@@ -67,33 +67,43 @@ class Judged:
     ms: float
 
 
-def judge(
-    candidates: Sequence[Match], asked: Asked, wanted: Wanted, best: Sequence[float]
-) -> Judged:
-    """Name the kinds of `candidates`, best score first, and return the `top_k` best by kind, then
-    score; where they are listed by something else, the first `top_k`.
-
-    `best` are the best scores of the whole search, of which they may be a later page.
-    """
-    cut = cut_off(best, calibration.bounds_of(wanted.indexes))
+def judge(found: Found, asked: Asked, wanted: Wanted) -> Judged:
+    """Name the kinds of what was found, and return the `top_k` best by kind, then score; where
+    they are listed by something else, the first `top_k`."""
+    candidates = found.candidates
+    if wanted.sort != Sort.SIMILARITY:
+        candidates = candidates[: wanted.top_k]
     clock = Clock()
-    judgements, verified = _look_again(candidates[:VERIFIED], asked, wanted.verify)
+    nearest = sorted(candidates, key=lambda match: -match.score)[:VERIFIED]
+    judgements, verified = _look_again(nearest, asked, wanted.verify)
     ms = clock.ms if wanted.verify else 0.0
+    cut = found.cursor.cut or _cut(found, judgements, wanted)
     named = [_named(match, judgements.get(match.image.pk), cut) for match in candidates]
     order = list(range(len(named)))
     if wanted.sort == Sort.SIMILARITY:
-        order.sort(key=lambda place: _order(place, named, judgements))
+        order.sort(key=lambda place: _order(place, named))
     chosen = order[: wanted.top_k]
     first = candidates[0].rank if candidates else 1
     matches = [replace(named[place], rank=rank) for rank, place in enumerate(chosen, start=first)]
     counts = Counter(match.kind for match in matches)
-    return Judged(
-        matches,
-        Cutoff(cut.score, cut.reason, counts),
-        verified,
-        _raised(chosen, candidates),
-        ms,
+    cutoff = Cutoff(cut.score, cut.reason, counts, cut.nothing)
+    return Judged(matches, cutoff, verified, _raised(chosen, candidates), ms)
+
+
+def _cut(found: Found, judgements: Mapping[int, Judgement], wanted: Wanted) -> Cut:
+    """Draw the line by the best scores of the whole search, on its first page.
+
+    What geometry has decided is left out: how far a copy is from the rest says nothing about
+    where, among the rest, likeness ends.
+    """
+    decided = Counter(
+        match.score
+        for match in found.candidates
+        if (judgement := judgements.get(match.image.pk)) is not None and judgement.kind is not None
     )
+    open_scores = list((Counter(found.best) - decided).elements())
+    cut = cut_off(open_scores, calibration.bounds_of(wanted.indexes))
+    return replace(cut, nothing=not decided and max(open_scores, default=-1.0) < cut.score)
 
 
 def _look_again(
@@ -136,9 +146,7 @@ def _named(match: Match, judgement: Judgement | None, cut: Cut) -> Match:
     )
 
 
-def _order(
-    place: int, named: Sequence[Match], judgements: Mapping[int, Judgement]
-) -> tuple[int, int]:
+def _order(place: int, named: Sequence[Match]) -> tuple[int, int]:
     """Copies first, by kind; within a kind by score, as they come."""
     return _ORDER.get(named[place].kind, len(_ORDER)), place
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 from django.core import signing
 
 from searchapp.services.errors import Invalid
-from searchapp.services.search.answer import Match, Wanted
+from searchapp.services.search.answer import Cutoff, Match, Wanted
+from searchapp.services.search.cutoffs import Cut
 
 _SALT = "lookalike.search.cursor"
 _LONGEST = 16_384  # characters
@@ -32,6 +33,7 @@ class Cursor:
     after: Place | None = None  # everything up to here
     beyond: tuple[int, ...] = ()  # images that come later and were shown before their turn
     least: Place | None = None  # of a sorted list: the last of the matches that are sorted
+    cut: Cut | None = None  # where the first page drew the line between similar and weak
 
 
 def read(wanted: Wanted) -> Cursor:
@@ -45,7 +47,7 @@ def read(wanted: Wanted) -> Cursor:
     try:
         if len(wanted.after) > _LONGEST:
             raise signing.BadSignature
-        question, shown, after, beyond, least = signing.loads(wanted.after, salt=_SALT)
+        question, shown, after, beyond, least, cut = signing.loads(wanted.after, salt=_SALT)
     except (signing.BadSignature, ValueError):
         raise Invalid(
             "invalid_cursor", "after must be the `next` of an answer, exactly as it was given."
@@ -56,12 +58,13 @@ def read(wanted: Wanted) -> Cursor:
             "This cursor is of another search: send it with the filter, order, min_score and "
             "pipeline of the answer that had it.",
         )
-    return Cursor(shown, _place(after), tuple(beyond), _place(least))
+    return Cursor(shown, _place(after), tuple(beyond), _place(least), cut and Cut(*cut))
 
 
 def write(wanted: Wanted, cursor: Cursor) -> str:
     """Return the cursor as text."""
-    said = [_question(wanted), cursor.shown, cursor.after, cursor.beyond, cursor.least]
+    cut = cursor.cut and astuple(cursor.cut)
+    said = [_question(wanted), cursor.shown, cursor.after, cursor.beyond, cursor.least, cut]
     return signing.dumps(said, salt=_SALT, compress=True)
 
 
@@ -89,7 +92,7 @@ class Found:
     more: bool  # whether others come after the candidates
     best: Sequence[float]  # the best scores of the whole list, descending
 
-    def next(self, wanted: Wanted, shown: Sequence[Match]) -> str:
+    def next(self, wanted: Wanted, shown: Sequence[Match], cutoff: Cutoff) -> str:
         """Return the cursor of the page after one that shows `shown`, some of the candidates in
         any order; empty where nothing is left."""
         keys = {match.image.pk for match in shown}
@@ -107,4 +110,5 @@ class Found:
             if after is None or key not in self.places or self.places[key] > after
         ]
         number = self.cursor.shown + len(shown)
-        return write(wanted, Cursor(number, after, tuple(beyond), self.cursor.least))
+        cut = Cut(cutoff.score, cutoff.reason, cutoff.nothing)
+        return write(wanted, Cursor(number, after, tuple(beyond), self.cursor.least, cut))

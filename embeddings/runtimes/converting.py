@@ -1,0 +1,41 @@
+"""Convert in a process of its own: `python -m embeddings.runtimes.converting` with a spec, a
+runtime and a precision.
+
+Converting needs torch, which a process never gives back. One that has not loaded it has another
+process do so, once per machine.
+"""
+
+import importlib
+import json
+import sys
+from dataclasses import asdict
+
+from embeddings.runtimes import cache
+from embeddings.runtimes.elsewhere import run_module
+from embeddings.runtimes.spec import FeatureSpec
+
+_MODULES = {
+    "openvino": "embeddings.runtimes.openvino_network",
+    "onnxruntime": "embeddings.runtimes.onnx_network",
+}
+
+
+def convert_elsewhere(spec: FeatureSpec, runtime: str, precision: str) -> None:
+    """Have another process convert `spec` for `runtime` and keep it, if it can, where that is not
+    done and this process has no torch."""
+    if runtime not in _MODULES or "torch" in sys.modules:
+        return
+    if not cache.is_kept(importlib.import_module(_MODULES[runtime]).kept_name(spec)):
+        run_module(__name__, json.dumps(asdict(spec)), runtime, precision)
+
+
+def main(text: str, runtime: str, precision: str) -> None:
+    from embeddings.runtimes.loading import load_network
+
+    fields = json.loads(text)
+    fields |= {"mean": tuple(fields["mean"]), "std": tuple(fields["std"])}
+    load_network(FeatureSpec(**fields), runtime, precision)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:4])

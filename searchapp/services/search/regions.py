@@ -1,0 +1,34 @@
+"""Boxes that are suggested: what stands out in a query picture or an image."""
+
+from __future__ import annotations
+
+from searchapp.models import Image, Query
+from searchapp.services import exchange
+from searchapp.services.errors import ServiceError
+from searchapp.services.search.boxes import Box
+
+
+def remembered_regions(subject: Query | Image) -> list[Box] | None:
+    """Return the boxes that were found before; None where nobody has looked yet."""
+    try:
+        return _boxes(exchange.remembered_regions(_key(subject)))
+    except ServiceError:
+        return None
+
+
+def find_regions(subject: Query | Image) -> list[Box]:
+    """Return up to four boxes, the clearest first: a worker looks, once a day for each picture.
+
+    Raises:
+        ServiceError: when no worker answers in time, or the picture cannot be read.
+    """
+    image_id = subject.pk if isinstance(subject, Image) else None
+    return _boxes(exchange.ask_regions(_key(subject), image_id)) or []
+
+
+def _key(subject: Query | Image) -> str:
+    return subject.thumbnail_key if isinstance(subject, Image) else subject.sha256
+
+
+def _boxes(found: list[list[float]] | None) -> list[Box] | None:
+    return None if found is None else [Box(*numbers) for numbers in found]
