@@ -12,7 +12,7 @@ from django.test import Client
 
 from embeddings.explain.kinds import Kind
 from searchapp.models import ImageState, Query
-from searchapp.services.search import Answer, Cutoff, Match, Took, Wanted
+from searchapp.services.search import Answer, Box, Cutoff, Match, Took, Wanted
 from tests.pages.conftest import House, add_image, picture
 
 
