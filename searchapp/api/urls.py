@@ -3,8 +3,17 @@
 from django.urls import path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from searchapp.api import audits, facets, imports, indexes, managing, search, uploads, views
-from searchapp.api import audits, comparing, imports, indexes, managing, search, uploads, views
+from searchapp.api import (
+    audits,
+    comparing,
+    facets,
+    imports,
+    indexes,
+    managing,
+    search,
+    uploads,
+    views,
+)
 
 urlpatterns = [
     path("v1/datasets/", views.DatasetList.as_view(), name="api-datasets"),
