@@ -19,7 +19,7 @@ from searchapp.services.search.answer import Sort
 
 SORTS = ((Sort.SIMILARITY, "Most alike"), (Sort.SIZE, "Largest"), (Sort.DATE, "Newest"))
 # Fields that are shown at once; the others are behind 'More fields'.
-FIRST_FIELDS = 10
+FIRST_FIELDS = 6
 # What is longer is a text of its own, and no value that pictures share.
 _LONGEST_VALUE = 60
 _WORDS_OF_OPS = {

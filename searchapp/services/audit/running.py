@@ -31,6 +31,7 @@ from searchapp.services.audit.files import (
 )
 from searchapp.services.audit.fingerprints import WrongFingerprints
 from searchapp.services.audit.rows import MissingFacts, StaleItems, StaleJobs, StuckImages
+from searchapp.services.audit.scalars import WrongScalars
 from searchapp.services.audit.vectors import (
     MissingVectors,
     OrphanedCollections,
@@ -66,6 +67,7 @@ CHECKS: tuple[type[Check], ...] = (
     WrongFingerprints,
     WrongDimensions,
     MissingVectors,
+    WrongScalars,
     OrphanedVectors,
     OrphanedCollections,
 )
