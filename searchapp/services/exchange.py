@@ -156,7 +156,7 @@ def ask_regions(key: str, image_id: int | None) -> list[list[float]]:
 def _regions(payload: bytes) -> list[list[float]]:
     facts = json.loads(payload)
     if "error" in facts:
-        raise _error(**facts["error"])
+        raise refused(**facts["error"])
     found: list[list[float]] = facts["regions"]
     return found
 

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from searchapp.services.calibration import Bounds
 from searchapp.services.search.cutoffs import LOOKED_AT, cut_off
 
-SCORES = st.lists(st.floats(-1, 1).map(lambda score: round(score, 6)), max_size=120)
+SCORES = st.lists(st.integers(-1_000_000, 1_000_000).map(lambda score: score / 1e6), max_size=120)
 BOUNDS = st.lists(
-    st.floats(-0.5, 0.95).map(lambda score: round(score, 4)), min_size=3, max_size=3
+    st.integers(-5000, 9500).map(lambda score: score / 1e4), min_size=3, max_size=3
 ).map(lambda three: Bounds(*sorted(three), basis="So it is here."))
 USUAL = Bounds(0.4, 0.45, 0.6, "So it is here.")
 

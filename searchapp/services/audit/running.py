@@ -22,6 +22,7 @@ from django.utils import timezone
 from searchapp import queue
 from searchapp.models import AuditReport, Dataset
 from searchapp.services.audit.base import Check, Finding, Scope
+from searchapp.services.audit.features import MissingFeatures
 from searchapp.services.audit.files import (
     BrokenChecksums,
     MissingOriginals,
@@ -61,6 +62,7 @@ CHECKS: tuple[type[Check], ...] = (
     BrokenChecksums,
     MissingThumbnails,
     MissingFacts,
+    MissingFeatures,
     UnusedFiles,
     WrongFingerprints,
     WrongDimensions,

@@ -48,9 +48,10 @@ class Asked:
 
     @property
     def subject(self) -> verification.Subject:
+        part = None if self.box is None else self.box.numbers
         if self.image is not None:
-            return verification.Subject(image=self.image.pk, box=self.box)
-        return verification.Subject(query=self.sha256, box=self.box)
+            return verification.Subject(image=self.image.pk, box=part)
+        return verification.Subject(query=self.sha256, box=part)
 
     def is_same_file(self, other: Image) -> bool:
         return self.box is None and other.thumbnail_key == self.content
