@@ -19,8 +19,13 @@ NASTY = (
 text = st.sampled_from(NASTY) | st.text(
     st.characters(exclude_categories=["Cs"]), max_size=12
 ).filter(lambda value: "\0" not in value)
-number = st.integers(-3, 3) | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
-names = st.sampled_from(["a", "b", "year", "$meta", 'q"', "ü", "label", "t"])
+number = (
+    st.integers(-3, 3)
+    | st.sampled_from([1969])
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+)
+names = st.sampled_from(["a", "a", "a", "b", "year", "$meta", 'q"', "ü", "label", "t"])
 value = (
     text | number | st.booleans() | st.none() | st.lists(text | number | st.booleans(), max_size=3)
 )
@@ -49,7 +54,12 @@ def _findable(value: str) -> bool:
 
 
 found_text = text.filter(_findable)
-found_number = st.integers(-(2**60), 2**60) | st.floats(allow_nan=False, allow_infinity=False)
+found_number = (
+    st.integers(-3, 3)
+    | st.sampled_from([1969, 100, 640])
+    | st.integers(-(2**60), 2**60)
+    | st.floats(allow_nan=False, allow_infinity=False)
+)
 
 
 def tests() -> st.SearchStrategy[dict[str, Any]]:
@@ -57,7 +67,9 @@ def tests() -> st.SearchStrategy[dict[str, Any]]:
     metadata = names.map(METADATA.__add__)
     texts = st.sampled_from(["label", "title", "name", "format"]) | metadata
     anything = found_text | found_number | st.booleans()
-    ends = st.sampled_from(["2024-05-01", "1999-12-31", "2030-01-01T00:00:00Z"])
+    ends = st.sampled_from(
+        ["2024-05-01", "2024-05-01T10:00:00Z", "1999-12-31", "2030-01-01T00:00:00Z"]
+    )
     chosen = {name: field for name, field in FIXED.items() if field.choices}
     return st.one_of(
         st.builds(lambda f, v: {"field": f, "equals": v}, texts, found_text),

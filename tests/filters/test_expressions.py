@@ -107,7 +107,7 @@ plain_filters = strategies.filters().filter(
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.lists(strategies.facts(), min_size=1, max_size=6), plain_filters)
+@given(st.lists(strategies.facts(), min_size=6, max_size=12), plain_filters)
 def test_a_filter_means_what_it_says(facts: list[dict[str, Any]], data: dict[str, Any]) -> None:
     condition = parse(data)
     assert condition is not None
@@ -241,3 +241,43 @@ def test_the_largest_scalars_fit_into_a_row() -> None:
             metadata=metadata, title="🦊" * 255, label="🦊" * 120, tags=["🦊" * 60] * 50
         )
         assert len(json.dumps(scalars_of(image))) < 65_000
+
+
+@pytest.mark.parametrize(
+    ("test", "value", "expected"),
+    [
+        ({"min": 3}, 3, True),
+        ({"min": 3}, 2.999, False),
+        ({"max": 3}, 3, True),
+        ({"max": 3}, 3.001, False),
+        ({"min": 3, "max": 3}, "3.0", True),
+        ({"min": 0}, None, False),
+        ({"min": 0}, "no number", False),
+        ({"min": "2024-05-01", "max": "2024-05-01"}, "2024-05-01T23:59:59Z", True),
+        ({"max": "2024-05-01"}, "2024-05-02", False),
+        ({"begins": "ab"}, "AB", True),
+        ({"begins": "ab"}, "abz\U0010ffff", True),
+        ({"begins": "ab"}, "ac", False),
+        ({"begins": "ab"}, "a", False),
+        ({"begins": "ab"}, 5, False),
+        ({"words": "two one"}, "one, TWO; three", True),
+        ({"words": "two four"}, "one two three", False),
+        ({"all": ["a", "b"]}, ["b", "A", "c"], True),
+        ({"all": ["a", "d"]}, ["b", "A", "c"], False),
+        ({"none": ["d"]}, ["a"], True),
+        ({"none": ["d"]}, None, True),
+        ({"exists": True}, False, True),
+        ({"exists": False}, None, True),
+        ({"equals": True}, "true", True),
+        ({"equals": True}, 1, False),
+    ],
+)
+def test_ends_edges_and_their_opposites(test: dict[str, Any], value: Any, expected: bool) -> None:
+    """Whatever a test says of a picture, `not` says the opposite."""
+    image = image_of(metadata={} if value is None else {"a": value})
+    plain = parse({"field": "metadata.a", **test})
+    opposite = parse({"not": {"field": "metadata.a", **test}})
+    assert plain is not None
+    assert opposite is not None
+    assert judge_of(plain)(image) == expected
+    assert judge_of(opposite)(image) != expected
