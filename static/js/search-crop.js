@@ -15,6 +15,8 @@ let loading = null;
 let canvas = null;
 let selection = null;
 let isOurs = false; // we move the box, nobody else
+let isAhead = false; // the box on the picture is newer than that of the form
+let fitted = ""; // the place of the picture that the component lies on
 
 const stage = () => document.querySelector("[data-stage]");
 const field = () => document.getElementById("box");
@@ -66,14 +68,19 @@ function build() {
   show();
   selection.addEventListener("change", keepInside);
   selection.addEventListener("keydown", byKey);
+  canvas.addEventListener("actionstart", () => { isAhead = true; });
   canvas.addEventListener("actionend", drawn);
-  new ResizeObserver(() => { fit(); show(); }).observe(stage());
+  new ResizeObserver(() => { if (fit()) show(); }).observe(stage());
 }
 
+/** Lay the component over the picture; whether it lay elsewhere. */
 function fit() {
   const at = place();
+  if (fitted === Object.values(at).join()) return false;
+  fitted = Object.values(at).join();
   Object.assign(canvas.style, { position: "absolute", left: `${at.left}px`, top: `${at.top}px`,
     width: `${at.width}px`, height: `${at.height}px`, minWidth: "0", minHeight: "0" });
+  return true;
 }
 
 function put(left, top, width, height) {
@@ -84,7 +91,7 @@ function put(left, top, width, height) {
 
 /** Show the box that the form has, or none. */
 function show() {
-  if (!selection) return;
+  isAhead = false;
   const numbers = field()?.value.split(",").map(Number) ?? [];
   const is = numbers.length === 4;
   const { width, height } = place();
@@ -117,7 +124,10 @@ function keepInside(event) {
 }
 
 function drawn() {
-  if (selection.hidden) return;
+  if (selection.hidden) {
+    isAhead = false;
+    return;
+  }
   if (selection.width < SMALLEST || selection.height < SMALLEST) {
     show(); // a click: what was there before stays
     return;
@@ -156,7 +166,9 @@ function byKey(event) {
 /** Search with the box as it is, once it rests. */
 function settle(ms) {
   clearTimeout(timer);
+  isAhead = true;
   timer = setTimeout(() => {
+    isAhead = false;
     const all = place();
     const part = [selection.x / all.width, selection.y / all.height, selection.width / all.width, selection.height / all.height];
     const text = part.map((number) => String(Math.round(Math.min(1, Math.max(0, number)) * 1e4) / 1e4)).join(",");
@@ -204,5 +216,9 @@ export function watchStage(asks) {
     if (event.pointerType === "mouse" && button()) open();
   });
   // A link may have changed the box, or taken it away.
-  document.addEventListener("htmx:afterSwap", () => { if (canvas) { fit(); show(); } });
+  document.addEventListener("htmx:afterSwap", () => {
+    if (!canvas || isAhead) return;
+    fit();
+    show();
+  });
 }
