@@ -64,7 +64,7 @@ def test_is_it_a_copy_and_why(visitor: Visitor, crop: Path, options: dict[str, A
     heats.first.scroll_into_view_if_needed()
     for place in range(2):
         page.wait_for_function(
-            f"document.querySelectorAll('.heat')[{place}].naturalWidth > 0", timeout=60_000
+            f"document.querySelectorAll('.heat')[{place}].naturalWidth > 0", timeout=180_000
         )
     layers = page.locator(".layers").first
     layers.focus()
