@@ -108,7 +108,7 @@ def fill(client: Client, listed: Sequence[Labelled]) -> str:
     slug = client.dataset("Gallery")
     for start in range(0, len(listed), 50):
         files = [(one.path.name, one.path.read_bytes()) for one in listed[start : start + 50]]
-        client.finished(client.upload(slug, *files)["job"]["id"], _PATIENCE_SECONDS)
+        client.finished(client.upload(slug, *files)["job"], _PATIENCE_SECONDS)
     wait_until(lambda: _is_calibrated(client, slug), "the dataset is not calibrated")
     return slug
 
