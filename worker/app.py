@@ -9,6 +9,7 @@ process takes nobody else along.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import threading
 from typing import Any
@@ -66,7 +67,9 @@ app.conf.update(
     task_soft_time_limit=270,
 )
 
+log = logging.getLogger(__name__)
 _stopping = threading.Event()
+_PREPARE_SECONDS = 90.0
 
 
 def _pools(consumer: Any) -> list[str]:
@@ -82,6 +85,24 @@ def _warm_query_pool(instance: Any, **_: Any) -> None:
         from worker.engines import warm_up
 
         warm_up()
+
+
+@signals.worker_ready.connect
+def _prepare_places(sender: Any, **_: Any) -> None:
+    """In a while, when what comes with a start is over."""
+    if queue.QUERY not in _pools(sender):
+        return
+
+    def prepare() -> None:
+        from worker.engines import prepare_places
+
+        if not _stopping.wait(_PREPARE_SECONDS):
+            try:
+                prepare_places()
+            except Exception:  # whoever asks for a heatmap is told why there is none
+                log.exception("heatmaps cannot be prepared")
+
+    threading.Thread(target=prepare, name="places", daemon=True).start()
 
 
 @signals.worker_ready.connect

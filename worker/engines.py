@@ -14,6 +14,7 @@ from embeddings.errors import EmbeddingsError
 from embeddings.pipelines import ImagePipeline, pipeline
 from embeddings.recipes import DEFAULT_PIPELINE, recipe
 from embeddings.runtime import set_threads
+from embeddings.runtimes.converting import convert_elsewhere
 
 
 class PipelineUnavailable(Exception):
@@ -96,3 +97,10 @@ def run_once(engine: Engine) -> None:
     """Compute something, so that what is made with the first picture is made."""
     square = engine.pipeline.prepare(PillowImage.new("RGB", (256, 256)))
     engine.batcher.submit(square).result()
+
+
+def prepare_places() -> None:
+    """Convert what heatmaps are made with, if that has not been done on this machine: it takes
+    some seconds, and the first who asks why need not wait for them."""
+    made = engine_for(DEFAULT_PIPELINE, recipe(DEFAULT_PIPELINE).fingerprint).pipeline
+    convert_elsewhere(made.places_spec(), made.runtime, made.precision)

@@ -158,7 +158,6 @@ def _pair(request: HttpRequest, first: Side, second: Side) -> HttpResponse:
         "modes": MODES,
         "sides": laying.sides(pictures, sizes),
         "verdict": wording.verdict(found.kind, found.edits, found.geometry, *sizes),
-        "kind_class": str(found.kind).replace(" ", "-"),
         "score": f"{found.score:.2f}",
         "bar": max(0, round(found.score * 100)),
         "facts": _facts(first, second, found),

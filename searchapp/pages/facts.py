@@ -56,7 +56,7 @@ def _facts(side: Side, seen: Mapping[str, Any]) -> dict[str, str]:
         "Proportions": f"{width / height:.2f} : 1" if width and height else NOTHING,
         "Format": kind.upper() or NOTHING,
         "File": megabytes(length) if length is not None else NOTHING,
-        "SHA-256": side.picture.sha256,
+        "SHA-256": f"{side.picture.sha256[:16]}…",
         "Part": f"box {side.box}" if side.box else NOTHING,
         "Added": f"{timezone.localtime(side.picture.created):%-d %B %Y, %H:%M} UTC",
     }

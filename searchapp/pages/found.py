@@ -18,6 +18,8 @@ TITLES = {
     Kind.SAME_THING: ("Same thing", "Other photographs of the same object or place."),
     Kind.SIMILAR: ("Similar", "Alike, and another picture."),
 }
+# Of edits whose own name says too little.
+_EDIT_WORDS = {"inside": "inside a larger picture", "contains": "with more around it"}
 _BINS = 50
 
 
@@ -108,7 +110,7 @@ def _card(match: Match, kind: Kind, link: str, compare: str, own: int | None, pl
         score=f"{match.score:.2f}",
         bar=max(0, round(match.score * 100)),
         is_self=match.image.pk == own,
-        edits=", ".join(match.edits),
+        edits=", ".join(_EDIT_WORDS.get(edit, edit) for edit in match.edits),
         reason=match.reason,
         copies=match.copies,
         size=megabytes(match.image.bytes) if "bytes" in match.image.__dict__ else "",

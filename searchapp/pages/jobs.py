@@ -134,6 +134,7 @@ def job_list(request: HttpRequest) -> HttpResponse:
         "before": before,
         "health": work,
         "waiting": _waiting(work),
+        "featureless": _counted(work.featureless, "picture", "pictures"),
         "most_counted": health.MOST_COUNTED,
     }
     if is_fragment(request):
@@ -143,12 +144,15 @@ def job_list(request: HttpRequest) -> HttpResponse:
 
 def _waiting(work: health.Snapshot) -> str:
     """What waits for workers, in words."""
-    parts = []
-    for waiting, one, many in ((work.images, "picture", "pictures"), (work.files, "file", "files")):
-        if waiting:
-            more = "more than " if waiting >= health.MOST_COUNTED else ""
-            parts.append(f"{more}{count(waiting, one, many)}")
-    return " and ".join(parts)
+    parts = (_counted(work.images, "picture", "pictures"), _counted(work.files, "file", "files"))
+    return " and ".join(part for part in parts if part)
+
+
+def _counted(waiting: int, one: str, many: str) -> str:
+    if not waiting:
+        return ""
+    more = "more than " if waiting >= health.MOST_COUNTED else ""
+    return f"{more}{count(waiting, one, many)}"
 
 
 @login_required

@@ -92,4 +92,4 @@ def compare_link(source: Query | Image, image: Image, asked: Asked) -> str:
     pairs = [subject, ("with", str(image.pk))]
     if asked.box is not None:
         pairs.append(("box", str(asked.box)))
-    return f"/compare/?{urlencode(pairs, safe=',')}"
+    return f"{reverse('compare')}?{urlencode(pairs, safe=',')}"

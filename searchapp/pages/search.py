@@ -30,6 +30,7 @@ from searchapp.pages.responses import (
     render_error,
 )
 from searchapp.services import search as service
+from searchapp.services.calibration import plot_of
 from searchapp.services.errors import BadPicture, Invalid, ServiceError
 from searchapp.uploads import HashedUpload
 
@@ -179,12 +180,14 @@ def _show(request: HttpRequest, subject: Subject) -> HttpResponse:
         if error.status == BadPicture.status and subject.query is not None:
             return _ask_again(request, error)
         return _governed(request, asked, render_error(request, _template(request), context, error))
+    line = answer.cutoff.score if asked.floor is None else asked.floor
     own = subject.image.pk if subject.image and asked.box is None else None
     found = arrange(answer, asked.sort, asked.floor, partial(_links, subject, asked), own)
     context |= {
         "answer": answer,
         "found": found,
         "strip": strip(answer, asked.floor),
+        "plot": plot_of(answer.indexes, [match.score for match in answer.matches], line),
         "lens": lens_of(subject.source, asked, answer.width, answer.height),
         "matches": count(found.number, "match", "matches"),
         "searched": count(answer.searched, "picture", "pictures"),

@@ -20,7 +20,8 @@ from django.contrib.auth.models import AnonymousUser
 from embeddings.explain.kinds import Edit, Kind
 from embeddings.recipes import DEFAULT_PIPELINE, recipe
 from searchapp import queue
-from searchapp.models import Image, ImageState, Query
+from searchapp.models import Image, ImageState, Index, Query
+from searchapp.services import calibration
 from searchapp.services.errors import Conflict, Invalid, ServiceError, Unavailable
 from searchapp.services.exchange import refused
 from searchapp.services.search.boxes import Box, parse_box
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 COMPARE = "query.compare"
 EXPLAIN = "query.explain"
 REMEMBERED_SECONDS = 900
-# Where geometry says nothing, what a score of two pictures without a dataset around them means.
-SIMILAR_FROM = 0.55
 _LARGEST_KEY = 2**63 - 1
 
 
@@ -66,8 +65,11 @@ class Side:
 
 @dataclass(frozen=True)
 class Pipeline:
+    """What a comparison is made with, and the index that it is of, where it is one's."""
+
     name: str
     fingerprint: str
+    index: Index | None = None
 
 
 @dataclass(frozen=True)
@@ -162,7 +164,7 @@ def pipeline_of(first: Side, second: Side) -> Pipeline:
     for side in (second, first):
         if side.image is not None:
             index = side.image.dataset.active_index
-            return Pipeline(index.pipeline, index.fingerprint)
+            return Pipeline(index.pipeline, index.fingerprint, index)
     return Pipeline(DEFAULT_PIPELINE, recipe(DEFAULT_PIPELINE).fingerprint)
 
 
@@ -181,7 +183,7 @@ def compare(first: Side, second: Side) -> Comparison:
     verified = Verified.from_json(told)
     kind, reason = verified.verdict.kind, verified.verdict.reason
     if kind is None:
-        kind, reason = _by_score(told["score"])
+        kind, reason = _by_score(told["score"], pipeline)
     return Comparison(
         first=first,
         second=second,
@@ -198,10 +200,15 @@ def compare(first: Side, second: Side) -> Comparison:
     )
 
 
-def _by_score(score: float) -> tuple[Kind, str]:
-    if score >= SIMILAR_FROM:
-        return Kind.SIMILAR, "The model sees the same sort of thing; no points lie alike."
-    return Kind.WEAK, "The score is what two unrelated pictures may have by chance."
+def _by_score(score: float, pipeline: Pipeline) -> tuple[Kind, str]:
+    """Where geometry says nothing, what the scores of the dataset around the pictures say."""
+    if pipeline.index is not None:
+        bounds = calibration.bounds_of([pipeline.index])
+    else:
+        bounds = calibration.general_bounds(pipeline.name)
+    if score >= bounds.usual:
+        return Kind.SIMILAR, f"No points lie alike, but the score is {bounds.usual:.2f} or more."
+    return Kind.WEAK, f"No points lie alike, and the score is below {bounds.usual:.2f}."
 
 
 def explain(first: Side, second: Side) -> Explanation:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from searchapp import queue
 from searchapp.models import ImportItem, ImportJob, ItemState
 from searchapp.models.conditions import JOB_ACTIVE
+from searchapp.services import features
 
 POOLS = (queue.QUERY, queue.INGEST)
 # What waits is counted so far and no further: beyond it, the page says 'more than'.
@@ -41,6 +42,7 @@ class Snapshot:
     maintenance: int  # tasks
     images: int  # that wait for a worker or are with one, `MOST_COUNTED` at most
     files: int  # of imports, whose bytes are not here yet, `MOST_COUNTED` at most
+    featureless: int  # ready images whose local features are still to be made, as counted
     ready: tuple[int, ...]  # pictures made searchable by the minute, this one first
 
     @property
@@ -65,6 +67,7 @@ def snapshot() -> Snapshot:
     waiting = {
         "images": images.order_by().values("pk")[:MOST_COUNTED].count(),
         "files": files.order_by().values("pk")[:MOST_COUNTED].count(),
+        "featureless": features.left(),
     }
     try:
         life = queue.life()

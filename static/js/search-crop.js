@@ -55,7 +55,7 @@ async function open() {
 function build() {
   canvas = element("cropper-canvas", { "data-own": "" });
   const shade = element("cropper-shade", { "theme-color": "rgba(10, 10, 10, 0.55)" });
-  selection = element("cropper-selection", { movable: "", resizable: "", outlined: "", tabindex: "0", role: "group",
+  selection = element("cropper-selection", { movable: "", resizable: "", outlined: "", "theme-color": "#fff", tabindex: "0", role: "group",
     "aria-roledescription": "box",
     "aria-label": "The part that is searched for. Arrow keys move it, Shift and arrow keys change its size, Delete takes it away." });
   selection.append(element("cropper-handle", { action: "move", "theme-color": "transparent" }));

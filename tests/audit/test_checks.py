@@ -14,6 +14,7 @@ import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.core.management import call_command
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from searchapp import storage
@@ -30,9 +31,10 @@ from searchapp.models import (
     JobState,
     VectorCleanup,
 )
-from searchapp.services import audit
+from searchapp.services import audit, filters, scalars
 from searchapp.services.audit import files, running
 from searchapp.services.datasets import create_dataset
+from searchapp.services.filters.expressions import expression
 from searchapp.vectors.store import VectorStore
 from tests.indexes.conftest import held
 from worker.indexing import advance, look_again
@@ -298,3 +300,23 @@ def test_every_kind_says_what_can_be_done() -> None:
     assert all(bool(check.repairs) != bool(check.advice) for check in audit.CHECKS)
     assert len(audit.BY_KIND) == len(audit.CHECKS)
     assert look_again.name == files.LOOK_AGAIN
+
+
+def test_scalars_that_are_not_what_the_row_says(
+    dataset: Dataset, add: Add, store: VectorStore
+) -> None:
+    images = add(4)
+    index = dataset.active_index
+    vectors = store.fetch(index.collection, [images[1].pk, images[2].pk])
+    store.upsert(index.collection, [images[1].pk], vectors[images[1].pk][None])  # without any
+    # As no door of the application does it: nothing is told of the change.
+    QuerySet(Image).filter(pk=images[2].pk).update(label="new")
+    assert found() == {"scalars_stale": 2}
+    assert found(repair=True) == {"scalars_stale": 2}
+    assert found() == {}  # they are on the list to be written
+    scalars.work(10)
+    assert found() == {}
+    condition = filters.parse({"field": "label", "equals": "new"})
+    assert condition is not None
+    hits = store.search(index.collection, vectors[images[2].pk], 4, expression(condition))
+    assert [hit.image_id for hit in hits] == [images[2].pk]

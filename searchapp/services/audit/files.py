@@ -36,7 +36,7 @@ _HELD = (*PENDING_STATES, ImageState.READY)  # states in which an image needs it
 _YOUNG_SECONDS = 3600.0  # what is younger may be about to be used
 _KEPT_AFTER = timedelta(days=1)  # an ended import may still be tried again
 _AT_ONCE = 100
-_NAME = re.compile(r"(?P<key>[0-9a-f]{64})(-\d+\.webp|\.webp)?")
+_NAME = re.compile(r"(?P<key>[0-9a-f]{64})(-\d+\.webp|\.webp|\.features)?")
 
 
 def _prefix_behind(images: QuerySet[Image], after: str) -> str | None:
@@ -199,7 +199,7 @@ class UnusedFiles(Check):
     counted = "files"
     repairs = "They are removed."
     whole_only = True
-    _KINDS = ("originals", "thumbnails", "queries", "imports")
+    _KINDS = ("originals", "thumbnails", "features", "queries", "imports")
 
     def step(self, scope: Scope, after: Any) -> Step:
         kind, past = after or (self._KINDS[0], "")
@@ -229,6 +229,8 @@ class UnusedFiles(Check):
     def _used_thumbnails(self, keys: set[str]) -> set[str]:
         used = _known(Image.objects.filter(box__isnull=True), keys)
         return used | {key for key in keys - used if self._is_of_a_box(key)}
+
+    _used_features = _used_thumbnails
 
     def _is_of_a_box(self, key: str) -> bool:
         wanted = _number(key)

@@ -22,6 +22,7 @@ from django.utils import timezone
 from searchapp import queue
 from searchapp.models import AuditReport, Dataset
 from searchapp.services.audit.base import Check, Finding, Scope
+from searchapp.services.audit.features import MissingFeatures
 from searchapp.services.audit.files import (
     BrokenChecksums,
     MissingOriginals,
@@ -30,6 +31,7 @@ from searchapp.services.audit.files import (
 )
 from searchapp.services.audit.fingerprints import WrongFingerprints
 from searchapp.services.audit.rows import MissingFacts, StaleItems, StaleJobs, StuckImages
+from searchapp.services.audit.scalars import WrongScalars
 from searchapp.services.audit.vectors import (
     MissingVectors,
     OrphanedCollections,
@@ -60,10 +62,12 @@ CHECKS: tuple[type[Check], ...] = (
     BrokenChecksums,
     MissingThumbnails,
     MissingFacts,
+    MissingFeatures,
     UnusedFiles,
     WrongFingerprints,
     WrongDimensions,
     MissingVectors,
+    WrongScalars,
     OrphanedVectors,
     OrphanedCollections,
 )

@@ -1,0 +1,68 @@
+"""Scalars beside the vectors: whether they are what the rows say."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from searchapp.models import Image, Index, IndexState, StaleScalars
+from searchapp.models.scalars import SCALAR_COLUMNS
+from searchapp.services import indexes, scalars
+from searchapp.services.audit.base import Check, Finding, Scope, Step
+from searchapp.vectors.names import SCALARS_VERSION
+
+_AT_ONCE = 500
+_WHOLE = (IndexState.READY, IndexState.ACTIVE)
+
+
+class WrongScalars(Check):
+    kind = "scalars_stale"
+    title = "Pictures that filters see as they were"
+    counted = "pictures"
+    repairs = "A worker writes what their rows say beside their vectors."
+
+    def step(self, scope: Scope, after: Any) -> Step:
+        least, past = after or (0, 0)
+        # Collections that are being filled anew are known to be of an older form.
+        found = Index.objects.filter(
+            pk__gte=least, state__in=_WHOLE, scalars=SCALARS_VERSION
+        ).select_related("dataset")
+        if scope.dataset is not None:
+            found = found.filter(dataset=scope.dataset)
+        index = found.order_by("pk").first()
+        if index is None:
+            return Step()
+        if index.pk != least:
+            past = 0
+        ahead = indexes.members(index.dataset_id).filter(pk__gt=past).order_by("pk")
+        images = list(ahead.only(*SCALAR_COLUMNS)[:_AT_ONCE])
+        if not images:
+            return Step(after=(index.pk + 1, 0))
+        said = f"Beside its vector in index {index.pk} stands something else than its row says."
+        findings = [
+            Finding(f"picture {key}", said, (index.pk, key), index.dataset.slug)
+            for key in scalars.stale(index, images)
+        ]
+        return Step(findings, len(images), (index.pk, images[-1].pk))
+
+    def confirm(self, findings: Sequence[Finding]) -> list[Finding]:
+        by_index: dict[int, dict[int, Finding]] = defaultdict(dict)
+        for finding in findings:
+            by_index[finding.key[0]][finding.key[1]] = finding
+        kept: list[Finding] = []
+        for pk, by_image in by_index.items():
+            index = Index.objects.filter(pk=pk, state__in=_WHOLE).first()
+            if index is None:
+                continue
+            # What is on the list will be written.
+            listed = StaleScalars.objects.filter(image_id__in=by_image)
+            waiting = set(listed.values_list("image_id", flat=True))
+            members = indexes.members(index.dataset_id).filter(pk__in=set(by_image) - waiting)
+            images: list[Image] = list(members.only(*SCALAR_COLUMNS))
+            kept += [by_image[key] for key in sorted(scalars.stale(index, images))]
+        return kept
+
+    def repair(self, findings: Sequence[Finding]) -> int:
+        StaleScalars.note(sorted({finding.key[1] for finding in findings}))
+        return len(findings)
