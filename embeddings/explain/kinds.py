@@ -22,13 +22,13 @@ class Kind(StrEnum):
 
 
 class Edit(StrEnum):
-    """What makes two copies of one picture differ; each way round, except where it says so."""
+    """What makes two copies of one picture differ; `inside` and `contains` say which way round."""
 
     RESIZED = "resized"
     CROPPED = "cropped"  # one shows a part of what the other shows
     MIRRORED = "mirrored"
     ROTATED = "rotated"
-    RECOMPRESSED = "recompressed"
+    RECOMPRESSED = "recompressed"  # the query was saved again as JPEG, or worse than the other
     RECOLOURED = "recoloured"
     OVERLAID = "overlaid"  # text, a logo, a watermark or another thing lies on one of them
     INSIDE = "inside"  # the query stands in a larger picture, which is the other: a page, a frame
@@ -37,11 +37,32 @@ class Edit(StrEnum):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What geometry says of two pictures: nothing where `kind` is None."""
+    """What geometry says of two pictures: nothing where `kind` is None.
+
+    `edits` are those of a near-duplicate, in the order of `Edit`; `reason` is a sentence, empty
+    where there is no kind.
+    """
 
     kind: Kind | None
     edits: tuple[Edit, ...]
     reason: str
+
+
+# A copy lies where the transform puts it to a part of a pixel. What was photographed twice does
+# not: no two photographs are taken from one place. (Shares of the long side.)
+_EXACT, _NEARLY_EXACT = 0.0045, 0.0065
+# Of two photographs each shows something more; of a picture and its copy one holds the other.
+_CONTAINED = 0.85
+# How much of what both show must look alike: commonly, of whole pictures that are laid on each
+# other without points, and where the points speak less clearly.
+_AGREEING, _WHOLES_AGREEING, _ALL_AGREEING = 0.75, 0.85, 0.92
+_COPY_POINTS = 6
+# So many points at exactly the same places are a copy, however much of it is written over.
+_SURE_POINTS, _SURE_ERROR, _SURE_AGREEING = 20, 0.0008, 0.35
+# So many points do not lie alike by chance. On the frame or the watermark of two pictures they
+# do: those lie at the same place in both, and nothing else agrees.
+_SAME_POINTS = 10
+_UNMOVED, _DIFFERING = 0.01, 0.45
 
 
 def judge(
@@ -51,22 +72,52 @@ def judge(
     same_bytes: bool = False,
     same_pixels: bool = False,
 ) -> Verdict:
-    """Name the kind of match and, for a copy, the edits that made it."""
+    """Name the kind of match and, for a copy, the edits that made it. Thread-safe.
+
+    `geometry` is what `match` said of the two. `same_bytes` and `same_pixels` are for the caller
+    to know. Kind None: geometry says nothing, and the score of the vectors decides between
+    `similar` and `weak`.
+    """
     if same_bytes or same_pixels:
         what = "bytes" if same_bytes else "pixels"
         return Verdict(Kind.IDENTICAL, (), f"Both have the same {what}.")
-    if geometry.inliers >= 6 and geometry.agreement >= 0.6:
-        edits = (Edit.MIRRORED,) if geometry.mirrored else ()
+    if _is_copy(geometry):
+        from embeddings.explain.edits import edits  # OpenCV is not for who only needs the names
+
+        points = f"{geometry.inliers} points lie alike, and " if geometry.inliers else ""
+        what = f"{geometry.agreement:.0%} of what both show looks alike"
+        reason = f"{points}{what} when one is laid on the other."
         return Verdict(
-            Kind.NEAR_DUPLICATE,
-            edits,
-            f"{geometry.inliers} points lie alike, and {geometry.agreement:.0%} of the picture "
-            "agrees when one is laid on the other.",
+            Kind.NEAR_DUPLICATE, edits(geometry, query, other), reason[0].upper() + reason[1:]
         )
-    if geometry.inliers >= 15:
+    if geometry.inliers >= _SAME_POINTS and not _is_template(geometry):
         return Verdict(
             Kind.SAME_THING,
             (),
-            f"{geometry.inliers} points lie alike, but the pictures around them differ.",
+            f"{geometry.inliers} points lie alike, but the pictures differ too much for copies.",
         )
     return Verdict(None, (), "")
+
+
+def _is_copy(geometry: Geometry) -> bool:
+    points, error = geometry.inliers, geometry.error
+    if geometry.contained < _CONTAINED:
+        return False
+    if not points:
+        return geometry.agreement >= _WHOLES_AGREEING
+    if points >= _SURE_POINTS and error <= _SURE_ERROR and geometry.agreement >= _SURE_AGREEING:
+        return True
+    if points >= _COPY_POINTS and error <= _EXACT and geometry.agreement >= _AGREEING:
+        return True
+    return error <= _NEARLY_EXACT and geometry.agreement >= _ALL_AGREEING
+
+
+def _is_template(geometry: Geometry) -> bool:
+    """Whether what the pictures share lies at the same place in both, and little else agrees."""
+    if geometry.outline is None or geometry.agreement > _DIFFERING:
+        return False
+    corners = ((0, 0), (1, 0), (1, 1), (0, 1))
+    return all(
+        abs(x - at_x) <= _UNMOVED and abs(y - at_y) <= _UNMOVED
+        for (x, y), (at_x, at_y) in zip(geometry.outline, corners, strict=True)
+    )

@@ -45,12 +45,19 @@ document.addEventListener("toggle", (event) => {
   history.replaceState(history.state, "", address);
 }, true);
 
-// What is empty, or as it is anyway, need not be sent.
+// What is empty need not be sent; and a link goes on with weak matches as they are now.
 document.addEventListener("htmx:configRequest", (event) => {
-  if (event.detail.elt !== asking()) return;
-  for (const [name, value] of [...event.detail.formData.entries()]) {
-    if (value === "") event.detail.formData.delete(name);
+  const { elt, formData } = event.detail;
+  if (elt === asking()) {
+    for (const [name, value] of [...formData.entries()]) if (value === "") formData.delete(name);
+    return;
   }
+  const weak = document.getElementById("weak");
+  if (!weak || !page()?.contains(elt)) return;
+  const address = new URL(event.detail.path, location.href);
+  if (weak.value) address.searchParams.set("weak", weak.value);
+  else address.searchParams.delete("weak");
+  event.detail.path = address.pathname + address.search;
 });
 
 // New results are put over the old ones: what did not change stays, with its focus and its state.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -10,7 +12,7 @@ from django.test import Client
 
 from embeddings.explain.kinds import Kind
 from searchapp.models import ImageState, Query
-from searchapp.services.search import Answer, Cutoff, Match, Took, Wanted
+from searchapp.services.search import Answer, Box, Cutoff, Match, Took, Wanted
 from tests.pages.conftest import House, add_image, picture
 
 
@@ -99,24 +101,150 @@ def test_search_without_a_question_is_the_search_page(db: None) -> None:
     assert Client().get("/search/")["Location"] == "/"
 
 
-def test_results_are_written_without_styles(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The page of an answer, from real rows; the search itself is asked in a real browser."""
-    one, two = add_image(house.public, title="Wren <i>"), add_image(house.public, title="Robin")
+@pytest.fixture
+def found(house: House, monkeypatch: pytest.MonkeyPatch) -> list[Match]:
+    """What a search finds here, from real rows; searches themselves are asked in a real browser."""
+    found = [
+        Match(1, 1.0, add_image(house.public, title="Wren <i>"), Kind.IDENTICAL, verified=True),
+        Match(2, 0.81, add_image(house.public, title="Robin"), Kind.NEAR_DUPLICATE,
+              ("cropped", "inside"), "Points lie alike.", verified=True),
+        Match(3, 0.6, add_image(house.public, title="Finch"), Kind.SIMILAR),
+        Match(4, 0.41, add_image(house.public, title="Crow"), Kind.WEAK),
+        Match(5, -0.25, add_image(house.public, title="Stone"), Kind.WEAK),
+    ]  # fmt: skip
 
-    def answer(image: object, wanted: Wanted) -> Answer:
-        matches = [Match(1, 1.0, one), Match(2, -0.25, two)][: wanted.top_k]
-        cutoff = Cutoff(0.5, "", {Kind.SIMILAR: 1})
-        return Answer("p", "f", Took(1, 2, 3, 7), matches, True, 6, 4, wanted.indexes, cutoff)
+    def answer(image: object, wanted: Wanted, box: Box | None = None) -> Answer:
+        matches = found[: wanted.top_k]
+        counts = Counter(match.kind for match in matches)
+        cutoff = Cutoff(0.5, "The scores fall there.", counts)
+        took = Took(1, 2, 3, 7)
+        return Answer("p", "f", took, matches, True, 6, 4, wanted.indexes, cutoff, next="on")
 
     monkeypatch.setattr("searchapp.services.search.answer_image", answer)
-    page = house.client("anonymous").get(f"/search/?image={one.pk}").content.decode()
-    assert "<strong>2 matches</strong> in 2 pictures" in page
-    assert page.count("this picture") == 1
+    return found
+
+
+def page_of(house: House, found: list[Match], rest: str = "", **headers: str) -> str:
+    address = f"/search/?image={found[0].image.pk}{rest}"
+    answer = house.client("anonymous").get(address, headers=headers)
+    assert answer.status_code == 200, answer.content.decode()
+    return answer.content.decode()
+
+
+def test_matches_stand_in_groups_by_kind(house: House, found: list[Match]) -> None:
+    page = page_of(house, found)
+    assert re.findall(r'class="kind" data-kind="([\w -]+)"', page) == [
+        "identical", "near-duplicate", "similar",
+    ]  # fmt: skip
+    assert "<strong>3 matches</strong> in 5 pictures" in page
+    assert page.count("this picture<") == 1
     assert "Wren &lt;i&gt;" in page
+    assert "cropped, inside a larger picture" in page
+    assert f"/compare/?image={found[0].image.pk}&amp;with={found[1].image.pk}" in page
+    assert 'fill="#88aa44"' in page
+    assert f"/media/{found[1].image.pk}/512.webp 512w" in page
     assert '<rect class="fill" width="100"' in page
     assert '<rect class="fill" width="0"' in page
-    assert 'fill="#88aa44"' in page
     assert "style=" not in page
-    assert f"/media/{two.pk}/512.webp 512w" in page
-    small = house.client("anonymous").get(f"/search/?image={one.pk}&k=1").content.decode()
-    assert f'href="/search/?image={one.pk}&amp;k=24">Show more matches' in small
+
+
+def test_weak_matches_are_folded_until_they_are_asked_for(house: House, found: list[Match]) -> None:
+    folded = re.search(r'<details class="weak"[^>]*>', page_of(house, found))
+    unfolded = re.search(r'<details class="weak"[^>]*>', page_of(house, found, "&weak=1"))
+    assert folded is not None
+    assert unfolded is not None
+    assert " open" not in folded.group()
+    assert " open" in unfolded.group()
+    assert 'Show weak matches <span class="numbers">(2)' in page_of(house, found)
+
+
+def test_the_line_can_be_drawn_elsewhere(house: House, found: list[Match]) -> None:
+    lower = page_of(house, found, "&floor=0.4")
+    assert "<strong>4 matches</strong>" in lower
+    assert "Your cut-off" in lower
+    higher = page_of(house, found, "&floor=0.9")
+    assert "<strong>2 matches</strong>" in higher  # what was verified stays
+    # A handle that was left where it stood has chosen nothing.
+    assert "Your cut-off" not in page_of(house, found, "&floor=0.50&auto=0.50")
+
+
+@pytest.mark.parametrize("floor", ["nan", "inf", "a", "-3", "9"])
+def test_a_floor_that_makes_no_sense_breaks_nothing(
+    house: House, found: list[Match], floor: str
+) -> None:
+    page_of(house, found, f"&floor={floor}")
+
+
+def test_nothing_like_it_is_an_answer(house: House, found: list[Match]) -> None:
+    del found[:3]
+    page = page_of(house, found)
+    assert "Nothing like it here" in page
+    assert "The best score, 0.41, is below the cut-off of 0.50" in page
+    assert "Show weak matches" in page
+
+
+def test_another_order_has_no_groups_and_kinds_on_its_cards(
+    house: House, found: list[Match]
+) -> None:
+    page = page_of(house, found, "&sort=date")
+    assert "<h2" not in page[: page.index("data-weak")].split("data-cards")[1]
+    assert '<span class="kind" data-kind="near-duplicate">' in page
+
+
+def test_a_list_says_more_in_as_many_statements(
+    house: House, found: list[Match], django_assert_max_num_queries: Any
+) -> None:
+    page = page_of(house, found, "&view=list")
+    assert "6 × 4" in page
+    assert " · Birds" in page
+    for place in range(20):
+        found.append(Match(6 + place, 0.7, add_image(house.public, title=f"Gull {place}")))
+    with django_assert_max_num_queries(20):
+        page_of(house, found, "&view=list&k=50")
+
+
+def test_the_whole_state_stands_in_the_address(house: House, found: list[Match]) -> None:
+    state = "&dataset=birds&box=0.1,0.2,0.5,0.5&sort=size&once=1&view=list&k=50&floor=0.42&weak=1"
+    asked = f"/search/?image={found[0].image.pk}{state}"
+    answer = house.client("anonymous").get(
+        asked + "&auto=0.5&after=x&f.label=", headers={"HX-Request": "true"}
+    )
+    assert answer["HX-Push-Url"] == asked + "&after=x"
+    assert "no-store" in answer["Cache-Control"]
+    assert b"<html" not in answer.content
+    # What htmx asks for to go back is a page.
+    back = page_of(
+        house, found, state, **{"HX-Request": "true", "HX-History-Restore-Request": "true"}
+    )
+    assert "<html" in back
+
+
+def test_filters_are_chips_that_can_be_taken_away(house: House, found: list[Match]) -> None:
+    page = page_of(house, found, "&f.format=png&f.width~min=3&dataset=birds")
+    chips = re.findall(r'<a class="chip" href="([^"]+)"[^>]*>.*?</span>([^<]+)<', page)
+    assert [text for _, text in chips] == ["in Birds", "Format: png", "Width from 3"]
+    assert all("f.format" not in link for link, text in chips if text == "Format: png")
+    assert all("f.width" in link for link, text in chips if text == "Format: png")
+
+
+def test_a_wrong_box_is_said_where_the_results_would_be(house: House, found: list[Match]) -> None:
+    address = f"/search/?image={found[0].image.pk}&box=0.5,0.5,0.9,0.9"
+    answer = house.client("anonymous").get(address)
+    assert answer.status_code == 400
+    page = answer.content.decode()
+    assert "this one ends outside of the picture" in page
+    assert f'href="/search/?image={found[0].image.pk}">Search without it' in page
+
+
+def test_a_dataset_that_one_may_not_see_is_not_there(house: House, found: list[Match]) -> None:
+    address = f"/search/?image={found[0].image.pk}&dataset=birds&dataset=letters"
+    assert house.client("outsider").get(address).status_code == 404
+    assert house.client("owner").get(address).status_code == 200
+
+
+def test_regions_of_a_picture_that_one_may_not_see(house: House) -> None:
+    image = add_image(house.private)
+    assert house.client("outsider").get(f"/images/{image.pk}/regions/").status_code == 404
+    # Nothing of the background runs here: no suggestions, and no complaint.
+    assert house.client("owner").get(f"/images/{image.pk}/regions/").status_code == 204
+    assert Client().get("/search/never-was/regions/").status_code == 204

@@ -6,7 +6,7 @@ from searchapp.services.calibration.bounds import (
     calibrations_of,
     general_bounds,
 )
-from searchapp.services.calibration.measuring import TASK, calibrate, due
+from searchapp.services.calibration.measuring import TASK, calibrate, due, sample
 from searchapp.services.calibration.plotting import Bar, Plot, plot_of, plots_of
 
 __all__ = [
@@ -21,4 +21,5 @@ __all__ = [
     "general_bounds",
     "plot_of",
     "plots_of",
+    "sample",
 ]

@@ -64,7 +64,7 @@ def calibrate(index: Index) -> Calibration | None:
         VectorsUnavailable: while Milvus is down.
     """
     images = Image.objects.filter(dataset=index.dataset_id, state=ImageState.READY).count()
-    keys = _sample(index, images)
+    keys = sample(index, images)
     vectors = get_store().fetch(index.collection, keys)
     if len(vectors) < LEAST:
         return None
@@ -95,7 +95,7 @@ def calibrate(index: Index) -> Calibration | None:
     return made
 
 
-def _sample(index: Index, images: int) -> list[int]:
+def sample(index: Index, images: int) -> list[int]:
     """Keys of ready pictures, evenly from all over the dataset; others at another time."""
     ready = Image.objects.filter(dataset=index.dataset_id, state=ImageState.READY).order_by()
     drawn = random.Random()  # noqa: S311 (a sample, not a secret)

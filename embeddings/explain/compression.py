@@ -1,0 +1,52 @@
+"""The trace that JPEG compression leaves in the pixels of a picture."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+_BLOCK = 8
+_WINDOW = 256  # pixels a side are looked at; a multiple of the block
+_UNKNOWN = 255
+# A coefficient this small would be rounded away by almost any JPEG, and by none in a fine one.
+_NONE = 1.0
+_LEAST_BLOCKS = 12
+
+
+def _cosines() -> NDArray[np.float32]:
+    row, column = np.mgrid[0:_BLOCK, 0:_BLOCK]
+    basis = np.cos((2 * column + 1) * row * np.pi / (2 * _BLOCK)) * np.sqrt(2 / _BLOCK)
+    basis[0] /= np.sqrt(2)
+    return basis.astype(np.float32)
+
+
+_BASIS = _cosines()
+_FINE = np.add.outer(np.arange(_BLOCK), np.arange(_BLOCK)) >= 3
+
+
+def compression(picture: Image.Image) -> int | None:
+    """How strongly an RGB picture was compressed by JPEG: 0 (no trace) to 100, None for unknown.
+
+    JPEG rounds the fine waves of each block of 8 × 8 pixels, so that many vanish in blocks that
+    lie on its grid, and do not in blocks that lie across it. The picture must have the size at
+    which it was saved. Flat and tiny pictures tell nothing.
+    """
+    left = max(0, (picture.width - _WINDOW) // 2) // _BLOCK * _BLOCK
+    top = max(0, (picture.height - _WINDOW) // 2) // _BLOCK * _BLOCK
+    right, bottom = min(picture.width, left + _WINDOW), min(picture.height, top + _WINDOW)
+    grey = np.asarray(picture.crop((left, top, right, bottom)).convert("L"), np.float32)
+    on_grid, across = _vanished(grey), _vanished(grey[_BLOCK // 2 :, _BLOCK // 2 :])
+    if on_grid is None or across is None or across > 0.97:
+        return None
+    return round(100 * min(1.0, max(0.0, (on_grid - across) / (1 - across))))
+
+
+def _vanished(grey: NDArray[np.float32]) -> float | None:
+    """The share of fine waves that blocks from the upper left corner on do not have."""
+    rows, columns = grey.shape[0] // _BLOCK, grey.shape[1] // _BLOCK
+    if rows * columns < _LEAST_BLOCKS:
+        return None
+    cut = grey[: rows * _BLOCK, : columns * _BLOCK].reshape(rows, _BLOCK, columns, _BLOCK)
+    waves = _BASIS @ cut.transpose(0, 2, 1, 3) @ _BASIS.T
+    return float((np.abs(waves[:, :, _FINE]) < _NONE).mean())

@@ -1,0 +1,240 @@
+"""What was done to a picture to make its copy."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embeddings.explain.kinds import Edit
+from embeddings.explain.laying import ALIKE, Laid, compare, inner, lay
+from embeddings.explain.local_features import LocalFeatures
+from embeddings.explain.matching import Geometry
+
+_TURNED = 2.0  # degrees
+_RESIZED = 0.04  # share of the size; of whole pictures, whose sizes are known, any pixel counts
+_WHOLE = 0.955  # share of a picture that counts as all of it
+_BOUNDS = 0.03  # how far a turned picture may miss the bounds of the page that it was turned in
+_RECOLOURED = 3.0  # levels of 255, at the median
+_OVERLAID_LEVELS = 28
+# Shares of what both show; other colours are never met exactly.
+_OVERLAID, _OVERLAID_RECOLOURED = 0.003, 0.009
+_SAVED_AGAIN, _MORE_COMPRESSED = 30, 6  # traces of JPEG, of 100
+_GRID = 8
+
+
+class Placed(NamedTuple):
+    """How the query was made from the other: turned by degrees, and how many of its pixels one
+    pixel of the other became."""
+
+    angle: float
+    scale: float
+    mirrored: bool
+
+
+def placed(geometry: Geometry, query: LocalFeatures, other: LocalFeatures) -> Placed:
+    """Read angle and scale off the transform."""
+    linear = np.array(geometry.transform)[:, :2]
+    linear = (
+        np.diag([other.width, other.height]) @ linear @ np.diag([1 / query.width, 1 / query.height])
+    )
+    if geometry.mirrored:
+        linear = linear @ np.diag([-1, 1])
+    angle = np.degrees(np.arctan2(linear[1, 0] - linear[0, 1], linear[0, 0] + linear[1, 1]))
+    if geometry.mirrored and abs(angle) > 90:  # turned over from top to bottom
+        angle -= np.copysign(180, angle)
+    return Placed(float(angle), float(1 / np.sqrt(abs(np.linalg.det(linear)))), geometry.mirrored)
+
+
+def edits(geometry: Geometry, query: LocalFeatures, other: LocalFeatures) -> tuple[Edit, ...]:
+    """Name every edit that shows; of two copies that differ in nothing else, `recompressed`."""
+    shares = np.vstack([np.array(geometry.transform), [0, 0, 1]])
+    laid = lay(query, other, shares)
+    if laid is None:
+        return ()
+    how = placed(geometry, query, other)
+    found = []
+    if how.mirrored:
+        found.append(Edit.MIRRORED)
+    if abs(how.angle) > _TURNED:
+        found.append(Edit.ROTATED)
+    part = _part(shares, query, other, laid, how)
+    if part is not None:
+        found.append(part)
+    if _is_resized(query, other, how, part is None):
+        found.append(Edit.RESIZED)
+    painted = repainted(laid)
+    changed = recoloured(laid, painted) > _RECOLOURED
+    if changed:
+        found.append(Edit.RECOLOURED)
+    if overlaid(laid, painted) > (_OVERLAID_RECOLOURED if changed else _OVERLAID):
+        found.append(Edit.OVERLAID)
+    if _is_recompressed(geometry, query, other, found):
+        found.append(Edit.RECOMPRESSED)
+    return tuple(edit for edit in Edit if edit in found)
+
+
+def _is_resized(query: LocalFeatures, other: LocalFeatures, how: Placed, whole: bool) -> bool:
+    sizes = (query.width, query.height), (other.width, other.height)
+    if whole and abs(how.angle) <= _TURNED:
+        return any(abs(one - another) > 1 for one, another in zip(*sizes, strict=True))
+    return abs(math.log(how.scale)) > _RESIZED
+
+
+def _part(
+    shares: NDArray[np.float64], query: LocalFeatures, other: LocalFeatures, laid: Laid, how: Placed
+) -> Edit | None:
+    """Whether one picture is a part of the other, and of which sort."""
+    if laid.of_query >= _WHOLE and laid.of_other >= _WHOLE:
+        return None
+    if laid.of_other >= laid.of_query:
+        larger, into = query, np.linalg.inv(shares)
+    else:
+        larger, into = other, shares
+    corners = (into @ np.array([[0, 1, 1, 0], [0, 0, 1, 1], [1, 1, 1, 1]]))[:2]
+    bounds = np.stack([corners.min(axis=1), corners.max(axis=1)])
+    turned = abs(how.angle) > _TURNED
+    if turned and np.abs(bounds - [[0, 0], [1, 1]]).max() < _BOUNDS:
+        return None  # the page only has the corners that turning leaves empty
+    if max(laid.of_query, laid.of_other) < _WHOLE or not framed(larger, corners):
+        return Edit.CROPPED
+    return Edit.CONTAINS if larger is query else Edit.INSIDE
+
+
+def framed(larger: LocalFeatures, corners: NDArray[np.float64]) -> bool:
+    """Whether the picture ends at the sides of what is between the corners (shares, 2 × 4)."""
+    return float(np.median(steps(larger, corners) or [0.0])) > 2.0
+
+
+def steps(larger: LocalFeatures, corners: NDArray[np.float64]) -> list[float]:
+    """For each side that lies inside, how much more changes across it than beside it."""
+    small = larger.small.astype(np.float32)
+    size = np.array(small.shape[1::-1])
+    places = corners.T * size
+    middle = places.mean(axis=0)
+    found = []
+    for start, end in zip(places, np.roll(places, -1, axis=0), strict=True):
+        along = end - start
+        length = np.hypot(*along)
+        if length < 8:
+            continue
+        outward = np.array([along[1], -along[0]]) / length
+        if outward @ (start + end - 2 * middle) < 0:
+            outward = -outward
+        line = start + np.linspace(0.06, 0.94, 40)[:, None] * along
+        strips = []
+        for far in (-6.0, -2.5, 2.5, 6.0):
+            at = np.floor(line + far * outward).astype(int)
+            inside = ((at >= 0) & (at < size)).all(axis=1)
+            strips.append((np.clip(at, 0, size - 1), inside))
+        valid = np.logical_and.reduce([inside for _, inside in strips])
+        if valid.sum() < 20:
+            continue
+        deep, near, beyond, far_out = (small[at[valid, 1], at[valid, 0]] for at, _ in strips)
+        across = np.abs(near - beyond).max(axis=1).mean()
+        beside = (
+            np.abs(deep - near).max(axis=1).mean(),
+            np.abs(beyond - far_out).max(axis=1).mean(),
+        )
+        found.append(float(across / max(np.mean(beside), 5.0)))
+    return found
+
+
+def repainted(laid: Laid) -> NDArray[np.float32]:
+    """The other in the colours of the query, by the map that suits most of it.
+
+    Colours are mixed first; then each channel is bent, because light that was cut off is.
+    """
+    import cv2
+
+    here, there = (
+        cv2.blur(one, (5, 5))[laid.common][::5] / np.float32(255)
+        for one in (laid.query, laid.other)
+    )
+    mixed, kept = _mix(there), np.ones(len(here), bool)
+    mixing = np.eye(4, 3, dtype=np.float32)
+    for _ in range(4):
+        mixing = _fit(mixed[kept], here[kept], np.eye(4, 3))
+        error = np.abs(mixed @ mixing - here).max(axis=1)
+        kept = error <= max(0.012, 1.5 * float(np.median(error)))
+    straight = (mixed @ mixing)[kept]
+    bending = np.stack(
+        [
+            _fit(_bend(straight[:, channel]), here[kept, channel], np.array([1.0, 0, 0]))
+            for channel in range(3)
+        ]
+    )
+    painted = _mix(laid.other.reshape(-1, 3) / np.float32(255)) @ mixing
+    levels = [_bend(painted[:, channel]) @ bending[channel] for channel in range(3)]
+    whole: NDArray[Any] = np.clip(255 * np.stack(levels, axis=1), 0, 255)
+    return whole.reshape(laid.other.shape).astype(np.float32)
+
+
+def _mix(colours: NDArray[Any]) -> NDArray[Any]:
+    return np.concatenate([colours, np.ones((len(colours), 1), np.float32)], axis=1)
+
+
+def _bend(channel: NDArray[Any]) -> NDArray[Any]:
+    return np.stack([channel, channel**2, np.ones_like(channel)], axis=1)
+
+
+def _fit(terms: NDArray[Any], wanted: NDArray[Any], usual: NDArray[Any]) -> NDArray[np.float32]:
+    """What brings `terms` to what is wanted, by least squares; `usual` where nothing tells."""
+    ridge = 1e-3 * len(terms) * np.eye(terms.shape[1])
+    fitted = np.linalg.solve(terms.T @ terms + ridge, terms.T @ wanted + ridge @ usual)
+    return fitted.astype(np.float32)
+
+
+def recoloured(laid: Laid, painted: NDArray[np.float32]) -> float:
+    """By how many levels of 255 the colours were changed, at the median."""
+    changed = np.abs(painted - laid.other).max(axis=2)
+    return float(np.median(changed[laid.common]))
+
+
+def overlaid(laid: Laid, painted: NDArray[np.float32]) -> float:
+    """The share of what both show that one covers with something else.
+
+    Its colours are not those of anything near in the other, nor is its texture: colours alone
+    may only have been cut off, and texture alone is often lost.
+    """
+    import cv2
+
+    inside = inner(laid, 3)
+    if not inside.any():
+        return 0.0
+    unlike = compare(laid).alike[inside] < ALIKE
+    near = np.ones((5, 5), np.uint8)
+    pair = [one.astype(np.uint8) for one in (laid.query, painted)]
+    bounds = [(cv2.erode(one, near), cv2.dilate(one, near)) for one in pair]
+    shares = []
+    for one, (low, high) in zip(pair, bounds[::-1], strict=True):
+        beyond = np.maximum(cv2.subtract(one, high), cv2.subtract(low, one)).max(axis=2)
+        shares.append(((beyond[inside] > _OVERLAID_LEVELS) & unlike).mean())
+    return float(max(shares))
+
+
+def _is_recompressed(
+    geometry: Geometry, query: LocalFeatures, other: LocalFeatures, found: list[Edit]
+) -> bool:
+    if query.compression is not None and other.compression is not None:
+        if _on_same_grid(geometry, query, other, found):
+            if query.compression >= other.compression + _MORE_COMPRESSED:
+                return True
+        elif query.compression >= _SAVED_AGAIN:
+            return True
+    return not found
+
+
+def _on_same_grid(
+    geometry: Geometry, query: LocalFeatures, other: LocalFeatures, found: list[Edit]
+) -> bool:
+    """Whether blocks of JPEG in the other are still blocks in the query."""
+    if Edit.RESIZED in found or Edit.ROTATED in found:
+        return False
+    corner = np.array(geometry.transform)[:, 2]
+    if geometry.mirrored:
+        corner = corner + np.array(geometry.transform)[:, 0]
+    offset = corner * (other.width, other.height)
+    return bool(np.abs(offset - _GRID * np.round(offset / _GRID)).max() < 0.75)

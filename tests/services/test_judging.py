@@ -1,0 +1,167 @@
+"""The matches of a search, judged: kinds, order, the line, paging.
+
+No worker and no Redis are there, so this is what a search says when nobody looks at the pictures
+again; and, by remembered verdicts, what it says when somebody has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from embeddings.explain.kinds import Edit, Kind
+from searchapp.models import Dataset, Image
+from searchapp.services.search import Match, Wanted, paging, verdicts
+from searchapp.services.search.answer import Sort
+from searchapp.services.search.judging import Asked, Judged, judge
+from searchapp.services.search.paging import Cursor, Found
+from searchapp.services.search.verdicts import Judgement
+
+SCORES = [0.93, 0.71, 0.69, 0.67, 0.3, 0.29, 0.28, 0.27]
+OTHER = Asked("f" * 64)
+COPY = Judgement(Kind.NEAR_DUPLICATE, (Edit.CROPPED, Edit.RECOMPRESSED), "It lies on it.", 80, 0.9)
+THING = Judgement(Kind.SAME_THING, (), "Points lie alike.", 30, 0.2)
+NOTHING = Judgement(None, (), "", 2, 0.0)
+
+
+@pytest.fixture
+def found(images: Callable[[int], list[Image]]) -> Found:
+    """Eight candidates, with their scores."""
+    rows = images(len(SCORES))
+    matches = [
+        Match(rank, score, image)
+        for rank, (score, image) in enumerate(zip(SCORES, rows, strict=True), start=1)
+    ]
+    places = {match.image.pk: (-match.score, match.image.pk) for match in matches}
+    return Found(matches, Cursor(), places, False, SCORES)
+
+
+@pytest.fixture
+def wanted(dataset: Dataset) -> Callable[..., Wanted]:
+    return lambda **changes: Wanted([dataset.active_index], **changes)
+
+
+@pytest.fixture
+def remembered(monkeypatch: pytest.MonkeyPatch) -> dict[str, Judgement]:
+    """Verdicts that are remembered, by what they are of; Redis would have them."""
+    known: dict[str, Judgement] = {}
+    monkeypatch.setattr(
+        verdicts, "recall", lambda _, others: {o: known[o] for o in others if o in known}
+    )
+    return known
+
+
+def _kinds(judged: Judged) -> list[Kind]:
+    return [match.kind for match in judged.matches]
+
+
+def test_without_a_second_look_the_scores_decide(
+    found: Found, wanted: Callable[..., Wanted]
+) -> None:
+    judged = judge(found, OTHER, wanted())
+    assert _kinds(judged) == [Kind.SIMILAR] * 4 + [Kind.WEAK] * 4
+    assert not judged.verified
+    assert not any(match.verified for match in judged.matches)
+    assert 0.3 < judged.cutoff.score < 0.67
+    assert judged.cutoff.counts == {Kind.SIMILAR: 4, Kind.WEAK: 4}
+    assert not judged.cutoff.nothing
+    assert all(match.reason for match in judged.matches)
+
+
+@pytest.mark.parametrize("verify", [True, False])
+def test_the_same_file_is_identical_whoever_looks(
+    found: Found, wanted: Callable[..., Wanted], verify: bool
+) -> None:
+    third = found.candidates[2].image
+    judged = judge(found, Asked(third.sha256), wanted(verify=verify))
+    assert judged.matches[0].image == third
+    assert judged.matches[0].kind == Kind.IDENTICAL
+    assert judged.matches[0].verified
+    # A part of a file is not the file.
+    third.box = [0, 0, 4, 4]
+    assert Kind.IDENTICAL not in _kinds(judge(found, Asked(third.sha256), wanted(verify=verify)))
+
+
+def test_copies_are_raised_whatever_they_score_and_never_folded(
+    found: Found, wanted: Callable[..., Wanted], remembered: dict[str, Judgement]
+) -> None:
+    by_place = [match.image for match in found.candidates]
+    for place, image in enumerate(by_place):
+        remembered[image.thumbnail_key] = {3: THING, 7: COPY}.get(place, NOTHING)
+    judged = judge(found, OTHER, wanted())
+    assert judged.verified
+    assert [match.image for match in judged.matches] == [
+        by_place[place] for place in (7, 3, 0, 1, 2, 4, 5, 6)
+    ]
+    assert [match.rank for match in judged.matches] == list(range(1, 9))
+    first = judged.matches[0]
+    assert first.kind == Kind.NEAR_DUPLICATE
+    assert first.score < judged.cutoff.score
+    assert first.edits == ("cropped", "recompressed")
+    assert first.reason == COPY.reason
+    assert not judged.cutoff.nothing
+    assert _kinds(judge(found, OTHER, wanted(verify=False)))[0] == Kind.SIMILAR
+
+
+def test_pages_show_each_match_once_though_a_deep_one_was_raised(
+    found: Found, wanted: Callable[..., Wanted], remembered: dict[str, Judgement]
+) -> None:
+    for place, match in enumerate(found.candidates):
+        remembered[match.image.thumbnail_key] = COPY if place == 6 else NOTHING
+    shown: list[int] = []
+    cutoffs = set()
+    after, cursor = "", Cursor()
+    for _ in range(10):
+        ahead = [
+            match
+            for match in found.candidates
+            if (cursor.after is None or found.places[match.image.pk] > cursor.after)
+            and match.image.pk not in cursor.beyond
+        ]
+        page = Found(ahead, cursor, found.places, False, found.best)
+        judged = judge(page, OTHER, wanted(top_k=3, after=after))
+        assert judged.raised == ((found.candidates[6].image.pk,) if not shown else ())
+        shown += [match.image.pk for match in judged.matches]
+        cutoffs.add(judged.cutoff.score)
+        after = page.next(wanted(top_k=3), judged.matches, judged.cutoff)
+        if not after:
+            break
+        cursor = paging.read(wanted(top_k=3, after=after))
+    assert shown[0] == found.candidates[6].image.pk
+    assert sorted(shown) == sorted(match.image.pk for match in found.candidates)
+    assert len(cutoffs) == 1
+
+
+def test_another_order_is_kept(
+    found: Found, wanted: Callable[..., Wanted], remembered: dict[str, Judgement]
+) -> None:
+    backwards = Found(found.candidates[::-1], Cursor(), found.places, False, SCORES)
+    remembered[found.candidates[0].image.thumbnail_key] = COPY
+    judged = judge(backwards, OTHER, wanted(sort=Sort.DATE))
+    assert [match.image for match in judged.matches] == [m.image for m in backwards.candidates]
+    assert judged.matches[-1].kind == Kind.NEAR_DUPLICATE
+
+
+def test_nothing_like_it_is_said_of_the_whole_search(
+    found: Found, wanted: Callable[..., Wanted], remembered: dict[str, Judgement]
+) -> None:
+    weak = Found(found.candidates[4:], Cursor(), found.places, False, SCORES[4:])
+    judged = judge(weak, OTHER, wanted())
+    assert judged.cutoff.nothing
+    assert len(judged.matches) == 4
+    later = Found(weak.candidates, Cursor(shown=4), found.places, False, SCORES)
+    assert not judge(later, OTHER, wanted()).cutoff.nothing
+    remembered[weak.candidates[3].image.thumbnail_key] = COPY
+    assert not judge(weak, OTHER, wanted()).cutoff.nothing
+
+
+def test_an_empty_answer_is_an_answer(found: Found, wanted: Callable[..., Wanted]) -> None:
+    judged = judge(Found([], Cursor(), {}, False, []), OTHER, wanted())
+    assert judged.matches == []
+    assert judged.cutoff.nothing
+
+
+def test_a_verdict_is_kept_as_it_was() -> None:
+    for judgement in (COPY, THING, NOTHING):
+        assert Judgement.from_bytes(judgement.to_bytes()) == judgement
