@@ -23,6 +23,7 @@ _OVERLAID_LEVELS = 28
 _OVERLAID, _OVERLAID_RECOLOURED = 0.003, 0.009
 _SAVED_AGAIN, _MORE_COMPRESSED = 30, 6  # traces of JPEG, of 100
 _GRID = 8
+_SURE_OF_PLACE = 0.75  # pixels
 
 
 class Placed(NamedTuple):
@@ -71,7 +72,7 @@ def edits(geometry: Geometry, query: LocalFeatures, other: LocalFeatures) -> tup
         found.append(Edit.RECOLOURED)
     if overlaid(laid, painted) > (_OVERLAID_RECOLOURED if changed else _OVERLAID):
         found.append(Edit.OVERLAID)
-    if _is_recompressed(geometry, query, other, found):
+    if _is_recompressed(geometry, query, other, found, part is None):
         found.append(Edit.RECOMPRESSED)
     return tuple(edit for edit in Edit if edit in found)
 
@@ -143,48 +144,30 @@ def steps(larger: LocalFeatures, corners: NDArray[np.float64]) -> list[float]:
 
 
 def repainted(laid: Laid) -> NDArray[np.float32]:
-    """The other in the colours of the query, by the map that suits most of it.
-
-    Colours are mixed first; then each channel is bent, because light that was cut off is.
-    """
+    """The other in the colours of the query, by the linear map that suits most of it."""
     import cv2
 
     here, there = (
         cv2.blur(one, (5, 5))[laid.common][::5] / np.float32(255)
         for one in (laid.query, laid.other)
     )
-    mixed, kept = _mix(there), np.ones(len(here), bool)
-    mixing = np.eye(4, 3, dtype=np.float32)
+    terms, kept = _with_one(there), np.ones(len(here), bool)
+    found = usual = np.eye(4, 3)
     for _ in range(4):
-        mixing = _fit(mixed[kept], here[kept], np.eye(4, 3))
-        error = np.abs(mixed @ mixing - here).max(axis=1)
-        kept = error <= max(0.012, 1.5 * float(np.median(error)))
-    straight = (mixed @ mixing)[kept]
-    bending = np.stack(
-        [
-            _fit(_bend(straight[:, channel]), here[kept, channel], np.array([1.0, 0, 0]))
-            for channel in range(3)
-        ]
-    )
-    painted = _mix(laid.other.reshape(-1, 3) / np.float32(255)) @ mixing
-    levels = [_bend(painted[:, channel]) @ bending[channel] for channel in range(3)]
-    whole: NDArray[Any] = np.clip(255 * np.stack(levels, axis=1), 0, 255)
-    return whole.reshape(laid.other.shape).astype(np.float32)
+        # What the picture's own colours do not tell stays as it is.
+        ridge = 3e-4 * kept.sum() * np.eye(4)
+        found = np.linalg.solve(
+            terms[kept].T @ terms[kept] + ridge, terms[kept].T @ here[kept] + ridge @ usual
+        )
+        error = np.abs(terms @ found - here).max(axis=1)
+        kept = error <= max(0.03, 2 * float(np.median(error)))
+    painted = _with_one(laid.other.reshape(-1, 3) / np.float32(255)) @ found.astype(np.float32)
+    levels: NDArray[Any] = np.clip(255 * painted, 0, 255)
+    return levels.reshape(laid.other.shape).astype(np.float32)
 
 
-def _mix(colours: NDArray[Any]) -> NDArray[Any]:
+def _with_one(colours: NDArray[Any]) -> NDArray[Any]:
     return np.concatenate([colours, np.ones((len(colours), 1), np.float32)], axis=1)
-
-
-def _bend(channel: NDArray[Any]) -> NDArray[Any]:
-    return np.stack([channel, channel**2, np.ones_like(channel)], axis=1)
-
-
-def _fit(terms: NDArray[Any], wanted: NDArray[Any], usual: NDArray[Any]) -> NDArray[np.float32]:
-    """What brings `terms` to what is wanted, by least squares; `usual` where nothing tells."""
-    ridge = 1e-3 * len(terms) * np.eye(terms.shape[1])
-    fitted = np.linalg.solve(terms.T @ terms + ridge, terms.T @ wanted + ridge @ usual)
-    return fitted.astype(np.float32)
 
 
 def recoloured(laid: Laid, painted: NDArray[np.float32]) -> float:
@@ -216,10 +199,10 @@ def overlaid(laid: Laid, painted: NDArray[np.float32]) -> float:
 
 
 def _is_recompressed(
-    geometry: Geometry, query: LocalFeatures, other: LocalFeatures, found: list[Edit]
+    geometry: Geometry, query: LocalFeatures, other: LocalFeatures, found: list[Edit], whole: bool
 ) -> bool:
     if query.compression is not None and other.compression is not None:
-        if _on_same_grid(geometry, query, other, found):
+        if _has_same_grid(geometry, other, found, whole):
             if query.compression >= other.compression + _MORE_COMPRESSED:
                 return True
         elif query.compression >= _SAVED_AGAIN:
@@ -227,14 +210,15 @@ def _is_recompressed(
     return not found
 
 
-def _on_same_grid(
-    geometry: Geometry, query: LocalFeatures, other: LocalFeatures, found: list[Edit]
+def _has_same_grid(
+    geometry: Geometry, other: LocalFeatures, found: list[Edit], whole: bool
 ) -> bool:
     """Whether blocks of JPEG in the other are still blocks in the query."""
     if Edit.RESIZED in found or Edit.ROTATED in found:
         return False
-    corner = np.array(geometry.transform)[:, 2]
-    if geometry.mirrored:
-        corner = corner + np.array(geometry.transform)[:, 0]
+    if whole:
+        return not (geometry.mirrored and other.width % _GRID)
+    transform = np.array(geometry.transform)
+    corner = transform[:, 2] + (transform[:, 0] if geometry.mirrored else 0)
     offset = corner * (other.width, other.height)
-    return bool(np.abs(offset - _GRID * np.round(offset / _GRID)).max() < 0.75)
+    return bool(np.abs(offset - _GRID * np.round(offset / _GRID)).max() < _SURE_OF_PLACE)
