@@ -64,7 +64,8 @@ def edits(geometry: Geometry, query: LocalFeatures, other: LocalFeatures) -> tup
     part = _part(shares, query, other, laid, how)
     if part is not None:
         found.append(part)
-    if _is_resized(query, other, how, part is None):
+    resized = _is_resized(query, other, how, part is None)
+    if resized:
         found.append(Edit.RESIZED)
     painted = repainted(laid)
     changed = recoloured(laid, painted) > _RECOLOURED
@@ -72,7 +73,13 @@ def edits(geometry: Geometry, query: LocalFeatures, other: LocalFeatures) -> tup
         found.append(Edit.RECOLOURED)
     if overlaid(laid, painted) > (_OVERLAID_RECOLOURED if changed else _OVERLAID):
         found.append(Edit.OVERLAID)
-    if _is_recompressed(geometry, query, other, found, part is None):
+    # The one that shows more was there first.
+    if part is Edit.CROPPED:
+        came_last = query if laid.of_query >= laid.of_other else other
+    else:
+        came_last = other if part is None and resized and how.scale > 1 else query
+    traces = (other, query) if came_last is query else (query, other)
+    if not found or _is_recompressed(*traces, _has_same_grid(geometry, other, how, part, resized)):
         found.append(Edit.RECOMPRESSED)
     return tuple(edit for edit in Edit if edit in found)
 
@@ -198,26 +205,23 @@ def overlaid(laid: Laid, painted: NDArray[np.float32]) -> float:
     return float(max(shares))
 
 
-def _is_recompressed(
-    geometry: Geometry, query: LocalFeatures, other: LocalFeatures, found: list[Edit], whole: bool
-) -> bool:
-    if query.compression is not None and other.compression is not None:
-        if _has_same_grid(geometry, other, found, whole):
-            if query.compression >= other.compression + _MORE_COMPRESSED:
-                return True
-        elif query.compression >= _SAVED_AGAIN:
-            return True
-    return not found
+def _is_recompressed(first: LocalFeatures, last: LocalFeatures, same_grid: bool) -> bool:
+    if first.compression is None or last.compression is None:
+        return False
+    if same_grid:
+        return last.compression >= first.compression + _MORE_COMPRESSED
+    return last.compression >= _SAVED_AGAIN
 
 
 def _has_same_grid(
-    geometry: Geometry, other: LocalFeatures, found: list[Edit], whole: bool
+    geometry: Geometry, other: LocalFeatures, how: Placed, part: Edit | None, resized: bool
 ) -> bool:
-    """Whether blocks of JPEG in the other are still blocks in the query."""
-    if Edit.RESIZED in found or Edit.ROTATED in found:
+    """Whether blocks of JPEG in the one are still blocks in the other."""
+    quarter = abs(how.angle) % 90
+    if resized or min(quarter, 90 - quarter) > _TURNED:
         return False
-    if whole:
-        return not (geometry.mirrored and other.width % _GRID)
+    if part is None:
+        return not (how.mirrored and other.width % _GRID)
     transform = np.array(geometry.transform)
     corner = transform[:, 2] + (transform[:, 0] if geometry.mirrored else 0)
     offset = corner * (other.width, other.height)
