@@ -93,13 +93,13 @@ def run(options: Options) -> Findings:
     and with strangers."""
     folder = options.folder or ROOT / "demo"
     listed = labels.read(folder)
-    pictures = labels.load(listed)
+    chosen = listed[:: -(-len(listed) // options.asked)]
     strangers = [] if options.folder is None else labels.read(ROOT / "demo")
-    with place(LOOKALIKE_IMPORT_ROOTS=str(folder)) as installation:
+    with place() as installation:
         client = Client(installation.url, installation.key("write"))
-        gallery = fill(client, listed)
-        answers = ask(client, gallery, listed, pictures, strangers)
-    return _findings(answers, pictures, [] if options.folder is None else labels.load(strangers))
+        slug = fill(client, listed)
+        answers = ask(client, slug, listed, chosen, strangers)
+    return _findings(answers, labels.load(listed), [listed.index(one) for one in chosen])
 
 
 def fill(client: Client, listed: Sequence[Labelled]) -> str:
@@ -108,7 +108,7 @@ def fill(client: Client, listed: Sequence[Labelled]) -> str:
     slug = client.dataset("Gallery")
     for start in range(0, len(listed), 50):
         files = [(one.path.name, one.path.read_bytes()) for one in listed[start : start + 50]]
-        client.finished(client.upload(slug, *files)["job"]["id"], _PATIENCE_SECONDS)
+        client.finished(client.upload(slug, *files)["job"], _PATIENCE_SECONDS)
     wait_until(lambda: _is_calibrated(client, slug), "the dataset is not calibrated")
     return slug
 
@@ -122,12 +122,13 @@ def ask(
     client: Client,
     slug: str,
     listed: Sequence[Labelled],
-    pictures: Sequence[Image.Image],
+    chosen: Sequence[Labelled],
     strangers: Sequence[Labelled],
 ) -> Answers:
-    """Ask with every edit of every picture, twice: with the original there, and left out."""
+    """Ask with every edit of the chosen pictures, twice: with the original there, and left out."""
     answers = Answers({edit: Asked() for edit in EDITS})
     categories = {one.path.name: one.category for one in listed}
+    pictures = labels.load(chosen)
     with tempfile.TemporaryDirectory(prefix="lk-bench-") as made, _threads() as threads:
         for edit in EDITS:
             copies = [
@@ -135,11 +136,11 @@ def ask(
                 for x, picture in enumerate(pictures)
             ]
             there = threads.map(lambda copy: _search(client, copy, slug), copies)
-            for one, answer in zip(listed, there, strict=True):
+            for one, answer in zip(chosen, there, strict=True):
                 _count(answers, edit, one, answer, categories)
             absent = threads.map(
                 lambda pair: _search(client, pair[0], slug, without=pair[1].path.name),
-                zip(copies, listed, strict=True),
+                zip(copies, chosen, strict=True),
             )
             for answer in absent:
                 _count_absent(answers, answer)
@@ -217,10 +218,8 @@ def _percent(part: float, whole: float, digits: int = 1) -> str:
     return f"{100 * part / whole:.{digits}f}" if whole else "–"
 
 
-def _findings(
-    answers: Answers, pictures: Sequence[Image.Image], strangers: Sequence[Image.Image]
-) -> Findings:
-    hashes = _hashes(pictures)
+def _findings(answers: Answers, pictures: Sequence[Image.Image], chosen: Sequence[int]) -> Findings:
+    hashes = _hashes(pictures, chosen)
     total = Asked(
         **{
             name: sum(getattr(one, name) for one in answers.by_edit.values())
@@ -242,8 +241,8 @@ def _findings(
     least = min(one.first / one.number for one in answers.by_edit.values())
     return [
         f"The application, with {len(pictures)} pictures uploaded through its API, asked with "
-        f"{total.number} edited copies of them (JPEG) as it comes, first {_TOP} results. In %; "
-        "hashes rank the same copies.",
+        f"{total.number} edited copies of {len(chosen)} of them (JPEG) as it comes, "
+        f"first {_TOP} results. In %; hashes rank the same copies.",
         Table(["", *columns], rows),
         f"Recall@1 over all edits {_percent(total.first, total.number, 2)} % "
         f"{aim(total.first >= 0.998 * total.number, '99.8')}, of the hardest edit "
@@ -304,14 +303,16 @@ class Hashed:
     false: float
 
 
-def _hashes(pictures: Sequence[Image.Image]) -> dict[str, dict[str, Hashed]]:
+def _hashes(pictures: Sequence[Image.Image], chosen: Sequence[int]) -> dict[str, dict[str, Hashed]]:
     gallery = variants.hashes(pictures)
     found: dict[str, dict[str, Hashed]] = {name: {} for name in gallery}
     cut = 1 - _ALIKE_BITS / 32
     for edit in EDITS:
-        copies = variants.hashes([edited(picture, edit, x) for x, picture in enumerate(pictures)])
+        copies = variants.hashes(
+            [edited(pictures[x], edit, place) for place, x in enumerate(chosen)]
+        )
         for name, vectors in copies.items():
-            one = scores.search(vectors, gallery[name])
+            one = scores.search(vectors, gallery[name], chosen)
             found[name][edit] = Hashed(
                 scores.recall_at_1(one),
                 float(np.mean(one.own >= cut - 1e-6)),

@@ -7,7 +7,7 @@ name, and a condition is a few look-ups in them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,10 +16,18 @@ import numpy.typing as npt
 Mask = npt.NDArray[np.bool_]
 Longs = npt.NDArray[np.int64]
 META = "$meta"
+_ROWS_AT_ONCE = 2000
 
 
 class Unanswered(Exception):
     """The columns cannot answer this condition: the engine can."""
+
+
+class _Gathered:
+    """What was found under one name, by kind: rows and values, part after part."""
+
+    def __init__(self) -> None:
+        self.parts: dict[type, list[tuple[Longs, Any]]] = {}
 
 
 class Columns:
@@ -29,44 +37,56 @@ class Columns:
     the row of each; `numbers` and `texts` have the rows that have a value, and the values.
     """
 
-    def __init__(self, written: Iterable[str | None]) -> None:
-        import orjson
-
-        lists: dict[str, tuple[list[int], list[int]]] = {}
-        numbers: dict[str, tuple[list[int], list[float]]] = {}
-        texts: dict[str, tuple[list[int], list[str]]] = {}
+    def __init__(self, written: Sequence[str | None]) -> None:
+        self.rows = len(written)
         # Names whose values are something else in some row: the engine knows what that means.
         self._others: set[str] = set()
-        self.rows = 0
-        for row, text in enumerate(written):
-            self.rows = row + 1
-            for name, value in orjson.loads(text).items() if text else ():
-                if isinstance(value, list) and all(type(one) is int for one in value):
-                    of_lists = lists.setdefault(name, ([], []))
-                    of_lists[0].extend([row] * len(value))
-                    of_lists[1].extend(value)
-                elif isinstance(value, float):
-                    of_numbers = numbers.setdefault(name, ([], []))
-                    of_numbers[0].append(row)
-                    of_numbers[1].append(value)
-                elif isinstance(value, str):
-                    of_texts = texts.setdefault(name, ([], []))
-                    of_texts[0].append(row)
-                    of_texts[1].append(value)
+        gathered: dict[str, _Gathered] = {}
+        for start in range(0, self.rows, _ROWS_AT_ONCE):
+            self._gather(start, written[start : start + _ROWS_AT_ONCE], gathered)
+        self._lists: dict[str, tuple[Longs, Longs]] = {}
+        self._numbers: dict[str, tuple[Longs, npt.NDArray[np.float64]]] = {}
+        self._texts: dict[str, tuple[Longs, _Texts]] = {}
+        for name, found in gathered.items():
+            if len(found.parts) > 1:
+                self._others.add(name)
+            for kind, parts in found.parts.items():
+                rows = np.concatenate([rows for rows, _ in parts])
+                if kind is list:
+                    values = np.concatenate([values for _, values in parts])
+                    order = np.argsort(values, kind="stable")
+                    self._lists[name] = (values[order], rows[order])
+                elif kind is float:
+                    self._numbers[name] = (rows, np.concatenate([values for _, values in parts]))
                 else:
-                    self._others.add(name)
-        for one, two in ((lists, numbers), (lists, texts), (numbers, texts)):
-            self._others |= one.keys() & two.keys()
-        self._lists = {name: _sorted(*columns) for name, columns in lists.items()}
-        self._numbers = {
-            name: (np.array(rows, np.int64), np.array(values, np.float64))
-            for name, (rows, values) in numbers.items()
-        }
-        self._texts = {
-            # Bytes of UTF-8 have the order of the characters that they spell.
-            name: (np.array(rows, np.int64), _Texts(values))
-            for name, (rows, values) in texts.items()
-        }
+                    texts = [text for _, values in parts for text in values]
+                    self._texts[name] = (rows, _Texts(texts))
+
+    def _gather(
+        self, start: int, written: Sequence[str | None], gathered: dict[str, _Gathered]
+    ) -> None:
+        """Take in some rows, the first of which is row `start`. (So few that no other thread waits
+        long for the interpreter while arrays are made.)"""
+        import orjson
+
+        seen: dict[tuple[str, type], tuple[list[int], list[Any]]] = {}
+        for row, text in enumerate(written, start):
+            for name, value in orjson.loads(text).items() if text else ():
+                rows, values = seen.setdefault((name, type(value)), ([], []))
+                rows.append(row)
+                values.append(value)
+        for (name, kind), (rows, values) in seen.items():
+            made: tuple[Longs, Any] | None = None
+            if kind is list:
+                made = _flat(rows, values)
+            elif kind is float:
+                made = (np.array(rows, np.int64), np.array(values, np.float64))
+            elif kind is str:
+                made = (np.array(rows, np.int64), values)
+            if made is None:
+                self._others.add(name)
+            else:
+                gathered.setdefault(name, _Gathered()).parts.setdefault(kind, []).append(made)
 
     def mask(self, node: Any) -> Mask:
         """Tell for which rows the expression `node`, a tree of the engine's, holds; shape (n,).
@@ -156,10 +176,17 @@ class _Texts:
         return np.asarray(compared.to_numpy(zero_copy_only=False), dtype=bool)
 
 
-def _sorted(rows: list[int], values: list[int]) -> tuple[Longs, npt.NDArray[np.int32]]:
-    numbers = np.array(values, np.int64)
-    order = np.argsort(numbers, kind="stable")
-    return numbers[order], np.array(rows, np.int32)[order]
+def _flat(rows: list[int], values: list[list[Any]]) -> tuple[Longs, Longs] | None:
+    """Return each row once for each value of its list, and all values; None where some is no
+    integer."""
+    try:
+        flat = np.array([one for value in values for one in value])
+    except (ValueError, OverflowError):
+        return None
+    if flat.size and (flat.dtype != np.int64 or flat.ndim != 1):
+        return None
+    repeated = np.repeat(np.array(rows, np.int64), [len(value) for value in values])
+    return repeated, flat.astype(np.int64)
 
 
 def columns_of(table: Any) -> Columns:

@@ -42,7 +42,8 @@ def inverse_norms(vectors: Floats) -> Floats:
 class Sealed:
     """One sealed segment: the engine's object, ids (n,), sequence numbers (n,), 1/norms (n,).
 
-    Its scalars are read when a condition is first asked of it; a later view has the same object.
+    Its scalars are read once, in the background or when a condition is asked of it before that; a
+    later view has the same object.
     """
 
     segment: Any
@@ -62,6 +63,11 @@ class Sealed:
     @cached_property
     def columns(self) -> Columns:
         return columns_of(self.segment.table)
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the scalars have been read."""
+        return "columns" in vars(self)
 
 
 class View:

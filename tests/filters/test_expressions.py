@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from searchapp.models import Image
 from searchapp.services.errors import Invalid
 from searchapp.services.filters import address, parse, tree
-from searchapp.services.filters.expressions import expression, holds
+from searchapp.services.filters.expressions import expression, judge_of, resolve
 from searchapp.services.filters.fields import FIXED, METADATA, date_of, fold, number_of, words_of
 from searchapp.services.filters.scalars import scalars_of
 from searchapp.services.filters.tree import All, Any_, Condition, Not
@@ -113,7 +113,7 @@ def test_a_filter_means_what_it_says(facts: list[dict[str, Any]], data: dict[str
     assert condition is not None
     for fact in facts:
         image = image_of(**fact)
-        assert holds(condition, image) == plainly(condition, image)
+        assert judge_of(condition)(image) == plainly(condition, image)
 
 
 @settings(max_examples=150, deadline=None)
@@ -140,7 +140,8 @@ def test_milvus_lite_answers_what_the_rows_say(
     compiled = compile_filter(worded, schema)
     images = [image_of(**fact) for fact in facts]
     written = [json.dumps(scalars_of(image)) for image in images]
-    expected = [holds(condition, image) for image in images]
+    expected = [resolve(condition).holds(scalars_of(image)) for image in images]
+    assert expected == [judge_of(condition)(image) for image in images]
     assert Columns(written).mask(compiled.ast).tolist() == expected
     table = pa.table({"$meta": pa.array(written, pa.string())})
     assert np.asarray(evaluate_mask(compiled, table)).tolist() == expected
@@ -165,7 +166,7 @@ def test_a_filter_survives_json_and_the_address_bar(
     again = address.read(query)
     assert again is not None
     image = image_of(**fact)
-    assert holds(again, image) == holds(condition, image)
+    assert judge_of(again)(image) == judge_of(condition)(image)
 
 
 anything = st.recursive(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,7 +15,7 @@ from searchapp.services import bulk, scalars
 from searchapp.services.datasets import create_dataset
 from searchapp.services.errors import Invalid, ServiceError, Unavailable
 from searchapp.services.filters import parse
-from searchapp.services.search import Sort, Wanted, finding, indexes_of
+from searchapp.services.search import Cutoff, Match, Sort, Wanted, finding, indexes_of
 from searchapp.services.search.paging import Found
 from searchapp.services.selection import of_keys
 from searchapp.vectors.store import VectorStore
@@ -33,6 +34,11 @@ def find(wanted: Wanted, least: int = 0) -> Found:
     return finding.nearest(query(wanted.indexes[0].dimension), wanted, least)
 
 
+def following(wanted: Wanted, page: Found, shown: Sequence[Match] | None = None) -> str:
+    """The cursor behind a page that shows these, or all, of what was found."""
+    return page.next(wanted, page.candidates if shown is None else shown, Cutoff(0.5, "", {}))
+
+
 def names(found: Found) -> list[str]:
     return [match.image.name for match in found.candidates]
 
@@ -43,7 +49,7 @@ def pages(wanted: Wanted, most: int = 100) -> list[list[int]]:
     for _ in range(most):
         page = find(wanted)
         found.append([match.image.pk for match in page.candidates])
-        wanted = replace(wanted, after=page.next(wanted, page.candidates))
+        wanted = replace(wanted, after=following(wanted, page))
         if not wanted.after:
             return found
     raise AssertionError("the pages do not end")
@@ -66,7 +72,7 @@ def test_pages_neither_repeat_nor_skip_while_pictures_arrive(dataset: Dataset, f
     fill([{"label": "a"}] * 2, best=0.5)
     images[14].delete()  # of the page that comes next
     shown = [match.image.pk for match in first.candidates]
-    for page in pages(replace(wanted, after=first.next(wanted, first.candidates))):
+    for page in pages(replace(wanted, after=following(wanted, first))):
         shown += page
     there = [image.pk for place, image in enumerate(images) if place % 2 == 0 and place != 14]
     assert shown[: len(there)] == there
@@ -80,7 +86,7 @@ def test_what_was_raised_comes_once_and_what_it_displaced_comes_next(
     wanted = wanted_of(dataset, top_k=5)
     first = find(wanted, least=20)
     raised = [first.candidates[place] for place in (12, 0, 1, 3, 17)]
-    wanted = replace(wanted, after=first.next(wanted, raised))
+    wanted = replace(wanted, after=following(wanted, first, raised))
     second = find(wanted, least=20)
     assert [match.image.pk for match in second.candidates][:4] == [keys[at] for at in (2, 4, 5, 6)]
     assert [match.rank for match in second.candidates][:2] == [6, 7]
@@ -92,7 +98,7 @@ def test_a_cursor_is_ours_and_of_this_search(dataset: Dataset, fill: Fill) -> No
     fill([{}] * 10)
     wanted = wanted_of(dataset, top_k=3)
     first = find(wanted)
-    cursor = first.next(wanted, first.candidates)
+    cursor = following(wanted, first)
     for after in ("x", cursor[:-1], cursor + "A", "." * 50, cursor * 200):
         with pytest.raises(Invalid) as refused:
             find(replace(wanted, after=after))
@@ -135,7 +141,7 @@ def test_by_size_and_by_date_among_the_best(
     wanted = wanted_of(dataset, top_k=5, sort=Sort.SIZE)
     first = find(wanted)
     fill([{"width": 5000}] * 3, best=0.3)  # alike less than the best: not among them
-    rest = pages(replace(wanted, after=first.next(wanted, first.candidates)))
+    rest = pages(replace(wanted, after=following(wanted, first)))
     assert [m.image.pk for m in first.candidates] + [
         key for page in rest for key in page
     ] == by_size

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any, Protocol
 from urllib.parse import unquote
 
@@ -122,6 +123,10 @@ def write(condition: Condition | None) -> list[tuple[str, str]]:
 
 
 def _pairs(test: Test) -> list[tuple[str, str]] | None:
+    """Return the parameters of one test; None for what they cannot say."""
+    numbers = [v for v in (*test.values, test.low, test.high) if isinstance(v, float)]
+    if any(number_of(_shown(value)) != value for value in numbers):
+        return None  # very large or very small
     name = name_of(test.field)
     if test.op == Op.RANGE:
         return [
@@ -149,5 +154,5 @@ def _shown(value: str | float | bool) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
-        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+        return str(int(value)) if value.is_integer() else f"{Decimal(repr(value)):f}"
     return value

@@ -8,20 +8,20 @@ integers, finite numbers and hexadecimal digits, and never anything that somebod
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from searchapp.models import Image
 from searchapp.services.filters.fields import FIXED, Kind, Op, date_of, number_of, words_of
 from searchapp.services.filters.scalars import (
-    ROW_TOKEN,
     TOKENS,
     Scalars,
     beginning,
     date_key,
     date_token,
+    facts_of,
     number_key,
     number_token,
-    scalars_of,
     text_key,
     text_token,
     there_token,
@@ -96,9 +96,18 @@ def expression(condition: Condition) -> str:
     return resolve(condition).worded()
 
 
-def holds(condition: Condition, image: Image) -> bool:
-    """Whether the condition holds for an image as its row is now."""
-    return resolve(condition).holds(scalars_of(image))
+def judge_of(condition: Condition) -> Callable[[Image], bool]:
+    """Return what tells whether the condition holds for an image as its row is now."""
+    question, fields = resolve(condition), sorted(fields_of(condition))
+    return lambda image: question.holds(facts_of(image, fields))
+
+
+def fields_of(condition: Condition) -> set[str]:
+    """Return the names of the fields that a condition asks about."""
+    if isinstance(condition, Test):
+        return {condition.field}
+    parts = (condition.part,) if isinstance(condition, Not) else condition.parts
+    return {field for part in parts for field in fields_of(part)}
 
 
 def resolve(condition: Condition, negated: bool = False) -> Question:
@@ -174,7 +183,3 @@ def _bound(value: str | float | bool, as_date: bool, *, end: bool) -> float:
     found = date_of(value, end=end) if as_date else number_of(value)
     assert found is not None  # noqa: S101 (`parse` has seen to it)
     return found
-
-
-# What every row holds that has its scalars.
-FILLED = Has((ROW_TOKEN,)).worded()

@@ -91,6 +91,8 @@ FIXED: dict[str, Field] = {
 def fold(text: str) -> str:
     """Return the form in which text is compared: without case, compatible characters as one, and
     white space as single spaces."""
+    if text.isascii():
+        return " ".join(text.lower().split())
     plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     return " ".join(plain.split())
 
@@ -100,7 +102,12 @@ _WORD = re.compile(r"\w+")
 
 def words_of(text: str) -> list[str]:
     """Return the words of a text, folded, each once, in their order."""
-    return list(dict.fromkeys(_WORD.findall(fold(text))))
+    return words_in(fold(text))
+
+
+def words_in(folded: str) -> list[str]:
+    """Return the words of a text that is folded already."""
+    return list(dict.fromkeys(_WORD.findall(folded)))
 
 
 _NUMBER = re.compile(r"[+-]?(\d{1,30})(\.\d{1,30})?")

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from searchapp.models import Image
@@ -26,7 +27,7 @@ from searchapp.services.filters.fields import (
     number_of,
     orientation_of,
     seconds_of,
-    words_of,
+    words_in,
 )
 from searchapp.services.filters.tree import LONGEST_START
 
@@ -43,11 +44,12 @@ _IS, _WORD, _THERE, _NUMBER, _DATE, _TEXT = "is", "word", "there", "number", "da
 
 
 def _digest(size: int, *parts: str) -> bytes:
-    # As JSON no two lists of parts look alike, whatever is in them.
-    said = json.dumps(parts).encode()
-    return hashlib.blake2b(said, digest_size=size).digest()
+    # With their lengths before them no two lists of parts look alike, whatever is in them.
+    said = "".join(f"{len(part)}:{part}" for part in parts)
+    return hashlib.blake2b(said.encode("utf-8", "surrogatepass"), digest_size=size).digest()
 
 
+@lru_cache(maxsize=50_000)  # the same few statements are made of very many pictures
 def _token(*parts: str) -> int:
     return int.from_bytes(_digest(8, *parts)) >> 4
 
@@ -57,8 +59,12 @@ def value_token(field: str, value: str | float | bool) -> int:
     if isinstance(value, bool):
         return _token(field, _IS, "true" if value else "false")
     if isinstance(value, str):
-        return _token(field, _IS, fold(value))
+        return _is(field, fold(value))
     return _token(field, _NUMBER, repr(value + 0.0))
+
+
+def _is(field: str, folded: str) -> int:
+    return _token(field, _IS, folded)
 
 
 def word_token(field: str, word: str) -> int:
@@ -99,6 +105,7 @@ def text_key(field: str) -> str:
     return f"s_{_short(field)}"
 
 
+@lru_cache(maxsize=1000)
 def _short(field: str) -> str:
     """Only letters, digits and underscores: it is a part of a name in an expression."""
     return field if field in FIXED else _digest(8, field).hex()
@@ -106,33 +113,30 @@ def _short(field: str) -> str:
 
 def beginning(text: str) -> str:
     """Return the stored form of a text's beginning."""
-    return fold(text)[:LONGEST_START].encode("utf-8", "replace").hex()
+    return _beginning(fold(text))
+
+
+def _beginning(folded: str) -> str:
+    return folded[:LONGEST_START].encode("utf-8", "replace").hex()
 
 
 def scalars_of(image: Image) -> Scalars:
     """Return what is stored of an image whose `SCALAR_COLUMNS` are known."""
-    made = _Made()
-    made.text("label", image.label)
-    made.words("tags", image.tags)
-    made.text("title", image.title)
-    made.text("name", image.name)
-    for name, choice in (
-        ("format", image.format),
-        ("orientation", orientation_of(image.width, image.height)),
-        ("color", color_of(image.color)),
-    ):
-        if choice:
-            made.tokens += [there_token(name), value_token(name, choice)]
-    for name, number in (("width", image.width), ("height", image.height), ("bytes", image.bytes)):
-        if number is not None:
-            made.number(name, float(number))
-    made.date("created", seconds_of(image.created))
-    made.tokens.append(there_token("created"))
     metadata: Mapping[str, Any] = image.metadata if isinstance(image.metadata, dict) else {}
-    for name in sorted(metadata)[:MOST_FIELDS]:
-        made.metadata(METADATA + name, metadata[name])
-    found: Scalars = {TOKENS: list(dict.fromkeys(made.tokens))[:MOST_TOKENS], **made.values}
+    kept = (METADATA + name for name in sorted(metadata)[:MOST_FIELDS])
+    found = facts_of(image, (*FIXED, *kept))
     return {**found, SUM: _digest(8, json.dumps(found, sort_keys=True)).hex()}
+
+
+def facts_of(image: Image, fields: Iterable[str]) -> Scalars:
+    """Return what is stored of some fields of an image, as far as it has them."""
+    made = _Made()
+    for field in fields:
+        if field in _FIXED:
+            _FIXED[field](made, image)
+        elif isinstance(image.metadata, dict):
+            made.metadata(field, image.metadata.get(field.removeprefix(METADATA)))
+    return {TOKENS: list(dict.fromkeys(made.tokens))[:MOST_TOKENS], **made.values}
 
 
 class _Made:
@@ -144,9 +148,9 @@ class _Made:
         folded = fold(value)
         if not folded:
             return
-        self.tokens += [there_token(field), text_token(field), value_token(field, value)]
-        self.tokens += [word_token(field, word) for word in words_of(value)[:MOST_WORDS]]
-        self.values[text_key(field)] = beginning(value)
+        self.tokens += [there_token(field), text_token(field), _is(field, folded)]
+        self.tokens += [word_token(field, word) for word in words_in(folded)[:MOST_WORDS]]
+        self.values[text_key(field)] = _beginning(folded)
 
     def words(self, field: str, values: Any) -> None:
         found = list(_flat(values))
@@ -160,8 +164,16 @@ class _Made:
         self.tokens += [there_token(field), number_token(field), value_token(field, value)]
         self.values[number_key(field)] = value
 
+    def choice(self, field: str, value: str) -> None:
+        if value:
+            self.tokens += [there_token(field), value_token(field, value)]
+
+    def side(self, field: str, value: int | None) -> None:
+        if value is not None:
+            self.number(field, float(value))
+
     def date(self, field: str, seconds: float) -> None:
-        self.tokens.append(date_token(field))
+        self.tokens += [there_token(field), date_token(field)]
         self.values[date_key(field)] = seconds
 
     def metadata(self, field: str, value: Any) -> None:
@@ -199,3 +211,20 @@ def _is_tokens(field: str, value: str | float | bool) -> list[int]:
     if isinstance(value, str) and (number := number_of(value)) is not None:
         tokens.append(value_token(field, number))
     return tokens
+
+
+_FIXED: dict[str, Callable[[_Made, Image], None]] = {
+    "label": lambda made, image: made.text("label", image.label),
+    "tags": lambda made, image: made.words("tags", image.tags),
+    "title": lambda made, image: made.text("title", image.title),
+    "name": lambda made, image: made.text("name", image.name),
+    "orientation": lambda made, image: made.choice(
+        "orientation", orientation_of(image.width, image.height)
+    ),
+    "color": lambda made, image: made.choice("color", color_of(image.color)),
+    "format": lambda made, image: made.choice("format", image.format),
+    "width": lambda made, image: made.side("width", image.width),
+    "height": lambda made, image: made.side("height", image.height),
+    "bytes": lambda made, image: made.side("bytes", image.bytes),
+    "created": lambda made, image: made.date("created", seconds_of(image.created)),
+}

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from math import inf
 
 import numpy as np
 
@@ -16,9 +17,8 @@ from searchapp.models.dataset import DatasetQuerySet
 from searchapp.models.scalars import SCALAR_COLUMNS
 from searchapp.services import scalars
 from searchapp.services.errors import Unavailable
-from searchapp.services.filters.expressions import expression, resolve
+from searchapp.services.filters.expressions import expression, judge_of
 from searchapp.services.filters.fields import seconds_of
-from searchapp.services.filters.scalars import scalars_of
 from searchapp.services.search import paging
 from searchapp.services.search.answer import MAX_DATASETS, Match, Sort, Wanted
 from searchapp.services.search.paging import Cursor, Found, Place
@@ -31,6 +31,7 @@ _SHOWN = ("name", "title", "metadata", "width", "height", "color", "sha256", "bo
 MAX_DEPTH = 10_000
 SORTED_AMONG = 1_000
 BEST = 100  # scores that say how good the best matches are
+_SPARE = 8  # hits that are asked for beyond what is needed, for some will not do
 _ROWS_AT_ONCE = 5_000  # a statement has room for so many keys on every database
 
 
@@ -81,7 +82,7 @@ class _Hits:
         self._wanted = wanted
         condition = wanted.condition
         self._expression = None if condition is None else expression(condition)
-        self._question = None if condition is None else resolve(condition)
+        self._holds = None if condition is None else judge_of(condition)
         self._columns = tuple(
             dict.fromkeys((*_SHOWN, *(SCALAR_COLUMNS if condition is not None else ())))
         )
@@ -96,20 +97,25 @@ class _Hits:
         if depth <= self._asked or self.is_all:
             return
         found: list[Place] = []
-        self.is_all = depth == MAX_DEPTH
-        complete = True
+        # Of a collection that has more, nothing is certain from the score of its last hit on:
+        # others that are shown with it, and come
+        # before it by their keys, may not be among the hits.
+        edge = inf
         for index in self._wanted.indexes:
             hits = get_store().search(index.collection, self._vector, depth, self._expression)
-            complete = complete and len(hits) < depth
             # What is shown is what is compared. (And no zero is negative.)
-            found += [(0.0 - round(max(-1.0, min(1.0, h.score)), 6), h.image_id) for h in hits]
-        found.sort()
+            places = [(0.0 - round(max(-1.0, min(1.0, h.score)), 6), h.image_id) for h in hits]
+            if len(hits) == depth and depth < MAX_DEPTH:
+                edge = min(edge, places[-1][0])
+            found += places
+        found = sorted(place for place in found if place[0] < edge)
+        complete = depth == MAX_DEPTH or (edge == inf and len(found) <= depth)
         del found[depth:]  # of several datasets, no more rows are read than of one
         if self._wanted.min_score is not None:
             good = [place for place in found if -place[0] >= self._wanted.min_score]
             complete = complete or len(good) < len(found)
             found = good
-        self.is_all = self.is_all or complete
+        self.is_all = complete
         self._asked = depth
         self.places = {key: (minus, key) for minus, key in found}
 
@@ -132,7 +138,7 @@ class _Hits:
         return {key: image for key, image in found.items() if image is not None}
 
     def _passes(self, image: Image) -> bool:
-        return self._question is None or self._question.holds(scalars_of(image))
+        return self._holds is None or self._holds(image)
 
     def match(self, image: Image, copies: int = 0) -> Match:
         return Match(0, 0.0 - self.places[image.pk][0], image, copies=copies)
@@ -144,7 +150,7 @@ class _Hits:
 
 def _by_similarity(hits: _Hits, wanted: Wanted, cursor: Cursor, number: int) -> Found:
     beyond = set(cursor.beyond)
-    hits.ask(cursor.shown + number + 1)
+    hits.ask(cursor.shown + number + _SPARE)
     while True:
         ahead = [
             key
@@ -191,7 +197,7 @@ def _collapsed(hits: _Hits) -> tuple[dict[int, Image], Counter[int]]:
 def _sorted(hits: _Hits, wanted: Wanted, cursor: Cursor) -> Found:
     """The best matches, by another order: the same ones on each page, and what is like them as
     much and arrives meanwhile."""
-    hits.ask(SORTED_AMONG)
+    hits.ask(SORTED_AMONG + _SPARE)
     while not hits.is_all and (
         len(hits.images(hits.places)) < SORTED_AMONG
         if cursor.least is None

@@ -24,11 +24,15 @@ from searchapp.services.search.cutoffs import LOOKED_AT, Cut, cut_off
 from searchapp.services.search.paging import Found
 from searchapp.services.search.verdicts import Judgement
 
-# Candidates that are looked at again. True copies lie among the first few by score, nearly always.
-VERIFIED = 16
+# Candidates that are looked at again: the first of them always, the others if none of those is a
+# copy. Heavily edited copies lie deep: of screenshots, one in a hundred is not among the first 16.
+FIRST, MOST = 12, 48
+# Milliseconds that make it worth to go on.
+_LEAST_MS = 20.0
 # Candidates that a search has for judging, however few are wanted.
-LEAST_CANDIDATES = LOOKED_AT
+LEAST_CANDIDATES = max(LOOKED_AT, MOST)
 _ORDER = {Kind.IDENTICAL: 0, Kind.NEAR_DUPLICATE: 1, Kind.SAME_THING: 2}
+_COPY = (Kind.IDENTICAL, Kind.NEAR_DUPLICATE)
 _SAME_FILE = Judgement(Kind.IDENTICAL, (), "Both have the same bytes.")
 
 
@@ -75,7 +79,7 @@ def judge(found: Found, asked: Asked, wanted: Wanted) -> Judged:
     if wanted.sort != Sort.SIMILARITY:
         candidates = candidates[: wanted.top_k]
     clock = Clock()
-    nearest = sorted(candidates, key=lambda match: -match.score)[:VERIFIED]
+    nearest = sorted(candidates, key=lambda match: -match.score)[:MOST]
     judgements, verified = _look_again(nearest, asked, wanted.verify)
     ms = clock.ms if wanted.verify else 0.0
     cut = found.cursor.cut or _cut(found, judgements, wanted)
@@ -111,22 +115,30 @@ def _look_again(
     candidates: Sequence[Match], asked: Asked, verify: bool
 ) -> tuple[dict[int, Judgement], bool]:
     """Return judgements by image, and whether geometry has been heard where it was wanted."""
-    found = {m.image.pk: _SAME_FILE for m in candidates if asked.is_same_file(m.image)}
+    images = [match.image for match in candidates]
+    found = {image.pk: _SAME_FILE for image in images if asked.is_same_file(image)}
     if not verify or not settings.VERIFY_MS:
         return found, False
-    others = {m.image.pk: m.image.thumbnail_key for m in candidates if m.image.pk not in found}
-    known = verdicts.recall(asked.content, others.values())
-    found |= {pk: known[content] for pk, content in others.items() if content in known}
-    missing = [pk for pk in others if pk not in found]
-    fresh = {
-        pk: Judgement.of(verified)
-        for pk, verified in verification.verify(
-            asked.subject, missing, budget_ms=settings.VERIFY_MS
-        ).items()
-        if pk in others
-    }
-    verdicts.remember(asked.content, {others[pk]: one for pk, one in fresh.items()})
-    return found | fresh, bool(fresh) or not missing
+    contents = {image.pk: image.thumbnail_key for image in images if image.pk not in found}
+    known = verdicts.recall(asked.content, contents.values())
+    found |= {pk: known[content] for pk, content in contents.items() if content in known}
+    clock, heard = Clock(), True
+    for part in (images[:FIRST], images[FIRST:]):
+        missing = [image.pk for image in part if image.pk not in found]
+        left = settings.VERIFY_MS - clock.ms
+        if missing and left >= _LEAST_MS:
+            fresh = _verified(asked, missing, left)
+            verdicts.remember(asked.content, {contents[pk]: one for pk, one in fresh.items()})
+            found |= fresh
+            heard = heard and bool(fresh)
+        if not heard or any(one.kind in _COPY for one in found.values()):
+            break
+    return found, heard
+
+
+def _verified(asked: Asked, images: Sequence[int], budget_ms: float) -> dict[int, Judgement]:
+    answered = verification.verify(asked.subject, images, budget_ms=budget_ms)
+    return {pk: Judgement.of(one) for pk, one in answered.items() if pk in images}
 
 
 def _named(match: Match, judgement: Judgement | None, cut: Cut) -> Match:
