@@ -46,6 +46,7 @@ _ALSO_RIGHT = {
     "all": frozenset({Edit.RECOMPRESSED}),
 }
 _TOP = 10
+_TWIN_SCORE = 0.9  # of the same photograph, twice in the gallery
 _COPY = frozenset({Kind.IDENTICAL, Kind.NEAR_DUPLICATE})
 _AT_ONCE = 4  # searches on the way
 _PATIENCE_SECONDS = 1800.0
@@ -84,6 +85,7 @@ class Answers:
     strangers_nothing: int = 0
     strangers_copies: int = 0
     lost: int = 0  # searches for a copy that were told so
+    twins: dict[str, frozenset[str]] = field(default_factory=dict)  # each picture and its like
     verify_ms: list[float] = field(default_factory=list)
     unverified: int = 0
 
@@ -130,6 +132,9 @@ def ask(
     categories = {one.path.name: one.category for one in listed}
     pictures = labels.load(chosen)
     with tempfile.TemporaryDirectory(prefix="lk-bench-") as made, _threads() as threads:
+        originals = threads.map(lambda one: _search(client, one.path, slug), chosen)
+        for one, answer in zip(chosen, originals, strict=True):
+            answers.twins[one.path.name] = _twins(one, answer)
         for edit in EDITS:
             copies = [
                 save(edited(picture, edit, x), picture, edit, Path(made) / f"{x}.jpg")
@@ -139,7 +144,7 @@ def ask(
             for one, answer in zip(chosen, there, strict=True):
                 _count(answers, edit, one, answer, categories)
             absent = threads.map(
-                lambda pair: _search(client, pair[0], slug, without=pair[1].path.name),
+                lambda pair: _search(client, pair[0], slug, answers.twins[pair[1].path.name]),
                 zip(copies, chosen, strict=True),
             )
             for answer in absent:
@@ -167,10 +172,23 @@ def _threads() -> Iterator[ThreadPoolExecutor]:
         yield threads
 
 
-def _search(client: Client, picture: Path, slug: str, without: str = "") -> dict[str, Any]:
+def _twins(asked: Labelled, answer: dict[str, Any]) -> frozenset[str]:
+    """The picture, and others of the gallery that are the same photograph once more: finding those
+    is as right. They are named in what is printed, for everybody to look at."""
+    alike = {
+        result["image"]["title"]
+        for result in answer["results"]
+        if result["kind"] in _COPY and result["score"] >= _TWIN_SCORE
+    }
+    return frozenset(alike | {asked.path.name})
+
+
+def _search(
+    client: Client, picture: Path, slug: str, without: frozenset[str] = frozenset()
+) -> dict[str, Any]:
     fields: dict[str, Any] = {"dataset": slug, "top_k": _TOP}
     if without:
-        fields["filter"] = json.dumps({"not": {"field": "name", "equals": without}})
+        fields["filter"] = json.dumps({"not": {"field": "name", "in": sorted(without)}})
     answer = client.search(picture.read_bytes(), **fields)
     if answer.status_code != 200:
         raise RuntimeError(f"a search was answered with {answer.status_code}: {answer.text}")
@@ -190,16 +208,15 @@ def _count(
     answers.verify_ms.append(answer["took_ms"]["verify"])
     answers.unverified += not answer["verified"]
     answers.lost += answer["cutoff"]["nothing_like_it"]
-    for place_in_row, result in enumerate(results):
-        name = result["image"]["title"]
-        own, kind = name == asked.path.name, Kind(result["kind"])
+    twins = answers.twins[asked.path.name]
+    count.first += bool(results) and results[0]["image"]["title"] in twins
+    for result in results:
+        name, kind = result["image"]["title"], Kind(result["kind"])
+        own = name in twins
         answers.kinds.given[kind] += 1
         alike = categories[name] == asked.category
         answers.kinds.right[kind] += own if kind in _COPY else alike
-        if not own:
-            continue
-        count.first += place_in_row == 0
-        if kind in _COPY:
+        if name == asked.path.name and kind in _COPY:
             told = {Edit(edit) for edit in result["edits"]}
             count.named += 1
             all_of_it = told >= NAMES[edit]
@@ -260,6 +277,7 @@ def _findings(answers: Answers, pictures: Sequence[Image.Image], chosen: Sequenc
         f"near-duplicate {aim(false_copies <= 0.001 * answers.absent, '1 in 1,000')}, and "
         f"{_percent(answers.nothing, answers.absent)} % were told that nothing like it is there "
         "(others of its kind are there, for most)." + _of_strangers(answers),
+        *_of_twins(answers),
         _hash_sentence(hashes),
         f"Looking at the best matches again took {statistics.median(answers.verify_ms):.0f} ms at "
         f"the median, {percentile(answers.verify_ms, 95):.0f} ms at the 95th percentile, with "
@@ -276,6 +294,15 @@ def _of_strangers(answers: Answers) -> str:
         f"{_percent(answers.strangers_nothing, answers.strangers)} % were told so, and "
         f"{answers.strangers_copies} were shown a near-duplicate."
     )
+
+
+def _of_twins(answers: Answers) -> list[str]:
+    groups = sorted(
+        {", ".join(sorted(group)) for group in answers.twins.values() if len(group) > 1}
+    )
+    if not groups:
+        return []
+    return [f"The same photograph, twice in the gallery, counted as one: {'; '.join(groups)}."]
 
 
 def _kinds_table(answers: Answers) -> Table:
