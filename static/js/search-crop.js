@@ -39,6 +39,8 @@ function place() {
   };
 }
 
+const between = (low, number, high) => Math.max(low, Math.min(number, high));
+
 function element(name, attributes) {
   const made = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
@@ -107,15 +109,12 @@ function keepInside(event) {
   if (isOurs) return;
   const { x, y, width, height } = event.detail;
   const all = place();
-  const outside = x < -0.01 || y < -0.01 || x + width > all.width + 0.01 || y + height > all.height + 0.01;
-  if (!outside) {
-    stage().toggleAttribute("data-cropping", true);
-    return;
-  }
+  stage().toggleAttribute("data-cropping", true);
+  if (x > -0.01 && y > -0.01 && x + width < all.width + 0.01 && y + height < all.height + 0.01) return;
   event.preventDefault();
   const isMoved = Math.abs(width - selection.width) < 0.5 && Math.abs(height - selection.height) < 0.5;
   if (isMoved) {
-    put(Math.max(0, Math.min(x, all.width - width)), Math.max(0, Math.min(y, all.height - height)), width, height);
+    put(between(0, x, all.width - width), between(0, y, all.height - height), width, height);
     return;
   }
   const left = Math.max(0, x);
@@ -137,27 +136,20 @@ function drawn() {
 
 function byKey(event) {
   const arrow = ARROWS[event.key];
-  if (event.key === "Delete" || event.key === "Backspace" || event.key === "Escape") {
-    event.preventDefault();
-    clear();
-    return;
-  }
-  if (event.key === "Enter") {
-    event.preventDefault();
-    settle(0);
-    return;
-  }
-  if (!arrow || event.ctrlKey || event.metaKey || event.altKey) return;
+  const isEnd = ["Delete", "Backspace", "Escape"].includes(event.key);
+  if (!(arrow || isEnd || event.key === "Enter") || event.ctrlKey || event.metaKey || event.altKey) return;
   event.preventDefault();
+  if (isEnd) return clear();
+  if (!arrow) return settle(0);
   const all = place();
   const [right, down] = [arrow[0] * STEP * all.width, arrow[1] * STEP * all.height];
   let { x, y, width, height } = selection;
   if (event.shiftKey) {
-    width = Math.max(SMALLEST, Math.min(width + right, all.width - x));
-    height = Math.max(SMALLEST, Math.min(height + down, all.height - y));
+    width = between(SMALLEST, width + right, all.width - x);
+    height = between(SMALLEST, height + down, all.height - y);
   } else {
-    x = Math.max(0, Math.min(x + right, all.width - width));
-    y = Math.max(0, Math.min(y + down, all.height - height));
+    x = between(0, x + right, all.width - width);
+    y = between(0, y + down, all.height - height);
   }
   put(x, y, width, height);
   settle(KEYS_SETTLED_MS);
@@ -171,7 +163,7 @@ function settle(ms) {
     isAhead = false;
     const all = place();
     const part = [selection.x / all.width, selection.y / all.height, selection.width / all.width, selection.height / all.height];
-    const text = part.map((number) => String(Math.round(Math.min(1, Math.max(0, number)) * 1e4) / 1e4)).join(",");
+    const text = part.map((number) => String(Math.round(between(0, number, 1) * 1e4) / 1e4)).join(",");
     if (field().value === text) return;
     field().value = text;
     ask();

@@ -16,7 +16,8 @@ RESULTS = re.compile(r"/search/[\w-]{16,}/")
 def expect_results(page: Page, best: str = "Cat") -> None:
     page.wait_for_url(RESULTS)
     expect(page.locator(".card").first).to_contain_text(best)
-    expect(page.locator(".summary")).to_contain_text(re.compile(r"\d+ match(es)? in [\d,]+ pictures"))
+    said = re.compile(r"\d+ match(es)? in [\d,]+ pictures")
+    expect(page.locator(".summary")).to_contain_text(said)
 
 
 def titles(page: Page) -> list[str]:
