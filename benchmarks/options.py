@@ -16,8 +16,9 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "embed": ("pictures", "rounds", "many", "folder", "pipelines", "runtimes"),
     "collection": ("chained", "rounds", "folder"),
     "gpu": (),
-    "quality": ("folder", "pipelines"),
+    "quality": ("folder", "pipelines", "asked"),
     "duplicates": ("folder", "pipelines"),
+    "geometry": ("folder",),
     "sharing": ("vectors",),
     "concepts": ("rounds", "folder"),
     "import": ("files",),
@@ -44,6 +45,7 @@ class Options:
     rows: int = 200_000  # of a gallery and a ledger
     scale: int = 100_000  # vectors that Milvus Lite searches at most; the server twice as many
     kills: int = 20
+    asked: int = 500  # pictures of the gallery whose edited copies the application is asked for
     folder: Path | None = None  # of pictures, in place of the demo's
     pipelines: tuple[str, ...] = ()  # of the library, by name
     runtimes: tuple[str, ...] = ()  # that compute them
@@ -109,6 +111,7 @@ def parse(arguments: Sequence[str]) -> Options:
         ("rows", 1000, "rows of a gallery and a ledger"),
         ("scale", 1000, "vectors that Milvus Lite searches at most; a server twice as many"),
         ("kills", 1, "processes that are killed while they work"),
+        ("asked", 1, "pictures whose edited copies the application is asked for"),
     ):
         parser.add_argument(
             f"--{name}",

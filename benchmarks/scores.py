@@ -29,13 +29,15 @@ class Found:
     rank: npt.NDArray[np.int64]
 
 
-def search(queries: Vectors, gallery: Vectors) -> Found:
-    """Row i of `queries` (N, D) should find row i of `gallery` (N, D); unit vectors."""
+def search(queries: Vectors, gallery: Vectors, own: Sequence[int] | None = None) -> Found:
+    """Row i of `queries` (M, D) should find row `own[i]` of `gallery` (N, D), or row i; unit
+    vectors."""
     scores = (queries @ gallery.T).astype(np.float64)
-    own = np.diagonal(scores).copy()
-    np.fill_diagonal(scores, -np.inf)
-    rank = 1 + (scores >= own[:, None]).sum(axis=1)
-    return Found(own, scores.max(axis=1), rank)
+    place = (np.arange(len(queries)), np.arange(len(queries)) if own is None else np.array(own))
+    right = scores[place].copy()
+    scores[place] = -np.inf
+    rank = 1 + (scores >= right[:, None]).sum(axis=1)
+    return Found(right, scores.max(axis=1), rank)
 
 
 def together(found: Sequence[Found]) -> Found:

@@ -224,3 +224,57 @@ def test_many_at_once(installation: object, anyone: Client, picture: Picture) ->
     for number in (400, 410, 419):
         alone = anyone.search(picture(number), dataset="demo", top_k="5").json()["results"]
         assert answers[number] == [match["image"]["id"] for match in alone]
+
+
+def test_a_box_is_searched_as_its_pixels_are(anyone: Client, giraffe: bytes) -> None:
+    """A part in a large picture finds what that part alone finds, for each way of asking."""
+    with Image.open(io.BytesIO(giraffe)) as whole:
+        width, height = whole.size
+        canvas = Image.new("RGB", (4 * width, 4 * height), "white")
+        canvas.paste(whole, (3 * width, 3 * height))
+    file = io.BytesIO()
+    canvas.save(file, "PNG")
+    box = "0.75,0.75,0.25,0.25"
+    asked = anyone.search(file.getvalue(), box=box, top_k=1).json()
+    assert asked["results"][0]["image"]["title"] == "Giraffe"
+    assert asked["results"][0]["score"] > 0.98
+    assert asked["query"]["box"] == [0.75, 0.75, 0.25, 0.25]
+    assert (asked["query"]["width"], asked["query"]["height"]) == (4 * width, 4 * height)
+    again = anyone.post(
+        "/search/", json={"query": asked["query"]["id"], "box": asked["query"]["box"], "top_k": 1}
+    ).json()
+    assert again["took_ms"]["embed"] == 0
+    assert again["results"] == asked["results"]
+    other = anyone.post("/search/", json={"query": asked["query"]["id"], "top_k": 1}).json()
+    assert "box" not in other["query"]
+    assert other["results"][0]["score"] < asked["results"][0]["score"]
+
+
+def test_a_box_of_a_stored_image(anyone: Client, giraffe: bytes) -> None:
+    image = anyone.search(giraffe, top_k=1).json()["results"][0]["image"]["id"]
+    regions = anyone.get(f"/regions/?image_id={image}").json()["regions"]
+    assert 1 <= len(regions) <= 4
+    body = {"image_id": image, "box": regions[0], "top_k": 1}
+    answer = anyone.post("/search/", json=body).json()
+    assert answer["results"][0]["image"]["id"] == image
+    assert answer["results"][0]["score"] < 0.9999
+
+
+@pytest.mark.parametrize("box", ["0,0,2,2", [0.5, 0.5, 0.6, 0.1], [0, 0, 1], "x", {"x": 1}, 5])
+def test_boxes_that_are_refused(anyone: Client, box: object) -> None:
+    answer = anyone.post("/search/", json={"image_id": 1, "box": box})
+    assert answer.status_code == 400
+    assert answer.json()["code"] == "invalid_box"
+    assert "four numbers" in answer.json()["detail"]
+
+
+def test_regions_are_of_one_picture_that_one_may_see(
+    admin: Client, anyone: Client, dataset: str, giraffe: bytes
+) -> None:
+    upload = admin.upload(dataset, ("giraffe.jpg", giraffe))
+    admin.finished(upload["job"])
+    image = upload["items"][0]["id"]
+    assert admin.get(f"/regions/?image_id={image}").status_code == 200
+    assert anyone.get(f"/regions/?image_id={image}").status_code == 404
+    assert anyone.get("/regions/").status_code == 400
+    assert anyone.get("/regions/?query=never-was").status_code == 410
