@@ -18,6 +18,7 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "gpu": (),
     "quality": ("folder", "pipelines", "asked"),
     "duplicates": ("folder", "pipelines"),
+    "geometry": ("folder",),
     "sharing": ("vectors",),
     "concepts": ("rounds", "folder"),
     "import": ("files",),

@@ -1,7 +1,8 @@
-"""Why two pictures match: `from embeddings.explain import local_features, match, judge`.
+"""Why two pictures match: `from embeddings.explain import match, judge, Kind`.
 
-Importing this package is cheap: OpenCV is loaded when features are made or compared, and neither
-`Kind` nor `Edit` needs it.
+What is compared is made by `embeddings.explain.local_features.local_features`, which is not
+exported here: a function and a module of one name would hide each other. Importing this package
+is cheap: OpenCV is loaded when features are made or compared.
 """
 
 import importlib
@@ -9,30 +10,26 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from embeddings.explain.kinds import Edit, Kind, Verdict, judge
-    from embeddings.explain.local_features import VERSION, LocalFeatures, local_features
+    from embeddings.explain.local_features import LocalFeatures
     from embeddings.explain.matching import Geometry, match
 
 __all__ = [
-    "VERSION",
     "Edit",
     "Geometry",
     "Kind",
     "LocalFeatures",
     "Verdict",
     "judge",
-    "local_features",
     "match",
 ]
 
 _EXPORTS = {
-    "VERSION": "local_features",
     "Edit": "kinds",
     "Geometry": "matching",
     "Kind": "kinds",
     "LocalFeatures": "local_features",
     "Verdict": "kinds",
     "judge": "kinds",
-    "local_features": "local_features",
     "match": "matching",
 }
 

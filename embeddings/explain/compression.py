@@ -8,7 +8,6 @@ from PIL import Image
 
 _BLOCK = 8
 _WINDOW = 256  # pixels a side are looked at; a multiple of the block
-_UNKNOWN = 255
 # A coefficient this small would be rounded away by almost any JPEG, and by none in a fine one.
 _NONE = 1.0
 _LEAST_BLOCKS = 12
@@ -18,7 +17,8 @@ def _cosines() -> NDArray[np.float32]:
     row, column = np.mgrid[0:_BLOCK, 0:_BLOCK]
     basis = np.cos((2 * column + 1) * row * np.pi / (2 * _BLOCK)) * np.sqrt(2 / _BLOCK)
     basis[0] /= np.sqrt(2)
-    return basis.astype(np.float32)
+    scaled: NDArray[np.float32] = basis.astype(np.float32)
+    return scaled
 
 
 _BASIS = _cosines()

@@ -17,9 +17,9 @@ _MOST = 100  # pairs that are looked at, the clearest first
 # is that of another pair, and when it is that of all.
 _GUESSED, _FITTED = 0.03, 0.02
 _TURN, _SCALE = 0.5, 0.5  # how much a pair's own direction (radians) and size (ln) may differ
-_ROUNDS = 4
+_ROUNDS = (_GUESSED, _GUESSED, _GUESSED, _FITTED, _FITTED)
 _AFFINE_FROM = 10  # pairs: with fewer, a map that may also stretch would follow their errors
-_AFFINE_SPREAD = 0.08
+_AFFINE_SPREAD = 0.06  # of all together, across where they spread least; square long sides
 _MOST_STRETCH = 2.0
 
 # What SIFT says of a point in the mirrored picture: rows of cells the other way round, and
@@ -124,14 +124,11 @@ class _Pairs:
         near &= np.abs(_wrapped(self.turns[:, None] - self.turns)) < _TURN
         agreeing = np.flatnonzero(near[near.sum(axis=1).argmax()])
         fitted = None
-        for _ in range(_ROUNDS):
+        for far in _ROUNDS:
             again = self._fit(agreeing)
             if again is None:
                 break
-            fitted, before = again, agreeing
-            agreeing = self._near(fitted)
-            if np.array_equal(agreeing, before):
-                break
+            fitted, agreeing = again, self._near(again, far)
         return agreeing, fitted
 
     def errors(self, fitted: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -141,10 +138,10 @@ class _Pairs:
         far: NDArray[np.float64] = np.hypot(missed[:, 0], missed[:, 1]) / max(1.0, scale)
         return far
 
-    def _near(self, fitted: NDArray[np.float64]) -> NDArray[np.intp]:
+    def _near(self, fitted: NDArray[np.float64], far: float) -> NDArray[np.intp]:
         scale = np.sqrt(abs(np.linalg.det(fitted[:2, :2])))
         turn = np.arctan2(fitted[1, 0] - fitted[0, 1], fitted[0, 0] + fitted[1, 1])
-        near = self.errors(fitted) < _FITTED
+        near = self.errors(fitted) < far
         near &= np.abs(self.scales - np.log(scale)) < _SCALE
         near &= np.abs(_wrapped(self.turns - turn)) < _TURN
         return np.flatnonzero(near)
@@ -160,7 +157,7 @@ class _Pairs:
         if spread[1] < 1e-5:
             return None
         linear = None
-        if len(chosen) >= _AFFINE_FROM and spread[0] > _AFFINE_SPREAD**2:
+        if len(chosen) >= _AFFINE_FROM and len(chosen) * spread[0] > _AFFINE_SPREAD:
             linear = np.linalg.lstsq(here, there, rcond=None)[0].T
             stretched = np.linalg.svd(linear, compute_uv=False)
             if np.linalg.det(linear) <= 0 or stretched[0] > _MOST_STRETCH * stretched[1]:

@@ -23,6 +23,7 @@ _OVERLAID_LEVELS = 28
 _OVERLAID, _OVERLAID_RECOLOURED = 0.003, 0.009
 _SAVED_AGAIN, _MORE_COMPRESSED = 30, 6  # traces of JPEG, of 100
 _GRID = 8
+_SURE_OF_PLACE = 0.75  # pixels
 
 
 class Placed(NamedTuple):
@@ -63,7 +64,8 @@ def edits(geometry: Geometry, query: LocalFeatures, other: LocalFeatures) -> tup
     part = _part(shares, query, other, laid, how)
     if part is not None:
         found.append(part)
-    if _is_resized(query, other, how, part is None):
+    resized = _is_resized(query, other, how, part is None)
+    if resized:
         found.append(Edit.RESIZED)
     painted = repainted(laid)
     changed = recoloured(laid, painted) > _RECOLOURED
@@ -71,7 +73,15 @@ def edits(geometry: Geometry, query: LocalFeatures, other: LocalFeatures) -> tup
         found.append(Edit.RECOLOURED)
     if overlaid(laid, painted) > (_OVERLAID_RECOLOURED if changed else _OVERLAID):
         found.append(Edit.OVERLAID)
-    if _is_recompressed(geometry, query, other, found):
+    # A page was made after what it shows; else the one that shows more was there first.
+    if part is Edit.CROPPED:
+        came_last = query if laid.of_query >= laid.of_other else other
+    elif part is None:
+        came_last = other if resized and how.scale > 1 else query
+    else:
+        came_last = other if part is Edit.INSIDE else query
+    traces = (other, query) if came_last is query else (query, other)
+    if not found or _is_recompressed(*traces, _has_same_grid(geometry, other, how, part, resized)):
         found.append(Edit.RECOMPRESSED)
     return tuple(edit for edit in Edit if edit in found)
 
@@ -143,48 +153,30 @@ def steps(larger: LocalFeatures, corners: NDArray[np.float64]) -> list[float]:
 
 
 def repainted(laid: Laid) -> NDArray[np.float32]:
-    """The other in the colours of the query, by the map that suits most of it.
-
-    Colours are mixed first; then each channel is bent, because light that was cut off is.
-    """
+    """The other in the colours of the query, by the linear map that suits most of it."""
     import cv2
 
     here, there = (
         cv2.blur(one, (5, 5))[laid.common][::5] / np.float32(255)
         for one in (laid.query, laid.other)
     )
-    mixed, kept = _mix(there), np.ones(len(here), bool)
-    mixing = np.eye(4, 3, dtype=np.float32)
+    terms, kept = _with_one(there), np.ones(len(here), bool)
+    found = usual = np.eye(4, 3)
     for _ in range(4):
-        mixing = _fit(mixed[kept], here[kept], np.eye(4, 3))
-        error = np.abs(mixed @ mixing - here).max(axis=1)
-        kept = error <= max(0.012, 1.5 * float(np.median(error)))
-    straight = (mixed @ mixing)[kept]
-    bending = np.stack(
-        [
-            _fit(_bend(straight[:, channel]), here[kept, channel], np.array([1.0, 0, 0]))
-            for channel in range(3)
-        ]
-    )
-    painted = _mix(laid.other.reshape(-1, 3) / np.float32(255)) @ mixing
-    levels = [_bend(painted[:, channel]) @ bending[channel] for channel in range(3)]
-    whole: NDArray[Any] = np.clip(255 * np.stack(levels, axis=1), 0, 255)
-    return whole.reshape(laid.other.shape).astype(np.float32)
+        # What the picture's own colours do not tell stays as it is.
+        ridge = 3e-4 * kept.sum() * np.eye(4)
+        found = np.linalg.solve(
+            terms[kept].T @ terms[kept] + ridge, terms[kept].T @ here[kept] + ridge @ usual
+        )
+        error = np.abs(terms @ found - here).max(axis=1)
+        kept = error <= max(0.03, 2 * float(np.median(error)))
+    painted = _with_one(laid.other.reshape(-1, 3) / np.float32(255)) @ found.astype(np.float32)
+    levels: NDArray[Any] = np.clip(255 * painted, 0, 255)
+    return levels.reshape(laid.other.shape).astype(np.float32)
 
 
-def _mix(colours: NDArray[Any]) -> NDArray[Any]:
+def _with_one(colours: NDArray[Any]) -> NDArray[Any]:
     return np.concatenate([colours, np.ones((len(colours), 1), np.float32)], axis=1)
-
-
-def _bend(channel: NDArray[Any]) -> NDArray[Any]:
-    return np.stack([channel, channel**2, np.ones_like(channel)], axis=1)
-
-
-def _fit(terms: NDArray[Any], wanted: NDArray[Any], usual: NDArray[Any]) -> NDArray[np.float32]:
-    """What brings `terms` to what is wanted, by least squares; `usual` where nothing tells."""
-    ridge = 1e-3 * len(terms) * np.eye(terms.shape[1])
-    fitted = np.linalg.solve(terms.T @ terms + ridge, terms.T @ wanted + ridge @ usual)
-    return fitted.astype(np.float32)
 
 
 def recoloured(laid: Laid, painted: NDArray[np.float32]) -> float:
@@ -215,26 +207,24 @@ def overlaid(laid: Laid, painted: NDArray[np.float32]) -> float:
     return float(max(shares))
 
 
-def _is_recompressed(
-    geometry: Geometry, query: LocalFeatures, other: LocalFeatures, found: list[Edit]
-) -> bool:
-    if query.compression is not None and other.compression is not None:
-        if _on_same_grid(geometry, query, other, found):
-            if query.compression >= other.compression + _MORE_COMPRESSED:
-                return True
-        elif query.compression >= _SAVED_AGAIN:
-            return True
-    return not found
-
-
-def _on_same_grid(
-    geometry: Geometry, query: LocalFeatures, other: LocalFeatures, found: list[Edit]
-) -> bool:
-    """Whether blocks of JPEG in the other are still blocks in the query."""
-    if Edit.RESIZED in found or Edit.ROTATED in found:
+def _is_recompressed(first: LocalFeatures, last: LocalFeatures, same_grid: bool) -> bool:
+    if first.compression is None or last.compression is None:
         return False
-    corner = np.array(geometry.transform)[:, 2]
-    if geometry.mirrored:
-        corner = corner + np.array(geometry.transform)[:, 0]
+    if same_grid:
+        return last.compression >= first.compression + _MORE_COMPRESSED
+    return last.compression >= _SAVED_AGAIN
+
+
+def _has_same_grid(
+    geometry: Geometry, other: LocalFeatures, how: Placed, part: Edit | None, resized: bool
+) -> bool:
+    """Whether blocks of JPEG in the one are still blocks in the other."""
+    quarter = abs(how.angle) % 90
+    if resized or min(quarter, 90 - quarter) > _TURNED:
+        return False
+    if part is None:
+        return not (how.mirrored and other.width % _GRID)
+    transform = np.array(geometry.transform)
+    corner = transform[:, 2] + (transform[:, 0] if geometry.mirrored else 0)
     offset = corner * (other.width, other.height)
-    return bool(np.abs(offset - _GRID * np.round(offset / _GRID)).max() < 0.75)
+    return bool(np.abs(offset - _GRID * np.round(offset / _GRID)).max() < _SURE_OF_PLACE)

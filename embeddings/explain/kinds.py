@@ -28,7 +28,7 @@ class Edit(StrEnum):
     CROPPED = "cropped"  # one shows a part of what the other shows
     MIRRORED = "mirrored"
     ROTATED = "rotated"
-    RECOMPRESSED = "recompressed"  # the query was saved again as JPEG, or worse than the other
+    RECOMPRESSED = "recompressed"  # the later one was saved again as JPEG; or nothing else differs
     RECOLOURED = "recoloured"
     OVERLAID = "overlaid"  # text, a logo, a watermark or another thing lies on one of them
     INSIDE = "inside"  # the query stands in a larger picture, which is the other: a page, a frame
@@ -50,19 +50,24 @@ class Verdict:
 
 # A copy lies where the transform puts it to a part of a pixel. What was photographed twice does
 # not: no two photographs are taken from one place. (Shares of the long side.)
-_EXACT, _NEARLY_EXACT = 0.0045, 0.0065
+_EXACT = 0.0045
 # Of two photographs each shows something more; of a picture and its copy one holds the other.
-_CONTAINED = 0.85
-# How much of what both show must look alike: commonly, of whole pictures that are laid on each
-# other without points, and where the points speak less clearly.
-_AGREEING, _WHOLES_AGREEING, _ALL_AGREEING = 0.75, 0.85, 0.92
+_CONTAINED, _WHOLE = 0.85, 0.93
+# Two that were cut from one picture share less, but that exactly.
+_PART, _PART_ERROR = 0.5, 0.002
+# How much of what both show must look alike. A copy that is all in the other may be written over;
+# around a picture in a page there is room enough. With all points near their places, or with all
+# alike, the points may miss a little more.
+_AGREEING, _SHOWN_AGREEING = 0.7, 0.8
+_BETTER_ERROR, _BETTER_AGREEING = 0.0055, 0.82
+_ALL_ERROR, _ALL_AGREEING = 0.0065, 0.92
 _COPY_POINTS = 6
 # So many points at exactly the same places are a copy, however much of it is written over.
 _SURE_POINTS, _SURE_ERROR, _SURE_AGREEING = 20, 0.0008, 0.35
 # So many points do not lie alike by chance. On the frame or the watermark of two pictures they
 # do: those lie at the same place in both, and nothing else agrees.
 _SAME_POINTS = 10
-_UNMOVED, _DIFFERING = 0.01, 0.45
+_UNMOVED, _DIFFERING = 0.01, 0.65
 
 
 def judge(
@@ -100,16 +105,21 @@ def judge(
 
 
 def _is_copy(geometry: Geometry) -> bool:
-    points, error = geometry.inliers, geometry.error
-    if geometry.contained < _CONTAINED:
-        return False
+    points, error, agreement = geometry.inliers, geometry.error, geometry.agreement
     if not points:
-        return geometry.agreement >= _WHOLES_AGREEING
-    if points >= _SURE_POINTS and error <= _SURE_ERROR and geometry.agreement >= _SURE_AGREEING:
+        return geometry.transform is not None  # `match` lays whole pictures on their likes only
+    contained = max(geometry.of_query, geometry.of_other)
+    if contained < _CONTAINED:
+        exact = points >= _SURE_POINTS and error <= _PART_ERROR
+        return contained >= _PART and exact and agreement >= _ALL_AGREEING
+    if points >= _SURE_POINTS and error <= _SURE_ERROR and agreement >= _SURE_AGREEING:
         return True
-    if points >= _COPY_POINTS and error <= _EXACT and geometry.agreement >= _AGREEING:
-        return True
-    return error <= _NEARLY_EXACT and geometry.agreement >= _ALL_AGREEING
+    is_part = geometry.of_query >= _WHOLE
+    if points >= _COPY_POINTS and error <= _EXACT:
+        return agreement >= (_AGREEING if is_part else _SHOWN_AGREEING)
+    if points >= _COPY_POINTS and is_part and error <= _BETTER_ERROR:
+        return agreement >= _BETTER_AGREEING
+    return error <= _ALL_ERROR and agreement >= _ALL_AGREEING
 
 
 def _is_template(geometry: Geometry) -> bool:

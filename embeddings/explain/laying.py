@@ -11,7 +11,7 @@ from embeddings.explain.local_features import LocalFeatures
 
 # A window of this many pixels is compared with the one that lies on it.
 _WINDOW = 7
-_LEAST_SIDE = 12
+_LEAST_SIDE = 8
 ALIKE = 0.7  # correlation
 _TEXTURE = 4.0  # standard deviation in a window, of 255: less is noise
 _NOISE = 4.0  # variance that resizing and compressing add

@@ -30,7 +30,7 @@ _CONTRASTS, _ENOUGH, _EDGE = (0.02, 0.006), 100, 12
 # The strongest points are not the best ones: of a written line they would be all. From each of
 # these cells in turn, a few at a time.
 _CELLS, _AT_A_TIME = 6, 4
-_SMALL = 160
+_SMALL, _SMALL_SHORT = 160, 24
 _SAME_PLACE = 0.02  # long sides
 # Where a value of RootSIFT's (0 to 1) belongs to the second, third and fourth of four codes:
 # two bits match as surely as the eight of SIFT.
@@ -43,7 +43,8 @@ class LocalFeatures:
 
     `width` and `height`: its size in pixels. `points`: n × 4, x and y as shares of the sides
     (0 to 1), size as a share of the long side, direction in degrees. `descriptors`: n × 128,
-    what is around each point, 0 to 3. `small`: the picture itself, RGB, 160 pixels long at most.
+    what is around each point, 0 to 3. `small`: the picture itself, RGB, 160 pixels long, or up
+    to 256 where it is narrow.
     `compression`: how strong a trace of JPEG it bears, 0 to 100; None where that is unknown.
     """
 
@@ -127,7 +128,7 @@ def local_features(picture: Image.Image, *, size: tuple[int, int] | None = None)
     rgb = picture if picture.mode == "RGB" else standardize(picture)
     width, height = size or rgb.size
     points, descriptors = _points(rgb)
-    small = rgb.resize(_fitted(rgb, _SMALL), Image.Resampling.BOX, reducing_gap=2.0)
+    small = rgb.resize(_shown(rgb), Image.Resampling.BOX, reducing_gap=2.0)
     jpeg, kept = packing.shown(small)
     trace = compression(rgb) if rgb.size == (width, height) else None
     return LocalFeatures(width, height, packing.rounded(points), descriptors, kept, trace, jpeg)
@@ -163,8 +164,13 @@ def _spread(points: NDArray[np.float32], responses: NDArray[Any]) -> NDArray[np.
 def _worked(picture: Image.Image) -> tuple[int, int]:
     """The size of the copy in which points are looked for; never larger than the picture."""
     short, long = sorted(picture.size)
-    side = min(max(_LONG_SIDE, _SHORT_SIDE * long // short), _MOST_SIDE)
-    return _fitted(picture, side)
+    return _fitted(picture, min(max(_LONG_SIDE, _SHORT_SIDE * long // short), _MOST_SIDE))
+
+
+def _shown(picture: Image.Image) -> tuple[int, int]:
+    """The size of the small picture that is kept."""
+    short, long = sorted(picture.size)
+    return _fitted(picture, min(max(_SMALL, _SMALL_SHORT * long // short), packing.MOST_SMALL))
 
 
 def _fitted(picture: Image.Image, side: int) -> tuple[int, int]:

@@ -15,6 +15,8 @@ from embeddings.explain.local_features import LocalFeatures
 _LEAST = 4
 # With fewer than this, whole pictures are laid on each other as well: flat ones have few points.
 _FEW = 12
+_FLAT = 50  # points; as whole pictures those agree that agree so far, and others so far:
+_FLAT_AGREE, _WHOLES_AGREE = 0.85, 0.95
 _SAME_SHAPE = 0.04  # how much the ratios of two whole pictures' sides may differ
 _GLANCE = 0.8  # correlation, before whole pictures are compared more closely
 _SHOWN = 60
@@ -32,8 +34,8 @@ class Geometry:
     image of the other. `outline`: the corners of the query in the other, from the query's upper
     left one on clockwise; they may lie beyond 0 to 1. `keypoints`: some of the pairs of places,
     in the query and in the other, to be shown. `error`: how far the pairs lie from where the
-    transform puts them, at the median, in shares of the long side. `contained`: the share of the
-    one picture that the other shows, of the one of which that is more.
+    transform puts them, at the median, in shares of the long side. `of_query` and `of_other`: the
+    share of each that the other one shows too.
     """
 
     inliers: int
@@ -43,7 +45,8 @@ class Geometry:
     outline: list[tuple[float, float]] | None
     keypoints: list[tuple[tuple[float, float], tuple[float, float]]]
     error: float = 0.0
-    contained: float = 0.0
+    of_query: float = 0.0
+    of_other: float = 0.0
 
 
 NOTHING = Geometry(0, 0.0, None, False, None, [])
@@ -60,7 +63,12 @@ def match(query: LocalFeatures, other: LocalFeatures) -> Geometry:
             return by_points
     else:
         by_points = NOTHING
-    return max([by_points, *_as_wholes(query, other)], key=lambda one: one.agreement)
+    # Where there are points enough, and they do not agree, no more than a likeness is to be seen:
+    # of two pages of text, say.
+    flat = min(len(query.points), len(other.points)) < _FLAT
+    enough = _FLAT_AGREE if flat else _WHOLES_AGREE
+    wholes = [one for one in _as_wholes(query, other) if one.agreement >= enough]
+    return max([by_points, *wholes], key=lambda one: one.agreement)
 
 
 def _as_wholes(query: LocalFeatures, other: LocalFeatures) -> list[Geometry]:
@@ -99,5 +107,6 @@ def _geometry(
         [(float(x), float(y)) for x, y in corners[:2].T],
         [((here[0], here[1]), (there[0], there[1])) for here, there in places],
         found.error if found else 0.0,
-        max(laid.of_query, laid.of_other) if laid else 0.0,
+        laid.of_query if laid else 0.0,
+        laid.of_other if laid else 0.0,
     )

@@ -50,7 +50,7 @@ def rounded(points: NDArray[np.float32]) -> NDArray[np.float32]:
 def shown(small: Image.Image) -> tuple[bytes, NDArray[np.uint8]]:
     """A small RGB picture as a JPEG, and as it is after it was kept."""
     with io.BytesIO() as file:
-        small.save(file, "JPEG", quality=85, exif=b"", icc_profile=b"")
+        small.save(file, "JPEG", quality=75, exif=b"", icc_profile=b"")
         data = file.getvalue()
     return data, _opened(data)
 
