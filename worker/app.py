@@ -94,11 +94,11 @@ def _prepare_places(sender: Any, **_: Any) -> None:
         return
 
     def prepare() -> None:
-        from worker.engines import prepare_places
+        from worker.engines import default_engine, prepare_places
 
         if not _stopping.wait(_PREPARE_SECONDS):
             try:
-                prepare_places()
+                prepare_places(default_engine())
             except Exception:  # whoever asks for a heatmap is told why there is none
                 log.exception("heatmaps cannot be prepared")
 

@@ -14,7 +14,7 @@ from embeddings.errors import EmbeddingsError
 from embeddings.pipelines import ImagePipeline, pipeline
 from embeddings.recipes import DEFAULT_PIPELINE, recipe
 from embeddings.runtime import set_threads
-from embeddings.runtimes.converting import convert_elsewhere
+from embeddings.runtimes.converting import convert_elsewhere, is_converted
 
 
 class PipelineUnavailable(Exception):
@@ -90,7 +90,7 @@ def warm_up() -> None:
     """Load the default model and run it once, so that no picture waits for it."""
     if _engines:
         return
-    run_once(engine_for(DEFAULT_PIPELINE, recipe(DEFAULT_PIPELINE).fingerprint))
+    run_once(default_engine())
 
 
 def run_once(engine: Engine) -> None:
@@ -99,8 +99,28 @@ def run_once(engine: Engine) -> None:
     engine.batcher.submit(square).result()
 
 
-def prepare_places() -> None:
-    """Convert what heatmaps are made with, if that has not been done on this machine: it takes
-    some seconds, and the first who asks why need not wait for them."""
-    made = engine_for(DEFAULT_PIPELINE, recipe(DEFAULT_PIPELINE).fingerprint).pipeline
-    convert_elsewhere(made.places_spec(), made.runtime, made.precision)
+_preparing = threading.Lock()
+
+
+def default_engine() -> Engine:
+    return engine_for(DEFAULT_PIPELINE, recipe(DEFAULT_PIPELINE).fingerprint)
+
+
+def has_places(engine: Engine) -> bool:
+    """Whether what heatmaps are made with has been converted on this machine. Where it has not,
+    that begins, beside whoever asks: it takes some seconds."""
+    made = engine.pipeline
+    if is_converted(made.places_spec(), made.runtime):
+        return True
+    threading.Thread(target=prepare_places, args=(engine,), name="places", daemon=True).start()
+    return False
+
+
+def prepare_places(engine: Engine) -> None:
+    """Convert what heatmaps are made with, unless somebody in this process does so already."""
+    made = engine.pipeline
+    if _preparing.acquire(blocking=False):
+        try:
+            convert_elsewhere(made.places_spec(), made.runtime, made.precision)
+        finally:
+            _preparing.release()

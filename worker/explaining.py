@@ -15,9 +15,10 @@ from embeddings.explain.places import Places, places_of
 from embeddings.operators.decode import Decoded
 from searchapp.queue import celery_app
 from searchapp.services import comparing
+from searchapp.services.errors import Unavailable
 from searchapp.services.verification import Subject
 from worker.answering import Reply, answer
-from worker.engines import Engine, engine_for
+from worker.engines import Engine, engine_for, has_places
 from worker.sides import Side, sides_of
 from worker.verifying import compare, told
 
@@ -79,6 +80,12 @@ def explain(
 
     def work() -> Reply:
         engine = engine_for(pipeline, fingerprint)
+        if not has_places(engine):
+            raise Unavailable(
+                "heatmap_not_ready",
+                "Heatmaps are being prepared on this machine for the first time; please try again "
+                "in some seconds.",
+            )
         sides = sides_of((Subject.from_json(first), Subject.from_json(second)))
         shown = [side.picture() for side in sides]
         places = [places_of(engine.pipeline, one.image) for one in shown]

@@ -22,8 +22,9 @@ from worker import pictures
 from worker.decoding import cut_out
 
 log = logging.getLogger(__name__)
-# Of larger JPEG files a quicker, smaller decode shows all that features are made of.
-_SHORT_SIDE = 480
+# Of larger JPEG files a quicker, smaller decode shows all that points are made of, though not what
+# the file was compressed with.
+_SHORT_SIDE = 1000
 # Features in the memory of this process, some 20 KB each.
 _MOST_HELD = 1000
 # A storage across the network answers many at once as quickly as one.
@@ -116,7 +117,7 @@ def of_thumbnail(image: Image) -> Decoded:
 
 def of_decoded(decoded: Decoded) -> LocalFeatures:
     """The features of a picture that may have been decoded smaller than it is."""
-    return replace(local_features(decoded.image), width=decoded.width, height=decoded.height)
+    return local_features(decoded.image, size=(decoded.width, decoded.height))
 
 
 def of_query(sha256: str, box: Box | None) -> LocalFeatures:

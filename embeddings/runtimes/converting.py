@@ -20,12 +20,17 @@ _MODULES = {
 }
 
 
+def is_converted(spec: FeatureSpec, runtime: str) -> bool:
+    """Whether loading `spec` in `runtime` converts nothing first."""
+    if runtime not in _MODULES:
+        return True
+    return cache.is_kept(importlib.import_module(_MODULES[runtime]).kept_name(spec))
+
+
 def convert_elsewhere(spec: FeatureSpec, runtime: str, precision: str) -> None:
     """Have another process convert `spec` for `runtime` and keep it, if it can, where that is not
     done and this process has no torch."""
-    if runtime not in _MODULES or "torch" in sys.modules:
-        return
-    if not cache.is_kept(importlib.import_module(_MODULES[runtime]).kept_name(spec)):
+    if "torch" not in sys.modules and not is_converted(spec, runtime):
         run_module(__name__, json.dumps(asdict(spec)), runtime, precision)
 
 

@@ -26,6 +26,7 @@ _STATUS = {
     "original_changed": 410,
     "original_unreachable": 503,
     "pipeline_unavailable": 503,
+    "heatmap_not_ready": 503,
     "internal_error": 500,
     "fetch_timeout": 504,
     "busy": 503,

@@ -66,7 +66,7 @@ def _claim(limit: int, waiting: Features, claimed: Features) -> list[Image]:
     )
     if not won:
         return []
-    mine = _unfeatured().filter(features=claimed, claim=token)
+    mine = _unfeatured().filter(features=claimed, claim=token).order_by("pk")
     return list(mine.only("pk", "sha256", "box", "reference", "claim", "width", "height"))
 
 

@@ -78,18 +78,32 @@ if (laid) {
 const why = document.querySelector("[data-why]");
 const figures = [...why.querySelectorAll("[data-heated]")];
 const said = why.querySelector("[data-cell-said]");
+const ASK_AGAIN_MS = 3000;
+const MOST_TRIES = 40;
 const SVG = "http://www.w3.org/2000/svg";
 let asked;
 
+/** Say why a heatmap is missing, and ask again where it is only on its way. */
+async function seekHeat(picture, address, tries) {
+  picture.classList.add("is-missing");
+  const answer = await fetch(address).catch(() => null);
+  if (answer?.ok) {
+    picture.src = URL.createObjectURL(await answer.blob());
+    picture.classList.remove("is-missing");
+    said.hidden = true;
+    return;
+  }
+  said.textContent = answer ? await answer.text() : "The server cannot be reached.";
+  said.hidden = false;
+  const isComing = !answer || answer.status === 503;
+  if (isComing && tries > 0) setTimeout(seekHeat, ASK_AGAIN_MS, picture, address, tries - 1);
+}
+
 for (const picture of why.querySelectorAll(".heat")) {
-  const missing = async () => {
-    picture.classList.add("is-missing");
-    const answer = await fetch(picture.src);
-    said.textContent = answer.ok ? "The heatmap cannot be shown." : await answer.text();
-    said.hidden = false;
-  };
-  picture.addEventListener("error", missing);
-  if (picture.complete && !picture.naturalWidth && picture.currentSrc) missing();
+  const address = picture.src;
+  const seek = () => seekHeat(picture, address, MOST_TRIES);
+  picture.addEventListener("error", seek, { once: true });
+  if (picture.complete && !picture.naturalWidth && picture.currentSrc) seek();
 }
 
 /** What each pair of regions adds, asked for when somebody first points at one. */

@@ -13,7 +13,8 @@ from tests.browser.conftest import CAT, Visitor
 
 AXE = Path(__file__).parent / "vendor" / "axe-core" / "4.14.1" / "axe.min.js"
 OPEN = ["/", "/datasets/", "/datasets/demo/", "/images/1/", "/search/?image=1", "/credits/",
-        "/login/", "/nothing-here/", "/search/gone/"]  # fmt: skip
+        "/login/", "/nothing-here/", "/search/gone/", "/compare/",
+        "/compare/?image=1&with=2"]  # fmt: skip
 SIGNED_IN = ["/datasets/", "/datasets/new/", "/datasets/demo/", "/datasets/demo/settings/",
              "/datasets/demo/import/", "/datasets/demo/indexes/", "/datasets/demo/indexes/compare/",
              "/images/1/", "/images/1/delete/", "/jobs/", "/audit/"]  # fmt: skip
