@@ -1,0 +1,30 @@
+"""The same filters on a real Milvus server, where its wheel is installed."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from importlib.util import find_spec
+
+import pytest
+
+from tests.installation import ROOT, clean_environment
+
+_MISSING = find_spec("milvus") is None or shutil.which("unshare") is None
+
+
+@pytest.mark.skipif(_MISSING, reason="needs the wheel milvus==2.3.5, and unshare")
+def test_a_server_finds_what_the_rows_say() -> None:
+    """It listens on every interface: so it has a network of its own."""
+    folder = tempfile.mkdtemp(prefix="lk")
+    command = ["unshare", "-rn", sys.executable, "-m", "tests.filters.on_server", folder]
+    try:
+        ran = subprocess.run(
+            command, cwd=ROOT, env=clean_environment(), capture_output=True, text=True, timeout=300
+        )
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    assert ran.returncode == 0, ran.stderr[-3000:]
+    assert int(ran.stdout.rpartition(":")[2]) > 50
