@@ -1,9 +1,12 @@
-"""`POST /api/v1/search/`."""
+"""`POST /api/v1/search/` and `GET /api/v1/regions/`."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -43,14 +46,55 @@ class Search(APIView):
             query, answer = search.search_upload(asked["image"], request.user, wanted, box)
         elif "url" in asked:
             query, answer = search.search_url(asked["url"], request.user, wanted, box)
+        elif "query" in asked:
+            query = search.find_query(asked["query"])
+            answer = search.answer_query(query, wanted, box)
         else:
-            image = self._image(request, asked["image_id"])
+            image = _image(request, asked["image_id"])
             answer = search.answer_image(image, wanted, box)
         return Response(search_answer(answer, query, image, request))
 
-    def _image(self, request: Request, pk: int) -> Image:
-        visible = Image.objects.visible_to(request.user).select_related("dataset")
-        image = visible.filter(pk=pk).first()
-        if image is None:
-            raise ServiceError("not_found", f"There is no image {pk}.", status=404)
-        return image
+
+class WhoseRegionsSerializer(serializers.Serializer[Any]):
+    """One of both."""
+
+    image_id = serializers.IntegerField(required=False, min_value=1, max_value=2**63 - 1)
+    query = serializers.CharField(required=False, max_length=32)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if len(attrs) != 1:
+            raise serializers.ValidationError("Name one picture: `image_id` or `query`.")
+        return attrs
+
+
+class RegionsSerializer(serializers.Serializer[Any]):
+    regions = serializers.ListField(
+        child=serializers.ListField(child=serializers.FloatField(), min_length=4, max_length=4)
+    )
+
+
+class Regions(APIView):
+    """Boxes of what stands out in a picture, to search with."""
+
+    scope = Scope.READ
+
+    @extend_schema(parameters=[WhoseRegionsSerializer], responses=RegionsSerializer)
+    def get(self, request: Request) -> Response:
+        given = WhoseRegionsSerializer(data=request.query_params)
+        given.is_valid(raise_exception=True)
+        asked = given.validated_data
+        if "query" in asked:
+            found = search.find_regions(search.find_query(asked["query"]))
+        else:
+            image = _image(request, asked["image_id"])
+            search.check_ready(image)
+            found = search.find_regions(image)
+        return Response({"regions": [box.numbers for box in found]})
+
+
+def _image(request: Request, pk: int) -> Image:
+    visible = Image.objects.visible_to(request.user).select_related("dataset")
+    image = visible.filter(pk=pk).first()
+    if image is None:
+        raise ServiceError("not_found", f"There is no image {pk}.", status=404)
+    return image

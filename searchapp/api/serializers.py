@@ -347,10 +347,11 @@ class SlugsField(serializers.ListField):
 
 
 class SearchSerializer(serializers.Serializer[Any]):
-    """A question: one of `image` (a file), `image_id`, `url`."""
+    """A question: one of `image` (a file), `image_id`, `query` (one that is kept), `url`."""
 
     image = serializers.FileField(required=False, allow_empty_file=True)
     image_id = serializers.IntegerField(required=False, min_value=1, max_value=2**63 - 1)
+    query = serializers.CharField(required=False, max_length=32)
     url = serializers.CharField(required=False, max_length=2000)
     dataset = SlugsField(default=list, max_length=MAX_DATASETS)
     top_k = serializers.IntegerField(default=20, min_value=1, max_value=MAX_RESULTS)
@@ -370,10 +371,10 @@ class SearchSerializer(serializers.Serializer[Any]):
             raise serializers.ValidationError(
                 {unknown[0]: [f"There is no such field; there are: {', '.join(self.fields)}."]}
             )
-        given = [name for name in ("image", "image_id", "url") if name in attrs]
+        given = [name for name in ("image", "image_id", "query", "url") if name in attrs]
         if len(given) != 1:
             raise serializers.ValidationError(
-                "Send one picture: `image` (a file, multipart), `image_id`, or `url`."
+                "Send one picture: `image` (a file, multipart), `image_id`, `query`, or `url`."
             )
         return attrs
 

@@ -17,8 +17,8 @@ from searchapp.services.search.answer import Sort
 
 STEPS = (20, 50, 100, 200)
 GRID, LIST = "grid", "list"
-# A cursor is a few hundred characters; what is longer is none.
-_LONGEST_CURSOR = 8192
+# What is longer is no cursor.
+_LONGEST_CURSOR = 20_000
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ let loading = null;
 let canvas = null;
 let selection = null;
 let isOurs = false; // we move the box, nobody else
+let isAhead = false; // the box on the picture is newer than that of the form
+let fitted = ""; // the place of the picture that the component lies on
 
 const stage = () => document.querySelector("[data-stage]");
 const field = () => document.getElementById("box");
@@ -36,6 +38,8 @@ function place() {
     height,
   };
 }
+
+const between = (low, number, high) => Math.max(low, Math.min(number, high));
 
 function element(name, attributes) {
   const made = document.createElement(name);
@@ -66,14 +70,19 @@ function build() {
   show();
   selection.addEventListener("change", keepInside);
   selection.addEventListener("keydown", byKey);
+  canvas.addEventListener("actionstart", () => { isAhead = true; });
   canvas.addEventListener("actionend", drawn);
-  new ResizeObserver(() => { fit(); show(); }).observe(stage());
+  new ResizeObserver(() => { if (fit()) show(); }).observe(stage());
 }
 
+/** Lay the component over the picture; whether it lay elsewhere. */
 function fit() {
   const at = place();
+  if (fitted === Object.values(at).join()) return false;
+  fitted = Object.values(at).join();
   Object.assign(canvas.style, { position: "absolute", left: `${at.left}px`, top: `${at.top}px`,
     width: `${at.width}px`, height: `${at.height}px`, minWidth: "0", minHeight: "0" });
+  return true;
 }
 
 function put(left, top, width, height) {
@@ -84,7 +93,7 @@ function put(left, top, width, height) {
 
 /** Show the box that the form has, or none. */
 function show() {
-  if (!selection) return;
+  isAhead = false;
   const numbers = field()?.value.split(",").map(Number) ?? [];
   const is = numbers.length === 4;
   const { width, height } = place();
@@ -100,15 +109,12 @@ function keepInside(event) {
   if (isOurs) return;
   const { x, y, width, height } = event.detail;
   const all = place();
-  const outside = x < -0.01 || y < -0.01 || x + width > all.width + 0.01 || y + height > all.height + 0.01;
-  if (!outside) {
-    stage().toggleAttribute("data-cropping", true);
-    return;
-  }
+  stage().toggleAttribute("data-cropping", true);
+  if (x > -0.01 && y > -0.01 && x + width < all.width + 0.01 && y + height < all.height + 0.01) return;
   event.preventDefault();
   const isMoved = Math.abs(width - selection.width) < 0.5 && Math.abs(height - selection.height) < 0.5;
   if (isMoved) {
-    put(Math.max(0, Math.min(x, all.width - width)), Math.max(0, Math.min(y, all.height - height)), width, height);
+    put(between(0, x, all.width - width), between(0, y, all.height - height), width, height);
     return;
   }
   const left = Math.max(0, x);
@@ -117,7 +123,10 @@ function keepInside(event) {
 }
 
 function drawn() {
-  if (selection.hidden) return;
+  if (selection.hidden) {
+    isAhead = false;
+    return;
+  }
   if (selection.width < SMALLEST || selection.height < SMALLEST) {
     show(); // a click: what was there before stays
     return;
@@ -127,27 +136,20 @@ function drawn() {
 
 function byKey(event) {
   const arrow = ARROWS[event.key];
-  if (event.key === "Delete" || event.key === "Backspace" || event.key === "Escape") {
-    event.preventDefault();
-    clear();
-    return;
-  }
-  if (event.key === "Enter") {
-    event.preventDefault();
-    settle(0);
-    return;
-  }
-  if (!arrow || event.ctrlKey || event.metaKey || event.altKey) return;
+  const isEnd = ["Delete", "Backspace", "Escape"].includes(event.key);
+  if (!(arrow || isEnd || event.key === "Enter") || event.ctrlKey || event.metaKey || event.altKey) return;
   event.preventDefault();
+  if (isEnd) return clear();
+  if (!arrow) return settle(0);
   const all = place();
   const [right, down] = [arrow[0] * STEP * all.width, arrow[1] * STEP * all.height];
   let { x, y, width, height } = selection;
   if (event.shiftKey) {
-    width = Math.max(SMALLEST, Math.min(width + right, all.width - x));
-    height = Math.max(SMALLEST, Math.min(height + down, all.height - y));
+    width = between(SMALLEST, width + right, all.width - x);
+    height = between(SMALLEST, height + down, all.height - y);
   } else {
-    x = Math.max(0, Math.min(x + right, all.width - width));
-    y = Math.max(0, Math.min(y + down, all.height - height));
+    x = between(0, x + right, all.width - width);
+    y = between(0, y + down, all.height - height);
   }
   put(x, y, width, height);
   settle(KEYS_SETTLED_MS);
@@ -156,10 +158,12 @@ function byKey(event) {
 /** Search with the box as it is, once it rests. */
 function settle(ms) {
   clearTimeout(timer);
+  isAhead = true;
   timer = setTimeout(() => {
+    isAhead = false;
     const all = place();
     const part = [selection.x / all.width, selection.y / all.height, selection.width / all.width, selection.height / all.height];
-    const text = part.map((number) => String(Math.round(Math.min(1, Math.max(0, number)) * 1e4) / 1e4)).join(",");
+    const text = part.map((number) => String(Math.round(between(0, number, 1) * 1e4) / 1e4)).join(",");
     if (field().value === text) return;
     field().value = text;
     ask();
@@ -204,5 +208,9 @@ export function watchStage(asks) {
     if (event.pointerType === "mouse" && button()) open();
   });
   // A link may have changed the box, or taken it away.
-  document.addEventListener("htmx:afterSwap", () => { if (canvas) { fit(); show(); } });
+  document.addEventListener("htmx:afterSwap", () => {
+    if (!canvas || isAhead) return;
+    fit();
+    show();
+  });
 }

@@ -9,6 +9,8 @@ const problem = form.querySelector("[data-problem]");
 const main = document.querySelector("main");
 const STILL_AFTER_MS = 4000;
 
+const NONE_PASTED = "There is no picture on the clipboard, and no address of one.";
+
 let preview = "";
 let stillTimer = 0;
 
@@ -120,7 +122,7 @@ document.addEventListener("paste", (event) => {
   if (event.target.closest?.("input, textarea")) return; // ordinary pasting of text
   const pasted = addressIn(event.clipboardData.getData("text/plain"));
   if (pasted) sendAddress(pasted);
-  else complain("There is no picture on the clipboard, and no address of one.");
+  else complain(NONE_PASTED);
 });
 
 const pasteButton = form.querySelector("[data-paste]");
@@ -143,7 +145,7 @@ if (pasteButton && navigator.clipboard?.read) {
           }
         }
       }
-      complain("There is no picture on the clipboard, and no address of one.");
+      complain(NONE_PASTED);
     } catch {
       complain("The browser did not let this page read the clipboard. Press Ctrl+V or ⌘V instead.");
     }

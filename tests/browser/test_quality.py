@@ -112,11 +112,12 @@ def test_on_a_phone(visitor: Visitor) -> None:
     camera.set_input_files(CAT)
     page.wait_for_url(RESULTS)
     # The query is a strip above the matches, which opens.
-    field = page.get_by_label("Search in")
-    expect(field).not_to_be_visible()
-    page.locator(".query summary").click()
-    expect(field).to_be_visible()
-    page.locator(".query summary").click()
+    crop = page.get_by_role("button", name="Crop")
+    expect(crop).not_to_be_visible()
+    page.locator(".query-facts > summary").click()
+    expect(crop).to_be_visible()
+    page.locator(".query-facts > summary").click()
+    page.locator(".weak > summary").click()
     page.locator(".card").nth(12).scroll_into_view_if_needed()
     box = page.locator(".query").bounding_box()
     assert box is not None
@@ -124,8 +125,8 @@ def test_on_a_phone(visitor: Visitor) -> None:
 
 
 def test_the_query_stays_beside_the_matches(visitor: Visitor) -> None:
-    page = visitor.open("/search/?image=1", viewport={"width": 1440, "height": 900})
-    expect(page.get_by_label("Search in")).to_be_visible()
+    page = visitor.open("/search/?image=1&weak=1", viewport={"width": 1440, "height": 900})
+    expect(page.get_by_role("slider", name="Cut-off")).to_be_visible()
     page.locator(".card").last.scroll_into_view_if_needed()
     expect(page.locator(".query-picture img")).to_be_in_viewport()
 

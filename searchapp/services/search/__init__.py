@@ -14,6 +14,7 @@ from searchapp.services.search.answering import (
     answer_image,
     answer_query,
     ask_url,
+    check_ready,
     search_upload,
     search_url,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "answer_query",
     "ask_upload",
     "ask_url",
+    "check_ready",
     "find_query",
     "find_regions",
     "indexes_of",

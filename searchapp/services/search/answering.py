@@ -124,14 +124,15 @@ def answer_image(image: Image, wanted: Wanted, box: Box | None = None) -> Answer
 
 
 def _embedded_part(image: Image, wanted: Wanted, box: Box) -> Embedded:
-    _check_ready(image)
+    check_ready(image)
     question = exchange.ask_image(
         image.pk, image.thumbnail_key, wanted.pipeline, wanted.fingerprint, str(box)
     )
     return question.answer()
 
 
-def _check_ready(image: Image) -> None:
+def check_ready(image: Image) -> None:
+    """Raise Conflict (`image_not_ready`) for an image that cannot be searched with."""
     if image.state != ImageState.READY:
         raise Conflict(
             "image_not_ready",
@@ -143,7 +144,7 @@ def _vector_of(image: Image, wanted: Wanted) -> np.ndarray:
     # Of the indexes that are searched, where its own is one: another may be activated right now.
     own = next((index for index in wanted.indexes if index.dataset_id == image.dataset_id), None)
     own = own or image.dataset.active_index
-    _check_ready(image)
+    check_ready(image)
     if own.fingerprint != wanted.fingerprint:
         raise pipelines_differ()
     try:
