@@ -21,7 +21,7 @@ from benchmarks import labels, scores, variants
 from benchmarks.edits import EDITS, edited
 from benchmarks.labels import Labelled
 from benchmarks.options import Options
-from benchmarks.place import place
+from benchmarks.place import place, rest
 from benchmarks.report import Findings, Table, aim, percentile
 from embeddings.explain.kinds import Edit, Kind
 from tests.installation import ROOT, Client, wait_until
@@ -100,6 +100,7 @@ def run(options: Options) -> Findings:
     with place() as installation:
         client = Client(installation.url, installation.key("write"))
         slug = fill(client, listed)
+        rest(installation)  # local features of all pictures are there
         answers = ask(client, slug, listed, chosen, strangers)
     return _findings(answers, labels.load(listed), [listed.index(one) for one in chosen])
 

@@ -73,11 +73,13 @@ def edits(geometry: Geometry, query: LocalFeatures, other: LocalFeatures) -> tup
         found.append(Edit.RECOLOURED)
     if overlaid(laid, painted) > (_OVERLAID_RECOLOURED if changed else _OVERLAID):
         found.append(Edit.OVERLAID)
-    # The one that shows more was there first.
+    # A page was made after what it shows; else the one that shows more was there first.
     if part is Edit.CROPPED:
         came_last = query if laid.of_query >= laid.of_other else other
+    elif part is None:
+        came_last = other if resized and how.scale > 1 else query
     else:
-        came_last = other if part is None and resized and how.scale > 1 else query
+        came_last = other if part is Edit.INSIDE else query
     traces = (other, query) if came_last is query else (query, other)
     if not found or _is_recompressed(*traces, _has_same_grid(geometry, other, how, part, resized)):
         found.append(Edit.RECOMPRESSED)

@@ -28,7 +28,7 @@ class Edit(StrEnum):
     CROPPED = "cropped"  # one shows a part of what the other shows
     MIRRORED = "mirrored"
     ROTATED = "rotated"
-    RECOMPRESSED = "recompressed"  # the query was saved again as JPEG, or worse than the other
+    RECOMPRESSED = "recompressed"  # the later one was saved again as JPEG; or nothing else differs
     RECOLOURED = "recoloured"
     OVERLAID = "overlaid"  # text, a logo, a watermark or another thing lies on one of them
     INSIDE = "inside"  # the query stands in a larger picture, which is the other: a page, a frame

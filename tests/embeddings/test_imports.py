@@ -38,6 +38,9 @@ def _loaded(code: str) -> set[str]:
         "from embeddings.models.cards import model_card, names; [model_card(x) for x in names()]",
         "import embeddings.text.encoder, embeddings.text.pictures, embeddings.text.towers",
         "from embeddings import recipe; recipe('image-embedding-efficientnet-lite0:concepts')",
+        "import embeddings.explain; dir(embeddings.explain)",
+        "from embeddings.explain import Edit, Geometry, Kind, LocalFeatures, Verdict, judge, match",
+        "import embeddings.explain.local_features, embeddings.explain.edits",
     ],
 )
 def test_light_imports_load_nothing_heavy(code: str) -> None:

@@ -18,7 +18,8 @@ def _gallery(kinds: int, each: int, spread: float, seed: int = 5) -> Scores:
     rng = np.random.default_rng(seed)
     centres = np.repeat(rng.standard_normal((kinds, 64)), each, axis=0)
     vectors = centres + spread * rng.standard_normal(centres.shape)
-    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    unit: Scores = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    return unit
 
 
 def _scores(vectors: Scores) -> tuple[Scores, Scores]:

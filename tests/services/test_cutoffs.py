@@ -8,10 +8,15 @@ from hypothesis import strategies as st
 from searchapp.services.calibration import Bounds
 from searchapp.services.search.cutoffs import LOOKED_AT, cut_off
 
+
+def _bounds(lower: float, usual: float, upper: float) -> Bounds:
+    return Bounds(lower, usual, upper, "So it is here.")
+
+
 SCORES = st.lists(st.integers(-1_000_000, 1_000_000).map(lambda score: score / 1e6), max_size=120)
 BOUNDS = st.lists(
     st.integers(-5000, 9500).map(lambda score: score / 1e4), min_size=3, max_size=3
-).map(lambda three: Bounds(*sorted(three), basis="So it is here."))
+).map(lambda three: _bounds(*sorted(three)))
 USUAL = Bounds(0.4, 0.45, 0.6, "So it is here.")
 
 
