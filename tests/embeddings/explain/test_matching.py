@@ -34,7 +34,7 @@ def test_a_crop_lies_where_it_was_cut_out() -> None:
 
 def test_the_transform_leads_from_the_query_to_the_other() -> None:
     found = match(local_features(PHOTOGRAPH.resize((200, 150))), FEATURES)
-    np.testing.assert_allclose(found.transform, [[1, 0, 0], [0, 1, 0]], atol=0.015)
+    np.testing.assert_allclose(np.array(found.transform), [[1, 0, 0], [0, 1, 0]], atol=0.015)
 
 
 def test_points_to_show_lie_where_the_transform_puts_them() -> None:
@@ -47,7 +47,7 @@ def test_points_to_show_lie_where_the_transform_puts_them() -> None:
 def test_a_mirror_image() -> None:
     found = match(local_features(PHOTOGRAPH.transpose(Image.Transpose.FLIP_LEFT_RIGHT)), FEATURES)
     assert found.mirrored
-    np.testing.assert_allclose(found.transform, [[-1, 0, 1], [0, 1, 0]], atol=0.01)
+    np.testing.assert_allclose(np.array(found.transform), [[-1, 0, 1], [0, 1, 0]], atol=0.01)
     assert found.agreement > 0.95
 
 
