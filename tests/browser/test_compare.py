@@ -76,7 +76,12 @@ def test_is_it_a_copy_and_why(visitor: Visitor, crop: Path, options: dict[str, A
     expect(page.locator(".point-pair").first).to_be_visible()
     assert faults(page) == []
     width = page.viewport_size["width"] if page.viewport_size else 0
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    wide = page.evaluate(
+        "[...document.querySelectorAll('main *, header *')].filter((each) =>"
+        " each.getBoundingClientRect().right > innerWidth + 1).map((each) => each.outerHTML"
+        ".slice(0, 80)).slice(0, 5)"
+    )
+    assert page.evaluate("document.documentElement.scrollWidth") <= width, wide
 
 
 def test_without_scripts(visitor: Visitor, crop: Path) -> None:
