@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import time
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -66,8 +65,17 @@ def _verified(subject: Subject, keys: list[int], budget_ms: float) -> bytes:
 
 def told(verdict: Verdict, geometry: Geometry) -> dict[str, Any]:
     """Verdict and geometry as `Verified.from_json` reads them."""
-    said = {"kind": verdict.kind, "edits": verdict.edits, "reason": verdict.reason}
-    return asdict(geometry) | said
+    return {
+        "kind": verdict.kind,
+        "edits": verdict.edits,
+        "reason": verdict.reason,
+        "inliers": geometry.inliers,
+        "agreement": geometry.agreement,
+        "transform": geometry.transform,
+        "mirrored": geometry.mirrored,
+        "outline": geometry.outline,
+        "keypoints": geometry.keypoints,
+    }
 
 
 def made_now(image: Image) -> LocalFeatures | None:

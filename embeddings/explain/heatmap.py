@@ -38,15 +38,16 @@ class Shares:
     @property
     def first(self) -> NDArray[np.float32]:
         """What each place of the first picture adds."""
-        if self.exact:
-            return self.pairs.sum(axis=1)
-        return self.pairs.max(axis=1)
+        return self._of_places(1)
 
     @property
     def second(self) -> NDArray[np.float32]:
-        if self.exact:
-            return self.pairs.sum(axis=0)
-        return self.pairs.max(axis=0)
+        return self._of_places(0)
+
+    def _of_places(self, axis: int) -> NDArray[np.float32]:
+        """What the places add, over those of the other picture."""
+        added = self.pairs.sum(axis=axis) if self.exact else self.pairs.max(axis=axis)
+        return np.asarray(added, np.float32)
 
 
 def shares(first: Places, second: Places, *, averaged: bool) -> Shares:
@@ -85,7 +86,7 @@ def overlay(
     for grid, view in zip(grids, places.views, strict=True):
         across, down = _into(x, view.left, view.right), _into(y, view.top, view.bottom)
         inside = ((down >= 0) & (down <= 1))[:, None] & ((across >= 0) & (across <= 1))[None, :]
-        heat += np.where(inside, _smooth(grid, across, down), 0)
+        heat += np.where(inside, _smooth(grid, across, down), np.float32(0))
         times += inside
     seen = times > 0
     strength = np.clip(heat / np.maximum(times, 1) / max(peak, _LEAST), 0, 1)
@@ -109,14 +110,14 @@ def _smooth(
     side = grid.shape[0]
     rows = _weights(down, side)
     columns = _weights(across, side)
-    smooth: NDArray[np.float32] = rows @ grid @ columns.T
-    return smooth
+    return np.asarray(rows @ grid @ columns.T, np.float32)
 
 
 def _weights(shares: NDArray[np.float64], side: int) -> NDArray[np.float32]:
     """For each share, how much of each of `side` places there is: (shares, side)."""
     at = np.clip(shares * side - 0.5, 0, side - 1)
-    return np.maximum(0, 1 - np.abs(at[:, None] - np.arange(side)[None, :])).astype(np.float32)
+    near = np.maximum(0, 1 - np.abs(at[:, None] - np.arange(side)[None, :]))
+    return np.asarray(near, np.float32)
 
 
 def _palette() -> NDArray[np.uint8]:

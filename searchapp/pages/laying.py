@@ -105,8 +105,11 @@ def laid(geometry: Geometry, first: Size, second: Size) -> Laid:
     bottom = min((1 + _BEYOND) * height, max(height, *(y for _, y in corners)))
     frame = [_number(one) for one in (left, top, right - left, bottom - top)]
     return Laid(
-        " ".join(frame),
-        *frame,
+        box=" ".join(frame),
+        left=frame[0],
+        top=frame[1],
+        width=frame[2],
+        height=frame[3],
         first=" ".join(map(_number, matrix)),
         second=" ".join(map(_number, (width, 0, 0, height, 0, 0))),
         is_aligned=is_aligned,

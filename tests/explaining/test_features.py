@@ -21,6 +21,7 @@ from searchapp.services.audit import running
 from searchapp.services.audit.features import MissingFeatures
 from searchapp.services.audit.files import UnusedFiles
 from tests.explaining.conftest import DEMO, Add, saved
+from worker import local_features
 from worker.features import advance
 
 PICTURES = sorted(DEMO.glob("*.jpg"))[:8]
@@ -61,7 +62,7 @@ def test_what_is_not_searchable_yet_always_comes_first(add: Add) -> None:
 def test_a_call_gives_way_when_pictures_come_in(add: Add, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(3):
         add(small(number))
-    made = worker.features.make
+    made = local_features.make
 
     def arrives(image: Image) -> Any:
         add(small(9), state=ImageState.RECEIVED)
@@ -125,7 +126,7 @@ def test_what_is_deleted_meanwhile_leaves_no_file(
     add: Add, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image = add(small(1))
-    made = worker.features.make
+    made = local_features.make
 
     def goes(claimed: Image) -> Any:
         features = made(claimed)
