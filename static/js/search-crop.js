@@ -47,16 +47,13 @@ function element(name, attributes) {
   return made;
 }
 
-/** The component, made when somebody is about to draw: nobody else loads it. */
+/** Make the component when somebody is about to draw. */
 async function open() {
-  if (!canvas) {
-    loading ??= import(stage().dataset.cropper).then(build);
-    await loading;
-  }
-  return selection;
+  loading ??= import(stage().dataset.cropper).then(build);
+  await loading;
 }
 
-function build() {
+async function build() {
   canvas = element("cropper-canvas", { "data-own": "" });
   const shade = element("cropper-shade", { "theme-color": "rgba(10, 10, 10, 0.55)" });
   selection = element("cropper-selection", { movable: "", resizable: "", outlined: "", "theme-color": "#fff", tabindex: "0", role: "group",
@@ -67,6 +64,8 @@ function build() {
   canvas.append(shade, element("cropper-handle", { action: "select", plain: "" }), selection);
   stage().append(canvas);
   fit();
+  // New elements of the component go back to their first state once, in their own time.
+  await new Promise(requestAnimationFrame);
   show();
   selection.addEventListener("change", keepInside);
   selection.addEventListener("keydown", byKey);
@@ -104,7 +103,7 @@ function show() {
   button()?.setAttribute("aria-pressed", String(is));
 }
 
-/** No box leaves the picture: one that is moved stops at its edge, one that is drawn ends there. */
+/** No box leaves the picture. */
 function keepInside(event) {
   if (isOurs) return;
   const { x, y, width, height } = event.detail;
@@ -209,7 +208,7 @@ export function watchStage(asks) {
   });
   // A link may have changed the box, or taken it away.
   document.addEventListener("htmx:afterSwap", () => {
-    if (!canvas || isAhead) return;
+    if (!selection || isAhead) return;
     fit();
     show();
   });

@@ -1,6 +1,6 @@
 // The page of results: one form holds the whole question, and every change of it asks anew.
 //
-// Without this file the form has a button, and the links lead to the same pages.
+// Without this file the form has a button.
 
 import { watchStage } from "./search-crop.js";
 
@@ -13,8 +13,7 @@ const asking = () => document.getElementById("asking");
 let timer = 0;
 let slow = 0;
 
-/** Ask with what the form says now. */
-export function ask() {
+function ask() {
   clearTimeout(timer);
   asking()?.requestSubmit();
 }

@@ -32,7 +32,6 @@ def _ask(page: Page, picture: bytes) -> None:
     page.goto("/")
     page.locator("input[name=picture]").first.set_input_files(given)  # type: ignore[arg-type]
     page.wait_for_url("**/search/*/**")
-    page.locator(".lens .dot, .lens .cut").first.wait_for(state="attached")
     page.wait_for_load_state("networkidle")
 
 
