@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("searchapp", "0005_index_rounds_and_audit_slices")]
+    dependencies = [("searchapp", "0007_calibration")]
 
     operations = [
         migrations.AddField(

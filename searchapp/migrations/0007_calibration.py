@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('searchapp', '0005_index_rounds_and_audit_slices'),
+        ('searchapp', '0006_scalars_and_facets'),
     ]
 
     operations = [
