@@ -24,6 +24,7 @@ from searchapp.services.errors import Invalid
 from searchapp.services.imports import creating, given
 from searchapp.services.imports.options import ImportOptions
 from searchapp.services.selection import Selection, of_filter, parsed_moment
+from searchapp.services.updating import update_rows
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -146,7 +147,7 @@ def apply(dataset: Dataset, keys: Sequence[int], change: Change) -> int:
     with transaction.atomic():
         rows = list(there.select_for_update().only("tags"))
         changed = [row for row in rows if _retag(row, change)]
-        Image.objects.bulk_update(changed, ["tags"])
+        update_rows(changed, ["tags"])
     return len(rows)
 
 

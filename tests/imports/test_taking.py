@@ -59,7 +59,7 @@ def test_killed_anywhere_nothing_is_lost_and_nothing_twice(
         ("searchapp.services.imports.listing.renew", 1),
         ("searchapp.services.imports.taking.storage.put_original", 20),
         ("searchapp.services.imports.taking.ingest.take", 1),
-        ("searchapp.services.imports.taking.ImportItem.objects.bulk_update", 1),
+        ("searchapp.services.imports.taking.update_rows", 1),
         ("searchapp.services.imports.taking.jobs.settle", 1),
     ]
     name, survived = places[moment]

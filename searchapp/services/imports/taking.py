@@ -37,6 +37,7 @@ from searchapp.services.imports.options import ImportOptions
 from searchapp.services.imports.reading import Read, Refusal, read
 from searchapp.services.imports.sources import InPlaceSource, source_of
 from searchapp.services.locks import lock_contents
+from searchapp.services.updating import update_rows
 
 # Images of one job that may wait for a worker or be with one.
 IN_FLIGHT = 256
@@ -181,7 +182,7 @@ def _perform(job: ImportJob, source: InPlaceSource, items: Sequence[ImportItem])
     with transaction.atomic():
         if not held(job).update(lease_until=lease_end()):
             raise Lost
-        ImportItem.objects.bulk_update(items, _WRITTEN)
+        update_rows(items, _WRITTEN)
 
 
 def _is_deadly(item: ImportItem) -> bool:
@@ -276,7 +277,7 @@ def _store(
             _check(job, good)
         else:
             _make_images(job, options, good)
-        ImportItem.objects.bulk_update([item for item, _ in reads], _WRITTEN)
+        update_rows([item for item, _ in reads], _WRITTEN)
         received = sum(item.state == ItemState.RECEIVED for item, _ in good)
         if received:
             transaction.on_commit(lambda: ingest.wake(received))
