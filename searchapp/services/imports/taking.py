@@ -42,6 +42,7 @@ from searchapp.services.updating import update_rows
 # Images of one job that may wait for a worker or be with one.
 IN_FLIGHT = 256
 CHUNK = 128  # files of one step
+_STORING = 4  # originals that are written at once
 _RENEW_SECONDS = 15.0
 _READ_SECONDS = 30.0  # what has not begun by then waits for the next step
 # After so many steps that came to no end, files are taken one by one; a file that has killed a
@@ -257,12 +258,16 @@ def _store(
         item.duration = one.milliseconds
         if one.refusal is None and one.upload is not None:
             good.append((item, one))
-            if not options.dry_run and not one.reference:
-                # Before the transaction, so that none waits for a disk.
-                storage.put_original(one.upload)
         elif one.refusal is not None:
             item.state, item.error_code = one.refusal.state, one.refusal.code
             item.error_detail = one.refusal.sentence[:500]
+    if not options.dry_run:
+        # Before the transaction, so that nobody waits for a disk; several at once, because a disk
+        # writes them through together.
+        with ThreadPoolExecutor(_STORING, thread_name_prefix="store") as pool:
+            kept_here = [one.upload for _, one in good if one.upload and not one.reference]
+            by_content = {upload.sha256: upload for upload in kept_here}
+            list(pool.map(storage.put_original, by_content.values()))
     kept = [
         item.locator["kept"]
         for item, _ in reads
