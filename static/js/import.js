@@ -54,10 +54,20 @@ class Panel {
     this.willClose = false;
     this.frame = 0;
     this.listed = 0; // of those that were refused
+    this.isActing = false; // a button was pressed, and the server has not answered yet
     this.unfinished = zone.dataset.unfinished;
     if (this.unfinished) this.showUnfinished();
     zone.addEventListener("submit", (event) => this.act(event));
-    document.body.addEventListener("htmx:afterSwap", () => this.showEnd());
+    document.body.addEventListener("htmx:afterSwap", () => {
+      this.follow();
+      this.showEnd();
+    });
+    document.body.addEventListener("htmx:afterRequest", (event) => {
+      if (event.detail.requestConfig?.verb !== "post") return;
+      this.isActing = false;
+      this.follow();
+      this.showEnd();
+    });
     window.addEventListener("beforeunload", (event) => {
       this.sender?.memory.write();
       if (this.sender?.isSending) event.preventDefault();
@@ -217,9 +227,21 @@ class Panel {
   act(event) {
     const action = event.target.dataset?.act;
     if (!action || !this.sender) return;
+    this.isActing = true;
     if (action === "pause") this.sender.pause();
     else if (action === "resume") this.sender.resume();
     else if (action === "cancel" || action === "close") this.sender.end();
+  }
+
+  /** Sending does what the import does: somebody may have paused it on another page, and what a
+   * button asked for may not have reached the server. */
+  follow() {
+    const { sender } = this;
+    const shown = find("progress-of-job").querySelector("[data-state]");
+    if (!sender?.isSending || this.isActing || shown?.dataset.job !== sender.job) return;
+    if ("over" in shown.dataset) sender.end();
+    else if (shown.dataset.state === "paused" && !sender.isPaused) sender.pause();
+    else if (shown.dataset.state !== "paused" && sender.isPaused) sender.resume();
   }
 
   /** The import is over: say how it went. */
