@@ -44,12 +44,13 @@ def advance() -> None:
         get_store().ping()
     except VectorsUnavailable:
         return  # the sweeper calls again
-    until = time.monotonic() + BUDGET_SECONDS
     did = False
     for index in index_building.waiting():
         engine = _engine(index)
         if engine is None:
             continue
+        # Loading a model took its time already: it leaves the pictures all of theirs.
+        until = time.monotonic() + BUDGET_SECONDS
         while time.monotonic() < until:
             chunk = index_building.claim(index)
             if chunk is None:
