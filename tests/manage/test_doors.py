@@ -74,6 +74,13 @@ def test_members_on_the_page(house: House) -> None:
     assert house.dataset.role_of(house.user("editor")) is None
 
 
+def test_whoever_takes_themselves_out_is_led_to_where_they_may_be(house: House) -> None:
+    change = {"username": "owner", "action": "remove"}
+    page = house.client("owner").post("/datasets/letters/members/change/", change, follow=True)
+    assert page.status_code == 200
+    assert "no member any more" in page.content.decode()
+
+
 def test_bulk_by_api(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     client = house.client("editor")
     rows = add_rows(house.dataset, 4)
