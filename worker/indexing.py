@@ -34,7 +34,9 @@ class _Lost(Exception):
     """Somebody else has the stretch by now, or the index was given up."""
 
 
-@celery_app.task(name=indexes.TASK)
+# Where no model of its kind has run yet, it is converted and measured first: on a busy machine that
+# takes many minutes, and what is cut short begins anew.
+@celery_app.task(name=indexes.TASK, soft_time_limit=3500, time_limit=3600)
 def advance() -> None:
     """Add some images to an index that needs them, and call for the next.
 
@@ -44,12 +46,13 @@ def advance() -> None:
         get_store().ping()
     except VectorsUnavailable:
         return  # the sweeper calls again
-    until = time.monotonic() + BUDGET_SECONDS
     did = False
     for index in index_building.waiting():
         engine = _engine(index)
         if engine is None:
             continue
+        # Loading a model took its time already: it leaves the pictures all of theirs.
+        until = time.monotonic() + BUDGET_SECONDS
         while time.monotonic() < until:
             chunk = index_building.claim(index)
             if chunk is None:

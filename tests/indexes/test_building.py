@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -25,6 +26,8 @@ from searchapp.services.errors import ServiceError
 from searchapp.vectors.store import VectorStore
 from tests.indexes.conftest import OTHER, built, held
 from tests.vectors.conftest import Launcher
+from worker import indexing
+from worker.engines import engine_for
 from worker.indexing import advance
 
 Add = Callable[..., list[Image]]
@@ -231,6 +234,22 @@ def test_new_pictures_owe_nothing_to_retired_indexes(dataset: Dataset, add: Add)
     index = indexes.create_index(dataset, OTHER)
     indexes.retire(index)
     assert [one.pk for one in indexes.live([dataset.pk])[dataset.pk]] == [dataset.active_index.pk]
+
+
+def test_a_model_that_loads_slowly_leaves_the_pictures_their_time(
+    dataset: Dataset, add: Add, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(*given: Any) -> Any:
+        time.sleep(0.2)
+        return engine_for(*given)
+
+    (image,) = add(1, vectors=False)
+    indexes.owe(dataset.active_index, [image.pk])
+    engine_for(dataset.active_index.pipeline, dataset.active_index.fingerprint)
+    monkeypatch.setattr(indexing, "engine_for", slow)
+    monkeypatch.setattr(indexing, "BUDGET_SECONDS", 0.1)
+    advance()
+    assert held(dataset.active_index) == [image.pk]
 
 
 def test_calls_do_not_pile_up(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
