@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from functools import partial
 
 import numpy as np
 from django.conf import settings
@@ -20,13 +21,13 @@ from searchapp.vectors.errors import VectorsError, VectorsUnavailable
 from searchapp.vectors.store import get_store
 from worker.decoding import BadBox, look_at, note_facts
 from worker.engines import Engine, PipelineUnavailable, engine_for
+from worker.leases import prolonged
 
 log = logging.getLogger(__name__)
 # A call takes about this long: imports and builds take turns in one queue, and neither waits long.
 BUDGET_SECONDS = 2.0
 DECODE_THREADS = 2
 _LOOKED_UP = 1000  # images whose vectors are looked up in one call
-_RENEW_SECONDS = 10.0
 _Gap = tuple[int, str, str]
 
 
@@ -130,7 +131,8 @@ def _add(
         batch = todo[start : start + size]
         is_last = start + size >= len(todo)
         took = time.perf_counter()
-        embedded = _embed(index, chunk, engine, batch)
+        with prolonged(partial(index_building.renew, chunk)):
+            embedded = _embed(index, engine, batch)
         took = time.perf_counter() - took
         upto = keys[-1] if is_last else batch[-1].pk
         going = index_building.step(index, chunk, upto, passed + len(batch), embedded, took)
@@ -144,11 +146,10 @@ def _add(
         raise _Lost
 
 
-def _embed(index: Index, chunk: IndexChunk, engine: Engine, batch: Sequence[Image]) -> int:
+def _embed(index: Index, engine: Engine, batch: Sequence[Image]) -> int:
     """Decode, embed and store; returns how many pictures are in."""
     good: list[tuple[int, NDArray[np.uint8]]] = []
     gaps: list[_Gap] = []
-    renewed = time.monotonic()
     with ThreadPoolExecutor(DECODE_THREADS, thread_name_prefix="decode") as threads:
         futures = {threads.submit(_prepare, image, engine): image for image in batch}
         for future in as_completed(futures):
@@ -159,12 +160,8 @@ def _embed(index: Index, chunk: IndexChunk, engine: Engine, batch: Sequence[Imag
                 gaps.append((image.pk, error.code, str(error)))
             except FileNotFoundError:
                 gaps.append((image.pk, "original_missing", "The stored original is missing."))
-            if time.monotonic() - renewed > _RENEW_SECONDS:
-                index_building.renew(chunk)
-                renewed = time.monotonic()
     if good:
         vectors = engine.pipeline.embed([prepared for _, prepared in good])
-        index_building.renew(chunk)
         get_store().upsert(index.collection, [pk for pk, _ in good], vectors)
     if gaps:
         index_building.note_gaps(index, gaps)

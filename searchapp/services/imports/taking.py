@@ -30,8 +30,10 @@ from searchapp.models import Source as Origin
 from searchapp.models.conditions import JOB_ACTIVE
 from searchapp.names import content_key
 from searchapp.services import ingest, jobs
+from searchapp.services.errors import ServiceError
 from searchapp.services.imports import judging, listing
-from searchapp.services.imports.creating import full_disks
+from searchapp.services.imports.control import pause_for_room
+from searchapp.services.imports.creating import STORAGE_FULL, full_disks
 from searchapp.services.imports.leases import Lost, held, lease_end, renew
 from searchapp.services.imports.options import ImportOptions
 from searchapp.services.imports.reading import Read, Refusal, read
@@ -88,6 +90,11 @@ def advance() -> bool:
             listing.step(job, options)
         left = _take(job, options, 1 if careful else room)
     except Lost:
+        return True
+    except ServiceError as error:
+        if error.code != STORAGE_FULL:
+            raise
+        pause_for_room(job)
         return True
     held(job).update(claim="", lease_until=None, attempts=_attempts_after(job))
     if not left:
