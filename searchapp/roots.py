@@ -30,8 +30,12 @@ def inside(path: str | Path) -> Path:
     # First whether it may be, then whether it is: nobody learns what is outside.
     if not any(real.is_relative_to(root) for root in roots):
         raise _elsewhere()
-    if not real.exists():
-        raise Invalid("path_missing", "There is no such file or folder on the server.")
+    try:
+        real.lstat()
+    except PermissionError:
+        raise Invalid("unreadable", "The server may not look into this folder.") from None
+    except OSError:  # nothing has this name, or nothing can have it: it is too long, say
+        raise Invalid("path_missing", "There is no such file or folder on the server.") from None
     return real
 
 

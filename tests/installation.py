@@ -227,11 +227,11 @@ class Client:
         return self.get(f"/jobs/{job}/").json()  # type: ignore[no-any-return]
 
     def finished(self, job: str, seconds: float = READY_SECONDS) -> dict[str, Any]:
-        """Wait until every file of the job has its outcome."""
+        """Wait until every file of the job has its outcome and the job, a moment later, its end."""
 
         def check() -> dict[str, Any] | None:
             body = self.job(job)
-            return body if body["waiting"] == 0 else None
+            return body if body["state"] in ("finished", "finished_with_errors") else None
 
         return wait_until(check, f"job {job} does not finish", seconds)
 

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from functools import partial
 
 import numpy as np
 from django.conf import settings
@@ -21,13 +22,13 @@ from searchapp.vectors.errors import VectorsError, VectorsUnavailable
 from searchapp.vectors.store import get_store
 from worker.decoding import BadBox, look_at, note_facts
 from worker.engines import Engine, PipelineUnavailable, engine_for
+from worker.leases import prolonged
 
 log = logging.getLogger(__name__)
 # A call takes about this long: imports and builds take turns in one queue, and neither waits long.
 BUDGET_SECONDS = 2.0
 DECODE_THREADS = 2
 _LOOKED_UP = 1000  # images whose vectors are looked up in one call
-_RENEW_SECONDS = 10.0
 _Gap = tuple[int, str, str]
 
 
@@ -35,7 +36,9 @@ class _Lost(Exception):
     """Somebody else has the stretch by now, or the index was given up."""
 
 
-@celery_app.task(name=indexes.TASK)
+# Where no model of its kind has run yet, it is converted and measured first: on a busy machine that
+# takes many minutes, and what is cut short begins anew.
+@celery_app.task(name=indexes.TASK, soft_time_limit=3500, time_limit=3600)
 def advance() -> None:
     """Add some images to an index that needs them, and call for the next.
 
@@ -45,12 +48,13 @@ def advance() -> None:
         get_store().ping()
     except VectorsUnavailable:
         return  # the sweeper calls again
-    until = time.monotonic() + BUDGET_SECONDS
     did = False
     for index in index_building.waiting():
         engine = _engine(index)
         if engine is None:
             continue
+        # Loading a model took its time already: it leaves the pictures all of theirs.
+        until = time.monotonic() + BUDGET_SECONDS
         while time.monotonic() < until:
             chunk = index_building.claim(index)
             if chunk is None:
@@ -128,7 +132,8 @@ def _add(
         batch = todo[start : start + size]
         is_last = start + size >= len(todo)
         took = time.perf_counter()
-        embedded = _embed(index, chunk, engine, batch)
+        with prolonged(partial(index_building.renew, chunk)):
+            embedded = _embed(index, engine, batch)
         took = time.perf_counter() - took
         upto = keys[-1] if is_last else batch[-1].pk
         going = index_building.step(index, chunk, upto, passed + len(batch), embedded, took)
@@ -142,11 +147,10 @@ def _add(
         raise _Lost
 
 
-def _embed(index: Index, chunk: IndexChunk, engine: Engine, batch: Sequence[Image]) -> int:
+def _embed(index: Index, engine: Engine, batch: Sequence[Image]) -> int:
     """Decode, embed and store; returns how many pictures are in."""
     good: list[tuple[Image, NDArray[np.uint8]]] = []
     gaps: list[_Gap] = []
-    renewed = time.monotonic()
     with ThreadPoolExecutor(DECODE_THREADS, thread_name_prefix="decode") as threads:
         futures = {threads.submit(_prepare, image, engine): image for image in batch}
         for future in as_completed(futures):
@@ -157,12 +161,8 @@ def _embed(index: Index, chunk: IndexChunk, engine: Engine, batch: Sequence[Imag
                 gaps.append((image.pk, error.code, str(error)))
             except FileNotFoundError:
                 gaps.append((image.pk, "original_missing", "The stored original is missing."))
-            if time.monotonic() - renewed > _RENEW_SECONDS:
-                index_building.renew(chunk)
-                renewed = time.monotonic()
     if good:
         vectors = engine.pipeline.embed([prepared for _, prepared in good])
-        index_building.renew(chunk)
         images = [image for image, _ in good]
         written = [scalars_of(image) for image in images]
         get_store().upsert(index.collection, [image.pk for image in images], vectors, written)

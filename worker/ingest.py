@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 
 import numpy as np
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from embeddings.errors import ImageError
 from searchapp import queue
 from searchapp.fetch import FetchError
-from searchapp.models import Image, ImageState, Index, Source, VectorCleanup
+from searchapp.models import Image, ImageState, Index, IndexState, Source, VectorCleanup
 from searchapp.originals import open_original
 from searchapp.queue import celery_app
 from searchapp.services import cleanup, features, indexes, ledger
@@ -30,10 +31,10 @@ from searchapp.vectors.errors import VectorsUnavailable
 from searchapp.vectors.store import get_store
 from worker.decoding import BadBox, look_at, note_facts
 from worker.engines import Engine, PipelineUnavailable, engine_for, warm_up
+from worker.leases import prolonged
 
 log = logging.getLogger(__name__)
 DECODE_THREADS = 2
-_RENEW_SECONDS = 10.0
 
 
 @celery_app.task(name="ingest.process")
@@ -56,7 +57,9 @@ def process() -> None:
         key=lambda image: image.dataset_id,
     ):
         if dataset_id in live:  # else the dataset was deleted a moment ago, its images with it
-            _process(list(members), live[dataset_id])
+            batch = list(members)
+            with prolonged(partial(ledger.renew, batch)):
+                _process(batch, live[dataset_id])
     if any(image.source in (Source.IMPORT, Source.COPY) for image in images):
         waking.call()  # there is room for more of that import
     if len(images) == settings.INGEST_BATCH or ledger.waiting():
@@ -77,6 +80,10 @@ class _Target:
 def _process(images: list[Image], live: Sequence[Index]) -> None:
     targets: list[_Target] = []
     for index in live:
+        if index.state == IndexState.BUILDING and not index.runtime:
+            # Its model may still have to be measured on this machine, for minutes: it is owed these
+            # images, which do not wait for that.
+            continue
         try:
             targets.append(_Target(index, engine_for(index.pipeline, index.fingerprint)))
         except PipelineUnavailable as error:
@@ -93,8 +100,6 @@ def _process(images: list[Image], live: Sequence[Index]) -> None:
         started = time.perf_counter()
         for place, target in enumerate(targets):
             vectors = target.engine.pipeline.embed([picture.prepared[place] for picture in good])
-            if time.perf_counter() - started > _RENEW_SECONDS:
-                ledger.renew(members)
             _store(target.index, members, vectors)
         share = (time.perf_counter() - started) / len(good)
     except VectorsUnavailable as error:
@@ -157,7 +162,6 @@ def _look_at(images: Sequence[Image], targets: Sequence[_Target]) -> Iterator[_P
 
     Only the model's small input leaves a thread: a batch of huge pictures need not fit in memory.
     """
-    renewed = time.monotonic()
     bad: list[Bad] = []
     with ThreadPoolExecutor(DECODE_THREADS, thread_name_prefix="decode") as threads:
         futures = {threads.submit(_look, image, targets): image for image in images}
@@ -178,9 +182,6 @@ def _look_at(images: Sequence[Image], targets: Sequence[_Target]) -> Iterator[_P
                 log.exception("image %s failed", image.pk)
                 said = "The worker failed; its log says why."
                 bad.append(Bad(image, ImageState.FAILED, "internal_error", said))
-            if time.monotonic() - renewed > _RENEW_SECONDS:
-                ledger.renew(images)
-                renewed = time.monotonic()
     ledger.end(bad)
 
 

@@ -134,7 +134,7 @@ class DatasetAdmin(DeletedByService, ModelAdmin):  # type: ignore[misc]
     def bad(self, dataset: Any) -> str:
         return f"{dataset.numbers['rejected'] + dataset.numbers['failed']:,}"
 
-    @admin.action(description="Bring back what was deleted")
+    @admin.action(description="Bring back what was deleted", permissions=["delete"])
     def bring_back(self, request: HttpRequest, queryset: QuerySet[Dataset]) -> None:
         each(request, queryset, deleting.restore_dataset, "Brought back: {}.")
 

@@ -44,7 +44,9 @@ class ApiKeyAdmin(ModelAdmin):  # type: ignore[misc]
     actions = ["revoke"]
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return obj is None  # a key is made and revoked, not altered
+        # A key is made and revoked, not altered.
+        allowed: bool = super().has_change_permission(request, obj)
+        return allowed and obj is None
 
     def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
         key = new_key()
@@ -52,7 +54,7 @@ class ApiKeyAdmin(ModelAdmin):  # type: ignore[misc]
         super().save_model(request, obj, form, change)
         messages.warning(request, f"The key is {key} – it is shown this once only.")
 
-    @admin.action(description="Revoke")
+    @admin.action(description="Revoke", permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
         number = queryset.filter(revoked=None).update(revoked=timezone.now())
         messages.info(request, f"{number} keys were revoked.")

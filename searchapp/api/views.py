@@ -90,12 +90,17 @@ class DatasetImages(APIView):
         responses=ImageSerializer(many=True),
     )
     def get(self, request: Request, slug: str) -> Response:
-        found = visible_dataset(request, slug).images.select_related("dataset")
+        dataset = visible_dataset(request, slug)
+        found = dataset.images.select_related("dataset")
         state = request.query_params.get("state")
-        if state is not None:
-            if state not in ImageState.values:
-                raise Invalid("invalid_state", f"state is one of: {', '.join(ImageState.values)}.")
+        if state is None:
+            found = found.exclude(state=ImageState.DELETED)
+        elif state in ImageState.values:
+            if state == ImageState.DELETED:  # they are seen by those who could bring them back
+                require_editor(request, dataset)
             found = found.filter(state=state)
+        else:
+            raise Invalid("invalid_state", f"state is one of: {', '.join(ImageState.values)}.")
         pages = self.pagination_class()
         page = pages.paginate_queryset(found, request)
         body = ImageSerializer(page, many=True, context={"request": request}).data

@@ -12,7 +12,8 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
-from searchapp.models import AuditReport
+from searchapp.models import AuditReport, Dataset
+from searchapp.pages.access import find_dataset
 from searchapp.pages.jobs import STOP_POLLING
 from searchapp.pages.responses import fragment_of, is_fragment, render_error
 from searchapp.services import audit
@@ -46,19 +47,27 @@ def _staff_only(request: HttpRequest) -> None:
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def audit_list(request: HttpRequest) -> HttpResponse:
-    """Audits, newest first; a POST begins one."""
+    """Audits, newest first; a POST begins one, of everything or of the dataset that it names."""
     _staff_only(request)
     context = {"reports": AuditReport.objects.select_related("user").order_by("-pk")[:_LISTED]}
     if request.method != "POST":
         return render(request, "audit/list.html", context)
     try:
         report = audit.start(
-            deep="deep" in request.POST, repair="repair" in request.POST, user=request.user
+            deep="deep" in request.POST,
+            repair="repair" in request.POST,
+            dataset=_dataset(request),
+            user=request.user,
         )
     except ServiceError as error:
         return render_error(request, "audit/list.html", context, error)
     messages.success(request, "The audit has begun.")
     return redirect("audit", report.pk)
+
+
+def _dataset(request: HttpRequest) -> Dataset | None:
+    slug = request.POST.get("dataset", "")
+    return find_dataset(request.user, slug) if slug else None
 
 
 @login_required

@@ -9,6 +9,7 @@ from django.core.exceptions import (
     TooManyFieldsSent,
     TooManyFilesSent,
 )
+from django.db import DataError
 from django.http import HttpRequest, HttpResponse, HttpResponseServerError
 from django.shortcuts import render
 from django.template import TemplateDoesNotExist, loader
@@ -31,6 +32,8 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
         detail = f"At most {most} fit into one request. Send fewer pictures at once."
     elif isinstance(exception, DisallowedHost):
         detail = "This site does not answer to that name. Its owner can add it to ALLOWED_HOSTS."
+    elif isinstance(exception, DataError | ValueError):
+        detail = "A text in this request holds the character NUL, which cannot be kept."
     return _page(request, 400, code, "That did not work", detail)
 
 

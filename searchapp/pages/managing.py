@@ -138,8 +138,10 @@ def member_change(request: HttpRequest, slug: str) -> HttpResponse:
     except ServiceError as error:
         return _page(request, slug, error=error)
     messages.success(request, said)
+    if not Dataset.objects.visible_to(request.user).filter(pk=dataset.pk).exists():
+        return redirect("datasets")  # they have just taken themselves out
     if not Dataset.objects.get(pk=dataset.pk).may_manage(request.user):
-        return redirect(dataset)  # they have just taken it from themselves
+        return redirect(dataset)
     return _to_members(slug)
 
 

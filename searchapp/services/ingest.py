@@ -28,6 +28,7 @@ from searchapp.names import content_key
 from searchapp.services import jobs, ledger
 from searchapp.services.errors import ServiceError
 from searchapp.services.locks import lock_contents
+from searchapp.services.updating import update_rows
 from searchapp.uploads import HashedUpload
 
 if TYPE_CHECKING:
@@ -185,7 +186,8 @@ def take(
         _describe(image, arrival)
         _begin(image, upload.refusal)
         taken.append((image, False))
-    Image.objects.bulk_update(again.values(), [*_ARRIVED, *_DESCRIBED])
+    update_rows(again.values(), [*_ARRIVED, *_DESCRIBED])
+    # Not as those above: of ready pictures, Milvus must be told.
     Image.objects.bulk_update(
         [image for image in linked.values() if image.pk not in again], _DESCRIBED
     )

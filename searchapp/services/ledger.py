@@ -19,6 +19,7 @@ from django.utils import timezone
 from searchapp.models import PENDING_ITEMS, Image, ImageState, ImportItem, ItemState, Source
 from searchapp.models.conditions import IMAGE_PENDING
 from searchapp.services import indexes, jobs
+from searchapp.services.updating import update_rows
 
 LEASE = timedelta(seconds=30)
 MOST_ATTEMPTS = 3
@@ -148,7 +149,7 @@ def _write(
         for image in mine:
             image.claim, image.lease_until = "", None
         changed = [*facts, "state", "error_code", "error_detail", "claim", "lease_until"]
-        Image.objects.bulk_update(mine, changed)
+        update_rows(mine, changed)
         if into is not None:
             indexes.settle_debts(mine, into)
         # Not the items of images that somebody else holds by now: their outcome is still to come.
@@ -163,9 +164,7 @@ def _write(
             item.state, item.error_code = image.state, image.error_code
             item.error_detail, item.attempts = image.error_detail, image.attempts
             item.duration = image.duration
-        ImportItem.objects.bulk_update(
-            items, ["state", "error_code", "error_detail", "attempts", "duration"]
-        )
+        update_rows(items, ["state", "error_code", "error_detail", "attempts", "duration"])
     # After the commit: of two workers that deal with a job's last files, the later one sees all.
     jobs_touched = {item.job_id for item in items}
     transaction.on_commit(lambda: jobs.settle(jobs_touched))

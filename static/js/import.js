@@ -5,6 +5,8 @@ import { Sender, remembered } from "./sending.js";
 import { filesOfDrop, filesOfInput } from "./walking.js";
 
 const zone = document.querySelector("[data-import]");
+// What has been asked of the server by then and has no answer may never have reached it.
+const ANSWER_MS = 5000;
 
 function find(name) {
   return zone.querySelector(`[data-${name}]`);
@@ -54,10 +56,20 @@ class Panel {
     this.willClose = false;
     this.frame = 0;
     this.listed = 0; // of those that were refused
+    this.actedAt = 0; // when a button was pressed that the server has not answered yet
     this.unfinished = zone.dataset.unfinished;
     if (this.unfinished) this.showUnfinished();
     zone.addEventListener("submit", (event) => this.act(event));
-    document.body.addEventListener("htmx:afterSwap", () => this.showEnd());
+    document.body.addEventListener("htmx:afterSwap", () => {
+      this.follow();
+      this.showEnd();
+    });
+    document.body.addEventListener("htmx:afterRequest", (event) => {
+      if (event.detail.requestConfig?.verb !== "post") return;
+      this.actedAt = 0;
+      this.follow();
+      this.showEnd();
+    });
     window.addEventListener("beforeunload", (event) => {
       this.sender?.memory.write();
       if (this.sender?.isSending) event.preventDefault();
@@ -217,9 +229,22 @@ class Panel {
   act(event) {
     const action = event.target.dataset?.act;
     if (!action || !this.sender) return;
+    this.actedAt = Date.now();
     if (action === "pause") this.sender.pause();
     else if (action === "resume") this.sender.resume();
     else if (action === "cancel" || action === "close") this.sender.end();
+  }
+
+  /** Sending does what the import does: somebody may have paused it on another page, and what a
+   * button asked for may not have reached the server. */
+  follow() {
+    const { sender } = this;
+    const shown = find("progress-of-job").querySelector("[data-state]");
+    if (!sender?.isSending || shown?.dataset.job !== sender.job) return;
+    if (Date.now() - this.actedAt < ANSWER_MS) return;
+    if ("over" in shown.dataset) sender.end();
+    else if (shown.dataset.state === "paused" && !sender.isPaused) sender.pause();
+    else if (shown.dataset.state !== "paused" && sender.isPaused) sender.resume();
   }
 
   /** The import is over: say how it went. */

@@ -107,7 +107,7 @@ function selecting() {
     if (event.shiftKey && last) {
       if (!onBox) event.preventDefault();
       // After the box itself has changed.
-      setTimeout(() => { range(card); show(); });
+      setTimeout(() => { range(card); everything.checked = false; show(); });
       return;
     }
     if (!onBox && !event.target.closest("label")) {
@@ -127,10 +127,12 @@ function selecting() {
       else return;
     } else if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "a" && !event.shiftKey) {
       for (const each of cards()) set(each, true);
+      everything.checked = false;
       show();
     } else if (event.key === " " && card && event.target === stop(card)) {
       if (event.shiftKey) range(card);
-      else { set(card, !box(card).checked); begin(card); everything.checked = false; }
+      else { set(card, !box(card).checked); begin(card); }
+      everything.checked = false;
       show();
     } else if (event.key === "Delete" && grid.hasAttribute("data-selecting")) {
       bar.querySelector("[name=action][value=delete]")?.click();
@@ -178,6 +180,7 @@ if (grid) {
     if (bar && event.shiftKey) {
       if (!last) begin(all[at]);
       range(all[place]);
+      bar.querySelector("[data-all]").checked = false;
       show();
     }
     goTo(all[place]);

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 from django.contrib import admin
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.db.models import Model
 from django.test import Client
 from django.urls import reverse
 
 from searchapp.models import ApiKey, Dataset, Image, ImageState, ImportItem, ImportJob, key_digest
+from searchapp.services import deleting
 from searchapp.services.datasets import create_dataset
 
 pytestmark = pytest.mark.django_db
@@ -103,3 +104,20 @@ def test_others_stay_outside(rows: Dataset) -> None:
     visitor = Client()
     visitor.force_login(User.objects.create_user("somebody"))
     assert visitor.get("/admin/").status_code == 302
+
+
+def test_staff_do_what_they_were_given_the_right_to(chief: User, rows: Dataset) -> None:
+    clerk = User.objects.create_user("clerk", is_staff=True)
+    client = Client()
+    client.force_login(clerk)
+    assert client.get(_address(ApiKey, "changelist")).status_code == 403
+    looks = ("view_dataset", "view_apikey")
+    clerk.user_permissions.set(Permission.objects.filter(codename__in=looks))
+    deleting.delete_dataset(rows)
+    for model, action in ((Dataset, "bring_back"), (ApiKey, "revoke")):
+        address = _address(model, "changelist")
+        form = {"action": action, "_selected_action": [model._default_manager.get().pk]}
+        assert client.get(address).status_code == 200
+        client.post(address, form)
+    assert not Dataset.objects.filter(deleted=None).exists()
+    assert ApiKey.objects.get().revoked is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -11,10 +12,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.core.management import call_command
 from django.db.models import QuerySet
+from django.test import Client
 from django.utils import timezone
 
 from searchapp import storage
@@ -31,7 +34,7 @@ from searchapp.models import (
     JobState,
     VectorCleanup,
 )
-from searchapp.services import audit, filters, scalars
+from searchapp.services import audit, datasets, deleting, filters, scalars
 from searchapp.services.audit import files, running
 from searchapp.services.datasets import create_dataset
 from searchapp.services.filters.expressions import expression
@@ -153,6 +156,8 @@ def test_missing_and_broken_originals_stay_until_somebody_brings_them(
         file.write(b"rotten")
     assert found(repair=True) == {"originals_missing": 1}
     assert found(deep=True) == {"originals_missing": 1, "checksums_broken": 1}
+    said = [one["detail"] for one in AuditReport.objects.latest("pk").findings]
+    assert f"picture {broken.pk} in {dataset.slug}" in said[-1]
 
 
 def test_references_need_no_original(dataset: Dataset, add: Add) -> None:
@@ -252,6 +257,39 @@ def test_one_dataset_is_looked_at_alone(dataset: Dataset, add: Add, store: Vecto
     other = create_dataset(name="Other", owner=dataset.owner)
     assert found(dataset=other) == {}
     assert found(dataset=dataset) == {"vectors_missing": 1}
+
+
+def test_a_dataset_that_is_renamed_or_deleted_meanwhile_never_stands_for_all_of_them(
+    dataset: Dataset, add: Add, store: VectorStore
+) -> None:
+    (image,) = add(1)
+    store.delete(dataset.active_index.collection, [image.pk])
+    other = create_dataset(name="Other", owner=dataset.owner)
+    renamed = audit.start(here=True, dataset=other)
+    datasets.change_dataset(other, slug="another")
+    assert audit.run(renamed).left == 0
+    assert audit.run(audit.start(here=True, dataset=dataset)).left == 1
+    report = audit.start(here=True, repair=True, dataset=other)
+    deleting.delete_dataset(other)
+    audit.run(report)
+    assert (report.checked, report.counts) == ({}, {})
+    assert "deleted" in report.error_detail
+    report.refresh_from_db()
+    assert report.ended is not None
+
+
+def test_the_page_mends_what_its_report_is_about(dataset: Dataset, add: Add) -> None:
+    chief = Client()
+    chief.force_login(User.objects.create_superuser("chief"))
+    report = AuditReport.objects.create(
+        dataset=dataset.slug, ended=timezone.now(), left=1,
+        counts={"vectors_missing": {"found": 1, "repaired": 0}},
+    )  # fmt: skip
+    page = chief.get(f"/audit/{report.pk}/").content.decode()
+    sent = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', page))
+    chief.post("/audit/", {name: sent[name] for name in ("repair", "dataset")})
+    begun = AuditReport.objects.latest("pk")
+    assert (begun.repair, begun.dataset) == (True, dataset.slug)
 
 
 def test_it_goes_on_where_a_killed_worker_left_it(add: Add) -> None:

@@ -164,3 +164,60 @@ def test_what_is_dropped_on_the_pictures_is_added(new_dataset: Callable[[str], P
     said(page, "2 of 2 ready.")
     page.get_by_role("link", name="Show the pictures").click()
     expect(page.locator(".card")).to_have_count(2)
+
+
+class Held:
+    """Holds uploads back on their way, from the `first` one on."""
+
+    def __init__(self, page: Page, first: int) -> None:
+        self.page, self.number, self.first = page, 0, first
+        page.route(UPLOADS, self._on)
+
+    def _on(self, route: Route) -> None:
+        self.number += 1
+        if self.number <= self.first:
+            route.continue_()
+
+    def let_go(self) -> None:
+        self.first = 1_000_000
+
+
+def under_way(page: Page) -> Held:
+    """Begin to send; four files of twenty have come, and the next ones hang."""
+    held = Held(page, 4)
+    page.locator("input[name=file]").set_input_files(MANY)
+    expect(page.locator("[data-sent-text]")).to_contain_text("4 of 20 files", timeout=60_000)
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    return held
+
+
+def test_an_import_is_paused_and_goes_on(visitor: Visitor, tab: Callable[[str], Page]) -> None:
+    page = tab("Paused")
+    held = under_way(page)
+    page.get_by_role("button", name="Pause").click()
+    said(page, "Sending is paused.")
+    expect(page.locator("[data-state=paused]")).to_be_visible()
+    expect(page.get_by_role("button", name="Pause")).to_have_count(0)
+    assert faults(page) == []
+    held.let_go()
+    number = held.number
+    page.wait_for_timeout(2500)  # the progress has renewed itself, and nothing was sent
+    assert held.number == number
+    page.get_by_role("button", name="Go on").click()
+    said(page, "20 of 20 ready.")
+    visitor.complaints.clear()  # of requests that were ended
+
+
+def test_sending_follows_what_is_done_on_another_page(
+    visitor: Visitor, tab: Callable[[str], Page]
+) -> None:
+    page = tab("Paused elsewhere")
+    held = under_way(page)
+    other = page.context.new_page()
+    other.goto(f"/jobs/{page.locator('[data-job]').get_attribute('data-job')}/")
+    other.get_by_role("button", name="Pause").click()
+    said(page, "Sending is paused.")
+    held.let_go()
+    other.get_by_role("button", name="Go on").click()
+    said(page, "20 of 20 ready.")
+    visitor.complaints.clear()  # of requests that were ended

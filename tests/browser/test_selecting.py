@@ -56,6 +56,18 @@ def test_with_the_keyboard_alone(admin: Client, visitor: Visitor) -> None:
     page.keyboard.press("Escape")
     assert ticked(page) == []
     expect(bar).not_to_be_visible()
+    page.keyboard.press("Space")
+    everything = page.get_by_label("All 7 pictures")
+    everything.check()
+    page.locator("[data-card] a").nth(2).focus()
+    page.keyboard.press("Shift+ArrowRight")  # means these, and no longer all
+    expect(everything).not_to_be_checked()
+    assert len(ticked(page)) < 7
+    tops = bar.locator(".actions .button:visible").evaluate_all(
+        "(all) => all.map((each) => each.getBoundingClientRect().top)"
+    )
+    assert len(set(tops)) == 1
+    page.keyboard.press("Escape")
     page.keyboard.press("Control+a")
     assert len(ticked(page)) == 7
     page.keyboard.press("Delete")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import stat
 import tarfile
 import zipfile
@@ -191,6 +192,16 @@ def test_a_listing_goes_on_where_it_was_left(
     job = start(dataset, owner, path)
     run(job)
     assert rows(job) == [(name, "ready", "") for name in files]
+
+
+def test_no_worker_keeps_an_archive_open(dataset: Dataset, owner: User, root: Path) -> None:
+    """One that was deleted meanwhile would keep its bytes on the disk."""
+    path = zipped(root / "a.zip", {f"{n}.png": picture(n) for n in range(3)})
+    job = start(dataset, owner, path)
+    run(job)
+    assert job.state == "finished"
+    open_now = [os.readlink(link) for link in Path("/proc/self/fd").iterdir() if link.exists()]
+    assert str(path) not in open_now
 
 
 def test_an_archive_that_was_sent_goes_with_its_job(

@@ -93,6 +93,7 @@ def test_a_link_put_in_place_of_a_listed_file_is_not_followed(
         ("relative", "path_not_allowed"),
         ("{root}/../files", "path_not_allowed"),
         ("{root}/missing", "path_missing"),
+        ("{root}/" + "long" * 100, "path_missing"),
         ("{root}/a\0b", "path_not_allowed"),
         ("{root}/file", "not_a_folder"),
         ("{root}/out", "path_not_allowed"),

@@ -101,7 +101,18 @@ def test_a_listing_goes_on_where_it_was_left(
     assert Image.objects.exclude(title="a\nb").count() == (0 if kind == "csv" else 10)
 
 
-@pytest.mark.parametrize("content", [b"", b"PAR1 is not enough", b"x" * 1_500_000])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"PAR1 is not enough",
+        b"x" * 1_500_000,
+        b"name,year\na.png,1969\n",  # nothing says which column names a file
+        b'[{"path": "a.png"}]',
+        "path,title\na.png,x\n".encode("utf-16"),
+        b"path,year,year\na.png,1,2\n",  # one of the two would be lost
+    ],
+)
 def test_what_is_no_table_is_said(
     dataset: Dataset, owner: User, root: Path, content: bytes
 ) -> None:
@@ -109,6 +120,25 @@ def test_what_is_no_table_is_said(
     job = start(dataset, owner, root / "list.csv", SourceKind.MANIFEST)
     run(job)
     assert (job.state, job.error_code) == ("finished_with_errors", "table_broken")
+
+
+def test_a_row_that_is_not_text_or_has_no_end_costs_itself(
+    dataset: Dataset, owner: User, root: Path
+) -> None:
+    (root / "a.png").write_bytes(picture(1))
+    (root / "list.csv").write_bytes(
+        b'path,title\na.png,caf\xe9\na.png,5" wide\na.png,"never closed\na.png,lost\n'
+    )
+    (root / "list.jsonl").write_bytes(
+        b'{"path": "a.png", "title": "caf\xe9"}\n{"path": "\\ud800.png"}\n{"path": "a.png"}\n'
+    )
+    for name, expected in (
+        ("list.csv", [("row 1", "rejected"), ("a.png", "ready"), ("row 3", "rejected")]),
+        ("list.jsonl", [("row 1", "rejected"), ("?.png", "rejected"), ("a.png", "ready")]),
+    ):
+        job = start(dataset, owner, root / name, SourceKind.MANIFEST)
+        run(job)
+        assert [(name, state) for name, state, _ in rows(job)] == expected
 
 
 def test_addresses_are_fetched_by_the_rules(
@@ -178,6 +208,44 @@ def test_each_box_is_an_image_of_its_own(
         ([4, 4, 4, 4], "dog"),
     ]
     assert job.items.filter(duplicate=True).count() == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b'{"images":' + b"[" * 200_000, "nested"),  # it would cost the parser all memory
+        (b'{"images": [], "info": "\\"' + b"[" * 1_200_000, "very long"),
+        (b"[1, 2]", "annotations"),
+        (b'{"images": [], "annotations": {}}', "annotations"),
+        (b"\xff\xd8 no JSON", "lexical error: invalid"),
+    ],
+)
+def test_what_is_no_coco_file_is_said(
+    dataset: Dataset, owner: User, root: Path, content: bytes, said: str
+) -> None:
+    (root / "boxes.json").write_bytes(content)
+    job = start(dataset, owner, root / "boxes.json", SourceKind.COCO)
+    run(job)
+    assert (job.state, job.error_code) == ("finished_with_errors", "table_broken")
+    assert said in job.error_detail
+    assert "b'" not in job.error_detail
+
+
+def test_an_annotation_that_makes_no_sense_costs_itself(
+    dataset: Dataset, owner: User, root: Path
+) -> None:
+    (root / "a.png").write_bytes(picture(1))
+    one = COCO["annotations"][0]
+    odd = {
+        "info": 'brackets in a text: [[[ \\" ]',
+        "images": [*COCO["images"], {"id": [1]}, 5],
+        "annotations": [one, {**one, "image_id": [1]}, {**one, "category_id": {}}, 5],
+        "categories": [*COCO["categories"], {"id": [5], "name": "x"}],
+    }
+    (root / "boxes.json").write_text(json.dumps(odd))
+    job = start(dataset, owner, root / "boxes.json", SourceKind.COCO)
+    run(job)
+    assert [code for _, _, code in rows(job)] == ["", "invalid_row", "", "invalid_row"]
 
 
 def test_only_buckets_that_are_named_are_read(dataset: Dataset, owner: User, settings: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 from collections import Counter
 from datetime import timedelta
@@ -59,7 +60,7 @@ def test_killed_anywhere_nothing_is_lost_and_nothing_twice(
         ("searchapp.services.imports.listing.renew", 1),
         ("searchapp.services.imports.taking.storage.put_original", 20),
         ("searchapp.services.imports.taking.ingest.take", 1),
-        ("searchapp.services.imports.taking.ImportItem.objects.bulk_update", 1),
+        ("searchapp.services.imports.taking.update_rows", 1),
         ("searchapp.services.imports.taking.jobs.settle", 1),
     ]
     name, survived = places[moment]
@@ -257,6 +258,29 @@ def test_pausing_and_cancelling_stop_a_step_in_the_middle(
     run(paused)
     assert paused.counts == {"ready": 20}
     assert ImportJob.objects.get(state=JobState.CANCELLED).counts == {"cancelled": 20}
+
+
+def test_a_full_disk_pauses_the_import_and_loses_nothing(
+    dataset: Dataset, owner: User, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = folder(dataset, owner, fill(root / "a", 3))
+
+    def full(upload: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    for _ in range(5):  # more often than a file may kill a worker
+        with monkeypatch.context() as patch:
+            patch.setattr(storage, "put_original", full)
+            assert taking.advance()
+        job.refresh_from_db()
+        assert (job.state, job.error_code) == (JobState.PAUSED, "storage_full")
+        assert "Make room" in job.error_detail
+        control.resume(job)
+        job.refresh_from_db()
+        assert (job.state, job.error_code) == (JobState.RUNNING, "")
+    run(job)
+    assert {state for _, state, _ in rows(job)} == {ItemState.READY}
+    assert job.state == JobState.FINISHED
 
 
 def test_ten_thousand_bad_files_cost_rows_and_nothing_else(

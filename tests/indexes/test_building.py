@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -25,6 +27,8 @@ from searchapp.services.errors import ServiceError
 from searchapp.vectors.store import VectorStore
 from tests.indexes.conftest import OTHER, built, held
 from tests.vectors.conftest import Launcher
+from worker import indexing, ingest, leases
+from worker.engines import Engine, engine_for
 from worker.indexing import advance
 
 Add = Callable[..., list[Image]]
@@ -92,6 +96,45 @@ def test_a_batch_that_began_before_the_index_owes_it_its_pictures(
     advance()
     assert held(index) == [ready.pk, going.pk]
     assert not IndexChunk.objects.exists()
+
+
+def test_new_pictures_do_not_wait_for_a_model_that_nobody_has_run(
+    dataset: Dataset, add: Add, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready, new = add(2)
+    index = indexes.create_index(dataset, OTHER)
+    Image.objects.filter(pk=new.pk).update(state=ImageState.RECEIVED)
+
+    def loaded(name: str, fingerprint: str) -> Engine:
+        assert name != OTHER, "measuring it takes minutes"
+        return engine_for(name, fingerprint)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ingest, "engine_for", loaded)
+        ingest.process()
+    new.refresh_from_db()
+    assert new.state == ImageState.READY
+    assert held(built(index)) == [ready.pk, new.pk]
+
+
+def test_a_lease_is_prolonged_while_a_slow_model_computes(
+    dataset: Dataset, add: Add, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (image,) = add(1)
+    Image.objects.filter(pk=image.pk).update(state=ImageState.RECEIVED)
+    monkeypatch.setattr(leases, "EVERY_SECONDS", 0.05)
+    prolonged = threading.Event()
+    monkeypatch.setattr(ledger, "renew", lambda images: prolonged.set())
+    active = dataset.active_index
+    engine = engine_for(active.pipeline, active.fingerprint)
+    embed = engine.pipeline.embed
+    monkeypatch.setattr(
+        type(engine.pipeline), "embed", lambda _, given: (prolonged.wait(20), embed(given))[1]
+    )
+    ingest.process()
+    assert prolonged.is_set()
+    image.refresh_from_db()
+    assert image.state == ImageState.READY
 
 
 def test_a_batch_into_an_index_that_was_retired_meanwhile_leaves_nothing(
@@ -231,6 +274,22 @@ def test_new_pictures_owe_nothing_to_retired_indexes(dataset: Dataset, add: Add)
     index = indexes.create_index(dataset, OTHER)
     indexes.retire(index)
     assert [one.pk for one in indexes.live([dataset.pk])[dataset.pk]] == [dataset.active_index.pk]
+
+
+def test_a_model_that_loads_slowly_leaves_the_pictures_their_time(
+    dataset: Dataset, add: Add, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(*given: Any) -> Any:
+        time.sleep(0.2)
+        return engine_for(*given)
+
+    (image,) = add(1, vectors=False)
+    indexes.owe(dataset.active_index, [image.pk])
+    engine_for(dataset.active_index.pipeline, dataset.active_index.fingerprint)
+    monkeypatch.setattr(indexing, "engine_for", slow)
+    monkeypatch.setattr(indexing, "BUDGET_SECONDS", 0.1)
+    advance()
+    assert held(dataset.active_index) == [image.pk]
 
 
 def test_calls_do_not_pile_up(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:

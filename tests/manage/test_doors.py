@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 
 from searchapp.models import Dataset, Image, ImageState, Role
-from searchapp.services import bulk
+from searchapp.services import bulk, images
 from tests.manage.conftest import House
 from tests.pages.conftest import add_image, add_rows
 
@@ -74,6 +74,13 @@ def test_members_on_the_page(house: House) -> None:
     assert house.dataset.role_of(house.user("editor")) is None
 
 
+def test_whoever_takes_themselves_out_is_led_to_where_they_may_be(house: House) -> None:
+    change = {"username": "owner", "action": "remove"}
+    page = house.client("owner").post("/datasets/letters/members/change/", change, follow=True)
+    assert page.status_code == 200
+    assert "no member any more" in page.content.decode()
+
+
 def test_bulk_by_api(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     client = house.client("editor")
     rows = add_rows(house.dataset, 4)
@@ -99,6 +106,18 @@ def test_bulk_by_api(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
         {"action": "delete", "filter": {"state": "all", "deleted_at": "yesterday"}},
     ):
         assert send(client, "post", path, wrong)[0] == 400, wrong
+
+
+def test_deleted_images_are_listed_for_editors_who_ask(house: House) -> None:
+    kept, gone = add_rows(house.dataset, 2)
+    images.delete_image(gone)
+    path = "/datasets/letters/images/"
+    for who in ("viewer", "editor"):
+        _, body = send(house.client(who), "get", path)
+        assert [row["id"] for row in body["results"]] == [kept.pk]
+    assert send(house.client("viewer"), "get", f"{path}?state=deleted")[0] == 403
+    _, body = send(house.client("editor"), "get", f"{path}?state=deleted")
+    assert [row["id"] for row in body["results"]] == [gone.pk]
 
 
 def test_label_and_tags_of_one_image(house: House) -> None:

@@ -36,6 +36,7 @@ _HELD = (*PENDING_STATES, ImageState.READY)  # states in which an image needs it
 _YOUNG_SECONDS = 3600.0  # what is younger may be about to be used
 _KEPT_AFTER = timedelta(days=1)  # an ended import may still be tried again
 _AT_ONCE = 100
+_USERS_NAMED = 5
 _NAME = re.compile(r"(?P<key>[0-9a-f]{64})(-\d+\.webp|\.webp|\.features)?")
 
 
@@ -103,7 +104,7 @@ class BrokenChecksums(Check):
         ahead = rows.filter(sha256__gt=after or "").order_by("sha256")
         hashes = list(ahead.values_list("sha256", flat=True).distinct()[:20])
         findings = [
-            Finding(f"original {sha256}", "Its bytes have another checksum.", sha256)
+            Finding(f"original {sha256}", _whose(rows, sha256), sha256)
             for sha256 in hashes
             if _is_broken(sha256)
         ]
@@ -111,6 +112,13 @@ class BrokenChecksums(Check):
 
     def confirm(self, findings: Sequence[Finding]) -> list[Finding]:
         return [one for one in findings if _is_broken(one.key)]
+
+
+def _whose(rows: QuerySet[Image], sha256: str) -> str:
+    """Say which pictures a person would have to look for."""
+    found = rows.filter(sha256=sha256).order_by("pk").values_list("pk", "dataset__slug")
+    users = ", ".join(f"{pk} in {slug}" for pk, slug in found[:_USERS_NAMED])
+    return f"Its bytes have another checksum. It is that of picture {users}."
 
 
 def _is_broken(sha256: str) -> bool:

@@ -24,6 +24,7 @@ from searchapp.models import (
 from searchapp.services import jobs, ledger
 from searchapp.services.audit.base import Check, Finding, Scope, Step
 from searchapp.services.audit.files import look_again
+from searchapp.services.updating import update_rows
 
 _AT_ONCE = 500
 # What the sweeper mends within seconds is no finding before it had many chances.
@@ -73,7 +74,7 @@ class StaleItems(Check):
             else:
                 item.state, item.error_code = ItemState(image.state), image.error_code
                 item.error_detail = image.error_detail
-        ImportItem.objects.bulk_update(items, ["state", "error_code", "error_detail"])
+        update_rows(items, ["state", "error_code", "error_detail"])
         jobs.settle({item.job_id for item in items})
         return len(findings)
 

@@ -150,13 +150,20 @@ def run(report: AuditReport) -> AuditReport:
 
 def _slice(report: AuditReport, seconds: float) -> None:
     until = time.monotonic() + seconds
-    scope = Scope(_dataset_of(report), report.deep)
+    dataset = _dataset_of(report)
+    if report.dataset and dataset is None:  # never a reason to look at, and mend, everything else
+        report.error_detail = "The dataset was deleted before the audit had ended."
+        report.left = _left(report)
+        report.ended = timezone.now()
+        _save(report)
+        return
+    scope = Scope(dataset, report.deep)
     made: dict[int, Check] = {}
     saved = time.monotonic()
     while report.ended is None and time.monotonic() < until:
         place = int(report.position["check"])
         if place >= len(CHECKS):
-            report.left = sum(one["found"] - one["repaired"] for one in report.counts.values())
+            report.left = _left(report)
             report.ended = timezone.now()
         elif not _concerns(CHECKS[place], scope):
             report.position = {"check": place + 1, "after": None}
@@ -171,8 +178,14 @@ def _slice(report: AuditReport, seconds: float) -> None:
             saved = time.monotonic()
 
 
+def _left(report: AuditReport) -> int:
+    return sum(one["found"] - one["repaired"] for one in report.counts.values())
+
+
 def _dataset_of(report: AuditReport) -> Dataset | None:
-    return Dataset.objects.filter(slug=report.dataset).first() if report.dataset else None
+    # It may have been given another slug since.
+    there = Dataset.objects.filter(deleted=None)
+    return there.named(report.dataset) if report.dataset else None
 
 
 def _concerns(check: type[Check], scope: Scope) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
@@ -20,7 +22,7 @@ from searchapp.models import (
 from searchapp.services import cleanup, ingest, jobs, ledger
 from searchapp.services.errors import Conflict
 from searchapp.services.imports import waking
-from searchapp.services.imports.creating import FAR
+from searchapp.services.imports.creating import FAR, STORAGE_FULL
 
 _CHUNK = 500  # rows of one transaction
 _MOST_AT_ONCE = 20_000  # rows of one call; the sweeper does the rest
@@ -42,11 +44,25 @@ def pause(job: ImportJob) -> None:
         _own_images(row).exclude(_wanted_by_another(row)).update(lease_until=now + FAR)
 
 
+def pause_for_room(job: ImportJob) -> None:
+    """Pause an import for whose files the disk has no room, and say so; nothing was lost."""
+    with contextlib.suppress(Conflict):  # somebody has paused or cancelled it already
+        pause(job)
+        ImportJob.objects.filter(pk=job.pk, state=JobState.PAUSED).update(
+            error_code=STORAGE_FULL,
+            error_detail="The disk of the server is full, so this import was paused. Make room, "
+            "then let it go on.",
+        )
+
+
 def resume(job: ImportJob) -> None:
     with transaction.atomic():
         row = _in_state(job, (JobState.PAUSED,), "resumed")
         ImportJob.objects.filter(pk=row.pk).update(
             state=JobState.RUNNING, resumed=timezone.now(), attempts=0
+        )
+        ImportJob.objects.filter(pk=row.pk, error_code=STORAGE_FULL).update(
+            error_code="", error_detail=""
         )
         number = _own_images(row).update(lease_until=None)
     ingest.wake(number)

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 _OPEN_LIFE = timedelta(days=1)
 # A received image of a paused job is left alone until then.
 FAR = timedelta(days=36_500)
+STORAGE_FULL = "storage_full"
 
 
 def create(
@@ -148,7 +149,7 @@ def full_disks() -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise ServiceError(
-                "storage_full", "The disk of the server is full; nothing was kept.", status=507
+                STORAGE_FULL, "The disk of the server is full; nothing was kept.", status=507
             ) from error
         raise
 

@@ -12,6 +12,7 @@ HEAD = 64 * 1024  # bytes that are looked at
 # Columns that can name a file, in the order in which they are looked for.
 FILE_COLUMNS = ("path", "file", "file_name", "filename", "image", "image_path")
 URL_COLUMNS = ("url", "image_url", "address", "uri")
+COLUMNS = ", ".join((*FILE_COLUMNS[:3], URL_COLUMNS[0]))  # as sentences name them
 _ARCHIVES = (
     b"PK\x03\x04",  # ZIP
     b"PK\x05\x06",  # ZIP without members

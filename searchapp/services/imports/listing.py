@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import time
 from collections.abc import Iterator
@@ -61,6 +62,11 @@ def _collect(
         return error.code, error.detail
     except Lost:
         raise
+    except OSError as error:
+        log.warning("listing source %d failed: %s", source.pk, error)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return "storage_full", "The disk of the server is full; try again when it is not."
+        return "unreadable", f"It cannot be read: {error.strerror or 'the connection broke off'}."
     except Exception:
         log.exception("listing source %d failed", source.pk)
         return "internal_error", "The worker failed; its log says why."

@@ -30,17 +30,21 @@ from searchapp.models import Source as Origin
 from searchapp.models.conditions import JOB_ACTIVE
 from searchapp.names import content_key
 from searchapp.services import ingest, jobs
+from searchapp.services.errors import ServiceError
 from searchapp.services.imports import judging, listing
-from searchapp.services.imports.creating import full_disks
+from searchapp.services.imports.control import pause_for_room
+from searchapp.services.imports.creating import STORAGE_FULL, full_disks
 from searchapp.services.imports.leases import Lost, held, lease_end, renew
 from searchapp.services.imports.options import ImportOptions
 from searchapp.services.imports.reading import Read, Refusal, read
 from searchapp.services.imports.sources import InPlaceSource, source_of
 from searchapp.services.locks import lock_contents
+from searchapp.services.updating import update_rows
 
 # Images of one job that may wait for a worker or be with one.
 IN_FLIGHT = 256
 CHUNK = 128  # files of one step
+_STORING = 4  # originals that are written at once
 _RENEW_SECONDS = 15.0
 _READ_SECONDS = 30.0  # what has not begun by then waits for the next step
 # After so many steps that came to no end, files are taken one by one; a file that has killed a
@@ -86,6 +90,11 @@ def advance() -> bool:
             listing.step(job, options)
         left = _take(job, options, 1 if careful else room)
     except Lost:
+        return True
+    except ServiceError as error:
+        if error.code != STORAGE_FULL:
+            raise
+        pause_for_room(job)
         return True
     held(job).update(claim="", lease_until=None, attempts=_attempts_after(job))
     if not left:
@@ -181,7 +190,7 @@ def _perform(job: ImportJob, source: InPlaceSource, items: Sequence[ImportItem])
     with transaction.atomic():
         if not held(job).update(lease_until=lease_end()):
             raise Lost
-        ImportItem.objects.bulk_update(items, _WRITTEN)
+        update_rows(items, _WRITTEN)
 
 
 def _is_deadly(item: ImportItem) -> bool:
@@ -256,12 +265,16 @@ def _store(
         item.duration = one.milliseconds
         if one.refusal is None and one.upload is not None:
             good.append((item, one))
-            if not options.dry_run and not one.reference:
-                # Before the transaction, so that none waits for a disk.
-                storage.put_original(one.upload)
         elif one.refusal is not None:
             item.state, item.error_code = one.refusal.state, one.refusal.code
             item.error_detail = one.refusal.sentence[:500]
+    if not options.dry_run:
+        # Before the transaction, so that nobody waits for a disk; several at once, because a disk
+        # writes them through together.
+        with ThreadPoolExecutor(_STORING, thread_name_prefix="store") as pool:
+            kept_here = [one.upload for _, one in good if one.upload and not one.reference]
+            by_content = {upload.sha256: upload for upload in kept_here}
+            list(pool.map(storage.put_original, by_content.values()))
     kept = [
         item.locator["kept"]
         for item, _ in reads
@@ -276,7 +289,7 @@ def _store(
             _check(job, good)
         else:
             _make_images(job, options, good)
-        ImportItem.objects.bulk_update([item for item, _ in reads], _WRITTEN)
+        update_rows([item for item, _ in reads], _WRITTEN)
         received = sum(item.state == ItemState.RECEIVED for item, _ in good)
         if received:
             transaction.on_commit(lambda: ingest.wake(received))

@@ -20,6 +20,7 @@ from searchapp.services.imports import given as said
 from searchapp.services.imports.sources import tars, zips
 from searchapp.services.imports.sources.base import Listed, Source, SourceError
 from searchapp.services.imports.sources.files import KEPT, check_file, local_file, shown
+from searchapp.services.imports.sources.json_guard import Watched
 from searchapp.services.imports.sources.manifest import Places
 
 if TYPE_CHECKING:
@@ -42,45 +43,48 @@ class CocoSource(Source):
         import ijson  # only workers read these files
 
         path = local_file(self.source.location)
-        reached = int(cursor or 0)
+        reached, number = int(cursor or 0), 0
         try:
-            with path.open("rb") as file:
-                labels = {
-                    one.get("id"): str(one.get("name", ""))
-                    for one in ijson.items(file, "categories.item")
-                    if isinstance(one, dict)
-                }
+            labels = {
+                _key(one.get("id")): str(one.get("name", ""))
+                for one in self._entries(path, "categories")
+                if isinstance(one, dict)
+            }
             pictures = self._pictures(path)
             members = self._members(path)
-            with path.open("rb") as file:
-                for number, one in enumerate(
-                    ijson.items(file, "annotations.item", use_float=True), 1
-                ):
-                    if number > reached:
-                        yield self._listed(number, one, pictures, labels, members)
+            for number, one in enumerate(self._entries(path, "annotations"), 1):
+                if number > reached:
+                    yield self._listed(number, one, pictures, labels, members)
         except (ijson.JSONError, UnicodeDecodeError) as error:
-            said_ = str(error).partition("\n")[0]
+            said_ = _first_line(error)
             raise SourceError("table_broken", f"This is no COCO file: {said_}.") from None
+        if not number:
+            raise SourceError(
+                "table_broken", "This is no COCO file: it has no list 'annotations' with boxes."
+            )
 
-    @staticmethod
-    def _pictures(path: Path) -> dict[Any, tuple[str, str, int, int]]:
-        """Name, address, width and height (pixels, 0 where unknown) by the picture's id."""
+    def _entries(self, path: Path, name: str) -> Iterator[Any]:
+        """The entries of one of the file's lists, one at a time."""
         import ijson
 
-        found: dict[Any, tuple[str, str, int, int]] = {}
         with path.open("rb") as file:
-            for one in ijson.items(file, "images.item", use_float=True):
-                if not isinstance(one, dict) or not isinstance(one.get("id"), int | str):
-                    continue
-                address = one.get("coco_url") or one.get("url") or ""
-                found[one["id"]] = (
-                    str(one.get("file_name", "")),
-                    str(address) if str(address).startswith("http") else "",
-                    _number(one.get("width")),
-                    _number(one.get("height")),
-                )
-                if len(found) > _MOST_PICTURES:
-                    raise SourceError("table_broken", f"More than {_MOST_PICTURES:,} pictures.")
+            yield from ijson.items(Watched(file, self.alive), f"{name}.item", use_float=True)
+
+    def _pictures(self, path: Path) -> dict[Any, tuple[str, str, int, int]]:
+        """Name, address, width and height (pixels, 0 where unknown) by the picture's id."""
+        found: dict[Any, tuple[str, str, int, int]] = {}
+        for one in self._entries(path, "images"):
+            if not isinstance(one, dict) or not isinstance(one.get("id"), int | str):
+                continue
+            address = one.get("coco_url") or one.get("url") or ""
+            found[one["id"]] = (
+                str(one.get("file_name", "")),
+                str(address) if str(address).startswith("http") else "",
+                _number(one.get("width")),
+                _number(one.get("height")),
+            )
+            if len(found) > _MOST_PICTURES:
+                raise SourceError("table_broken", f"More than {_MOST_PICTURES:,} pictures.")
         return found
 
     def _listed(
@@ -92,7 +96,7 @@ class CocoSource(Source):
         members: dict[str, dict[str, Any]],
     ) -> Listed:
         cursor, name = str(number), f"box {number}"
-        known = pictures.get(one.get("image_id")) if isinstance(one, dict) else None
+        known = pictures.get(_key(one.get("image_id"))) if isinstance(one, dict) else None
         if known is None:
             return Listed(name, refusal=("invalid_row", "No picture goes with it."), cursor=cursor)
         file_name, address, width, height = known
@@ -102,7 +106,9 @@ class CocoSource(Source):
             sentence = "It has no box (left, top, width, height in pixels) within its picture."
             return Listed(name, refusal=("box_outside", sentence), cursor=cursor)
         try:
-            given = said.checked({"label": labels.get(one.get("category_id"), ""), "box": box})
+            given = said.checked(
+                {"label": labels.get(_key(one.get("category_id")), ""), "box": box}
+            )
         except ValueError as error:
             return Listed(name, refusal=("invalid_row", str(error)), cursor=cursor)
         member = members.get(file_name) or members.get(Path(file_name).name)
@@ -169,6 +175,18 @@ class CocoSource(Source):
             return self._places().reference(str(locator.get("place")))
         except ServiceError:
             return str(locator.get("address") or "")
+
+
+def _key(value: Any) -> Any:
+    """An id as a key; what cannot be one goes with nothing."""
+    return value if isinstance(value, int | float | str) else None
+
+
+def _first_line(error: Exception) -> str:
+    """What the parser says, without the piece of the file that it shows below."""
+    said_ = error.args[0] if error.args else ""
+    text = said_.decode("utf-8", "replace") if isinstance(said_, bytes) else str(said_)
+    return text.partition("\n")[0].rstrip(".")
 
 
 def _number(value: Any) -> int:

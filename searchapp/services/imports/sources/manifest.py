@@ -14,7 +14,7 @@ from searchapp.fetch import fetch_picture
 from searchapp.models import ImportItem
 from searchapp.services.errors import Invalid, ServiceError
 from searchapp.services.imports import given as said
-from searchapp.services.imports.kinds import FILE_COLUMNS, URL_COLUMNS
+from searchapp.services.imports.kinds import COLUMNS, FILE_COLUMNS, URL_COLUMNS
 from searchapp.services.imports.sources import tables
 from searchapp.services.imports.sources.base import Listed, Source, SourceError
 from searchapp.services.imports.sources.bucket import open_address
@@ -108,9 +108,11 @@ class ManifestSource(Source):
         values = {str(name).strip(): value for name, value in row.values.items()}
         place = _place(values)
         if place is None:
-            columns = ", ".join((*FILE_COLUMNS[:3], URL_COLUMNS[0]))
-            sentence = f"This row names no file: it has none of {columns}, or nothing in them."
+            sentence = f"This row names no file: it has none of {COLUMNS}, or nothing in them."
             return Listed(row.name, refusal=("invalid_row", sentence), cursor=row.cursor)
+        if not tables.is_text(place):
+            sentence = "The name holds a half of a character (a lone surrogate)."
+            return Listed(shown(place), refusal=("invalid_row", sentence), cursor=row.cursor)
         try:
             given = said.checked(_given(values))
         except ValueError as error:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from searchapp.services.imports.kinds import delimiter_of
+from searchapp.services.imports.kinds import COLUMNS, delimiter_of, names_a_file
 from searchapp.services.imports.sources.base import SourceError
 
 _LINE = 1_000_000  # bytes of one line
 _BATCH = 1000  # rows of Parquet in memory
+_NOT_TEXT = "This row is not text in UTF-8; save the table as UTF-8."
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ class _Lines:
 
     def __init__(self, file: BinaryIO, at: int) -> None:
         self._file, self.at = file, at
+        self.quotes = 0  # so far
         file.seek(at)
 
     def __iter__(self) -> _Lines:
@@ -58,7 +62,17 @@ class _Lines:
             raise StopIteration
         if len(line) == _LINE and not line.endswith(b"\n"):
             raise SourceError("table_broken", f"A line is longer than {_LINE:,} bytes.")
-        return line.decode("utf-8-sig" if start == 0 else "utf-8", "replace")
+        self.quotes += line.count(b'"')
+        return line.decode("utf-8-sig" if start == 0 else "utf-8", "surrogateescape")
+
+
+def is_text(value: str) -> bool:
+    """Whether it can be stored: all of it was text in UTF-8, and no character is but a half."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _csv(file: BinaryIO, at: int, number: int) -> Iterator[Row]:
@@ -71,11 +85,13 @@ def _csv(file: BinaryIO, at: int, number: int) -> Iterator[Row]:
         header = [name.strip() for name in next(csv.reader(first, delimiter=delimiter))]
     except (StopIteration, csv.Error):
         raise SourceError("table_broken", "This table has no line with names of columns.") from None
+    _check_header(header)
     lines = _Lines(file, at or first.at)
     reader = csv.reader(lines, delimiter=delimiter)
+    size = os.fstat(file.fileno()).st_size
     while True:
         number += 1
-        values, error = None, ""
+        values, error, start = None, "", lines.quotes
         try:
             cells = next(reader)
         except StopIteration:
@@ -87,9 +103,26 @@ def _csv(file: BinaryIO, at: int, number: int) -> Iterator[Row]:
             continue  # an empty line
         if len(cells) > len(header) and any(cells[len(header) :]):
             error = f"This row has {len(cells)} cells, and there are {len(header)} columns."
+        elif lines.at >= size and (lines.quotes - start) % 2 and "\n" in "".join(cells):
+            error = "A quotation mark opens in this row and never closes: the rows behind are lost."
+        elif not all(map(is_text, cells)):
+            error = _NOT_TEXT
         if not error:
             values = dict(zip(header, cells, strict=False))
         yield Row(f"row {number}", json.dumps([lines.at, number]), values, error)
+
+
+def _check_header(header: list[str]) -> None:
+    if not any(map(names_a_file, header)):
+        raise SourceError(
+            "table_broken",
+            f"No column of this table names a file: it has none of {COLUMNS}. Its first line has "
+            "the names of the columns, in UTF-8; JSON comes as JSON Lines, an object a line.",
+        )
+    for name, number in Counter(header).items():
+        if name and number > 1:
+            said = f"This table has {number} columns '{name[:40]}'; give each a name of its own."
+            raise SourceError("table_broken", said)
 
 
 def _json_lines(file: BinaryIO, at: int, number: int) -> Iterator[Row]:
@@ -103,6 +136,8 @@ def _json_lines(file: BinaryIO, at: int, number: int) -> Iterator[Row]:
             found = json.loads(line)
             if isinstance(found, dict):
                 values, error = found, ""
+            if not is_text(line):
+                values, error = None, _NOT_TEXT
         except (ValueError, RecursionError):
             pass
         yield Row(f"row {number}", json.dumps([lines.at, number]), values, error)

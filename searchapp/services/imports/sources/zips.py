@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 import stat
 import struct
 import zipfile
@@ -77,14 +79,42 @@ def open_member(path: Path, number: int) -> AbstractContextManager[BinaryIO]:
 def _opened(path: Path) -> zipfile.ZipFile:
     """Return the archive; its directory, which may be long, stays in memory from step to step."""
     about = path.stat()
-    return _kept_open(path, about.st_mtime_ns, about.st_size)
+    return _remembered(path, about.st_mtime_ns, about.st_size)
+
+
+class _Reopened(io.RawIOBase):
+    """A file that is open only while it is read: a worker that remembers the directory of an
+    archive must not keep the bytes of one that was deleted on the disk."""
+
+    def __init__(self, path: Path, size: int) -> None:
+        self._path, self._size, self._at = path, size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
+        self._at = max(0, base + offset)
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        with self._path.open("rb", buffering=0) as file:
+            number = os.preadv(file.fileno(), [buffer], self._at)
+        self._at += number
+        return number
 
 
 @lru_cache(maxsize=2)
-def _kept_open(path: Path, changed: int, size: int) -> zipfile.ZipFile:
+def _remembered(path: Path, changed: int, size: int) -> zipfile.ZipFile:
     try:
         _check_directory(path)
-        return zipfile.ZipFile(path)
+        return zipfile.ZipFile(cast(BinaryIO, _Reopened(path, size)))
     except _ERRORS as error:
         raise broken(f"This ZIP archive cannot be read: {error}.") from None
 

@@ -1,0 +1,62 @@
+"""Many rows updated in one statement, at little cost."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.db import connection, models
+
+# SQLite takes 32,766 parameters a statement.
+_MOST_PARAMETERS = 30_000
+_LENGTH = re.compile(r"\(\d+\)")
+
+
+def update_rows(rows: Iterable[models.Model], fields: Sequence[str]) -> None:
+    """Write `fields` of these rows, all of one model, that are in the database already.
+
+    The same as Django's `bulk_update`, by `UPDATE … FROM (VALUES …)`: that one builds an expression
+    for each value of each row, at some 8 ms of processor time for a picture that is imported.
+    A row that is no longer there is left out. Of images, what filters look at is to be changed by
+    `bulk_update` all the same (see `ImageQuerySet.update`), unless their state changes with it.
+    """
+    members = list(rows)
+    if not members:
+        return
+    meta = members[0]._meta
+    columns = [meta.get_field(name) for name in fields]
+    at_once = _MOST_PARAMETERS // (1 + len(columns))
+    for start in range(0, len(members), at_once):
+        _update(members[start : start + at_once], meta.pk, columns)
+
+
+def _update(rows: Sequence[models.Model], key: Any, columns: Sequence[Any]) -> None:
+    fields = [key, *columns]
+    quoted = connection.ops.quote_name
+    table = quoted(rows[0]._meta.db_table)
+    changes = ", ".join(
+        f"{quoted(field.column)} = new.column{place}{_cast(field)}"
+        for place, field in enumerate(columns, start=2)
+    )
+    one = f"({', '.join(['%s'] * len(fields))})"
+    statement = (
+        f"UPDATE {table} SET {changes} "  # noqa: S608 (names of our own tables and columns)
+        f"FROM (VALUES {', '.join([one] * len(rows))}) AS new "
+        f"WHERE {table}.{quoted(key.column)} = new.column1{_cast(key)}"
+    )
+    values = [
+        field.get_db_prep_save(getattr(row, field.attname), connection)
+        for row in rows
+        for field in fields
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
+
+
+def _cast(field: Any) -> str:
+    """PostgreSQL does not know of what type a column of nothing but nulls is. (To a type without
+    its length: a cast to `varchar(10)` would cut off what is too long for it, without a word.)"""
+    if connection.vendor != "postgresql":
+        return ""
+    return "::" + _LENGTH.sub("", field.rel_db_type(connection))
