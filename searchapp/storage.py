@@ -54,6 +54,8 @@ class DurableFileSystemStorage(FileSystemStorage):
 
 def _make_folders(folder: Path) -> list[Path]:
     """Create `folder` and return those of its parents, and itself, that were not there."""
+    if folder.is_dir():  # nearly always, and asked thrice a picture
+        return []
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     return missing
