@@ -184,6 +184,6 @@ def _answer(
         cutoff=judged.cutoff,
         verified=judged.verified,
         raised=judged.raised,
-        next=found.next(wanted, judged.matches, judged.cutoff),
+        next=judged.found.next(wanted, judged.matches, judged.cutoff),
         box=box,
     )
