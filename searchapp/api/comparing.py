@@ -19,7 +19,7 @@ from searchapp.services import cleanup, comparing, search, wording
 from searchapp.services.comparing import Comparison, Side
 from searchapp.services.errors import Invalid, ServiceError
 
-_WAYS = ("image", "image_id", "query_id", "url")
+_WAYS = ("image", "image_id", "query", "url")
 SECOND = "with_"
 
 
@@ -28,12 +28,12 @@ class CompareSerializer(serializers.Serializer[Any]):
 
     image = serializers.FileField(required=False, allow_empty_file=True)
     image_id = serializers.IntegerField(required=False, min_value=1, max_value=2**63 - 1)
-    query_id = serializers.CharField(required=False, max_length=64)
+    query = serializers.CharField(required=False, max_length=64)
     url = serializers.CharField(required=False, max_length=2000)
     box = BoxField(required=False, allow_null=True, default=None)
     with_image = serializers.FileField(required=False, allow_empty_file=True)
     with_image_id = serializers.IntegerField(required=False, min_value=1, max_value=2**63 - 1)
-    with_query_id = serializers.CharField(required=False, max_length=64)
+    with_query = serializers.CharField(required=False, max_length=64)
     with_url = serializers.CharField(required=False, max_length=2000)
     with_box = BoxField(required=False, allow_null=True, default=None)
 
@@ -85,8 +85,8 @@ class Compare(APIView):
         if f"{prefix}url" in asked:
             made.append(search.ask_url(asked[f"{prefix}url"], request.user))
             return Side(query=made[-1], box=box)
-        if f"{prefix}query_id" in asked:
-            return Side(query=search.find_query(asked[f"{prefix}query_id"]), box=box)
+        if f"{prefix}query" in asked:
+            return Side(query=search.find_query(asked[f"{prefix}query"]), box=box)
         return Side(image=comparing.find_image(asked[f"{prefix}image_id"], request.user), box=box)
 
 
@@ -138,4 +138,4 @@ def _side_answer(side: Side, facts: Any, site: str) -> dict[str, Any]:
     if side.image is not None:
         return {"image_id": side.image.pk, "url": site + side.image.original_url} | told
     assert side.query is not None  # noqa: S101 (one of the two is always given)
-    return {"query_id": side.query.token, "expires": side.query.expires} | told
+    return {"query": side.query.token, "expires": side.query.expires} | told

@@ -63,7 +63,7 @@ urlpatterns = [
     path("v1/facets/", facets.Facets.as_view(), name="api-facets"),
     path("v1/compare/", comparing.Compare.as_view(), name="api-compare"),
     path("v1/search/", search.Search.as_view(), name="api-search"),
-    path("regions/", search.Regions.as_view()),
+    path("v1/regions/", search.Regions.as_view(), name="api-regions"),
     path("schema/", SpectacularAPIView.as_view(), name="api-schema"),
     path("docs/", SpectacularSwaggerView.as_view(url_name="api-schema"), name="api-docs"),
 ]

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 from collections.abc import Callable
+from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
@@ -145,8 +146,14 @@ def test_deletion_leaves_nothing(
     admin.finished(answer["job"])
     gone, kept = (item["id"] for item in answer["items"])
     sha256 = hashlib.sha256(picture(40)).hexdigest()
-    files = [path for path in installation.data.rglob(f"{sha256}*") if "queries" not in path.parts]
-    assert len(files) == 3  # the original and two thumbnails
+    files: list[Path] = []
+
+    def all_are_there() -> bool:
+        kept = installation.data.rglob(f"{sha256}*")
+        files[:] = [path for path in kept if "queries" not in path.parts]
+        return len(files) == 4
+
+    wait_until(all_are_there, "there is no original, or no features, or fewer than two thumbnails")
     assert admin.delete(f"/images/{gone}/").status_code == 204
     assert admin.get(f"/images/{gone}/").status_code == 404
     assert all(path.exists() for path in files)  # for a day

@@ -53,8 +53,10 @@ def test_an_edited_copy_finds_its_original(anyone: Client, giraffe: bytes) -> No
     answer = anyone.search(copy.getvalue(), dataset="demo", top_k="5")
     assert answer.status_code == 200
     body = answer.json()
-    assert set(body) == {"query", "pipeline", "took_ms", "results"}
-    assert set(body["took_ms"]) == {"decode", "embed", "search", "total"}
+    assert set(body) == {
+        "query", "pipeline", "took_ms", "verified", "cutoff", "results", "next"
+    }  # fmt: skip
+    assert set(body["took_ms"]) == {"decode", "embed", "search", "verify", "total"}
     assert body["pipeline"]["name"] == "image-embedding-efficientnet-lite0"
     assert (body["query"]["width"], body["query"]["height"]) == (320, 180)
     assert [match["rank"] for match in body["results"]] == [1, 2, 3, 4, 5]
@@ -78,7 +80,10 @@ def test_asking_again_costs_no_model_time(anyone: Client, picture: Picture) -> N
     again = anyone.search(picture(200), dataset="demo").json()
     assert first["took_ms"]["embed"] > 0
     assert (again["took_ms"]["decode"], again["took_ms"]["embed"]) == (0, 0)
-    assert again["results"] == first["results"]
+    # (The second look may get further when it is asked again.)
+    assert [(match["image"], match["score"]) for match in again["results"]] == [
+        (match["image"], match["score"]) for match in first["results"]
+    ]
 
 
 @pytest.mark.parametrize("top_k", [1, 20, 200])
@@ -193,7 +198,7 @@ def test_without_a_dataset_all_that_one_may_see_is_searched(
     job = admin.upload(dataset, ("mine.jpg", picture(300)))["job"]
     image = admin.finished(job)["items"][0]["id"]
     results = admin.search(picture(300), top_k="30").json()["results"]
-    assert results[0]["image"]["id"] == image
+    assert image in {match["image"]["id"] for match in results if match["kind"] == "identical"}
     assert len(results) == 30
 
 

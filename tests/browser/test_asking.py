@@ -6,7 +6,6 @@ import io
 import random
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -289,8 +288,3 @@ def test_asking_without_javascript(visitor: Visitor) -> None:
     page.goto("/search/?image=1&box=0.2,0.2,0.5,0.5")
     expect(page.locator(".lens .cut")).to_be_visible()
     expect(page.get_by_role("link", name="Whole picture")).to_be_attached()
-
-
-def test_the_scripts_are_small() -> None:
-    ours = Path(__file__).parents[2] / "static" / "js"
-    assert sum(file.stat().st_size for file in ours.glob("*.js")) <= 60 * 1024
