@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -129,7 +130,10 @@ def test_same_pictures_are_collapsed_across_pages(dataset: Dataset, fill: Fill) 
 
 
 def test_by_size_and_by_date_among_the_best(
-    dataset: Dataset, fill: Fill, monkeypatch: pytest.MonkeyPatch
+    dataset: Dataset,
+    fill: Fill,
+    monkeypatch: pytest.MonkeyPatch,
+    django_assert_max_num_queries: Callable[[int], AbstractContextManager[Any]],
 ) -> None:
     monkeypatch.setattr(finding, "SORTED_AMONG", 12)
     images = fill([{"width": 100 + 10 * (place * 7 % 20)} for place in range(20)])
@@ -147,7 +151,10 @@ def test_by_size_and_by_date_among_the_best(
     assert [m.image.pk for m in first.candidates] + [
         key for page in rest for key in page
     ] == by_size
-    assert [key for page in pages(replace(wanted, sort=Sort.DATE)) for key in page] == by_date
+    wanted = replace(wanted, sort=Sort.DATE)
+    assert [key for page in pages(wanted) for key in page] == by_date
+    with django_assert_max_num_queries(2):  # however many are sorted
+        find(wanted)
 
 
 def test_several_datasets(dataset: Dataset, fill: Fill, owner: User) -> None:

@@ -82,9 +82,9 @@ class _Hits:
         condition = wanted.condition
         self._expression = None if condition is None else expression(condition)
         self._holds = None if condition is None else judge_of(condition)
-        self._columns = tuple(
-            dict.fromkeys((*_SHOWN, *(SCALAR_COLUMNS if condition is not None else ())))
-        )
+        filtered = SCALAR_COLUMNS if condition is not None else ()
+        dated = ("created",) if wanted.sort == Sort.DATE else ()
+        self._columns = tuple(dict.fromkeys((*_SHOWN, *filtered, *dated)))
         self._rows: dict[int, Image | None] = {}
         self._asked = 0
         self.places: dict[int, Place] = {}  # by image, in order
