@@ -25,12 +25,13 @@ addEventListener("DOMContentLoaded", async () => {
   await frame();
   const since = (moment) => performance.timeOrigin + moment - asked;
   const [page] = performance.getEntriesByType("navigation");
-  window.painted = {
+  const said = {
     pictures: pictures.length,
     first_byte: since(page.responseStart),
     page: since(page.domContentLoadedEventStart),
     all: since(performance.now()),
   };
+  console.debug(`painted ${JSON.stringify(said)}`);
 });
 
 // Paints and shifts as the browser itself counts them: a shift that somebody's input caused is none.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
-import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,14 +66,14 @@ class Visitor:
     def begin(self, picture: Path) -> None:
         """Search with a picture from the start page, so that a page of results is there."""
         self.page.goto(f"{self._url}/")
-        self.page.locator("form[data-search] input[name=picture]").set_input_files(picture)
-        self._painted()
+        with self._painted():
+            self.page.locator("form[data-search] input[name=picture]").set_input_files(picture)
 
     def upload(self, picture: Path) -> Painted:
         """Search with another picture, from a page of results."""
-        self._settle()
-        self.page.locator("#another input[name=picture]").set_input_files(picture)
-        return self._painted()
+        with self._painted() as said:
+            self.page.locator("#another input[name=picture]").set_input_files(picture)
+        return said()
 
     def cards(self) -> list[int]:
         """The images whose cards are in view, in their order."""
@@ -85,34 +85,29 @@ class Visitor:
 
     def click(self, image: int) -> Painted:
         """Search with one of the matches."""
-        self._settle()
-        self.page.locator(f"#m{image} a.main").click()
-        return self._painted()
+        with self._painted() as said:
+            self.page.locator(f"#m{image} a.main").click()
+        return said()
 
     def again(self) -> Painted:
         """Load the page of results once more; its times count from the navigation."""
-        self._settle()
-        self.page.evaluate(
-            "sessionStorage.setItem('asked', String(performance.timeOrigin + performance.now()))"
-        )
-        self.page.reload(wait_until="commit")
-        return self._painted()
+        with self._painted() as said:
+            self.page.evaluate(
+                "sessionStorage.setItem('asked', performance.timeOrigin + performance.now())"
+            )
+            self.page.reload(wait_until="commit")
+        return said()
 
-    def token(self) -> str:
-        """The token of the query picture whose results are shown."""
-        found = re.search(r"/search/([\w-]+)/", self.page.url)
-        if found is None:
-            raise RuntimeError(f"these are no results of an upload: {self.page.url}")
-        return found.group(1)
+    @contextmanager
+    def _painted(self) -> Iterator[Callable[[], Painted]]:
+        """Wait until what is done leads to painted results; what is given tells when that was.
 
-    def _settle(self) -> None:
-        """Let the page do what it does after its results, and forget when they came."""
+        Before, the page has the time to do what it does after its results.
+        """
         self.page.wait_for_load_state("networkidle")
-        self.page.evaluate("delete window.painted")
-
-    def _painted(self) -> Painted:
-        self.page.wait_for_function("window.painted !== undefined")
-        return Painted(**self.page.evaluate("window.painted"))
+        start = "painted "
+        with self.page.expect_console_message(lambda said: said.text.startswith(start)) as seen:
+            yield lambda: Painted(**json.loads(seen.value.text.removeprefix(start)))
 
     def vitals(self, path: str) -> Vitals:
         """Open a page and return what the browser says of its painting."""

@@ -74,27 +74,30 @@ function trouble(sentence) {
   said.hidden = !sentence;
 }
 
+// A look at more matches goes on behind what is there: nobody waits for it, nobody hears if it fails.
+const isQuiet = (event) => ["lens", "deeper"].includes((event.detail.requestConfig?.elt ?? event.detail.elt).id);
+
 document.addEventListener("htmx:beforeRequest", (event) => {
-  if (event.detail.target !== page()) return;
+  if (event.detail.target !== page() || isQuiet(event)) return;
   trouble("");
   page().setAttribute("aria-busy", "true");
   slow = setTimeout(() => { document.getElementById("summary").textContent = "Still searching…"; }, SLOW_MS);
 });
 document.addEventListener("htmx:afterRequest", (event) => {
-  if (event.detail.elt.id === "lens") return;
+  if (isQuiet(event)) return;
   clearTimeout(slow);
   page()?.removeAttribute("aria-busy");
 });
 document.addEventListener("htmx:beforeSwap", (event) => {
   const { xhr, target } = event.detail;
   // An error of ours is a page too: it says what was wrong where the results would be.
-  if (target !== page() || xhr.status < 400) return;
+  if (target !== page() || xhr.status < 400 || isQuiet(event)) return;
   const isOurs = xhr.responseText.includes("data-page");
   event.detail.shouldSwap = isOurs;
   if (!isOurs) trouble("The search failed. Reload the page to try again.");
 });
-document.addEventListener("htmx:sendError", () => trouble("The server cannot be reached. Try again in a moment."));
-document.addEventListener("htmx:timeout", () => trouble("The search took too long. Try again in a moment."));
+document.addEventListener("htmx:sendError", (event) => isQuiet(event) || trouble("The server cannot be reached. Try again in a moment."));
+document.addEventListener("htmx:timeout", (event) => isQuiet(event) || trouble("The search took too long. Try again in a moment."));
 
 // The facts fold where the screen is narrow; beside the results they are always open.
 const facts = document.getElementById("query-facts");
