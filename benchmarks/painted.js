@@ -3,7 +3,7 @@
 // Runs in every page before its own scripts. The moment of the click is kept for the next page;
 // both count from the same clock.
 addEventListener("click", (event) => note(event, event.target.closest?.("[data-search-link]")), true);
-addEventListener("change", (event) => note(event, event.target.matches?.("#another input[type=file]")), true);
+addEventListener("change", (event) => note(event, event.target.matches?.("[data-picker]")), true);
 
 function note(event, isAsking) {
   if (isAsking) sessionStorage.setItem("asked", String(performance.timeOrigin + event.timeStamp));
@@ -15,24 +15,34 @@ window.isInView = (element) => {
   return box.width > 0 && box.bottom > 0 && box.top < innerHeight && box.right > 0 && box.left < innerWidth;
 };
 
-addEventListener("DOMContentLoaded", async () => {
+addEventListener("DOMContentLoaded", () => {
+  const [page] = performance.getEntriesByType("navigation");
+  painted(page.responseStart, page.domContentLoadedEventStart);
+});
+// Results may come without a page of their own.
+addEventListener("htmx:afterSwap", (event) => {
+  if (event.detail.requestConfig.elt.id === "lens" || event.detail.requestConfig.elt.id === "deeper") return;
+  const sent = performance.getEntriesByType("resource").filter((one) => one.initiatorType === "xmlhttprequest");
+  painted(sent.at(-1)?.responseStart ?? 0, performance.now());
+});
+
+async function painted(firstByte, whole) {
   const asked = Number(sessionStorage.getItem("asked"));
-  if (!document.querySelector("[data-cards]")) return;
+  if (!asked || !document.querySelector("[data-cards]")) return;
   sessionStorage.removeItem("asked");
   const pictures = [...document.querySelectorAll("[data-cards] img")].filter(window.isInView);
   await Promise.all(pictures.map((picture) => picture.decode()));
   await frame();
   await frame();
   const since = (moment) => performance.timeOrigin + moment - asked;
-  const [page] = performance.getEntriesByType("navigation");
   const said = {
     pictures: pictures.length,
-    first_byte: since(page.responseStart),
-    page: since(page.domContentLoadedEventStart),
+    first_byte: since(firstByte),
+    page: since(whole),
     all: since(performance.now()),
   };
   console.debug(`painted ${JSON.stringify(said)}`);
-});
+}
 
 // Paints and shifts as the browser itself counts them: a shift that somebody's input caused is none.
 window.largest = 0;

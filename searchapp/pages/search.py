@@ -171,6 +171,7 @@ def _show(request: HttpRequest, subject: Subject) -> HttpResponse:
         "unfloored": asked.but(floor=None).link,
         "chosen": chosen[0] if len(chosen) == 1 else None,
         "keep_hours": settings.QUERY_KEEP_HOURS,
+        "is_part": _is_part(request),
     }
     try:
         if wrong is not None:

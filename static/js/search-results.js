@@ -44,6 +44,12 @@ document.addEventListener("toggle", (event) => {
   history.replaceState(history.state, "", address);
 }, true);
 
+// A click on a match is a search in this page; one for a new tab or window is the browser's own.
+document.addEventListener("click", (event) => {
+  if (!event.ctrlKey && !event.metaKey && !event.shiftKey) return;
+  if (event.target.closest?.("[data-search-link]")) event.stopImmediatePropagation();
+}, true);
+
 // What is empty need not be sent; and a link goes on with weak matches as they are now.
 document.addEventListener("htmx:configRequest", (event) => {
   const { elt, formData } = event.detail;
@@ -52,7 +58,7 @@ document.addEventListener("htmx:configRequest", (event) => {
     return;
   }
   const weak = document.getElementById("weak");
-  if (!weak || !page()?.contains(elt)) return;
+  if (!weak || !page()?.contains(elt) || elt.matches("[data-search-link]")) return;
   const address = new URL(event.detail.path, location.href);
   if (weak.value) address.searchParams.set("weak", weak.value);
   else address.searchParams.delete("weak");
