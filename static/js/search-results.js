@@ -80,11 +80,15 @@ function trouble(sentence) {
   said.hidden = !sentence;
 }
 
-// A look at more matches goes on behind what is there: nobody waits for it, nobody hears if it fails.
+// A look at more matches goes on behind what is there: nobody waits for it, nobody hears if it fails,
+// and it comes too late when something else was asked meanwhile.
+let questions = 0;
 const isQuiet = (event) => ["lens", "deeper"].includes((event.detail.requestConfig?.elt ?? event.detail.elt).id);
 
 document.addEventListener("htmx:beforeRequest", (event) => {
+  if (isQuiet(event)) event.detail.requestConfig.question = questions;
   if (event.detail.target !== page() || isQuiet(event)) return;
+  questions += 1;
   trouble("");
   page().setAttribute("aria-busy", "true");
   slow = setTimeout(() => { document.getElementById("summary").textContent = "Still searching…"; }, SLOW_MS);
@@ -95,7 +99,8 @@ document.addEventListener("htmx:afterRequest", (event) => {
   page()?.removeAttribute("aria-busy");
 });
 document.addEventListener("htmx:beforeSwap", (event) => {
-  const { xhr, target } = event.detail;
+  const { xhr, target, requestConfig } = event.detail;
+  if (requestConfig.elt.id === "deeper" && requestConfig.question !== questions) event.detail.shouldSwap = false;
   // An error of ours is a page too: it says what was wrong where the results would be.
   if (target !== page() || xhr.status < 400 || isQuiet(event)) return;
   const isOurs = xhr.responseText.includes("data-page");
