@@ -17,6 +17,8 @@ workers = settings.WEB_WORKERS
 threads = settings.WEB_THREADS
 # A worker that stops beating is replaced; a slow upload does not stop a threaded worker's heart.
 timeout = 60
+# All of a search is in its address, long filters too.
+limit_request_line = 8190
 graceful_timeout = 10
 keepalive = 30
 max_requests_jitter = 0

@@ -83,8 +83,7 @@ def explain(
         if not has_places(engine):
             raise Unavailable(
                 "heatmap_not_ready",
-                "Heatmaps are being prepared on this machine for the first time; please try again "
-                "in some seconds.",
+                "Heatmaps are being prepared on this machine, once: they are there in some seconds.",
             )
         sides = sides_of((Subject.from_json(first), Subject.from_json(second)))
         shown = [side.picture() for side in sides]

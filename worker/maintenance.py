@@ -50,6 +50,7 @@ def sweep() -> None:
         audit.call_worker()
     if scalars.waits():
         scalars.call_worker()
+    facets.want_first_counts()
     if facets.waits():
         facets.call_worker()
     cleaning.sweep()

@@ -90,7 +90,7 @@ def judge(
         from embeddings.explain.edits import edits  # OpenCV is not for who only needs the names
 
         points = f"{geometry.inliers} points lie alike, and " if geometry.inliers else ""
-        what = f"{geometry.agreement:.0%} of what both show looks alike"
+        what = f"{100 * geometry.agreement:.0f} % of what both show looks alike"
         reason = f"{points}{what} when one is laid on the other."
         return Verdict(
             Kind.NEAR_DUPLICATE, edits(geometry, query, other), reason[0].upper() + reason[1:]

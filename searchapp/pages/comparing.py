@@ -157,7 +157,7 @@ def _pair(request: HttpRequest, first: Side, second: Side) -> HttpResponse:
         "found": found,
         "modes": MODES,
         "sides": laying.sides(pictures, sizes),
-        "verdict": wording.verdict(found.kind, found.edits, found.geometry, *sizes),
+        "verdict": _unbroken(wording.verdict(found.kind, found.edits, found.geometry, *sizes)),
         "score": f"{found.score:.2f}",
         "bar": max(0, round(found.score * 100)),
         "facts": _facts(first, second, found),
@@ -168,6 +168,11 @@ def _pair(request: HttpRequest, first: Side, second: Side) -> HttpResponse:
         "legend": laying.legend(),
     }
     return render(request, "compare/pair.html", context)
+
+
+def _unbroken(sentence: str) -> str:
+    """A number and its sign stay in one line."""
+    return sentence.replace(" %", "\u00a0%")
 
 
 def _size(facts: Any) -> tuple[int, int]:

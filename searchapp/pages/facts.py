@@ -25,7 +25,8 @@ class Row:
 
     @property
     def differs(self) -> bool:
-        return self.first != self.second
+        """Whether both are known, and are not the same."""
+        return self.first != self.second and NOTHING not in (self.first, self.second)
 
 
 def facts_of(

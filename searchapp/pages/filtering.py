@@ -92,7 +92,8 @@ def panel_of(asked: Asked, choices: Sequence[Dataset], datasets: Sequence[Datase
     problem = ""
     facets: Sequence[Facet] = ()
     try:
-        facets = schema_of(datasets).facets
+        # A page waits for nobody: the next one has the fields.
+        facets = schema_of(datasets, patience=0).facets
     except ServiceError as error:
         problem = error.detail
     titles = {facet.name: facet.title for facet in facets}

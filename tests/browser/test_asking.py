@@ -20,6 +20,7 @@ from tests.installation import Client
 RESULTS = re.compile(r"/search/[\w-]{16,}/")
 WINDMILL = DEMO / "categorization-windmill1.jpg"
 CASTLE = DEMO / "explore_monuments-germany-neuschwansteinCastle.jpg"
+MINARET = DEMO / "categorization-kutubMinar.jpg"
 GIRAFFE = DEMO / "erase-giraffe.jpg"
 LOGOS = 12
 
@@ -107,7 +108,21 @@ def test_find_the_uncropped_original(visitor: Visitor) -> None:
 
 
 def test_is_this_the_same_thing(visitor: Visitor) -> None:
-    """A part of a picture is asked about, and the compare page says what both have in common."""
+    """Two photographs of one tower; the compare page says what they have in common."""
+    page = visitor.open(viewport={"width": 1440, "height": 900})
+    ask(page, saved(Image.open(MINARET), 92))
+    expect(group(page, "near-duplicate")).to_contain_text("Kutub minar")
+    other = group(page, "same thing").locator(".card").first
+    expect(other).to_contain_text("Qutub minar")
+    other.hover()
+    other.get_by_role("link", name="Compare").click()
+    page.wait_for_url("**/compare/**")
+    main = page.get_by_role("main")
+    expect(main).to_contain_text("The same thing, in another photograph.")
+    expect(main.get_by_role("heading", name="Points that lie alike")).to_be_visible()
+
+
+def test_a_part_by_mouse(visitor: Visitor) -> None:
     page = visitor.open(viewport={"width": 1440, "height": 900})
     ask(page, WINDMILL.read_bytes())
     whole = page.locator("#summary").inner_text()

@@ -143,10 +143,9 @@ def test_large_datasets_are_counted_by_a_worker(
     dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(facets, "SMALL", 2)
-    monkeypatch.setattr(facets, "WAIT_SECONDS", 0.0)
     add(dataset, *({"label": "a"} for _ in range(5)))
     with pytest.raises(Unavailable) as refused:
-        schema_of([dataset])
+        schema_of([dataset], patience=0)
     assert refused.value.code == "facets_not_counted"
     assert facets.waits()
     assert not facets.count_next()
@@ -163,3 +162,19 @@ def test_large_datasets_are_counted_by_a_worker(
     assert facets.waits()
     facets.count_next()
     assert counts(facet(schema_of([dataset]), "label")) == {"a": 5, "b": 1}
+
+
+def test_large_datasets_are_counted_before_anybody_asks(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(facets, "SMALL", 2)
+    add(dataset, {"label": "a"}, {"label": "a"})
+    facets.want_first_counts()
+    assert not facets.waits()  # small ones are counted by whoever asks
+    add(dataset, {"label": "a"})
+    facets.want_first_counts()
+    facets.count_next()
+    assert counts(facet(schema_of([dataset], patience=0), "label")) == {"a": 3}
+    add(dataset, {"label": "a"})
+    facets.want_first_counts()
+    assert not facets.waits()  # from then on, by who asks

@@ -16,6 +16,7 @@ from searchapp.services.datasets import create_dataset
 from searchapp.services.errors import Invalid, ServiceError, Unavailable
 from searchapp.services.filters import parse
 from searchapp.services.search import Cutoff, Match, Sort, Wanted, finding, indexes_of
+from searchapp.services.search.listing import listed
 from searchapp.services.search.paging import Found
 from searchapp.services.selection import of_keys
 from searchapp.vectors.store import VectorStore
@@ -31,7 +32,8 @@ def wanted_of(*datasets: Dataset, **how: Any) -> Wanted:
 
 
 def find(wanted: Wanted, least: int = 0) -> Found:
-    return finding.nearest(query(wanted.indexes[0].dimension), wanted, least)
+    found = finding.nearest(query(wanted.indexes[0].dimension), wanted, least)
+    return found if wanted.sort == Sort.SIMILARITY else listed(found, wanted, -1.0, ())
 
 
 def following(wanted: Wanted, page: Found, shown: Sequence[Match] | None = None) -> str:

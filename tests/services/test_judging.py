@@ -7,6 +7,7 @@ again; and, by remembered verdicts, what it says when somebody has.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -15,7 +16,7 @@ from searchapp.models import Dataset, Image
 from searchapp.services.search import Match, Wanted, judging, paging, verdicts
 from searchapp.services.search.answer import Sort
 from searchapp.services.search.judging import Asked, Judged, judge
-from searchapp.services.search.paging import Cursor, Found
+from searchapp.services.search.paging import Cursor, Found, Place
 from searchapp.services.search.verdicts import Judgement
 
 SCORES = [0.93, 0.71, 0.69, 0.67, 0.3, 0.29, 0.28, 0.27]
@@ -33,7 +34,7 @@ def found(images: Callable[[int], list[Image]]) -> Found:
         Match(rank, score, image)
         for rank, (score, image) in enumerate(zip(SCORES, rows, strict=True), start=1)
     ]
-    places = {match.image.pk: (-match.score, match.image.pk) for match in matches}
+    places: dict[int, Place] = {match.image.pk: (-match.score, match.image.pk) for match in matches}
     return Found(matches, Cursor(), places, False, SCORES)
 
 
@@ -157,14 +158,23 @@ def test_pages_show_each_match_once_though_a_deep_one_was_raised(
     assert len(cutoffs) == 1
 
 
-def test_another_order_is_kept(
+def test_another_order_is_one_of_what_is_not_weak(
     found: Found, wanted: Callable[..., Wanted], remembered: dict[str, Judgement]
 ) -> None:
-    backwards = Found(found.candidates[::-1], Cursor(), found.places, False, SCORES)
-    remembered[found.candidates[0].image.thumbnail_key] = COPY
-    judged = judge(backwards, OTHER, wanted(sort=Sort.DATE))
-    assert [match.image for match in judged.matches] == [m.image for m in backwards.candidates]
-    assert judged.matches[-1].kind == Kind.NEAR_DUPLICATE
+    """The last that came first; a copy among them, however low it scores; then what is weak."""
+    by_score = [match.image for match in found.candidates]
+    remembered[by_score[6].thumbnail_key] = COPY
+    shown: list[Image] = []
+    after, cursor = "", Cursor()
+    while after or not shown:
+        asked = wanted(sort=Sort.DATE, top_k=3, after=after)
+        judged = judge(replace(found, cursor=cursor), OTHER, asked)
+        shown += [match.image for match in judged.matches]
+        assert not judged.cutoff.nothing
+        after = judged.found.next(asked, judged.matches, judged.cutoff)
+        cursor = paging.read(wanted(sort=Sort.DATE, after=after)) if after else cursor
+        remembered.clear()  # the next page has it from the first one
+    assert shown == [by_score[place] for place in (6, 3, 2, 1, 0, 7, 5, 4)]
 
 
 def test_nothing_like_it_is_said_of_the_whole_search(

@@ -53,13 +53,13 @@ def bounds_of(indexes: Sequence[Index]) -> Bounds:
         lower,
         usual,
         upper,
-        f"Below it, a match in {where} is no better than the best of so many strangers.",
+        f"Below it, a score in {where} is no better than chance.",
     )
 
 
 def general_bounds(pipeline: str) -> Bounds:
     """Return the bounds for datasets that have no figures of their own."""
     known = _OF_PIPELINES.get(pipeline)
-    whose = "of its model in other galleries" if known else "for a model that has no figures yet"
-    basis = f"The usual line {whose}: this dataset is new or small."
+    whose = "for this model" if known else "for a model that has no figures yet"
+    basis = f"The usual line {whose}: this dataset is too new or too small for one of its own."
     return Bounds(*(known or _OF_OTHERS), basis)

@@ -76,8 +76,10 @@ class Schema:
         return next((facet for facet in self.facets if facet.name == name), None)
 
 
-def schema_of(datasets: Sequence[Dataset]) -> Schema:
+def schema_of(datasets: Sequence[Dataset], patience: float = WAIT_SECONDS) -> Schema:
     """Return what the ready pictures of `datasets` can be filtered by.
+
+    A worker that counts a large dataset for the first time is waited for, `patience` seconds long.
 
     Raises:
         Unavailable: code `facets_not_counted` while a worker counts a large dataset for the first
@@ -94,15 +96,15 @@ def schema_of(datasets: Sequence[Dataset]) -> Schema:
     if late:
         _want(late)
     missing = set(keys) - rows.keys()
-    deadline = time.monotonic() + WAIT_SECONDS
+    deadline = time.monotonic() + patience
     while missing:
         if time.monotonic() > deadline:
             raise Unavailable(
                 "facets_not_counted",
-                "A worker counts what these pictures can be filtered by: ask again in a moment.",
+                "What these pictures can be filtered by is being counted: ask again in a moment.",
                 retry_after=5,
             )
-        time.sleep(0.1)
+        time.sleep(min(0.1, patience))
         rows |= _rows(missing)
         missing -= rows.keys()
     return _schema([rows[key] for key in keys])
@@ -126,6 +128,14 @@ def _want(keys: Sequence[int]) -> None:
 def call_worker() -> None:
     with contextlib.suppress(queue.QueueUnavailable):
         queue.send_once(TASK)
+
+
+def want_first_counts() -> None:
+    """Have large datasets counted before anybody asks, where nobody has."""
+    uncounted = Image.objects.filter(dataset__facets=None, state=ImageState.READY).order_by()
+    large = uncounted.values("dataset").annotate(number=Count("pk")).filter(number__gt=SMALL)
+    if keys := list(large.values_list("dataset", flat=True)):
+        _want(keys)
 
 
 def waits() -> bool:

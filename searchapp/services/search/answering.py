@@ -187,6 +187,6 @@ def _answer(
         unfinished=judged.unfinished and not wanted.deep,
         found_deep=judged.found_deep,
         raised=judged.raised,
-        next=found.next(wanted, judged.matches, judged.cutoff),
+        next=judged.found.next(wanted, judged.matches, judged.cutoff),
         box=box,
     )

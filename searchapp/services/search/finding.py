@@ -6,7 +6,7 @@ The filter acts inside Milvus, so that twenty come back where twenty exist, howe
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from math import inf
 
@@ -18,10 +18,9 @@ from searchapp.models.scalars import SCALAR_COLUMNS
 from searchapp.services import scalars
 from searchapp.services.errors import Unavailable
 from searchapp.services.filters.expressions import expression, judge_of
-from searchapp.services.filters.fields import seconds_of
 from searchapp.services.search import paging
 from searchapp.services.search.answer import MAX_DATASETS, Match, Sort, Wanted
-from searchapp.services.search.paging import Cursor, Found, Place
+from searchapp.services.search.paging import Cursor, Found, Place, ranked
 from searchapp.vectors.errors import VectorsUnavailable
 from searchapp.vectors.store import get_store
 
@@ -46,7 +45,7 @@ def indexes_of(datasets: DatasetQuerySet | Sequence[Dataset]) -> list[Index]:
 
 def nearest(vector: np.ndarray, wanted: Wanted, least: int = 0) -> Found:
     """Return the best images that are ready, as many as are wanted where so many exist; `least`
-    of them, where fewer are wanted.
+    of them, where fewer are wanted; all of the best, where they are to be listed by something else.
 
     Vectors whose rows are gone a moment ago, or no longer pass the filter, must not shorten the
     answer: where some are met, more are asked for.
@@ -96,7 +95,7 @@ class _Hits:
         depth = min(depth, MAX_DEPTH)
         if depth <= self._asked or self.is_all:
             return
-        found: list[Place] = []
+        found: list[tuple[float, int]] = []
         # Of a collection that has more, nothing is certain from the score of its last hit on:
         # others that are shown with it, and come
         # before it by their keys, may not be among the hits.
@@ -167,7 +166,7 @@ def _by_similarity(hits: _Hits, wanted: Wanted, cursor: Cursor, number: int) -> 
         hits.deeper()
     images = hits.images(there)
     matches = [hits.match(images[key], copies[key]) for key in there[:number]]
-    return Found(_ranked(matches, cursor), cursor, hits.places, len(there) > number, hits.best)
+    return Found(ranked(matches, cursor), cursor, hits.places, len(there) > number, hits.best)
 
 
 def _first(hits: _Hits, keys: Sequence[int], number: int) -> list[int]:
@@ -195,8 +194,8 @@ def _collapsed(hits: _Hits) -> tuple[dict[int, Image], Counter[int]]:
 
 
 def _sorted(hits: _Hits, wanted: Wanted, cursor: Cursor) -> Found:
-    """The best matches, by another order: the same ones on each page, and what is like them as
-    much and arrives meanwhile."""
+    """All of the best matches, for `listing` to choose a page from: the same ones for each page,
+    and what is like them as much and arrives meanwhile."""
     hits.ask(SORTED_AMONG + _SPARE)
     while not hits.is_all and (
         len(hits.images(hits.places)) < SORTED_AMONG
@@ -215,21 +214,5 @@ def _sorted(hits: _Hits, wanted: Wanted, cursor: Cursor) -> Found:
     if wanted.collapse:
         kept, copies = _collapsed(hits)
         images = {key: image for key, image in images.items() if key in kept}
-    places = {key: (0.0 - _ORDERS[wanted.sort](image), -key) for key, image in images.items()}
-    ahead = sorted(
-        (key for key in images if cursor.after is None or places[key] > cursor.after),
-        key=places.__getitem__,
-    )
-    matches = [hits.match(images[key], copies[key]) for key in ahead[: wanted.top_k]]
-    more = len(ahead) > wanted.top_k
-    return Found(_ranked(matches, cursor), cursor, places, more, hits.best)
-
-
-_ORDERS: dict[Sort, Callable[[Image], float]] = {
-    Sort.SIZE: lambda image: (image.width or 0) * (image.height or 0),
-    Sort.DATE: lambda image: seconds_of(image.created),
-}
-
-
-def _ranked(matches: Sequence[Match], cursor: Cursor) -> list[Match]:
-    return [replace(one, rank=rank) for rank, one in enumerate(matches, start=cursor.shown + 1)]
+    matches = [hits.match(image, copies[key]) for key, image in images.items()]
+    return Found(matches, cursor, hits.places, False, hits.best)

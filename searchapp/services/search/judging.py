@@ -21,6 +21,7 @@ from searchapp.services.search import verdicts
 from searchapp.services.search.answer import Clock, Cutoff, Match, Sort, Wanted
 from searchapp.services.search.boxes import Box
 from searchapp.services.search.cutoffs import LOOKED_AT, Cut, cut_off
+from searchapp.services.search.listing import listed
 from searchapp.services.search.paging import Found
 from searchapp.services.search.verdicts import Judgement
 
@@ -63,8 +64,10 @@ class Asked:
 
 @dataclass(frozen=True)
 class Judged:
-    """The matches as they are answered, and what is said of them together."""
+    """The matches as they are answered, and what is said of them together; `found` is what they
+    were chosen from."""
 
+    found: Found
     matches: list[Match]
     cutoff: Cutoff
     verified: bool
@@ -77,14 +80,15 @@ class Judged:
 def judge(found: Found, asked: Asked, wanted: Wanted) -> Judged:
     """Name the kinds of what was found, and return the `top_k` best by kind, then score; where
     they are listed by something else, the first `top_k`."""
-    candidates = found.candidates
-    if wanted.sort != Sort.SIMILARITY:
-        candidates = candidates[: wanted.top_k]
     clock = Clock()
-    nearest = sorted(candidates, key=lambda match: -match.score)[:MOST]
+    nearest = found.candidates[:MOST]
     judgements, verified = _look_again(nearest, asked, wanted)
     ms = clock.ms if wanted.verify else 0.0
     cut = found.cursor.cut or _cut(found, judgements, wanted)
+    if wanted.sort != Sort.SIMILARITY:
+        decided = [pk for pk, judgement in judgements.items() if judgement.kind is not None]
+        found = listed(found, wanted, cut.score, decided)
+    candidates = found.candidates
     named = [_named(match, judgements.get(match.image.pk), cut) for match in candidates]
     order = list(range(len(named)))
     if wanted.sort == Sort.SIMILARITY:
@@ -97,6 +101,7 @@ def judge(found: Found, asked: Asked, wanted: Wanted) -> Judged:
     below = [match.image.pk for match in nearest[FIRST:]]
     has_copy = any(one.kind in _COPY for one in judgements.values())
     return Judged(
+        found,
         matches,
         cutoff,
         verified,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from typing import Any
 
 from django.core import signing
@@ -21,8 +21,9 @@ from searchapp.services.search.cutoffs import Cut
 
 _SALT = "lookalike.search.cursor"
 _LONGEST = 16_384  # characters
-# A place in an ascending order: minus the score, size or date, then the key (or minus it).
-Place = tuple[float, int]
+# A place in an ascending order: minus the score, then the key; or, in a list by something else,
+# whether it is weak, minus its size or date, then minus the key.
+Place = tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Cursor:
     beyond: tuple[int, ...] = ()  # images that come later and were shown before their turn
     least: Place | None = None  # of a sorted list: the last of the matches that are sorted
     cut: Cut | None = None  # where the first page drew the line between similar and weak
+    good: tuple[int, ...] = ()  # of a sorted list: images that are not weak, whatever they score
 
 
 def read(wanted: Wanted) -> Cursor:
@@ -47,7 +49,7 @@ def read(wanted: Wanted) -> Cursor:
     try:
         if len(wanted.after) > _LONGEST:
             raise signing.BadSignature
-        question, shown, after, beyond, least, cut = signing.loads(wanted.after, salt=_SALT)
+        question, shown, after, beyond, least, cut, good = signing.loads(wanted.after, salt=_SALT)
     except (signing.BadSignature, ValueError):
         raise Invalid(
             "invalid_cursor", "after must be the `next` of an answer, exactly as it was given."
@@ -58,18 +60,21 @@ def read(wanted: Wanted) -> Cursor:
             "This cursor is of another search: send it with the filter, order, min_score and "
             "pipeline of the answer that had it.",
         )
-    return Cursor(shown, _place(after), tuple(beyond), _place(least), cut and Cut(*cut))
+    return Cursor(
+        shown, _place(after), tuple(beyond), _place(least), cut and Cut(*cut), tuple(good)
+    )
 
 
 def write(wanted: Wanted, cursor: Cursor) -> str:
     """Return the cursor as text."""
     cut = cursor.cut and astuple(cursor.cut)
-    said = [_question(wanted), cursor.shown, cursor.after, cursor.beyond, cursor.least, cut]
+    places = cursor.after, cursor.beyond, cursor.least
+    said = [_question(wanted), cursor.shown, *places, cut, cursor.good]
     return signing.dumps(said, salt=_SALT, compress=True)
 
 
 def _place(given: Any) -> Place | None:
-    return None if given is None else (float(given[0]), int(given[1]))
+    return None if given is None else tuple(given)
 
 
 def _question(wanted: Wanted) -> str:
@@ -111,4 +116,10 @@ class Found:
         ]
         number = self.cursor.shown + len(shown)
         cut = Cut(cutoff.score, cutoff.reason, cutoff.nothing)
-        return write(wanted, Cursor(number, after, tuple(beyond), self.cursor.least, cut))
+        cursor = replace(self.cursor, shown=number, after=after, beyond=tuple(beyond), cut=cut)
+        return write(wanted, cursor)
+
+
+def ranked(matches: Sequence[Match], cursor: Cursor) -> list[Match]:
+    """Number the matches of a page."""
+    return [replace(one, rank=rank) for rank, one in enumerate(matches, start=cursor.shown + 1)]
