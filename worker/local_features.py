@@ -34,6 +34,7 @@ _held: OrderedDict[str, LocalFeatures] = OrderedDict()
 _lock = threading.Lock()
 _readers = ThreadPoolExecutor(_READERS, thread_name_prefix="features")
 # Features of queries that are being made, before anybody has asked for them.
+_MOST_BEGUN = 32  # beyond that, whoever needs them makes them
 _begun: dict[str, Future[LocalFeatures]] = {}
 _makers = ThreadPoolExecutor(2, thread_name_prefix="query-features")
 
@@ -127,7 +128,7 @@ def begin(sha256: str, box: Box | None) -> None:
     """Begin to make what `of_query` will be asked for, beside the model."""
     key = _query_key(sha256, box)
     with _lock:
-        if key in _begun:
+        if key in _begun or len(_begun) >= _MOST_BEGUN:
             return
         begun = _begun[key] = _makers.submit(_of_query, sha256, box)
 
