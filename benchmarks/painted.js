@@ -6,7 +6,9 @@ addEventListener("click", (event) => note(event, event.target.closest?.("[data-s
 addEventListener("change", (event) => note(event, event.target.matches?.("[data-picker]")), true);
 
 function note(event, isAsking) {
-  if (isAsking) sessionStorage.setItem("asked", String(performance.timeOrigin + event.timeStamp));
+  if (!isAsking) return;
+  performance.clearResourceTimings(); // which a page that lives long has no more room for
+  sessionStorage.setItem("asked", String(performance.timeOrigin + event.timeStamp));
 }
 
 const frame = () => new Promise(requestAnimationFrame);
