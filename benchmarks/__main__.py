@@ -21,6 +21,7 @@ from benchmarks import (
     quality,
     query,
     scale,
+    searching,
     sharing,
     startup,
 )
@@ -29,6 +30,7 @@ from benchmarks.report import Findings, NotHere, Section, write_markdown
 
 BENCHMARKS: dict[str, Callable[[Options], Findings]] = {
     "query": query.run,
+    "search": searching.run,
     "ingest": ingest.run,
     "memory": memory.run,
     "startup": startup.run,

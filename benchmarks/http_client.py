@@ -28,22 +28,31 @@ class SearchClient:
 
     def search(self, picture: Path) -> tuple[float, dict[str, Any]]:
         """Search with a picture; return the milliseconds and the answer."""
+        return self._post({}, {"image": (picture.name, picture.read_bytes(), "image/jpeg")})
+
+    def search_kept(self, query: str, box: str) -> tuple[float, dict[str, Any]]:
+        """Search with a part of the picture of an earlier answer, by its id."""
+        return self._post({"query": query, "box": box}, None)
+
+    def _post(
+        self, fields: dict[str, str], files: dict[str, tuple[str, bytes, str]] | None
+    ) -> tuple[float, dict[str, Any]]:
         encoded = requests.Request(
             "POST",
             self._url,
             headers={"Authorization": f"Bearer {self._key}"},
-            data=self._fields,
-            files={"image": (picture.name, picture.read_bytes(), "image/jpeg")},
+            data=self._fields | fields,
+            files=files,
         ).prepare()
-        assert isinstance(encoded.body, bytes)
+        body = encoded.body.encode() if isinstance(encoded.body, str) else encoded.body
         started = time.perf_counter()
-        self._connection.request("POST", encoded.path_url, encoded.body, dict(encoded.headers))
+        self._connection.request("POST", encoded.path_url, body, dict(encoded.headers))
         answer = self._connection.getresponse()
-        body = answer.read()
+        said = answer.read()
         took = (time.perf_counter() - started) * 1000
         if answer.status != 200:
-            raise RuntimeError(f"a search was answered with {answer.status}: {body.decode()}")
-        return took, json.loads(body)
+            raise RuntimeError(f"a search was answered with {answer.status}: {said.decode()}")
+        return took, json.loads(said)
 
     def __enter__(self) -> Self:
         return self

@@ -10,6 +10,7 @@ from pathlib import Path
 # The benchmarks, each with the settings that it heeds.
 SETTINGS: dict[str, tuple[str, ...]] = {
     "query": ("images", "searches"),
+    "search": ("gallery", "searches"),
     "ingest": ("pictures", "rounds"),
     "memory": ("images", "searches", "pictures"),
     "startup": (),
@@ -35,6 +36,7 @@ class Options:
 
     names: tuple[str, ...] = NAMES
     images: int = 10_000  # that a search looks through
+    gallery: int = 100_000  # images that are searched through in a browser
     searches: int = 100
     pictures: int = 480  # that an import takes in, or a contestant embeds
     rounds: int = 2  # of an import and its peer, or of all contestants
@@ -101,6 +103,7 @@ def parse(arguments: Sequence[str]) -> Options:
     )
     for name, least, purpose in (
         ("images", 100, "images in the dataset that is searched"),
+        ("gallery", 1000, "images in the gallery that is searched in a browser"),
         ("searches", 2, "searches that are timed"),
         ("pictures", 1, "pictures that are imported or embedded in a round"),
         ("rounds", 1, "rounds of an import and its peer, or of all that embed"),

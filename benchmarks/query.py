@@ -18,7 +18,7 @@ TOP_K = 20
 _WARM_UP = 10
 _STAGES = ("decode", "embed", "search")
 # As the workers set them: products of one vector gain nothing from more.
-_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 Sample = dict[str, float]
 
@@ -32,9 +32,7 @@ def run(options: Options) -> Findings:
         client = SearchClient(
             installation.url, installation.key("read"), dataset=filled.slug, top_k=TOP_K
         )
-        peer = Peer(
-            "benchmarks.bare", *bare_arguments, environment=clean_environment(**_ONE_THREAD)
-        )
+        peer = Peer("benchmarks.bare", *bare_arguments, environment=clean_environment(**ONE_THREAD))
         over_http: list[Sample] = []
         barely: list[Sample] = []
         with client, peer:

@@ -6,7 +6,7 @@ import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
 import redis
@@ -33,6 +33,10 @@ _READERS = 8
 _held: OrderedDict[str, LocalFeatures] = OrderedDict()
 _lock = threading.Lock()
 _readers = ThreadPoolExecutor(_READERS, thread_name_prefix="features")
+# Features of queries that are being made, before anybody has asked for them.
+_MOST_BEGUN = 32  # beyond that, whoever needs them makes them
+_begun: dict[str, Future[LocalFeatures]] = {}
+_makers = ThreadPoolExecutor(2, thread_name_prefix="query-features")
 
 
 def stored(images: Iterable[Image]) -> dict[int, LocalFeatures]:
@@ -120,6 +124,21 @@ def of_decoded(decoded: Decoded) -> LocalFeatures:
     return local_features(decoded.image, size=(decoded.width, decoded.height))
 
 
+def begin(sha256: str, box: Box | None) -> None:
+    """Begin to make what `of_query` will be asked for, beside the model."""
+    key = _query_key(sha256, box)
+    with _lock:
+        if key in _begun or len(_begun) >= _MOST_BEGUN:
+            return
+        begun = _begun[key] = _makers.submit(_of_query, sha256, box)
+
+    def forget(_: Future[LocalFeatures]) -> None:
+        with _lock:
+            _begun.pop(key, None)
+
+    begun.add_done_callback(forget)
+
+
 def of_query(sha256: str, box: Box | None) -> LocalFeatures:
     """The features of a query picture, or of a box of it; remembered as long as it is kept.
 
@@ -127,7 +146,17 @@ def of_query(sha256: str, box: Box | None) -> LocalFeatures:
         ImageError: for a picture that cannot be used.
         FileNotFoundError: where it is not kept any more.
     """
-    key = f"lookalike:features:{VERSION}:{sha256}:{box or ''}"
+    with _lock:
+        begun = _begun.get(_query_key(sha256, box))
+    return begun.result() if begun is not None else _of_query(sha256, box)
+
+
+def _query_key(sha256: str, box: Box | None) -> str:
+    return f"lookalike:features:{VERSION}:{sha256}:{box or ''}"
+
+
+def _of_query(sha256: str, box: Box | None) -> LocalFeatures:
+    key = _query_key(sha256, box)
     try:
         remembered = queue.client().get(key)
         if isinstance(remembered, bytes):

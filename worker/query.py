@@ -27,7 +27,7 @@ from searchapp.services.errors import Gone
 from searchapp.services.exchange import Embedded, regions_key, vector_key
 from searchapp.services.search.boxes import parse_box
 from searchapp.uploads import HashingWriter
-from worker import pictures
+from worker import local_features, pictures
 from worker.answering import Reply, answer
 from worker.decoding import cut_out
 from worker.engines import PipelineUnavailable, engine_for, run_once
@@ -36,8 +36,12 @@ log = logging.getLogger(__name__)
 
 
 @celery_app.task(name="query.embed")
-def embed(reply: str, sha256: str, pipeline: str, fingerprint: str, box: str = "") -> None:
-    """Embed (a box of) a stored query picture."""
+def embed(
+    reply: str, sha256: str, pipeline: str, fingerprint: str, box: str = "", look: bool = False
+) -> None:
+    """Embed (a box of) a stored query picture; with `look`, make its local features meanwhile."""
+    if look:
+        local_features.begin(sha256, parse_box(box))
     answer(reply, lambda: _embed_stored(sha256, pipeline, fingerprint, box))
 
 

@@ -42,7 +42,7 @@ class Card:
 
     @property
     def is_late(self) -> bool:
-        return self.place >= 8
+        return self.place >= 12
 
 
 @dataclass(frozen=True)

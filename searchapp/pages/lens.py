@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from urllib.parse import urlencode
 
 from django.urls import reverse
@@ -16,6 +17,8 @@ from searchapp.services.search import Box, remembered_regions
 _WIDTH = 100.0
 # A picture that is so much longer than wide is shown too small for suggestions.
 _LONGEST = 3.0
+# Resolved once, not for every match of a page.
+address_of = cache(reverse)
 
 
 @dataclass(frozen=True)
@@ -92,4 +95,4 @@ def compare_link(source: Query | Image, image: Image, asked: Asked) -> str:
     pairs = [subject, ("with", str(image.pk))]
     if asked.box is not None:
         pairs.append(("box", str(asked.box)))
-    return f"{reverse('compare')}?{urlencode(pairs, safe=',')}"
+    return f"{address_of('compare')}?{urlencode(pairs, safe=',')}"

@@ -20,7 +20,7 @@ from searchapp.pages.access import find_dataset, visible_image
 from searchapp.pages.asked import LIST, Asked, read
 from searchapp.pages.filtering import panel_of
 from searchapp.pages.found import add_facts, arrange, strip
-from searchapp.pages.lens import compare_link, lens_of
+from searchapp.pages.lens import address_of, compare_link, lens_of
 from searchapp.pages.paging import key_of
 from searchapp.pages.responses import (
     NOTHING_NEW,
@@ -105,7 +105,7 @@ def query_regions(request: HttpRequest, token: str) -> HttpResponse:
     try:
         return _regions(request, _of_query(service.find_query(token)))
     except ServiceError:
-        return _no_regions()
+        return _nothing_new()
 
 
 @require_safe
@@ -158,6 +158,7 @@ def _ask_again(request: HttpRequest, error: ServiceError, address: str = "") -> 
 
 def _show(request: HttpRequest, subject: Subject) -> HttpResponse:
     asked, wrong = subject.read(request)
+    deep = request.GET.get("deep") == "1"
     choices = _choices(request.user)
     chosen = _chosen(request, asked.datasets, choices)
     asked = replace(asked, datasets=tuple(dataset.slug for dataset in chosen))
@@ -170,16 +171,19 @@ def _show(request: HttpRequest, subject: Subject) -> HttpResponse:
         "unfloored": asked.but(floor=None).link,
         "chosen": chosen[0] if len(chosen) == 1 else None,
         "keep_hours": settings.QUERY_KEEP_HOURS,
+        "is_part": _is_part(request),
     }
     try:
         if wrong is not None:
             raise wrong
-        answer = _answer(subject, asked, datasets)
+        answer = _answer(subject, asked, datasets, deep)
     except ServiceError as error:
         # That the picture cannot be used is known only now, and belongs to the drop zone.
         if error.status == BadPicture.status and subject.query is not None:
             return _ask_again(request, error)
         return _governed(request, asked, render_error(request, _template(request), context, error))
+    if deep and _is_part(request) and not answer.found_deep:
+        return _nothing_new()
     line = answer.cutoff.score if asked.floor is None else asked.floor
     own = subject.image.pk if subject.image and asked.box is None else None
     found = arrange(answer, asked.sort, asked.floor, partial(_links, subject, asked), own)
@@ -194,12 +198,22 @@ def _show(request: HttpRequest, subject: Subject) -> HttpResponse:
         "waiting": _waiting(datasets),
         "next": asked.but(after=answer.next).link if answer.next else None,
         "first": asked.but().link if asked.after else None,
+        "deeper": _deeper(asked) if answer.unfinished else None,
         "may_add": len(chosen) == 1 and chosen[0].may_edit(request.user),
     }
     return _governed(request, asked, render(request, _template(request), context))
 
 
-def _answer(subject: Subject, asked: Asked, datasets: Sequence[Dataset]) -> service.Answer:
+def _deeper(asked: Asked) -> str:
+    """The address of the same answer after a look at more of the matches."""
+    return f"{asked.link}{'&' if asked.pairs() else '?'}deep=1"
+
+
+def _answer(
+    subject: Subject, asked: Asked, datasets: Sequence[Dataset], deep: bool
+) -> service.Answer:
+    """Whoever waits at a page sees what is certain soon; what a look at more matches brings, which
+    is nothing nearly always, comes when that is there."""
     wanted = service.Wanted(
         service.indexes_of(datasets),
         asked.number,
@@ -207,6 +221,7 @@ def _answer(subject: Subject, asked: Asked, datasets: Sequence[Dataset]) -> serv
         sort=asked.sort,
         collapse=asked.once,
         after=asked.after,
+        deep=deep,
     )
     if isinstance(subject.source, Query):
         answer = service.answer_query(subject.source, wanted, asked.box)
@@ -218,7 +233,7 @@ def _answer(subject: Subject, asked: Asked, datasets: Sequence[Dataset]) -> serv
 
 
 def _links(subject: Subject, asked: Asked, image: Image) -> tuple[str, str]:
-    search_link = asked.of(image.pk, reverse("search-post")).link
+    search_link = asked.of(image.pk, address_of("search-post")).link
     return search_link, compare_link(subject.source, image, asked)
 
 
@@ -235,7 +250,7 @@ def _governed(request: HttpRequest, asked: Asked, response: HttpResponse) -> Htt
     """A part goes to its address in the shortest form, whatever a form has sent."""
     if not _is_part(request):
         return response
-    response["HX-Push-Url"] = asked.link
+    response["HX-Push-Url"] = "false" if request.GET.get("deep") else asked.link
     return fragment_of(response)
 
 
@@ -245,16 +260,16 @@ def _regions(request: HttpRequest, subject: Subject) -> HttpResponse:
     if subject.image is not None:
         size = [subject.image.width, subject.image.height]
     if not size[0] or not size[1]:
-        return _no_regions()
+        return _nothing_new()
     try:
         service.find_regions(subject.source)
     except ServiceError:  # suggestions are no reason to complain
-        return _no_regions()
+        return _nothing_new()
     lens = lens_of(subject.source, asked, size[0], size[1])
     return fragment_of(render(request, "search/_lens.html", {"lens": lens}))
 
 
-def _no_regions() -> HttpResponse:
+def _nothing_new() -> HttpResponse:
     return fragment_of(HttpResponse(status=NOTHING_NEW))
 
 

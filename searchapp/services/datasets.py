@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from cachetools import TTLCache
 from django.db import IntegrityError, transaction
 from django.db.models import Count
 from django.utils import timezone
@@ -166,4 +168,20 @@ def counts_of(datasets: Iterable[Dataset]) -> dict[int, dict[str, int]]:
 
 def ready_count(datasets: Iterable[int]) -> int:
     """Return how many images searches of these datasets, given by their keys, can find now."""
-    return Image.objects.filter(dataset__in=list(datasets), state=ImageState.READY).count()
+    keys = tuple(sorted(datasets))
+    with _lock:
+        known = _counted.get(keys)
+    if known is not None:
+        return known
+    number = Image.objects.filter(dataset__in=keys, state=ImageState.READY).count()
+    if number > _MANY:
+        with _lock:
+            _counted[keys] = number
+    return number
+
+
+# Of so many pictures, nobody counts whether they are as many as some seconds ago; the database
+# would, at each search.
+_MANY = 10_000
+_counted: TTLCache[tuple[int, ...], int] = TTLCache(100, 5.0)
+_lock = threading.Lock()

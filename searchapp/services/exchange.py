@@ -102,8 +102,11 @@ class Question:
         return Embedded.from_payload(payload, cached=False)
 
 
-def ask_stored(sha256: str, pipeline: str, fingerprint: str, box: str = "") -> Question:
-    """Ask for the vector of (a box of) a stored query picture."""
+def ask_stored(
+    sha256: str, pipeline: str, fingerprint: str, box: str = "", look: bool = False
+) -> Question:
+    """Ask for the vector of (a box of) a stored query picture. With `look`, the worker begins to
+    make its local features meanwhile, because they will be asked for next."""
     remembered, waiting = queue.recall(vector_key(sha256, fingerprint, box), queue.QUERY)
     if remembered is not None:
         return Question(remembered)
@@ -114,6 +117,7 @@ def ask_stored(sha256: str, pipeline: str, fingerprint: str, box: str = "") -> Q
         pipeline=pipeline,
         fingerprint=fingerprint,
         box=box,
+        look=look,
     )
 
 

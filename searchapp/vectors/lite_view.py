@@ -5,7 +5,7 @@ rows while a flush swaps its tables. A view keeps what belongs together (sealed 
 tombstones and the in-memory table that was active with them), so a reader needs no lock:
 rows that a later flush moves are still in the view's own table.
 
-Search is exact: one matrix-vector product per segment.
+Search is exact: one product per segment, for all who ask at the same moment.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from searchapp.vectors.lite_products import Products
 from searchapp.vectors.lite_scalars import Columns, Unanswered, columns_of
 
 Floats = npt.NDArray[np.float32]
@@ -27,6 +28,11 @@ Mask = npt.NDArray[np.bool_]
 # {id: (batch, row)} of the open rows, the ids deleted since the last sealing, the open batches.
 OpenRows = tuple[dict[int, tuple[int, int]], list[int], tuple[Any, ...]]
 LOCK_SECONDS = 0.005
+
+# The best rows are scored once more, each by itself, so that a score does not depend on who else
+# asked: pages go on from the score of their last match. Some more than wanted, for their order by
+# the first score may be another.
+SPARE = 16
 
 NO_ROWS: Longs = np.empty(0, dtype=np.int64)
 
@@ -94,6 +100,7 @@ class View:
         self._open_columns: list[Columns] = []
         self._open_lock = threading.Lock()
         self._frozen: OpenRows | None = None
+        self._products = Products([sealed.segment.vectors for sealed in self.sealed])
 
         lengths = [len(sealed.ids) for sealed in self.sealed]
         self.offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64)
@@ -188,10 +195,10 @@ class View:
         positions, deleted, batches = self._open_rows()
         sealed_total = int(self.offsets[-1])
         scores = np.empty(sealed_total + len(positions), dtype=np.float32)
+        scores[:sealed_total] = self._products.of(query)
 
         for sealed, start in zip(self.sealed, self.offsets, strict=False):
             part = scores[start : start + len(sealed.ids)]
-            np.dot(sealed.segment.vectors, query, out=part)
             part *= sealed.scales
             if condition is not None:
                 part[~condition.of_segment(sealed)] = -np.inf
@@ -212,13 +219,38 @@ class View:
         k = min(k, len(scores))
         if not k:
             return []
-        best = np.argpartition(scores, len(scores) - k)[-k:]
+        wide = min(k + SPARE, len(scores))
+        best = np.argpartition(scores, len(scores) - wide)[-wide:]
+        best = best[scores[best] > -np.inf]
+        if not len(best):
+            return []
+        scores[best] = self._exact(
+            [
+                self._sealed_vector(row)
+                if row < sealed_total
+                else unpacked[at[row - sealed_total, 0]][0][at[row - sealed_total, 1]]
+                for row in best
+            ],
+            query,
+        )
         ids = np.array([self._id_at(int(row), sealed_total, open_ids) for row in best])
-        found = [
+        return [
             (int(ids[i]), min(1.0, float(scores[best[i]])))
-            for i in np.lexsort((ids, -scores[best]))
+            for i in np.lexsort((ids, -scores[best]))[:k]
         ]
-        return [hit for hit in found if hit[1] > -np.inf]
+
+    def _exact(self, vectors: list[Floats], query: Floats) -> Floats:
+        """Return the cosines of a few vectors, each by itself and as exact as they can be."""
+        rows = np.stack(vectors).astype(np.float64)
+        products = np.einsum("ij,j->i", rows, query.astype(np.float64))
+        norms = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+        exact: Floats = np.divide(products, norms, out=np.zeros_like(norms), where=norms > 0)
+        return exact.astype(np.float32)
+
+    def _sealed_vector(self, row: int) -> Floats:
+        segment = int(np.searchsorted(self.offsets, row, side="right")) - 1
+        vector: Floats = self.sealed[segment].segment.vectors[row - self.offsets[segment]]
+        return vector
 
     def _id_at(self, row: int, sealed_total: int, open_ids: Longs) -> int:
         return int(self._all_ids[row] if row < sealed_total else open_ids[row - sealed_total])

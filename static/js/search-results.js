@@ -44,6 +44,12 @@ document.addEventListener("toggle", (event) => {
   history.replaceState(history.state, "", address);
 }, true);
 
+// A click on a match is a search in this page; one for a new tab or window is the browser's own.
+document.addEventListener("click", (event) => {
+  if (!event.ctrlKey && !event.metaKey && !event.shiftKey) return;
+  if (event.target.closest?.("[data-search-link]")) event.stopImmediatePropagation();
+}, true);
+
 // What is empty need not be sent; and a link goes on with weak matches as they are now.
 document.addEventListener("htmx:configRequest", (event) => {
   const { elt, formData } = event.detail;
@@ -52,7 +58,7 @@ document.addEventListener("htmx:configRequest", (event) => {
     return;
   }
   const weak = document.getElementById("weak");
-  if (!weak || !page()?.contains(elt)) return;
+  if (!weak || !page()?.contains(elt) || elt.matches("[data-search-link]")) return;
   const address = new URL(event.detail.path, location.href);
   if (weak.value) address.searchParams.set("weak", weak.value);
   else address.searchParams.delete("weak");
@@ -74,27 +80,35 @@ function trouble(sentence) {
   said.hidden = !sentence;
 }
 
+// A look at more matches goes on behind what is there: nobody waits for it, nobody hears if it fails,
+// and it comes too late when something else was asked meanwhile.
+let questions = 0;
+const isQuiet = (event) => ["lens", "deeper"].includes((event.detail.requestConfig?.elt ?? event.detail.elt).id);
+
 document.addEventListener("htmx:beforeRequest", (event) => {
-  if (event.detail.target !== page()) return;
+  if (isQuiet(event)) event.detail.requestConfig.question = questions;
+  if (event.detail.target !== page() || isQuiet(event)) return;
+  questions += 1;
   trouble("");
   page().setAttribute("aria-busy", "true");
   slow = setTimeout(() => { document.getElementById("summary").textContent = "Still searching…"; }, SLOW_MS);
 });
 document.addEventListener("htmx:afterRequest", (event) => {
-  if (event.detail.elt.id === "lens") return;
+  if (isQuiet(event)) return;
   clearTimeout(slow);
   page()?.removeAttribute("aria-busy");
 });
 document.addEventListener("htmx:beforeSwap", (event) => {
-  const { xhr, target } = event.detail;
+  const { xhr, target, requestConfig } = event.detail;
+  if (requestConfig.elt.id === "deeper" && requestConfig.question !== questions) event.detail.shouldSwap = false;
   // An error of ours is a page too: it says what was wrong where the results would be.
-  if (target !== page() || xhr.status < 400) return;
+  if (target !== page() || xhr.status < 400 || isQuiet(event)) return;
   const isOurs = xhr.responseText.includes("data-page");
   event.detail.shouldSwap = isOurs;
   if (!isOurs) trouble("The search failed. Reload the page to try again.");
 });
-document.addEventListener("htmx:sendError", () => trouble("The server cannot be reached. Try again in a moment."));
-document.addEventListener("htmx:timeout", () => trouble("The search took too long. Try again in a moment."));
+document.addEventListener("htmx:sendError", (event) => isQuiet(event) || trouble("The server cannot be reached. Try again in a moment."));
+document.addEventListener("htmx:timeout", (event) => isQuiet(event) || trouble("The search took too long. Try again in a moment."));
 
 // The facts fold where the screen is narrow; beside the results they are always open.
 const facts = document.getElementById("query-facts");

@@ -152,17 +152,9 @@ if (pasteButton && navigator.clipboard?.read) {
   });
 }
 
-// A click on a match is a search too: the old matches step back until the new ones are here.
-document.addEventListener("click", (event) => {
-  if (event.ctrlKey || event.metaKey || event.shiftKey || event.button !== 0) return;
-  const link = event.target.closest("[data-search-link]");
-  if (link) link.closest("[data-cards]").setAttribute("aria-busy", "true");
-});
-
 // Back again, with the page as it was left.
 window.addEventListener("pageshow", (event) => {
   if (!event.persisted) return;
   hideWaiting();
   form.reset();
-  document.querySelector("[data-cards]")?.removeAttribute("aria-busy");
 });

@@ -42,6 +42,9 @@ def test_a_section_names_the_command_that_repeats_it() -> None:
     assert options.command("query") == "python -m benchmarks query --images=1000"
     assert parse(options.command("query").split()[3:]).images == 1000
     assert options.command("startup") == "python -m benchmarks startup"
+    options = parse(["search", "--gallery", "2000", "--searches", "20"])
+    assert options.command("search") == "python -m benchmarks search --gallery=2000 --searches=20"
+    assert parse(["search"]).gallery == 100_000
     options = parse(["quality", "--folder", "demo", "--pipelines", "one, other", "--many", "200"])
     assert options.command("quality") == (
         "python -m benchmarks quality --folder=demo --pipelines=one,other"

@@ -118,10 +118,22 @@ def test_a_match_is_the_next_question(visitor: Visitor) -> None:
     page.locator(".weak > summary").click()
     second = page.locator(".card").nth(1)
     name = second.locator(".title").inner_text()
+    page.evaluate("window.isStillHere = true")
+    with page.context.expect_page() as opened:
+        second.locator("a").first.click(modifiers=["ControlOrMeta"])
+    opened.value.close()  # a new tab is a new tab
     second.locator("a").first.click()
     page.wait_for_url("**/search/?image=*")
     expect(page.locator(".card").first).to_contain_text("this picture")
     assert name.endswith(titles(page)[0].split()[-1])
+    assert page.evaluate("window.isStillHere")  # nothing but the results was loaded
+    assert page.title().startswith("Pictures like ")
+    assert page.title() != "Pictures like cat.jpg · Lookalike"
+    page.locator("#another input[name=picture]").set_input_files(CAT)
+    page.wait_for_url(re.compile("/search/[^/?]{10,}/"))
+    expect_results(page)
+    page.go_back()
+    expect(page.locator(".card").first).to_contain_text("this picture")
     page.go_back()
     expect_results(page)
     page.locator(".card").first.get_by_role("link", name="open").click()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,13 +17,14 @@ from PIL import Image as Pillow
 
 import worker.features
 from embeddings.explain.local_features import VERSION, LocalFeatures
+from embeddings.operators.decode import Decoded
 from searchapp import storage
 from searchapp.models import Dataset, Features, Image, ImageState
 from searchapp.services import audit, cleanup, features, health
 from searchapp.services.audit import running
 from searchapp.services.audit.features import MissingFeatures
 from searchapp.services.audit.files import UnusedFiles
-from tests.explaining.conftest import DEMO, Add, saved
+from tests.explaining.conftest import CAT, DEMO, Add, saved
 from worker import local_features
 from worker.features import advance
 
@@ -184,3 +188,32 @@ def test_an_audit_finds_and_mends(
     assert report.left == 0
     assert storage.has_features(gone.thumbnail_key)
     assert whole.pk
+
+
+def test_features_of_a_query_are_begun_once_and_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = CAT.read_bytes()
+    sha256 = hashlib.sha256(content).hexdigest()
+    default_storage.save(f"queries/{sha256[:2]}/{sha256[2:4]}/{sha256}", ContentFile(content))
+    numbers: list[int] = []
+    may_go_on = threading.Event()
+    found = local_features.of_decoded
+
+    def slowly(decoded: Decoded) -> LocalFeatures:
+        numbers.append(1)
+        may_go_on.wait(10)
+        return found(decoded)
+
+    monkeypatch.setattr(local_features, "of_decoded", slowly)
+    local_features.begin(sha256, None)
+    local_features.begin(sha256, None)
+    with ThreadPoolExecutor(1) as threads:
+        asked = threads.submit(local_features.of_query, sha256, None)
+        may_go_on.set()
+        assert len(asked.result(10).points) > 20
+    assert len(numbers) == 1
+
+
+def test_what_was_begun_in_vain_is_said_to_whoever_asks() -> None:
+    local_features.begin("a" * 64, None)  # nobody has kept it
+    with pytest.raises(FileNotFoundError):
+        local_features.of_query("a" * 64, None)

@@ -156,6 +156,9 @@ def test_large_datasets_are_counted_by_a_worker(
     assert not facets.waits()  # nobody counts over and over while a dataset grows
     DatasetFacets.objects.update(seconds=0)
     schema_of([dataset])
+    assert not facets.waits()  # and nobody looks at each search how many there are by now
+    monkeypatch.setattr(facets, "_looked_at", {})
+    schema_of([dataset])
     assert facets.waits()
     facets.count_next()
     assert counts(facet(schema_of([dataset]), "label")) == {"a": 5, "b": 1}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from django.test import Client
 
 from embeddings.explain.kinds import Kind
 from searchapp.models import ImageState, Query
+from searchapp.services import search as service
 from searchapp.services.search import Answer, Box, Cutoff, Match, Took, Wanted
 from tests.pages.conftest import House, add_image, picture
 
@@ -156,6 +158,41 @@ def test_weak_matches_are_folded_until_they_are_asked_for(house: House, found: l
     assert " open" not in folded.group()
     assert " open" in unfolded.group()
     assert 'Show weak matches <span class="numbers">(2)' in page_of(house, found)
+
+
+def test_a_deep_look_comes_after_the_page_and_only_where_it_has_found_something(
+    house: House, found: list[Match], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+    answer_image = service.answer_image
+
+    def answer(image: object, wanted: Wanted, box: Box | None = None) -> Answer:
+        asked.append(wanted.deep)
+        shallow = answer_image(image, wanted, box)  # type: ignore[arg-type]
+        return replace(shallow, unfinished=not wanted.deep, found_deep=wanted.deep and finds)
+
+    monkeypatch.setattr("searchapp.services.search.answer_image", answer)
+    finds = False
+    page = page_of(house, found, "&k=50")
+    own = f"/search/?image={found[0].image.pk}&k=50"
+    deeper = f"{own}&deep=1"
+    assert f'hx-get="{deeper.replace("&", "&amp;")}"' in page
+    assert asked == [False]
+    client, part = house.client("anonymous"), {"HX-Request": "true"}
+    assert client.get(deeper, headers=part).status_code == 204
+    finds = True
+    more = client.get(deeper, headers=part)
+    assert more.status_code == 200
+    assert more["HX-Push-Url"] == "false"  # the address that can be shared stays as it was
+    assert asked == [False, True, True]
+    assert "deep=1" not in more.content.decode()
+    assert "data-page" in client.get(deeper).content.decode()  # without JavaScript, by a link
+
+
+def test_a_part_of_a_page_has_its_title(house: House, found: list[Match]) -> None:
+    part = page_of(house, found, **{"HX-Request": "true"})
+    assert part.strip().startswith("<title>Pictures like Wren &lt;i&gt; · Lookalike</title>")
+    assert page_of(house, found).count("<title>") == 1
 
 
 def test_the_line_can_be_drawn_elsewhere(house: House, found: list[Match]) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from embeddings.explain.kinds import Edit, Kind
 from searchapp.models import Dataset, Image
-from searchapp.services.search import Match, Wanted, paging, verdicts
+from searchapp.services.search import Match, Wanted, judging, paging, verdicts
 from searchapp.services.search.answer import Sort
 from searchapp.services.search.judging import Asked, Judged, judge
 from searchapp.services.search.paging import Cursor, Found, Place
@@ -103,6 +103,30 @@ def test_copies_are_raised_whatever_they_score_and_never_folded(
     assert first.reason == COPY.reason
     assert not judged.cutoff.nothing
     assert _kinds(judge(found, OTHER, wanted(verify=False)))[0] == Kind.SIMILAR
+
+
+def test_a_deep_look_is_left_for_later_where_it_might_find_more(
+    found: Found,
+    wanted: Callable[..., Wanted],
+    remembered: dict[str, Judgement],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(judging, "FIRST", 3)
+    contents = [match.image.thumbnail_key for match in found.candidates]
+    remembered.update(dict.fromkeys(contents[:3], NOTHING))
+    soon = judge(found, OTHER, wanted(deep=False))
+    assert soon.verified
+    assert soon.unfinished
+    assert not soon.found_deep
+    assert not any(match.verified for match in soon.matches[3:])
+    remembered[contents[1]] = COPY
+    assert not judge(found, OTHER, wanted(deep=False)).unfinished  # there is what was looked for
+    remembered.update(dict.fromkeys(contents, NOTHING))
+    assert not judge(found, OTHER, wanted(deep=False)).unfinished  # somebody has looked before
+    remembered[contents[7]] = COPY
+    late = judge(found, OTHER, wanted())
+    assert late.found_deep
+    assert late.matches[0].image == found.candidates[7].image
 
 
 def test_pages_show_each_match_once_though_a_deep_one_was_raised(

@@ -290,3 +290,20 @@ def test_importing_the_store_brings_in_nothing_heavy() -> None:
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert result.stdout.strip() == "[]"
+
+
+def test_who_else_asks_changes_no_score(shared_store: VectorStore) -> None:
+    """Pages go on from the score of their last match: it must be the same each time."""
+    name = f"{NAME}_company"
+    shared_store.ensure_collection(name, DIMENSION)
+    vectors = random_vectors(3000, DIMENSION)
+    for start in range(0, 3000, 1000):  # sealed ones and open ones
+        part = range(start, start + 1000)
+        shared_store.upsert(name, list(part), vectors[part.start : part.stop])
+    queries = random_vectors(24, DIMENSION)
+    alone = [shared_store.search(name, query, 30) for query in queries]
+    with ThreadPoolExecutor(12) as threads:
+        for _ in range(3):
+            together = threads.map(lambda query: shared_store.search(name, query, 30), queries)
+            assert list(together) == alone
+    shared_store.drop(name)

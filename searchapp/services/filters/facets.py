@@ -8,11 +8,13 @@ worker, and what a worker has counted stands until it has counted again.
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from cachetools import TTLCache
 from django.db import transaction
 from django.db.models import Count, Max, Q, QuerySet
 from django.utils import timezone
@@ -85,8 +87,8 @@ def schema_of(datasets: Sequence[Dataset], patience: float = WAIT_SECONDS) -> Sc
     """
     keys = [dataset.pk for dataset in datasets]
     rows = _rows(keys)
-    now = _state_of(keys)
-    stale = [key for key in keys if _is_stale(rows.get(key), now[key])]
+    now = _state_of([key for key in keys if not _was_looked_at(key, rows.get(key))])
+    stale = [key for key in now if _is_stale(rows.get(key), now[key])]
     for key in stale:
         if now[key][0] <= SMALL:
             rows[key] = count(key)
@@ -186,6 +188,23 @@ def _state_of(keys: Sequence[int]) -> dict[int, tuple[int, int]]:
     for key, number, newest in counted:
         found[key] = (number, newest)
     return found
+
+
+# When this process has last counted how many pictures there are of large datasets: that reads as
+# many entries of an index, and every page of results asks for the schema.
+_looked_at: TTLCache[int, bool] = TTLCache(1000, 10.0)
+_lock = threading.Lock()
+
+
+def _was_looked_at(key: int, row: DatasetFacets | None) -> bool:
+    """Whether a large dataset was looked at a moment ago; from now on it was."""
+    if row is None or row.is_stale or row.pictures <= SMALL:
+        return False
+    with _lock:
+        was = key in _looked_at
+        if not was:
+            _looked_at[key] = True
+    return was
 
 
 def _is_stale(row: DatasetFacets | None, now: tuple[int, int]) -> bool:

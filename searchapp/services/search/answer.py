@@ -44,6 +44,7 @@ class Wanted:
     collapse: bool = False  # one of those that are the same picture
     after: str = ""  # a cursor: what comes after the answer that had it as `next`
     verify: bool = True  # look at the best matches again, by what is in the pictures
+    deep: bool = True  # at those further down as well, where no copy is among the first
 
     def __post_init__(self) -> None:
         if not 1 <= self.top_k <= MAX_RESULTS:
@@ -114,6 +115,8 @@ class Answer:
     indexes: Sequence[Index]  # that were searched
     cutoff: Cutoff
     verified: bool = False  # whether the best matches were looked at again
+    unfinished: bool = False  # a deep look, which was not wanted, might find more copies
+    found_deep: bool = False  # something was found below the first candidates
     raised: tuple[int, ...] = ()  # images that are shown before their turn by score
     next: str = ""  # the cursor of the page after this one; empty where there is none
     box: Box | None = None  # of the query picture, where a part of it was asked about

@@ -157,7 +157,8 @@ def _vector_of(image: Image, wanted: Wanted) -> np.ndarray:
 
 
 def _ask_stored(sha256: str, wanted: Wanted, box: Box | None) -> Question:
-    return exchange.ask_stored(sha256, wanted.pipeline, wanted.fingerprint, _text(box))
+    look = wanted.verify and settings.VERIFY_MS > 0
+    return exchange.ask_stored(sha256, wanted.pipeline, wanted.fingerprint, _text(box), look)
 
 
 def _text(box: Box | None) -> str:
@@ -183,6 +184,8 @@ def _answer(
         indexes=wanted.indexes,
         cutoff=judged.cutoff,
         verified=judged.verified,
+        unfinished=judged.unfinished and not wanted.deep,
+        found_deep=judged.found_deep,
         raised=judged.raised,
         next=judged.found.next(wanted, judged.matches, judged.cutoff),
         box=box,

@@ -73,13 +73,16 @@ class Judged:
     verified: bool
     raised: tuple[int, ...]
     ms: float
+    unfinished: bool = False  # a deep look might find more
+    found_deep: bool = False  # something was found below the first candidates
 
 
 def judge(found: Found, asked: Asked, wanted: Wanted) -> Judged:
     """Name the kinds of what was found, and return the `top_k` best by kind, then score; where
     they are listed by something else, the first `top_k`."""
     clock = Clock()
-    judgements, verified = _look_again(found.candidates[:MOST], asked, wanted.verify)
+    nearest = found.candidates[:MOST]
+    judgements, verified = _look_again(nearest, asked, wanted)
     ms = clock.ms if wanted.verify else 0.0
     cut = found.cursor.cut or _cut(found, judgements, wanted)
     if wanted.sort != Sort.SIMILARITY:
@@ -95,7 +98,18 @@ def judge(found: Found, asked: Asked, wanted: Wanted) -> Judged:
     matches = [replace(named[place], rank=rank) for rank, place in enumerate(chosen, start=first)]
     counts = Counter(match.kind for match in matches)
     cutoff = Cutoff(cut.score, cut.reason, counts, cut.nothing)
-    return Judged(found, matches, cutoff, verified, _raised(chosen, candidates), ms)
+    below = [match.image.pk for match in nearest[FIRST:]]
+    has_copy = any(one.kind in _COPY for one in judgements.values())
+    return Judged(
+        found,
+        matches,
+        cutoff,
+        verified,
+        _raised(chosen, candidates),
+        ms,
+        unfinished=verified and not has_copy and any(pk not in judgements for pk in below),
+        found_deep=any(pk in judgements and judgements[pk].kind is not None for pk in below),
+    )
 
 
 def _cut(found: Found, judgements: Mapping[int, Judgement], wanted: Wanted) -> Cut:
@@ -115,18 +129,18 @@ def _cut(found: Found, judgements: Mapping[int, Judgement], wanted: Wanted) -> C
 
 
 def _look_again(
-    candidates: Sequence[Match], asked: Asked, verify: bool
+    candidates: Sequence[Match], asked: Asked, wanted: Wanted
 ) -> tuple[dict[int, Judgement], bool]:
     """Return judgements by image, and whether geometry has been heard where it was wanted."""
     images = [match.image for match in candidates]
     found = {image.pk: _SAME_FILE for image in images if asked.is_same_file(image)}
-    if not verify or not settings.VERIFY_MS:
+    if not wanted.verify or not settings.VERIFY_MS:
         return found, False
     contents = {image.pk: image.thumbnail_key for image in images if image.pk not in found}
     known = verdicts.recall(asked.content, contents.values())
     found |= {pk: known[content] for pk, content in contents.items() if content in known}
     clock, heard = Clock(), True
-    for part in (images[:FIRST], images[FIRST:]):
+    for part in (images[:FIRST], images[FIRST:] if wanted.deep else []):
         missing = [image.pk for image in part if image.pk not in found]
         left = settings.VERIFY_MS - clock.ms
         if missing and left >= _LEAST_MS:
