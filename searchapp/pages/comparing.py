@@ -232,7 +232,9 @@ def _asked(request: HttpRequest) -> tuple[Side, Side]:
 
 
 def _said(error: ServiceError) -> HttpResponse:
-    response = HttpResponse(error.detail, content_type="text/plain", status=error.status)
+    # What is on its way is no error: browsers would write one into their consoles.
+    status = 202 if error.code == "heatmap_not_ready" else error.status
+    response = HttpResponse(error.detail, content_type="text/plain", status=status)
     if error.retry_after is not None:
         response["Retry-After"] = str(error.retry_after)
     response["Cache-Control"] = "no-store"

@@ -87,7 +87,7 @@ let asked;
 async function seekHeat(picture, address, tries) {
   picture.classList.add("is-missing");
   const answer = await fetch(address).catch(() => null);
-  if (answer?.ok) {
+  if (answer?.status === 200) {
     picture.src = URL.createObjectURL(await answer.blob());
     picture.classList.remove("is-missing");
     said.hidden = true;
@@ -95,7 +95,7 @@ async function seekHeat(picture, address, tries) {
   }
   said.textContent = answer ? await answer.text() : "The server cannot be reached.";
   said.hidden = false;
-  const isComing = !answer || answer.status === 503;
+  const isComing = !answer || [202, 503].includes(answer.status);
   if (isComing && tries > 0) setTimeout(seekHeat, ASK_AGAIN_MS, picture, address, tries - 1);
 }
 
@@ -109,7 +109,7 @@ for (const picture of why.querySelectorAll(".heat")) {
 /** What each pair of regions adds, asked for when somebody first points at one. */
 function pairs() {
   asked ??= fetch(why.dataset.why).then(async (answer) => {
-    if (!answer.ok) throw new Error(await answer.text());
+    if (answer.status !== 200) throw new Error(await answer.text());
     const told = await answer.json();
     const bytes = Uint8Array.from(atob(told.pairs), (letter) => letter.charCodeAt(0));
     return { grids: [told.first, told.second], bytes };

@@ -27,7 +27,7 @@ def heatmap(address: str, **options: Any) -> requests.Response:
 
     def ask() -> requests.Response | None:
         answer = requests.get(address, timeout=60, **options)
-        return None if answer.status_code == 503 else answer
+        return None if answer.status_code in (202, 503) else answer
 
     return wait_until(ask, "there is no heatmap")
 
