@@ -49,22 +49,24 @@ class Verdict:
 
 
 # What was photographed twice lies beside itself when one photograph is laid on the other: no two
-# are taken from one place.
-_DRIFT = 0.025
+# are taken from one place. Noise and what was written over a picture look like that too, a little;
+# where there is texture everywhere, less, and less within a page.
+_DRIFT, _TEXTURED_DRIFT, _SHOWN_DRIFT = 0.04, 0.016, 0.012
 # Of two photographs each shows something more; of a picture and its copy one holds the other.
 _CONTAINED = 0.85
 # Two that were cut from one picture share less, but that exactly.
 _PART, _PART_POINTS, _PART_ERROR, _PART_AGREEING = 0.5, 20, 0.002, 0.92
 # How much of what both show must look alike. Where there is texture everywhere, it is more: what
 # was written over a flat picture is much of what is to be seen in it.
-_AGREEING, _TEXTURED, _TEXTURED_AGREEING = 0.66, 0.8, 0.76
-# With fewer points than so many, that must be more as well.
-_MANY_POINTS, _FEW_AGREEING = 10, 0.78
+_AGREEING, _TEXTURED, _TEXTURED_AGREEING = 0.66, 0.85, 0.76
+# With fewer points than so many, and of pictures within the query (nobody writes over those: around
+# them there is room enough), it must be more as well.
+_MANY_POINTS, _WHOLE, _SPARE_AGREEING = 10, 0.93, 0.78
 # How far points may be from their places, in long sides; further, where so much looks alike that
 # the places cannot be wrong.
-_ERROR, _ALIKE, _ALIKE_ERROR = 0.0065, 0.8, 0.02
+_ERROR, _SOME_POINTS, _ALIKE, _ALIKE_ERROR = 0.0065, 6, 0.8, 0.02
 # So many points at exactly the same places are a copy, however much of it is written over.
-_SURE_POINTS, _SURE_ERROR, _SURE_AGREEING = 20, 0.0008, 0.35
+_SURE_POINTS, _SURE_ERROR, _SURE_AGREEING = 15, 0.0008, 0.35
 # So many points do not lie alike by chance. On the frame or the watermark of two pictures they
 # do: those lie at the same place in both, and nothing else agrees.
 _SAME_POINTS = 10
@@ -109,18 +111,23 @@ def _is_copy(geometry: Geometry) -> bool:
     points, error, agreement = geometry.inliers, geometry.error, geometry.agreement
     if not points:
         return geometry.transform is not None  # `match` lays whole pictures on their likes only
-    if geometry.drift > _DRIFT:
-        return False
     contained = max(geometry.of_query, geometry.of_other)
+    is_textured = geometry.textured >= _TEXTURED
+    is_sure = points >= _SURE_POINTS and error <= _SURE_ERROR and agreement >= _SURE_AGREEING
+    if is_sure and contained >= _CONTAINED:
+        return True
+    is_part = geometry.of_query >= _WHOLE
+    still = (_TEXTURED_DRIFT if is_part else _SHOWN_DRIFT) if is_textured else _DRIFT
+    if geometry.drift > still:
+        return False
     if contained < _CONTAINED:
         exact = points >= _PART_POINTS and error <= _PART_ERROR
         return contained >= _PART and exact and agreement >= _PART_AGREEING
-    if points >= _SURE_POINTS and error <= _SURE_ERROR and agreement >= _SURE_AGREEING:
-        return True
-    wanted = _TEXTURED_AGREEING if geometry.textured >= _TEXTURED else _AGREEING
-    if points < _MANY_POINTS:
-        wanted = max(wanted, _FEW_AGREEING)
-    return agreement >= wanted and error <= (_ALIKE_ERROR if agreement >= _ALIKE else _ERROR)
+    wanted = _TEXTURED_AGREEING if is_textured else _AGREEING
+    if points < _MANY_POINTS or not is_part:
+        wanted = max(wanted, _SPARE_AGREEING)
+    is_plain = points >= _SOME_POINTS and agreement >= _ALIKE
+    return agreement >= wanted and error <= (_ALIKE_ERROR if is_plain else _ERROR)
 
 
 def _is_template(geometry: Geometry) -> bool:

@@ -24,7 +24,8 @@ _LEAST_SHARED = 0.08  # of what both show, for what has texture in both to decid
 _AROUND, _FAINT = 15, 3.0
 # Movement is looked for in windows of so many pixels, after a blur. Where edges run in one
 # direction only, nothing can be said of it. Making a picture smaller moves it by a part of a pixel.
-_BESIDE, _SOFT, _CORNERED, _HELD, _LEAST_SURE, _STILL = 25, 1.0, 0.004, 0.001, 600, 0.2
+_BESIDE, _SOFT, _CORNERED, _HELD, _STILL = 25, 1.0, 0.004, 0.001, 0.2
+_LEAST_SURE, _SURE_SHARE = 150, 0.2
 # Pictures without texture are compared as a whole, if there is anything to compare.
 _LEAST_CONTRAST, _WHOLE_ALIKE = 4.0, 0.97
 
@@ -219,7 +220,7 @@ def _drift(laid: Laid, alike: NDArray[np.bool_]) -> float:
     )  # fmt: skip
     narrow = (xx + yy) / 2 - np.hypot((xx - yy) / 2, xy)
     sure = alike[::2, ::2] & (narrow > _CORNERED)
-    if sure.sum() < _LEAST_SURE:
+    if sure.sum() < max(_LEAST_SURE, _SURE_SHARE * laid.common[::2, ::2].sum()):
         return 0.0
     xx, yy, xy, xt, yt, tt = (one[sure] for one in (xx + _HELD, yy + _HELD, xy, xt, yt, tt))
     area = xx * yy - xy * xy
