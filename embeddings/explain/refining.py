@@ -87,9 +87,7 @@ def refined(
     return ground.shares(into)
 
 
-def _moved(
-    ground: _Grounds, into: NDArray[np.float64], blur: float
-) -> NDArray[np.float64] | None:
+def _moved(ground: _Grounds, into: NDArray[np.float64], blur: float) -> NDArray[np.float64] | None:
     import cv2
 
     fixed, moving = (shade(one, blur) for one in (ground.fixed, ground.moving))
