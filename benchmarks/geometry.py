@@ -229,28 +229,35 @@ def _ask(
     for edit, nearest in gallery.nearest.items():
         for place in range(0, len(kept), every):
             query = keeping(edited(gallery.pictures[place], edit, place))
-            by_place: dict[int, dict[str, Said]] = {}
-
-            def say(others: Sequence[int]) -> None:
-                for other in others:
-                    if other not in by_place:
-                        by_place[other] = comparing(query, kept[other])
-
-            say([*nearest[place][:FIRST], place])
-            twins = gallery.twins[place]
+            by_place = _said(query, kept, [*nearest[place][:FIRST], place], comparing)
             for name in by_place[place]:
                 candidates = nearest[place][:FIRST]
                 if not any(by_place[other][name].copy for other in candidates):
                     candidates = nearest[place]
-                    say(candidates)
-                one = {other: found[name] for other, found in by_place.items()}
+                    rest = [other for other in candidates if other not in by_place]
+                    by_place |= _said(query, kept, rest, comparing)
+                said = [by_place[other][name] for other in candidates]
                 queries.setdefault(name, []).append(
                     Query(
-                        edit, place, twins, [*candidates], [one[n] for n in candidates], one[place]
+                        edit,
+                        place,
+                        gallery.twins[place],
+                        candidates,
+                        said,
+                        by_place[place][name],
                     )
                 )
     mean = sum(map(size, kept)) / len(kept)
     return Asked(queries, keeping.mean(), comparing.mean(), mean)
+
+
+def _said(
+    query: Kept,
+    kept: Sequence[Kept],
+    others: Sequence[int],
+    compare: Callable[[Kept, Kept], dict[str, Said]],
+) -> dict[int, dict[str, Said]]:
+    return {other: compare(query, kept[other]) for other in dict.fromkeys(others)}
 
 
 def _percent(values: Sequence[bool]) -> float:

@@ -181,18 +181,18 @@ def likeness(laid: Laid) -> Likeness:
     return Likeness(agreeing, closeness, share, _drift(laid, both & (compared.alike > _NEARLY)))
 
 
-def shade(grey: NDArray[np.float32], blur: float) -> NDArray[np.float32]:
+def shade(grey: NDArray[Any], blur: float) -> NDArray[np.float32]:
     """Light and shade relative to what is around, whatever light it was taken in."""
     import cv2
 
-    soft = cv2.GaussianBlur(grey, (0, 0), blur)
+    soft: NDArray[Any] = cv2.GaussianBlur(grey, (0, 0), blur)
     mean = cv2.blur(soft, (_AROUND, _AROUND))
     spread = cv2.blur(soft * soft, (_AROUND, _AROUND)) - mean * mean
     shaded: NDArray[np.float32] = (soft - mean) / np.sqrt(np.maximum(spread, 0) + _FAINT**2)
     return shaded
 
 
-def slopes(shaded: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def slopes(shaded: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """By how much it changes from one pixel to the next, to the right and down."""
     import cv2
 

@@ -141,4 +141,4 @@ def _error(
     here, there = query.points[pairs[:, 0], :2], other.points[pairs[:, 1], :2]
     missed = (here @ shares[:2, :2].T + shares[:2, 2] - there) * other.sides
     grown = abs(float(np.linalg.det(shares[:2, :2]))) * other.sides.prod() / query.sides.prod()
-    return float(np.median(np.hypot(missed[:, 0], missed[:, 1]))) / max(1.0, grown**0.5)
+    return float(np.median(np.hypot(missed[:, 0], missed[:, 1])) / max(1.0, float(grown) ** 0.5))

@@ -13,7 +13,9 @@ from embeddings.explain.local_features import LocalFeatures
 _BLURS = (2.0, 0.8)  # pixels: first what is far from its place is brought near
 _ROUNDS = 5  # of each
 _STILL = 0.02  # pixels: nothing moves any more
-_STEEP = 0.006
+_STEEP = 0.006  # light and shade that change less from one pixel to the next tell nothing
+_UNLIKE = 0.05  # light and shade: what differs by much more than is usual counts little
+_HELD = 1e-4  # keeps the map where nothing tells how it should be
 _PIXELS, _LEAST = 1000, 60  # the steepest ones are looked at; with fewer nothing is moved
 _FARTHEST = 0.06  # of the long side: what moves a corner further has lost its way
 
@@ -25,7 +27,7 @@ class _Grounds(NamedTuple):
     """
 
     fixed: NDArray[np.float32]
-    moving: NDArray[np.float32]
+    moving: NDArray[Any]
     into: NDArray[np.float64]
     is_query_fixed: bool
 
@@ -48,12 +50,12 @@ def _grounds(
     if not 1 / 32 < finer < 32:
         return None
     is_query_fixed = finer >= 1
-    fixed, moving = (one.grey for one in ((query, other) if is_query_fixed else (other, query)))
+    fixed, moving = (query.grey, other.grey) if is_query_fixed else (other.grey, query.grey)
     finer = max(finer, 1 / finer)
     if finer > 1.2:
         height, width = moving.shape
         size = max(1, round(width / finer)), max(1, round(height / finer))
-        moving = cv2.resize(moving, size, interpolation=cv2.INTER_AREA)
+        moving = np.asarray(cv2.resize(moving, size, interpolation=cv2.INTER_AREA), np.float32)
     middle = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
     scales = [np.diag([*one.shape[1::-1], 1.0]) for one in (fixed, moving)]
     wanted = shares if is_query_fixed else np.linalg.inv(shares)
@@ -72,16 +74,15 @@ def refined(
     ground = _grounds(query, other, shares)
     if ground is None:
         return shares
-    start = ground.into.copy()
-    into: NDArray[np.float64] | None = start
+    into = ground.into
     for blur in _BLURS:
-        assert into is not None
-        into = _moved(ground, into, blur)
-        if into is None:
+        moved = _moved(ground, into, blur)
+        if moved is None:
             return shares
+        into = moved
     height, width = ground.fixed.shape[:2]
     corners = np.array([[0, width, width, 0], [0, 0, height, height], [1, 1, 1, 1]])
-    far = np.abs((into - start)[:2] @ corners).max()
+    far = np.abs((into - ground.into)[:2] @ corners).max()
     if far > _FARTHEST * max(ground.moving.shape[:2]):
         return shares
     return ground.shares(into)
@@ -114,12 +115,12 @@ def _moved(ground: _Grounds, into: NDArray[np.float64], blur: float) -> NDArray[
             parts, there[0], there[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
         ).reshape(count, 3)
         wrong, sloping = wanted - seen[:, 0], seen[:, 1:]
-        usual = 1.5 * float(np.median(np.abs(wrong))) + 0.05
+        usual = 1.5 * float(np.median(np.abs(wrong))) + _UNLIKE
         weights = 1 / (1 + (wrong / usual) ** 2) ** 2
         columns = (sloping[:, :, None] * scaled.T[:, None, :]).reshape(count, 6)
         weighted = columns * weights[:, None]
         try:
-            step = np.linalg.solve(weighted.T @ columns + 1e-4 * np.eye(6), weighted.T @ wrong)
+            step = np.linalg.solve(weighted.T @ columns + _HELD * np.eye(6), weighted.T @ wrong)
         except np.linalg.LinAlgError:
             return None
         step = step.reshape(2, 3) / np.array([size, size, 1])

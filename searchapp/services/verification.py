@@ -64,8 +64,8 @@ class Geometry:
     """How the subject lies on another picture; see `embeddings.explain.matching`.
 
     Places are shares of the sides. `closeness` is how closely what both show agrees, up to 1: of
-    two copies, the higher one has less written over it. `keypoints` are pairs of places, in the subject and in the
-    other, where they were asked for.
+    two copies, the higher one has less written over it. `keypoints` are pairs of places, in the
+    subject and in the other, where they were asked for.
     """
 
     inliers: int
