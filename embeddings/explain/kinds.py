@@ -60,11 +60,12 @@ _PART, _PART_POINTS, _PART_ERROR, _PART_AGREEING = 0.5, 20, 0.002, 0.92
 # was written over a flat picture is much of what is to be seen in it.
 _AGREEING, _TEXTURED, _TEXTURED_AGREEING = 0.66, 0.85, 0.76
 # With fewer points than so many, and of pictures within the query (nobody writes over those: around
-# them there is room enough), it must be more as well.
+# them there is room enough), it must be more as well. A few points lie alike by chance.
 _MANY_POINTS, _WHOLE, _SPARE_AGREEING = 10, 0.93, 0.78
+_SOME_POINTS, _HARDLY_AGREEING = 6, 0.92
 # How far points may be from their places, in long sides; further, where so much looks alike that
 # the places cannot be wrong.
-_ERROR, _SOME_POINTS, _ALIKE, _ALIKE_ERROR = 0.0065, 6, 0.8, 0.02
+_ERROR, _ALIKE, _ALIKE_ERROR = 0.0065, 0.8, 0.02
 # So many points at exactly the same places are a copy, however much of it is written over.
 _SURE_POINTS, _SURE_ERROR, _SURE_AGREEING = 15, 0.0008, 0.35
 # So many points do not lie alike by chance. On the frame or the watermark of two pictures they
@@ -99,11 +100,10 @@ def judge(
             Kind.NEAR_DUPLICATE, edits(geometry, query, other), reason[0].upper() + reason[1:]
         )
     if geometry.inliers >= _SAME_POINTS and not _is_template(geometry):
-        return Verdict(
-            Kind.SAME_THING,
-            (),
-            f"{geometry.inliers} points lie alike, but the pictures differ too much for copies.",
-        )
+        why = "the pictures differ too much for copies"
+        if geometry.agreement >= _ALIKE:
+            why = "what is around them does not lie where a copy would have it"
+        return Verdict(Kind.SAME_THING, (), f"{geometry.inliers} points lie alike, but {why}.")
     return Verdict(None, (), "")
 
 
@@ -125,7 +125,7 @@ def _is_copy(geometry: Geometry) -> bool:
         return contained >= _PART and exact and agreement >= _PART_AGREEING
     wanted = _TEXTURED_AGREEING if is_textured else _AGREEING
     if points < _MANY_POINTS or not is_part:
-        wanted = max(wanted, _SPARE_AGREEING)
+        wanted = _SPARE_AGREEING if points >= _SOME_POINTS else _HARDLY_AGREEING
     is_plain = points >= _SOME_POINTS and agreement >= _ALIKE
     return agreement >= wanted and error <= (_ALIKE_ERROR if is_plain else _ERROR)
 

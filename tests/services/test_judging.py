@@ -7,6 +7,7 @@ again; and, by remembered verdicts, what it says when somebody has.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -102,6 +103,20 @@ def test_copies_are_raised_whatever_they_score_and_never_folded(
     assert first.reason == COPY.reason
     assert not judged.cutoff.nothing
     assert _kinds(judge(found, OTHER, wanted(verify=False)))[0] == Kind.SIMILAR
+
+
+def test_of_copies_the_one_that_fits_plainly_better_comes_first(
+    found: Found, wanted: Callable[..., Wanted], remembered: dict[str, Judgement]
+) -> None:
+    """Another photograph that was taken for a copy may score higher; equals stay by score."""
+    images = [match.image for match in found.candidates]
+    fits = {0: 0.71, 2: 0.96, 4: 0.97}
+    for place, image in enumerate(images):
+        copy = replace(COPY, closeness=fits[place]) if place in fits else NOTHING
+        remembered[image.thumbnail_key] = Judgement.from_bytes(copy.to_bytes())
+    judged = judge(found, OTHER, wanted())
+    assert [match.image for match in judged.matches[:3]] == [images[2], images[4], images[0]]
+    assert judged.matches[0].edits == ("cropped", "recompressed")
 
 
 def test_pages_show_each_match_once_though_a_deep_one_was_raised(
