@@ -117,8 +117,7 @@ def _is_copy(geometry: Geometry) -> bool:
     if is_sure and contained >= _CONTAINED:
         return True
     is_part = geometry.of_query >= _WHOLE
-    still = (_TEXTURED_DRIFT if is_part else _SHOWN_DRIFT) if is_textured else _DRIFT
-    if geometry.drift > still:
+    if geometry.drift > _still(is_textured, is_part, agreement):
         return False
     if contained < _CONTAINED:
         exact = points >= _PART_POINTS and error <= _PART_ERROR
@@ -128,6 +127,13 @@ def _is_copy(geometry: Geometry) -> bool:
         wanted = _SPARE_AGREEING if points >= _SOME_POINTS else _HARDLY_AGREEING
     is_plain = points >= _SOME_POINTS and agreement >= _ALIKE
     return agreement >= wanted and error <= (_ALIKE_ERROR if is_plain else _ERROR)
+
+
+def _still(is_textured: bool, is_part: bool, agreement: float) -> float:
+    """How much a copy may drift."""
+    if not is_part and (is_textured or agreement < _PART_AGREEING):
+        return _SHOWN_DRIFT
+    return _TEXTURED_DRIFT if is_textured else _DRIFT
 
 
 def _is_template(geometry: Geometry) -> bool:

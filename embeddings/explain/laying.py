@@ -16,6 +16,7 @@ ALIKE = 0.7  # correlation
 _TEXTURE = 4.0  # standard deviation in a window, of 255: less is noise
 _NOISE = 4.0  # variance that resizing and compressing add
 _LEAST_PIXELS, _LEAST_TEXTURED = 30, 0.02
+_WORTH_MOVING = 0.25  # share that agrees: of what agrees less, it does not matter why
 _NEARLY = 0.6  # correlation of what could lie a little beside its place
 _COVERED, _LEAST_BARE = 2.5, 0.15  # times the other's variance; share of what has texture
 _LEAST_SHARED = 0.08  # of what both show, for what has texture in both to decide
@@ -144,7 +145,7 @@ class Likeness(NamedTuple):
     mean correlation (-1 to 1) of what has texture in both, 0 where that is hardly anything.
     `textured`: the share that has texture in both. `drift`: how much of what still differs comes
     of places that lie a little beside each other: pixels times the share that moving them would
-    mend; 0 where that is next to nothing, or too little to tell.
+    mend; 0 where that is next to nothing, too little to tell, or hardly anything agrees.
     """
 
     agreement: float
@@ -178,7 +179,10 @@ def likeness(laid: Laid) -> Likeness:
     if len(in_both) >= _LEAST_PIXELS and share >= _LEAST_SHARED:
         closeness = float(in_both.mean())
         agreeing = max(agreeing, float((in_both > ALIKE).mean()))
-    return Likeness(agreeing, closeness, share, _drift(laid, both & (compared.alike > _NEARLY)))
+    drift = 0.0
+    if agreeing > _WORTH_MOVING:
+        drift = _drift(laid, both & (compared.alike > _NEARLY))
+    return Likeness(agreeing, closeness, share, drift)
 
 
 def shade(grey: NDArray[Any], blur: float) -> NDArray[np.float32]:

@@ -45,7 +45,8 @@ def test_the_transform_is_right_to_a_part_of_a_pixel() -> None:
     found = match(local_features(small), FEATURES)
     corners = [(box[0], box[1]), (box[2], box[1]), (box[2], box[3]), (box[0], box[3])]
     wanted = [(x / width, y / height) for x, y in corners]
-    np.testing.assert_allclose(found.outline, wanted, atol=0.0025)
+    assert found.outline is not None
+    np.testing.assert_allclose(np.array(found.outline), np.array(wanted), atol=0.0025)
 
 
 def test_points_to_show_lie_where_the_transform_puts_them() -> None:
