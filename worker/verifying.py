@@ -71,6 +71,7 @@ def told(verdict: Verdict, geometry: Geometry) -> dict[str, Any]:
         "reason": verdict.reason,
         "inliers": geometry.inliers,
         "agreement": geometry.agreement,
+        "closeness": geometry.closeness,
         "transform": geometry.transform,
         "mirrored": geometry.mirrored,
         "outline": geometry.outline,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,14 +31,12 @@ _MIRRORED = np.arange(128).reshape(4, 4, 8)[::-1][:, :, -np.arange(8) % 8].resha
 class Consensus(NamedTuple):
     """Points that lie alike: `pairs` of them, rows of points of the query and of the other.
 
-    `map` brings places of the query to the other's, both in long sides of their picture; `error`
-    is how far it misses, at the median.
+    `map` brings places of the query to the other's, both in long sides of their picture.
     """
 
     pairs: NDArray[np.intp]
     map: NDArray[np.float64]
     mirrored: bool
-    error: float
 
     @property
     def inliers(self) -> int:
@@ -91,11 +90,10 @@ def _agreed(
     agreeing, fitted = pairs.largest()
     if fitted is None or len(agreeing) < 2:
         return None
-    error = float(np.median(pairs.errors(fitted)[agreeing]))
     kept = _once(partners, there, agreeing)
     if mirrored:
         fitted = fitted @ np.array([[-1, 0, query.sides[0]], [0, 1, 0], [0, 0, 1]])
-    return Consensus(np.stack([chosen[kept], partners[kept]], axis=1), fitted, mirrored, error)
+    return Consensus(np.stack([chosen[kept], partners[kept]], axis=1), fitted, mirrored)
 
 
 class _Pairs:
@@ -133,16 +131,14 @@ class _Pairs:
 
     def errors(self, fitted: NDArray[np.float64]) -> NDArray[np.float64]:
         """How far each pair is from where a map puts it, in long sides of the larger picture."""
-        scale = np.sqrt(abs(np.linalg.det(fitted[:2, :2])))
         missed = self.here @ fitted[:2, :2].T + fitted[:2, 2] - self.there
-        far: NDArray[np.float64] = np.hypot(missed[:, 0], missed[:, 1]) / max(1.0, scale)
-        return far
+        far: NDArray[np.float64] = np.hypot(missed[:, 0], missed[:, 1])
+        return far / max(1.0, _scale(fitted))
 
     def _near(self, fitted: NDArray[np.float64], far: float) -> NDArray[np.intp]:
-        scale = np.sqrt(abs(np.linalg.det(fitted[:2, :2])))
-        turn = np.arctan2(fitted[1, 0] - fitted[0, 1], fitted[0, 0] + fitted[1, 1])
+        turn = math.atan2(fitted[1, 0] - fitted[0, 1], fitted[0, 0] + fitted[1, 1])
         near = self.errors(fitted) < far
-        near &= np.abs(self.scales - np.log(scale)) < _SCALE
+        near &= np.abs(self.scales - math.log(_scale(fitted))) < _SCALE
         near &= np.abs(_wrapped(self.turns - turn)) < _TURN
         return np.flatnonzero(near)
 
@@ -150,28 +146,49 @@ class _Pairs:
         """The map of least squares: a similarity, or where it is well held one that stretches."""
         if len(chosen) < 2:
             return None
+        number = len(chosen)
         here, there = self.here[chosen].astype(np.float64), self.there[chosen].astype(np.float64)
-        from_here, from_there = here.mean(axis=0), there.mean(axis=0)
+        from_here, from_there = here.sum(axis=0) / number, there.sum(axis=0) / number
         here, there = here - from_here, there - from_there
-        spread = np.linalg.eigvalsh(here.T @ here / len(here))
-        if spread[1] < 1e-5:
+        within, across = here.T @ here, here.T @ there
+        least, most = _spreads(within / number)
+        if most < 1e-5:
             return None
         linear = None
-        if len(chosen) >= _AFFINE_FROM and len(chosen) * spread[0] > _AFFINE_SPREAD:
-            linear = np.linalg.lstsq(here, there, rcond=None)[0].T
-            stretched = np.linalg.svd(linear, compute_uv=False)
-            if np.linalg.det(linear) <= 0 or stretched[0] > _MOST_STRETCH * stretched[1]:
+        if number >= _AFFINE_FROM and number * least > _AFFINE_SPREAD:
+            linear = np.linalg.solve(within, across).T
+            narrow, wide = _spreads(linear @ linear.T)
+            if _area(linear) <= 0 or wide > _MOST_STRETCH**2 * narrow:
                 linear = None
         if linear is None:
-            total = (here**2).sum()
-            cosine = (here * there).sum() / total
-            sine = (here[:, 0] * there[:, 1] - here[:, 1] * there[:, 0]).sum() / total
+            total = within[0, 0] + within[1, 1]
+            cosine = (across[0, 0] + across[1, 1]) / total
+            sine = (across[0, 1] - across[1, 0]) / total
             linear = np.array([[cosine, -sine], [sine, cosine]])
-        if not 1e-4 < abs(np.linalg.det(linear)) < 1e4:
+        if not 1e-4 < abs(_area(linear)) < 1e4:
             return None
         fitted = np.eye(3)
         fitted[:2, :2], fitted[:2, 2] = linear, from_there - linear @ from_here
         return fitted
+
+
+# What NumPy has for matrices of any size takes longer than all the rest.
+
+
+def _area(matrix: NDArray[np.float64]) -> float:
+    """The determinant of what a map does to directions."""
+    return float(matrix[0, 0] * matrix[1, 1] - matrix[0, 1] * matrix[1, 0])
+
+
+def _scale(fitted: NDArray[np.float64]) -> float:
+    return math.sqrt(abs(_area(fitted)))
+
+
+def _spreads(matrix: NDArray[np.float64]) -> tuple[float, float]:
+    """The eigenvalues of a symmetric matrix, the smaller one first."""
+    middle = (matrix[0, 0] + matrix[1, 1]) / 2
+    apart = math.hypot((matrix[0, 0] - matrix[1, 1]) / 2, matrix[0, 1])
+    return float(middle - apart), float(middle + apart)
 
 
 def _wrapped(angles: NDArray[Any]) -> NDArray[Any]:

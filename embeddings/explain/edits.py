@@ -17,11 +17,13 @@ _TURNED = 2.0  # degrees
 _RESIZED = 0.04  # share of the size; of whole pictures, whose sizes are known, any pixel counts
 _WHOLE = 0.955  # share of a picture that counts as all of it
 _BOUNDS = 0.03  # how far a turned picture may miss the bounds of the page that it was turned in
-_RECOLOURED = 3.0  # levels of 255, at the median
+# Levels of 255, of one pixel in twenty at least: much of a picture may be white before and after.
+_RECOLOURED, _OF_ALL = 8.0, 95
 _OVERLAID_LEVELS = 28
 # Shares of what both show; other colours are never met exactly.
 _OVERLAID, _OVERLAID_RECOLOURED = 0.003, 0.009
 _SAVED_AGAIN, _MORE_COMPRESSED = 30, 6  # traces of JPEG, of 100
+_EVEN, _STEP = 2.0, 2.0  # levels of 255; times as much
 _GRID = 8
 _SURE_OF_PLACE = 0.75  # pixels
 
@@ -114,8 +116,9 @@ def _part(
 
 
 def framed(larger: LocalFeatures, corners: NDArray[np.float64]) -> bool:
-    """Whether the picture ends at the sides of what is between the corners (shares, 2 × 4)."""
-    return float(np.median(steps(larger, corners) or [0.0])) > 2.0
+    """Whether the picture ends at two sides at least of what is between the corners (shares,
+    2 × 4): at the others the page may have the colour of its edge."""
+    return sum(step > _STEP for step in steps(larger, corners)) >= 2
 
 
 def steps(larger: LocalFeatures, corners: NDArray[np.float64]) -> list[float]:
@@ -148,7 +151,7 @@ def steps(larger: LocalFeatures, corners: NDArray[np.float64]) -> list[float]:
             np.abs(deep - near).max(axis=1).mean(),
             np.abs(beyond - far_out).max(axis=1).mean(),
         )
-        found.append(float(across / max(np.mean(beside), 5.0)))
+        found.append(float(across / max(np.mean(beside), _EVEN)))
     return found
 
 
@@ -180,9 +183,9 @@ def _with_one(colours: NDArray[Any]) -> NDArray[Any]:
 
 
 def recoloured(laid: Laid, painted: NDArray[np.float32]) -> float:
-    """By how many levels of 255 the colours were changed, at the median."""
+    """By how many levels of 255 the colours were changed, where they were changed most."""
     changed = np.abs(painted - laid.other).max(axis=2)
-    return float(np.median(changed[laid.common]))
+    return float(np.percentile(changed[laid.common], _OF_ALL))
 
 
 def overlaid(laid: Laid, painted: NDArray[np.float32]) -> float:

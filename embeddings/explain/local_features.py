@@ -105,6 +105,11 @@ class LocalFeatures:
         return _shortened(light, float(np.linalg.norm(light)))
 
     @cached_property
+    def grey(self) -> NDArray[np.float32]:
+        """The small picture without colour."""
+        return np.asarray(Image.fromarray(self.small).convert("L"), np.float32)
+
+    @cached_property
     def directions(self) -> NDArray[np.float32]:
         """Of length 1: what points have in common is their product."""
         codes = self.descriptors.astype(np.float32)

@@ -63,8 +63,9 @@ class Subject:
 class Geometry:
     """How the subject lies on another picture; see `embeddings.explain.matching`.
 
-    Places are shares of the sides. `keypoints` are pairs of places, in the subject and in the
-    other, where they were asked for.
+    Places are shares of the sides. `closeness` is how closely what both show agrees, up to 1: of
+    two copies, the higher one has less written over it. `keypoints` are pairs of places, in the
+    subject and in the other, where they were asked for.
     """
 
     inliers: int
@@ -73,6 +74,7 @@ class Geometry:
     mirrored: bool
     outline: list[Place] | None
     keypoints: list[tuple[Place, Place]]
+    closeness: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,7 @@ class Verified:
                 mirrored=data["mirrored"],
                 outline=None if outline is None else [(x, y) for x, y in outline],
                 keypoints=[((a[0], a[1]), (b[0], b[1])) for a, b in data.get("keypoints", ())],
+                closeness=data.get("closeness", 0.0),
             ),
         )
 

@@ -129,6 +129,20 @@ def test_a_deep_look_is_left_for_later_where_it_might_find_more(
     assert late.matches[0].image == found.candidates[7].image
 
 
+def test_of_copies_the_one_that_fits_plainly_better_comes_first(
+    found: Found, wanted: Callable[..., Wanted], remembered: dict[str, Judgement]
+) -> None:
+    """Another photograph that was taken for a copy may score higher; equals stay by score."""
+    images = [match.image for match in found.candidates]
+    fits = {0: 0.71, 2: 0.96, 4: 0.97}
+    for place, image in enumerate(images):
+        copy = replace(COPY, closeness=fits[place]) if place in fits else NOTHING
+        remembered[image.thumbnail_key] = Judgement.from_bytes(copy.to_bytes())
+    judged = judge(found, OTHER, wanted())
+    assert [match.image for match in judged.matches[:3]] == [images[2], images[4], images[0]]
+    assert judged.matches[0].edits == ("cropped", "recompressed")
+
+
 def test_pages_show_each_match_once_though_a_deep_one_was_raised(
     found: Found, wanted: Callable[..., Wanted], remembered: dict[str, Judgement]
 ) -> None:

@@ -33,6 +33,8 @@ _LEAST_MS = 20.0
 # Candidates that a search has for judging, however few are wanted.
 LEAST_CANDIDATES = max(LOOKED_AT, MOST)
 _ORDER = {Kind.IDENTICAL: 0, Kind.NEAR_DUPLICATE: 1, Kind.SAME_THING: 2}
+# Copies that differ by less than one of so many steps of closeness fit equally well.
+_STEPS_OF_FIT = 10
 _COPY = (Kind.IDENTICAL, Kind.NEAR_DUPLICATE)
 _SAME_FILE = Judgement(Kind.IDENTICAL, (), "Both have the same bytes.")
 
@@ -92,7 +94,7 @@ def judge(found: Found, asked: Asked, wanted: Wanted) -> Judged:
     named = [_named(match, judgements.get(match.image.pk), cut) for match in candidates]
     order = list(range(len(named)))
     if wanted.sort == Sort.SIMILARITY:
-        order.sort(key=lambda place: _order(place, named))
+        order.sort(key=lambda place: _order(place, named, judgements))
     chosen = order[: wanted.top_k]
     first = candidates[0].rank if candidates else 1
     matches = [replace(named[place], rank=rank) for rank, place in enumerate(chosen, start=first)]
@@ -176,9 +178,17 @@ def _named(match: Match, judgement: Judgement | None, cut: Cut) -> Match:
     )
 
 
-def _order(place: int, named: Sequence[Match]) -> tuple[int, int]:
-    """Copies first, by kind; within a kind by score, as they come."""
-    return _ORDER.get(named[place].kind, len(_ORDER)), place
+def _order(
+    place: int, named: Sequence[Match], judgements: Mapping[int, Judgement]
+) -> tuple[int, int, int]:
+    """Copies first, by kind; within a kind by score, as they come. Of near-duplicates, a picture
+    that fits plainly better comes first: another photograph that was taken for a copy, or a copy
+    with more written over it, may score higher."""
+    kind, fit = named[place].kind, 0
+    if kind == Kind.NEAR_DUPLICATE:
+        judgement = judgements[named[place].image.pk]
+        fit = round(_STEPS_OF_FIT * judgement.closeness)
+    return _ORDER.get(kind, len(_ORDER)), -fit, place
 
 
 def _raised(chosen: Sequence[int], candidates: Sequence[Match]) -> tuple[int, ...]:

@@ -21,31 +21,37 @@ _MOST = 2000
 
 @dataclass(frozen=True)
 class Judgement:
-    """The verdict on one pair. `kind` is None where the score decides; `inliers` and `agreement`
-    say how surely the one lies on the other."""
+    """The verdict on one pair. `kind` is None where the score decides; `inliers`, `agreement`
+    and `closeness` say how surely the one lies on the other."""
 
     kind: Kind | None
     edits: tuple[Edit, ...]
     reason: str
     inliers: int = 0
     agreement: float = 0.0
+    closeness: float = 0.0
 
     @classmethod
     def of(cls, verified: Verified) -> Judgement:
         verdict, geometry = verified.verdict, verified.geometry
         return cls(
-            verdict.kind, verdict.edits, verdict.reason, geometry.inliers, geometry.agreement
+            verdict.kind,
+            verdict.edits,
+            verdict.reason,
+            geometry.inliers,
+            geometry.agreement,
+            round(geometry.closeness, 4),
         )
 
     def to_bytes(self) -> bytes:
-        facts = [self.kind, list(self.edits), self.reason, self.inliers, round(self.agreement, 4)]
-        return json.dumps(facts).encode()
+        facts = (self.kind, self.edits, self.reason, self.inliers, round(self.agreement, 4))
+        return json.dumps([*facts, self.closeness]).encode()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Judgement:
-        kind, edits, reason, inliers, agreement = json.loads(data)
+        kind, edits, *facts = json.loads(data)
         named = None if kind is None else Kind(kind)
-        return cls(named, tuple(Edit(edit) for edit in edits), reason, inliers, agreement)
+        return cls(named, tuple(Edit(edit) for edit in edits), *facts)
 
 
 def recall(content: str, others: Iterable[str]) -> dict[str, Judgement]:

@@ -3,6 +3,7 @@
 import random
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -14,6 +15,24 @@ def photograph(place: int) -> Image.Image:
     """One of the 228 photographs of the demo."""
     with Image.open(sorted(DEMO.glob("*.jpg"))[place]) as opened:
         return opened.convert("RGB")
+
+
+def named(name: str) -> Image.Image:
+    """A photograph of the demo by the name of its file, without `.jpg`."""
+    with Image.open(DEMO / f"{name}.jpg") as opened:
+        return opened.convert("RGB")
+
+
+def photographed_again(picture: Image.Image, aside: float) -> Image.Image:
+    """The picture as from a place a little beside: what is near moves by `aside` (a share of the
+    width) to one side, and what is far to the other."""
+    pixels = np.asarray(picture)
+    height, width = pixels.shape[:2]
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+    depth = np.sin(x * 7 / width) * np.sin(y * 5 / height)
+    moved = (x + np.float32(aside * width) * depth).astype(np.float32)
+    seen = cv2.remap(pixels, moved, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    return Image.fromarray(seen)
 
 
 def checkerboard(square: int, side: int = 400) -> Image.Image:

@@ -12,8 +12,10 @@ from embeddings.explain import Edit, Kind, Verdict, judge, match
 from embeddings.explain.local_features import local_features
 from tests.embeddings.explain.pictures import (
     in_ornate_border,
+    named,
     page_of_text,
     photograph,
+    photographed_again,
     watermarked,
 )
 
@@ -49,13 +51,53 @@ def test_copies_are_named_with_what_was_done(edit: str) -> None:
         assert verdict.reason.endswith(".")
 
 
+@pytest.mark.parametrize(
+    ("name", "edit", "place", "done"),
+    [
+        # Flat pictures: most of what is to be seen was written over them.
+        ("categorization-hammer2", "text", 175, {Edit.OVERLAID}),
+        ("categorization-hammer8", "all", 181, MADE["all"]),
+        # Few points, and those not quite at their places: the pictures themselves are.
+        ("categorization-bulb", "all", 215, MADE["all"]),
+        ("categorization-tweezer", "border", 207, {Edit.CONTAINS}),
+        # Colours, and pages, in which much is white before and after.
+        ("categorization-measuringTape1", "grey", 183, {Edit.RECOLOURED}),
+        ("categorization-hammer2", "page", 175, {Edit.CONTAINS}),
+    ],
+)
+def test_hard_copies(name: str, edit: str, place: int, done: set[Edit]) -> None:
+    picture = named(name)
+    verdict = _judged(edited(picture, edit, place), picture)
+    assert verdict.kind == Kind.NEAR_DUPLICATE
+    assert set(verdict.edits) == done
+
+
+@pytest.mark.parametrize("place", [5, 20])
+def test_a_photograph_from_a_place_a_little_beside_is_no_copy(place: int) -> None:
+    """All its points are found again, and all of it looks alike; a crop of it is none either."""
+    picture = photograph(place)
+    again = photographed_again(picture, 0.008)
+    for query in (again, edited(again, "crop", place)):
+        verdict = _judged(query, picture)
+        assert verdict.kind == Kind.SAME_THING
+    assert "where a copy would have it" in verdict.reason
+
+
+def test_what_is_less_changed_fits_more_closely() -> None:
+    picture = photograph(20)
+    features = local_features(picture)
+    cropped, written = (edited(picture, edit, 20) for edit in ("crop", "text"))
+    close, less = (match(local_features(one), features).closeness for one in (cropped, written))
+    assert 1 >= close > less > 0.5
+
+
 def test_the_other_way_round() -> None:
     """The query is the original, the other one its copy."""
     picture = photograph(5)
-    for edit, named in (("page", Edit.INSIDE), ("border", Edit.INSIDE), ("crop", Edit.CROPPED)):
+    for edit, word in (("page", Edit.INSIDE), ("border", Edit.INSIDE), ("crop", Edit.CROPPED)):
         verdict = _judged(picture, edited(picture, edit, 5))
         assert verdict.kind == Kind.NEAR_DUPLICATE
-        assert verdict.edits == (named,)
+        assert verdict.edits == (word,)
 
 
 def test_several_edits_are_all_named() -> None:

@@ -37,6 +37,18 @@ def test_the_transform_leads_from_the_query_to_the_other() -> None:
     np.testing.assert_allclose(np.array(found.transform), [[1, 0, 0], [0, 1, 0]], atol=0.015)
 
 
+def test_the_transform_is_right_to_a_part_of_a_pixel() -> None:
+    """By the pictures themselves: the points of a picture this small lie where they may."""
+    width, height = PHOTOGRAPH.size
+    box = (round(0.2 * width), round(0.1 * height), round(0.8 * width), round(0.7 * height))
+    small = PHOTOGRAPH.crop(box).resize((96, round(96 * (box[3] - box[1]) / (box[2] - box[0]))))
+    found = match(local_features(small), FEATURES)
+    corners = [(box[0], box[1]), (box[2], box[1]), (box[2], box[3]), (box[0], box[3])]
+    wanted = [(x / width, y / height) for x, y in corners]
+    assert found.outline is not None
+    np.testing.assert_allclose(np.array(found.outline), np.array(wanted), atol=0.0025)
+
+
 def test_points_to_show_lie_where_the_transform_puts_them() -> None:
     found = match(local_features(PHOTOGRAPH.rotate(15, expand=True)), FEATURES)
     assert 1 <= len(found.keypoints) <= 60
@@ -119,6 +131,10 @@ def test_any_two_pictures_can_be_compared(one: LocalFeatures, other: LocalFeatur
     assert 0 <= found.agreement <= 1
     assert 0 <= found.inliers <= min(len(one.points), len(other.points))
     assert 0 <= min(found.of_query, found.of_other) <= max(found.of_query, found.of_other) <= 1
+    assert -1.001 <= found.closeness <= 1.001
+    assert 0 <= found.textured <= 1
+    assert found.drift >= 0
+    assert np.isfinite(found.drift)
     assert (found.transform is None) == (found.outline is None)
     assert np.isfinite(found.transform or [[0]]).all()
     assert match(one, other) == found
