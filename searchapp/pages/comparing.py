@@ -126,17 +126,24 @@ def _given(request: HttpRequest, names: tuple[str, str, str], prefix: str) -> Si
         return service.side_of(request.POST, names, request.user)
     if address.isascii() and address.isdigit():
         return Side(image=service.find_image(address, request.user))
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError:  # such as 'http://['
+        raise _no_address(address) from None
     own = _OWN_PAGE.match(parts.path)
     if own and parts.netloc in ("", request.get_host()):
         return Side(image=service.find_image(own[1], request.user))
     if parts.scheme not in ("http", "https"):
-        raise Invalid(
-            "invalid_address",
-            f"‘{address[:80]}’ is neither the address of a picture, such as "
-            "https://example.org/a.jpg, nor the number of one that is stored here.",
-        )
+        raise _no_address(address)
     return Side(query=search.ask_url(address, request.user))
+
+
+def _no_address(given: str) -> Invalid:
+    return Invalid(
+        "invalid_address",
+        f"‘{given[:80]}’ is neither the address of a picture, such as "
+        "https://example.org/a.jpg, nor the number of one that is stored here.",
+    )
 
 
 def _pair(request: HttpRequest, first: Side, second: Side) -> HttpResponse:

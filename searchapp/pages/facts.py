@@ -54,7 +54,7 @@ def _facts(side: Side, seen: Mapping[str, Any]) -> dict[str, str]:
     facts = {
         "Name": (image.name if image is not None else query.name if query else "") or NOTHING,
         "Size": f"{width} × {height}" if width and height else NOTHING,
-        "Proportions": f"{width / height:.2f} : 1" if width and height else NOTHING,
+        "Proportions": _proportions(width, height) if width and height else NOTHING,
         "Format": kind.upper() or NOTHING,
         "File": megabytes(length) if length is not None else NOTHING,
         "SHA-256": f"{side.picture.sha256[:16]}…",
@@ -72,3 +72,9 @@ def _facts(side: Side, seen: Mapping[str, Any]) -> dict[str, str]:
             for name, value in list(image.metadata.items())[:_MOST_METADATA]:
                 facts.setdefault(str(name), str(value)[:_LONGEST])
     return facts
+
+
+def _proportions(width: int, height: int) -> str:
+    if width < height / 10:  # of a narrow strip, nothing would be left in two decimals
+        return f"1 : {height / width:.2f}"
+    return f"{width / height:.2f} : 1"

@@ -20,6 +20,8 @@ from searchapp.services.search.answer import Sort
 SORTS = ((Sort.SIMILARITY, "Most alike"), (Sort.SIZE, "Largest"), (Sort.DATE, "Newest"))
 # Fields that are shown at once; the others are behind 'More fields'.
 FIRST_FIELDS = 6
+# Chips for single values; where there are more, each field has one for all that it is asked.
+_MOST_CHIPS = 24
 # What is longer is a text of its own, and no value that pictures share.
 _LONGEST_VALUE = 60
 _WORDS_OF_OPS = {
@@ -203,9 +205,14 @@ def _chips(
         for slug in asked.datasets
     ]
     pairs = [(name, value) for name, values in given.lists() for value in values]
-    for place, (name, value) in enumerate(pairs):
-        rest = QueryDict(urlencode(pairs[:place] + pairs[place + 1 :]))
-        chips.append(Chip(_said(name, value, titles), asked.but(condition=address.read(rest)).link))
+    parts = [pairs[place : place + 1] for place in range(len(pairs))]
+    if len(pairs) > _MOST_CHIPS:  # every one of them has the whole address
+        parts = [[(name, value) for value in values] for name, values in given.lists()]
+    for part in parts:
+        rest = QueryDict(urlencode([pair for pair in pairs if pair not in part]))
+        link = asked.but(condition=address.read(rest)).link
+        more = f" and {thousands(len(part) - 1)} more" if len(part) > 1 else ""
+        chips.append(Chip(_said(*part[0], titles) + more, link))
     if asked.once:
         chips.append(Chip("each picture once", asked.but(once=False).link))
     return chips

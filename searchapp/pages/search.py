@@ -169,6 +169,7 @@ def _show(request: HttpRequest, subject: Subject) -> HttpResponse:
         "panel": panel_of(asked, choices, datasets),
         "whole": asked.but(box=None).link,
         "unfloored": asked.but(floor=None).link,
+        "without": asked.but().link,  # of a page that goes on from somewhere, the first one
         "chosen": chosen[0] if len(chosen) == 1 else None,
         "keep_hours": settings.QUERY_KEEP_HOURS,
         "is_part": _is_part(request),

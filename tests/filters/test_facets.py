@@ -90,6 +90,22 @@ def test_every_field_with_its_kind_counts_and_ends(dataset: Dataset) -> None:
     assert not any("secret" in one.name or "empty" in one.name for one in schema.facets)
 
 
+def test_moments_beyond_the_first_and_the_last_day_are_told_as_those(dataset: Dataset) -> None:
+    add(
+        dataset,
+        {"metadata": {"when": "0001-01-01T00:00:00+12:00"}},
+        {"metadata": {"when": "9999-12-31T23:59:59-12:00"}},
+    )
+    when = facet(schema_of([dataset]), "metadata.when")
+    assert (when.low, when.high) == ("0001-01-01", "9999-12-31")
+
+
+def test_names_that_no_filter_can_ask_for_are_not_told(dataset: Dataset) -> None:
+    add(dataset, {"metadata": {"": 1, "x" * 256: 1, "y" * 255: 1}})
+    told = [one.name for one in schema_of([dataset]).facets if one.name.startswith("metadata.")]
+    assert told == ["metadata." + "y" * 255]
+
+
 def test_what_few_have_is_found_and_many_values_are_bounded(
     dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -157,6 +157,17 @@ def test_by_size_and_by_date_among_the_best(
         find(wanted)
 
 
+def test_lists_go_on_where_more_are_equally_alike_than_are_asked_for(
+    dataset: Dataset, fill: Fill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finding, "SORTED_AMONG", 12)
+    images = fill([{}] * 40, step=0)
+    for sort in (Sort.SIZE, Sort.DATE):
+        shown = [key for page in pages(wanted_of(dataset, top_k=5, sort=sort)) for key in page]
+        assert len(shown) == len(set(shown)) == 12
+        assert set(shown) <= {image.pk for image in images}
+
+
 def test_several_datasets(dataset: Dataset, fill: Fill, owner: User) -> None:
     other = create_dataset(name="Other", owner=owner)
     here = fill([{"tags": ["x"]}] * 6)

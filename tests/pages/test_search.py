@@ -14,6 +14,7 @@ from django.test import Client
 from embeddings.explain.kinds import Kind
 from searchapp.models import ImageState, Query
 from searchapp.services import search as service
+from searchapp.services.errors import Invalid
 from searchapp.services.search import Answer, Box, Cutoff, Match, Took, Wanted
 from tests.pages.conftest import House, add_image, picture
 
@@ -264,6 +265,28 @@ def test_filters_are_chips_that_can_be_taken_away(house: House, found: list[Matc
     assert all("f.width" in link for link, text in chips if text == "Format: png")
 
 
+def test_very_many_values_have_one_chip(house: House, found: list[Match]) -> None:
+    labels = "".join(f"&f.label=v{place}" for place in range(200))
+    page = page_of(house, found, f"{labels}&f.format=png")
+    chips = re.findall(r'<a class="chip" href="([^"]+)"[^>]*>.*?</span>([^<]+)<', page)
+    assert [text for _, text in chips] == ["Label: v0 and 199 more", "Format: png"]
+    assert "f.label" not in chips[0][0]
+    assert "f.format=png" in chips[0][0]
+
+
+def test_a_wrong_cursor_leads_back_to_the_first_page(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*asked: object) -> Answer:
+        raise Invalid("invalid_cursor", "This cursor is of another search.")
+
+    monkeypatch.setattr("searchapp.services.search.answer_image", refuse)
+    address = f"/search/?image={add_image(house.public).pk}"
+    answer = house.client("anonymous").get(f"{address}&sort=size&after=x")
+    assert answer.status_code == 400
+    assert f'href="{address}&amp;sort=size">Search without it' in answer.content.decode()
+
+
 def test_a_wrong_box_is_said_where_the_results_would_be(house: House, found: list[Match]) -> None:
     address = f"/search/?image={found[0].image.pk}&box=0.5,0.5,0.9,0.9"
     answer = house.client("anonymous").get(address)
@@ -277,6 +300,16 @@ def test_a_dataset_that_one_may_not_see_is_not_there(house: House, found: list[M
     address = f"/search/?image={found[0].image.pk}&dataset=birds&dataset=letters"
     assert house.client("outsider").get(address).status_code == 404
     assert house.client("owner").get(address).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "address", ["http://[", "//[", "https://exa\u2100mple.org/", "javascript:1"]
+)
+def test_what_is_no_address_is_told_so_where_two_are_compared(house: House, address: str) -> None:
+    given = {"address": address, "with": str(add_image(house.public).pk)}
+    answer = house.client("anonymous").post("/compare/", given)
+    assert answer.status_code == 400
+    assert "is neither the address of a picture" in answer.content.decode()
 
 
 def test_regions_of_a_picture_that_one_may_not_see(house: House) -> None:

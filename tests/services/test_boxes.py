@@ -67,6 +67,7 @@ def test_the_whole_picture_is_no_box(nothing: str | None) -> None:
         ("0,0,1,1,1", "this one is not"),
         ([True, 0, 1, 1], "this one is not"),
         ("nan,0,1,1", "this one is not"),
+        ([0, 0, 10**400, 1], "this one is not"),
         ("-0.1,0,0.5,0.5", "below 0 or above 1"),
         ("0,0,0.5,0.001", "0.01 at least"),
         ("0.6,0,0.5,0.5", "outside of the picture"),

@@ -13,6 +13,7 @@ from typing import Any
 from searchapp.models import Image, ImageState
 from searchapp.services.filters.fields import (
     FIXED,
+    LONGEST_NAME,
     METADATA,
     Kind,
     color_of,
@@ -160,6 +161,8 @@ def count_pictures(dataset: int) -> dict[str, Any]:
                 ends(name, number)
         ends("created", seconds_of(created), date=True)
         for name, value in metadata.items() if isinstance(metadata, dict) else ():
+            if not 0 < len(name) <= LONGEST_NAME:  # which no filter can ask for
+                continue
             if isinstance(value, list) and value:
                 several(METADATA + name, value)
             elif isinstance(value, str | int | float) and value != "":

@@ -161,8 +161,13 @@ def seconds_of(moment: datetime.datetime) -> float:
 
 
 def iso_of(seconds: float) -> str:
-    """Return the date, in UTC, of a number of seconds since 1970."""
-    return (_EPOCH + datetime.timedelta(seconds=seconds)).date().isoformat()
+    """Return the date, in UTC, of a number of seconds since 1970.
+
+    A moment of the first or the last day there is may lie beyond it in UTC: that day stands for it.
+    """
+    days = math.floor(seconds / _DAY.total_seconds()) + _EPOCH.toordinal()
+    first, last = datetime.date.min.toordinal(), datetime.date.max.toordinal()
+    return datetime.date.fromordinal(max(first, min(last, days))).isoformat()
 
 
 def orientation_of(width: int | None, height: int | None) -> str:

@@ -56,7 +56,7 @@ def parse_box(given: str | Sequence[float] | None) -> Box | None:
     parts: Sequence[object] = given.split(",", 4) if isinstance(given, str) else given
     try:
         numbers = [_number(part) for part in parts]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         numbers = []
     if len(numbers) != 4:
         raise Invalid("invalid_box", _WRONG + "this one is not.")

@@ -193,6 +193,11 @@ def _collapsed(hits: _Hits) -> tuple[dict[int, Image], Counter[int]]:
     return kept, copies
 
 
+def _deepest(hits: _Hits) -> Place:
+    """The place of the last hit; where more are equally alike than were asked for, none is sure."""
+    return next(reversed(hits.places.values()), (-inf,))
+
+
 def _sorted(hits: _Hits, wanted: Wanted, cursor: Cursor) -> Found:
     """All of the best matches, for `listing` to choose a page from: the same ones for each page,
     and what is like them as much and arrives meanwhile."""
@@ -200,7 +205,7 @@ def _sorted(hits: _Hits, wanted: Wanted, cursor: Cursor) -> Found:
     while not hits.is_all and (
         len(hits.images(hits.places)) < SORTED_AMONG
         if cursor.least is None
-        else next(reversed(hits.places.values())) <= cursor.least
+        else _deepest(hits) <= cursor.least
     ):
         hits.deeper()
     images = hits.images(hits.places)
