@@ -329,7 +329,8 @@ def of_another_method(path: Path) -> None:
 
 
 def elsewhere(path: Path) -> None:
-    patched(path, b"bad", 42, "<I", 9)
+    """To where no member begins, and to none that another one would overlap with."""
+    patched(path, b"bad", 42, "<I", path.read_bytes().index(b"PK\x01\x02"))
 
 
 @pytest.mark.parametrize(
