@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from searchapp.api.serializers import BoxField
+from searchapp.api.searching import BoxField
 from searchapp.models import Query, Scope
 from searchapp.services import cleanup, comparing, search, wording
 from searchapp.services.comparing import Comparison, Side
