@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import threading
 import time
 from collections.abc import Callable
@@ -23,15 +22,17 @@ from typing import Any
 
 import grpc
 import numpy as np
-from milvus_lite.adapter.grpc.errors import success_status_kwargs
+import numpy.typing as npt
 from milvus_lite.adapter.grpc.servicer import MilvusServicer
 from milvus_lite.adapter.grpc.translators.records import records_to_fields_data
 from milvus_lite.adapter.grpc.translators.search import parse_search_request
 from milvus_lite.engine.projection import build_projection_plan
 from milvus_lite.exceptions import MilvusLiteError
 from milvus_lite.schema.types import DataType
-from pymilvus.grpc_gen import common_pb2, milvus_pb2, schema_pb2
+from pymilvus.grpc_gen import schema_pb2
 
+from searchapp.vectors.lite_answers import Answers, Hits, Moment
+from searchapp.vectors.lite_messages import hits_answer, is_plain_search, page_start, rows_answer
 from searchapp.vectors.lite_view import Condition, View
 
 logger = logging.getLogger(__name__)
@@ -45,6 +46,7 @@ TICK_SECONDS = 0.2
 # Answered without the lock: they read nothing that changes, or lock for themselves.
 UNLOCKED = frozenset({"Connect", "GetVersion", "CheckHealth", "Search", "Query"})
 ROW_WRITES = frozenset({"Insert", "Upsert", "Delete"})
+READS = ("Describe", "Get", "Has", "List", "Show")
 UNEXPECTED = 1
 
 
@@ -55,6 +57,7 @@ class LiteService(MilvusServicer):  # type: ignore[misc]
         super().__init__(db)
         self._lock = threading.RLock()
         self._views: dict[tuple[str, str], View] = {}
+        self._answers = Answers()
         self._last_write: dict[Any, float] = {}
         self._wake = threading.Event()
         self._stopping = False
@@ -76,20 +79,22 @@ class LiteService(MilvusServicer):  # type: ignore[misc]
             with self._lock:
                 if self._stopping:
                     context.abort(grpc.StatusCode.UNAVAILABLE, "The vector server is stopping.")
-                answer = behaviour(request, context)
-                if method in ROW_WRITES:
-                    self._after_row_write(request, context, answer)
-                else:
-                    self._refresh_views()
-            return answer
+                if method not in ROW_WRITES:
+                    answer = behaviour(request, context)
+                    self._refresh_views(forget=not method.startswith(READS))
+                    return answer
+                key = self._key_in(request, context)
+                try:
+                    answer = behaviour(request, context)
+                finally:
+                    self._answers.changed(key)
+                self._after_row_write(key, answer)
+                return answer
 
         return guarded
 
-    def _after_row_write(self, request: Any, context: Any, answer: Any) -> None:
-        name = self._db.resolve_collection_name(
-            request.collection_name, database_name=self._database_name(request, context)
-        )
-        collection = self._db._collections.get((self._database_name(request, context), name))
+    def _after_row_write(self, key: tuple[str, str], answer: Any) -> None:
+        collection = self._db._collections.get(key)
         if collection is None:
             return
         if answer.status.code == UNEXPECTED or _open_rows(collection) >= MOST_OPEN_ROWS:
@@ -186,10 +191,12 @@ class LiteService(MilvusServicer):  # type: ignore[misc]
                 previous=self._views.get(key),
             )
 
-    def _refresh_views(self) -> None:
-        """Follow collections that were created, dropped or renamed."""
+    def _refresh_views(self, forget: bool = True) -> None:
+        """Follow collections that were created, dropped or renamed; `forget` what was found."""
         open_now = self._db._collections
         for key, view in list(self._views.items()):
+            if forget:
+                self._answers.changed(key)
             known = open_now.get(key)
             if known is None or known._memtable is not view.memtable:
                 del self._views[key]
@@ -200,28 +207,51 @@ class LiteService(MilvusServicer):  # type: ignore[misc]
             if collection not in open_now.values():
                 del self._last_write[collection]
 
-    def _view(self, request: Any, context: Any) -> tuple[Any, View] | None:
+    def _key_in(self, request: Any, context: Any) -> tuple[str, str]:
+        """Return (database, name) of the collection that a request names."""
         database = self._database_name(request, context)
         name = self._db.resolve_collection_name(request.collection_name, database_name=database)
-        view = self._views.get((database, name))
-        collection = self._db._collections.get((database, name))
+        return database, name
+
+    def _view(self, request: Any, context: Any) -> tuple[Any, View] | None:
+        key = self._key_in(request, context)
+        view, collection = self._views.get(key), self._db._collections.get(key)
         return (collection, view) if view is not None and collection is not None else None
 
     # -- reading -------------------------------------------------------------------------
 
     def Search(self, request: Any, context: grpc.ServicerContext) -> Any:
         """Answer plain cosine searches from the view; anything else as Milvus Lite does."""
+        moment = self._answers.moment(self._key_in(request, context))
         found = self._view(request, context)
         if found is not None:
-            collection, view = found
             try:
                 wanted = parse_search_request(request)
-                if _is_plain_search(wanted, collection):
-                    return _search_view(collection, view, wanted)
+                if is_plain_search(wanted, found[0]):
+                    return self._search_view(*found, wanted, moment)
             except MilvusLiteError:
                 logger.debug("The engine words its own errors", exc_info=True)
         with self._lock:
             return super().Search(request, context)
+
+    def _search_view(
+        self, collection: Any, view: View, wanted: dict[str, Any], moment: Moment
+    ) -> Any:
+        top_k, expression = wanted["top_k"], wanted["expr"]
+
+        def search(query: npt.NDArray[np.float32]) -> Hits:
+            condition = None
+            if expression:
+                compiled = collection._compile_filter(expression)
+                condition = Condition(compiled, collection._indexed_filter_plan(compiled))
+            return view.search(query, top_k, condition)
+
+        queries = [np.asarray(vector, dtype=np.float32) for vector in wanted["query_vectors"]]
+        results = [
+            self._answers.of(moment, (query.tobytes(), top_k, expression), partial(search, query))
+            for query in queries
+        ]
+        return hits_answer(collection, results, top_k)
 
     def Query(self, request: Any, context: grpc.ServicerContext) -> Any:
         """Answer look-ups by id, pages of ids and plain counts from the view."""
@@ -241,7 +271,7 @@ class LiteService(MilvusServicer):  # type: ignore[misc]
         if fields == ["count(*)"] and not request.expr:
             column = schema_pb2.FieldData(field_name="count(*)", type=schema_pb2.Int64)
             column.scalars.long_data.data.append(len(view.ids()))
-            return _rows_answer(collection, [column], fields)
+            return rows_answer(collection, [column], fields)
         if not fields or set(fields) - {key, collection._vector_name}:
             return None
         limits = {pair.key: pair.value for pair in request.query_params}
@@ -252,7 +282,7 @@ class LiteService(MilvusServicer):  # type: ignore[misc]
             if collection._vector_name in fields:
                 for row, (_, vector) in zip(rows, there, strict=True):
                     row[collection._vector_name] = vector.tolist()
-        elif fields == [key] and (after := _page_start(request.expr, key)) is not None:
+        elif fields == [key] and (after := page_start(request.expr, key)) is not None:
             page = view.ids()
             start = int(np.searchsorted(page, after, side="right")) + int(limits.get("offset", 0))
             end = start + int(limits["limit"]) if int(limits.get("limit", -1)) >= 0 else None
@@ -263,7 +293,7 @@ class LiteService(MilvusServicer):  # type: ignore[misc]
         columns = records_to_fields_data(
             rows, collection.schema, output_fields=fields, projection_plan=plan
         )
-        return _rows_answer(collection, columns, fields)
+        return rows_answer(collection, columns, fields)
 
     # -- writing -------------------------------------------------------------------------
 
@@ -308,75 +338,3 @@ def _is_plain(collection: Any) -> bool:
         and not vector.nullable
         and collection._partition_key_field is None
     )
-
-
-def _is_plain_search(wanted: dict[str, Any], collection: Any) -> bool:
-    unusual = (
-        "partition_names", "group_by_field", "radius", "range_filter", "ranker", "rerank",
-        "function_chains", "has_function_score", "order_by_fields", "offset", "timezone",
-    )  # fmt: skip
-    return (
-        not any(wanted[name] for name in unusual)
-        and wanted["radius"] is None
-        and wanted["range_filter"] is None
-        and wanted["round_decimal"] < 0
-        and set(wanted["output_fields"] or ()) <= {collection._pk_name}
-        and collection._resolve_anns_field(wanted["anns_field"]) == collection._vector_name
-        and collection.resolve_search_metric(wanted["anns_field"], wanted["metric_type"])
-        == "COSINE"
-        and collection.load_state == "loaded"
-        and wanted["top_k"] > 0
-        and isinstance(wanted["query_vectors"][0], list)
-        and len(wanted["query_vectors"][0]) == _dimension(collection)
-    )
-
-
-def _dimension(collection: Any) -> int:
-    return next(
-        int(field.dim)
-        for field in collection.schema.fields
-        if field.name == collection._vector_name
-    )
-
-
-def _search_view(collection: Any, view: View, wanted: dict[str, Any]) -> Any:
-    condition = None
-    if wanted["expr"]:
-        compiled = collection._compile_filter(wanted["expr"])
-        condition = Condition(compiled, collection._indexed_filter_plan(compiled))
-    results = [
-        view.search(np.asarray(vector, dtype=np.float32), wanted["top_k"], condition)
-        for vector in wanted["query_vectors"]
-    ]
-    data = schema_pb2.SearchResultData(
-        num_queries=len(results),
-        top_k=wanted["top_k"],
-        topks=[len(hits) for hits in results],
-        scores=[score for hits in results for _, score in hits],
-        primary_field_name=collection._pk_name,
-    )
-    data.ids.int_id.data.extend(found for hits in results for found, _ in hits)
-    return milvus_pb2.SearchResults(
-        status=common_pb2.Status(**success_status_kwargs()),
-        results=data,
-        collection_name=collection.name,
-    )
-
-
-def _rows_answer(collection: Any, columns: list[Any], fields: list[str]) -> Any:
-    return milvus_pb2.QueryResults(
-        status=common_pb2.Status(**success_status_kwargs()),
-        fields_data=columns,
-        collection_name=collection.name,
-        output_fields=fields,
-        primary_field_name=collection._pk_name,
-    )
-
-
-def _page_start(expression: str, key: str) -> int | None:
-    """Return N where the expression asks for all ids above N, as pymilvus' iterators word it."""
-    everything = f"{key} < {np.iinfo(np.int64).max}"
-    if expression in ("", everything):
-        return int(np.iinfo(np.int64).min)
-    match = re.fullmatch(rf"{re.escape(key)} > (-?\d+) and \({re.escape(everything)}\)", expression)
-    return int(match[1]) if match else None
