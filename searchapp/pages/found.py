@@ -131,20 +131,15 @@ def add_facts(images: Sequence[Image]) -> None:
 
 
 @dataclass(frozen=True)
-class Bar:
-    """One column of the histogram, in a field of 100 by 24."""
-
-    x: str
-    y: str
-    height: str
-    above: bool
-
-
-@dataclass(frozen=True)
 class Strip:
-    """How the scores lie, and where the line is."""
+    """How the scores lie, and where the line is.
 
-    bars: list[Bar]
+    `below` and `above` are the columns of the histogram on either side of it: paths (SVG) in a
+    field of 100 by 24.
+    """
+
+    below: str
+    above: str
     line: str  # the score of the cut-off that holds
     auto: str  # the one that the search has found
     reason: str
@@ -155,8 +150,10 @@ class Strip:
 def strip(answer: Answer, floor: float | None) -> Strip:
     scores = [match.score for match in answer.matches]
     line = answer.cutoff.score if floor is None else floor
+    below, above = _columns(scores, line)
     return Strip(
-        bars=_bars(scores, line),
+        below=below,
+        above=above,
         line=f"{min(1.0, max(0.0, line)):.2f}",
         auto=f"{min(1.0, max(0.0, answer.cutoff.score)):.2f}",
         reason=answer.cutoff.reason,
@@ -165,17 +162,16 @@ def strip(answer: Answer, floor: float | None) -> Strip:
     )
 
 
-def _bars(scores: Sequence[float], line: float) -> list[Bar]:
+def _columns(scores: Sequence[float], line: float) -> tuple[str, str]:
     counts = [0] * _BINS
     for score in scores:
         counts[min(_BINS - 1, max(0, int(score * _BINS)))] += 1
     most = max([1, *counts])
-    bars = []
-    for place, number in enumerate(counts):
-        if number:
-            height = 3 + 21 * number / most
-            above = (place + 1) / _BINS > line
-            bars.append(
-                Bar(f"{100 * place / _BINS:g}", f"{24 - height:.2f}", f"{height:.2f}", above)
-            )
-    return bars
+    drawn = {
+        place: f"M{100 * place / _BINS:g} 24v{-3 - 21 * number / most:.2f}h1.6V24z"
+        for place, number in enumerate(counts)
+        if number
+    }
+    below = "".join(path for place, path in drawn.items() if (place + 1) / _BINS <= line)
+    above = "".join(path for place, path in drawn.items() if (place + 1) / _BINS > line)
+    return below, above

@@ -147,7 +147,9 @@ def test_several_datasets_count_by_their_pictures(owner: User, index: Index) -> 
     assert "these datasets" in bounds.basis
     plot = calibration.plot_of([index, other], [0.25, -0.5, 1], 0.5)
     assert plot is not None
-    assert plot.marks == [100, 0, 400]
+    assert plot.marks == "M100 68V80M0 68V80M400 68V80"
+    assert plot.strangers == "M80 80v-80.0h8V80z"
+    assert plot.nearest == "M240 80v-80.0h8V80z"
     assert plot.line == 200
     assert plot.images == 400
 

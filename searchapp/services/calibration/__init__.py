@@ -7,11 +7,10 @@ from searchapp.services.calibration.bounds import (
     general_bounds,
 )
 from searchapp.services.calibration.measuring import TASK, calibrate, due, sample
-from searchapp.services.calibration.plotting import Bar, Plot, plot_of, plots_of
+from searchapp.services.calibration.plotting import Plot, plot_of, plots_of
 
 __all__ = [
     "TASK",
-    "Bar",
     "Bounds",
     "Plot",
     "bounds_of",

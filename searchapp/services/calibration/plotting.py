@@ -12,14 +12,14 @@ from searchapp.services.calibration.figures import STEPS
 # Of the drawing, in its own units: the score 0 is at its left edge, 1 at the right. What lies
 # below 0 is drawn at 0: that is where strangers are, for every model.
 WIDTH, HEIGHT = 400, 80
+_MARKED = 68  # marks go from there down
 _FIRST = STEPS // 2  # the step that begins at 0
 
 
 @dataclass(frozen=True)
-class Bar:
+class Band:
     x: float
     width: float
-    y: float
     height: float
 
 
@@ -29,15 +29,15 @@ class Plot:
 
     `strangers` and `nearest` are the histograms of random pairs and of each sampled picture's best
     other, each as high as the drawing where it is highest; `marks` are the scores of a search,
-    `line` is its cut-off, or else the usual one.
+    `line` is its cut-off, or else the usual one. Histograms and marks are paths (SVG).
     """
 
-    strangers: list[Bar]
-    nearest: list[Bar]
-    band: Bar  # where a search may draw its line
+    strangers: str
+    nearest: str
+    band: Band  # where a search may draw its line
     line: float
     score: str  # of the line, in words
-    marks: list[float]
+    marks: str
     sampled: int
     pairs: int
     images: int
@@ -74,10 +74,10 @@ def _plot(made: Sequence[Calibration], scores: Sequence[float], cutoff: float | 
     return Plot(
         strangers=_bars(_sum(one.random_counts for one in made)),
         nearest=_bars(_sum(one.nearest_counts for one in made)),
-        band=Bar(_place(left), round(_place(right) - _place(left), 1), 0, HEIGHT),
+        band=Band(_place(left), round(_place(right) - _place(left), 1), HEIGHT),
         line=_place(line),
         score=f"{line:.2f}",
-        marks=[_place(score) for score in scores],
+        marks="".join(f"M{_place(score):g} {_MARKED}V{HEIGHT}" for score in scores),
         sampled=sum(one.sampled for one in made),
         pairs=sum(one.pairs for one in made),
         images=images,
@@ -92,14 +92,11 @@ def _place(score: float) -> float:
     return round(WIDTH * min(1.0, max(0.0, score)), 1)
 
 
-def _bars(counts: Sequence[int]) -> list[Bar]:
+def _bars(counts: Sequence[int]) -> str:
     shown = [sum(counts[: _FIRST + 1]), *counts[_FIRST + 1 :]]
     highest, width = max(shown), WIDTH / len(shown)
-    if not highest:
-        return []
-    heights = [round(HEIGHT * count / highest, 1) for count in shown]
-    return [
-        Bar(round(place * width, 1), width, round(HEIGHT - height, 1), height)
-        for place, height in enumerate(heights)
-        if height
-    ]
+    return "".join(
+        f"M{place * width:g} {HEIGHT}v{-HEIGHT * count / highest:.1f}h{width:g}V{HEIGHT}z"
+        for place, count in enumerate(shown)
+        if HEIGHT * count >= 0.05 * highest > 0
+    )
