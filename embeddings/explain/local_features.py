@@ -93,8 +93,9 @@ class LocalFeatures:
     @cached_property
     def neighbours(self) -> NDArray[np.float32]:
         """Which points lie in one place, described more than once: 2 for those, else 0."""
-        apart = self.places[:, None] - self.places
-        return np.where((apart**2).sum(axis=2) < _SAME_PLACE**2, 2, 0).astype(np.float32)
+        x, y = self.places.T
+        near = (x[:, None] - x) ** 2 + (y[:, None] - y) ** 2 < _SAME_PLACE**2
+        return np.multiply(near, 2, dtype=np.float32)
 
     @cached_property
     def glance(self) -> NDArray[np.float32]:
