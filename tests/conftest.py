@@ -41,10 +41,12 @@ def installation() -> Iterator[Installation]:
     """A whole running application with the demo gallery, as a new user has it.
 
     Shared by the whole run: a test makes datasets of its own and leaves the demo as it is. Picture
-    addresses may lead to the tests' own servers on loopback.
+    addresses may lead to the tests' own servers on loopback, and on a busy machine searches have
+    the time to look at their matches again. What scores mean is known from the start.
     """
-    with running(LOOKALIKE_FETCH_ALLOWED_HOSTS="127.0.0.1") as made:
+    with running(LOOKALIKE_FETCH_ALLOWED_HOSTS="127.0.0.1", LOOKALIKE_VERIFY_MS="3000") as made:
         made.wait_demo()
+        made.manage("shell", "-c", "from worker.calibration import calibrate; calibrate()")
         yield made
 
 

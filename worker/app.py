@@ -79,12 +79,14 @@ def _pools(consumer: Any) -> list[str]:
 
 @signals.celeryd_after_setup.connect
 def _warm_query_pool(instance: Any, **_: Any) -> None:
-    """Load the model before the first query is taken. (An ingest process loads its own with its
-    first picture: nobody waits for it, and at rest it costs no memory.)"""
+    """Load the model, and what compares pictures, before the first query is taken. (An ingest
+    process loads its own with its first picture: nobody waits for it, and at rest it costs no
+    memory.)"""
     if queue.QUERY in _pools(instance):
-        from worker.engines import warm_up
+        from worker import engines, verifying
 
-        warm_up()
+        engines.warm_up()
+        verifying.warm_up()
 
 
 @signals.worker_ready.connect

@@ -8,10 +8,12 @@ import time
 from typing import Any
 
 import numpy as np
+from PIL import Image as PillowImage
 
 from embeddings.errors import ImageError
 from embeddings.explain.kinds import Kind, Verdict, judge
 from embeddings.explain.local_features import VERSION, LocalFeatures
+from embeddings.explain.local_features import local_features as find_features
 from embeddings.explain.matching import Geometry, match
 from searchapp.models import Image, ImageState
 from searchapp.queue import celery_app
@@ -33,6 +35,13 @@ _SMALL_DIFFERENCE = 3.0
 def verify(reply: str, subject: dict[str, Any], images: list[int], budget_ms: float) -> None:
     """Compare a picture with stored images, in their order, until the time is over."""
     answer(reply, lambda: Reply(_verified(Subject.from_json(subject), images, budget_ms)))
+
+
+def warm_up() -> None:
+    """Compare something once: what the first comparison loads takes longer than it may take."""
+    noise = np.random.default_rng(0).integers(0, 256, (160, 160, 3), dtype=np.uint8)
+    features = find_features(PillowImage.fromarray(noise))
+    judge(match(features, features), features, features)
 
 
 def _verified(subject: Subject, keys: list[int], budget_ms: float) -> bytes:

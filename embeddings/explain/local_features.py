@@ -94,8 +94,8 @@ class LocalFeatures:
     def neighbours(self) -> NDArray[np.float32]:
         """Which points lie in one place, described more than once: 2 for those, else 0."""
         x, y = self.places.T
-        near = (x[:, None] - x) ** 2 + (y[:, None] - y) ** 2 < _SAME_PLACE**2
-        return np.multiply(near, 2, dtype=np.float32)
+        near: NDArray[np.bool_] = (x[:, None] - x) ** 2 + (y[:, None] - y) ** 2 < _SAME_PLACE**2
+        return np.float32(2) * near
 
     @cached_property
     def glance(self) -> NDArray[np.float32]:
