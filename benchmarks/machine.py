@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import resource
@@ -59,10 +60,40 @@ def _busy() -> float:
     )
 
 
+def _used(who: int) -> float:
+    used = resource.getrusage(who)
+    return used.ru_utime + used.ru_stime
+
+
 def _ours() -> float:
     """Return the processor seconds of this process and of those below it that have ended."""
-    used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(one.ru_utime + one.ru_stime for one in used)
+    return _used(resource.RUSAGE_SELF) + _used(resource.RUSAGE_CHILDREN) + Unreaped.seconds
+
+
+class Unreaped:
+    """Processes that are begun within, and end when all is over: a browser's. Chromium ends some of
+    its own without waiting for them, and what they have used is added to nobody's."""
+
+    seconds = 0.0  # of all that there have been
+
+    def __enter__(self) -> Unreaped:
+        self._reaped = _used(resource.RUSAGE_CHILDREN)
+        self._known = {process.pid for process in psutil.Process().children(recursive=True)}
+        self._used = 0.0
+        return self
+
+    def note(self) -> None:
+        """Count what they have used, just before they end."""
+        for process in psutil.Process().children(recursive=True):
+            if process.pid not in self._known:
+                with contextlib.suppress(psutil.Error):
+                    times = process.cpu_times()
+                    self._used += times.user + times.system
+                    self._used += times.children_user + times.children_system
+
+    def __exit__(self, *_: object) -> None:
+        reaped = _used(resource.RUSAGE_CHILDREN) - self._reaped
+        Unreaped.seconds += max(0.0, self._used - reaped)
 
 
 class Neighbours:

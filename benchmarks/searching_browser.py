@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.machine import Unreaped
 from benchmarks.report import NotHere
 from tests.browser.find import browser as find_browser
 from tests.installation import Installation
@@ -122,11 +123,12 @@ def chromium() -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
     flags = [*_FLAGS, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
-    with sync_playwright() as playwright:
+    with Unreaped() as begun, sync_playwright() as playwright:
         made = playwright.chromium.launch(executable_path=needed_browser(), args=flags)
         try:
             yield made
         finally:
+            begun.note()
             made.close()
 
 
