@@ -46,6 +46,7 @@ TICK_SECONDS = 0.2
 # Answered without the lock: they read nothing that changes, or lock for themselves.
 UNLOCKED = frozenset({"Connect", "GetVersion", "CheckHealth", "Search", "Query"})
 ROW_WRITES = frozenset({"Insert", "Upsert", "Delete"})
+# Methods whose names begin so change nothing.
 READS = ("Describe", "Get", "Has", "List", "Show")
 UNEXPECTED = 1
 

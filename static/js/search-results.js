@@ -45,6 +45,11 @@ document.addEventListener("toggle", (event) => {
   history.replaceState(history.state, "", address);
 }, true);
 
+// Back was pressed again before this file was there: the address is another one than what is shown.
+const [loaded] = performance.getEntriesByType("navigation");
+const plain = (address) => address.split("#")[0];
+if (loaded && plain(loaded.name) !== plain(location.href)) location.reload();
+
 // A click on a match is a search in this page; one for a new tab or window is the browser's own.
 document.addEventListener("click", (event) => {
   if (!event.ctrlKey && !event.metaKey && !event.shiftKey) return;

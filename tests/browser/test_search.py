@@ -162,6 +162,7 @@ def test_a_match_is_the_next_question(visitor: Visitor) -> None:
     expect(page.get_by_role("heading", level=1)).to_be_focused()
     page.go_back()
     expect(page.locator(".card").first).to_contain_text("this picture")
+    page.wait_for_load_state()
     page.go_back()
     expect_results(page)
     page.locator(".card").first.get_by_role("link", name="open").click()
