@@ -2,7 +2,6 @@
 //
 // Without this file the form has a button.
 
-import { hideWaiting } from "./search.js";
 import { watchStage } from "./search-crop.js";
 
 const SETTLED_MS = 250; // with the keyboard, each arrow press is a change
@@ -45,11 +44,6 @@ document.addEventListener("toggle", (event) => {
   history.replaceState(history.state, "", address);
 }, true);
 
-// Back was pressed again before this file was there: the address is another one than what is shown.
-const [loaded] = performance.getEntriesByType("navigation");
-const plain = (address) => address.split("#")[0];
-if (loaded && plain(loaded.name) !== plain(location.href)) location.reload();
-
 // A click on a match is a search in this page; one for a new tab or window is the browser's own.
 document.addEventListener("click", (event) => {
   if (!event.ctrlKey && !event.metaKey && !event.shiftKey) return;
@@ -64,7 +58,7 @@ document.addEventListener("htmx:configRequest", (event) => {
     return;
   }
   const weak = document.getElementById("weak");
-  if (!weak || !page()?.contains(elt) || elt.matches("[data-search-link], [data-search]")) return;
+  if (!weak || !page()?.contains(elt) || elt.matches("[data-search-link]")) return;
   const address = new URL(event.detail.path, location.href);
   if (weak.value) address.searchParams.set("weak", weak.value);
   else address.searchParams.delete("weak");
@@ -84,7 +78,6 @@ function trouble(sentence) {
   if (!said) return;
   said.textContent = sentence;
   said.hidden = !sentence;
-  if (sentence) said.scrollIntoView({ block: "nearest" });
 }
 
 // A look at more matches goes on behind what is there: nobody waits for it, nobody hears if it fails,
@@ -105,24 +98,8 @@ document.addEventListener("htmx:afterRequest", (event) => {
   clearTimeout(slow);
   page()?.removeAttribute("aria-busy");
 });
-// Another picture is sent from here too. What is wrong with it, or what has come, takes the place
-// of what is shown meanwhile.
-const isSent = (event) => event.detail.requestConfig?.elt.id === "another";
-
-/** The sentence of a page that says why a picture cannot be searched with. */
-function problemIn(html) {
-  const said = new DOMParser().parseFromString(html, "text/html").querySelector("[data-problem]");
-  return said?.textContent.trim() || "The search failed. Reload the page to try again.";
-}
-
 document.addEventListener("htmx:beforeSwap", (event) => {
   const { xhr, target, requestConfig } = event.detail;
-  if (isSent(event)) hideWaiting();
-  if (isSent(event) && xhr.status >= 400 && !xhr.responseText.includes("data-page")) {
-    event.detail.shouldSwap = false;
-    trouble(problemIn(xhr.responseText));
-    return;
-  }
   if (requestConfig.elt.id === "deeper" && requestConfig.question !== questions) event.detail.shouldSwap = false;
   // An error of ours is a page too: it says what was wrong where the results would be.
   if (target !== page() || xhr.status < 400 || isQuiet(event)) return;
@@ -130,10 +107,6 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   event.detail.shouldSwap = isOurs;
   if (!isOurs) trouble("The search failed. Reload the page to try again.");
 });
-document.addEventListener("htmx:afterSwap", (event) => {
-  if (isSent(event)) document.getElementById("found-title")?.focus({ preventScroll: true });
-});
-document.addEventListener("htmx:sendError", (event) => isSent(event) && hideWaiting());
 document.addEventListener("htmx:sendError", (event) => isQuiet(event) || trouble("The server cannot be reached. Try again in a moment."));
 document.addEventListener("htmx:timeout", (event) => isQuiet(event) || trouble("The search took too long. Try again in a moment."));
 

@@ -46,10 +46,8 @@ function showWaiting() {
   stillTimer = setTimeout(() => { said.textContent = "Still searching…"; }, STILL_AFTER_MS);
 }
 
-/** The page as it was before something was sent, or as it has come since. */
-export function hideWaiting() {
+function hideWaiting() {
   clearTimeout(stillTimer);
-  form.reset();
   const waiting = main.querySelector("[data-skeleton]");
   if (waiting) {
     waiting.remove();
@@ -99,7 +97,6 @@ form.addEventListener("submit", (event) => {
   const hasFile = [...form.querySelectorAll("input[type=file]")].some((input) => input.files.length);
   if (!hasFile && !address.value.trim()) {
     event.preventDefault();
-    event.stopImmediatePropagation(); // htmx would send it all the same
     complain("Choose a picture first, or give the address of one.");
     return;
   }
@@ -159,4 +156,5 @@ if (pasteButton && navigator.clipboard?.read) {
 window.addEventListener("pageshow", (event) => {
   if (!event.persisted) return;
   hideWaiting();
+  form.reset();
 });
