@@ -5,32 +5,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from benchmarks import (
-    collection,
-    concepts,
-    duplicates,
-    embed,
-    geometry,
-    gpu,
-    importing,
-    ingest,
-    kills,
-    machine,
-    memory,
-    pages,
-    quality,
-    query,
-    scale,
-    searching,
-    sharing,
-    startup,
-)
+from benchmarks import machine
+from benchmarks.ingest import imports, ingest, kills
+from benchmarks.installation import memory, startup
+from benchmarks.library import bundles, collection, embed, gpu
 from benchmarks.options import Options, parse
+from benchmarks.quality import concepts, duplicates, geometry, quality
 from benchmarks.report import Findings, NotHere, Section, write_markdown
+from benchmarks.search import pages, query, scale, search
 
 BENCHMARKS: dict[str, Callable[[Options], Findings]] = {
     "query": query.run,
-    "search": searching.run,
+    "search": search.run,
     "ingest": ingest.run,
     "memory": memory.run,
     "startup": startup.run,
@@ -40,9 +26,9 @@ BENCHMARKS: dict[str, Callable[[Options], Findings]] = {
     "quality": quality.run,
     "duplicates": duplicates.run,
     "geometry": geometry.run,
-    "sharing": sharing.run,
+    "sharing": bundles.run,
     "concepts": concepts.run,
-    "import": importing.run,
+    "import": imports.run,
     "pages": pages.run,
     "scale": scale.run,
     "kills": kills.run,

@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from embeddings import bundle, ops
     from embeddings.bundle import Bundle, BundleWriter
     from embeddings.bundle import load as load_bundle
-    from embeddings.collection import DataCollection
     from embeddings.errors import BundleError, EmbeddingsError, ImageError, UnknownName
-    from embeddings.graph import Pipeline
-    from embeddings.onnx_export import export_onnx
+    from embeddings.flow.collection import DataCollection
+    from embeddings.flow.graph import Pipeline
+    from embeddings.onnx.export import export_onnx
     from embeddings.pipelines import ImagePipeline, pipeline
     from embeddings.recipes import DEFAULT_PIPELINE, Recipe, recipe
     from embeddings.text.encoder import TextEncoder, text_encoder
-    from embeddings.text.pictures import ImageText, ImageTextPipeline
+    from embeddings.text.image_text import ImageText, ImageTextPipeline
 
 __version__ = "0.1.0"
 
@@ -52,18 +52,18 @@ _EXPORTS = {
     "Bundle": "bundle:Bundle",
     "BundleError": "errors:BundleError",
     "BundleWriter": "bundle:BundleWriter",
-    "DataCollection": "collection:DataCollection",
+    "DataCollection": "flow.collection:DataCollection",
     "EmbeddingsError": "errors:EmbeddingsError",
     "ImageError": "errors:ImageError",
     "ImagePipeline": "pipelines:ImagePipeline",
-    "ImageText": "text.pictures:ImageText",
-    "ImageTextPipeline": "text.pictures:ImageTextPipeline",
-    "Pipeline": "graph:Pipeline",
+    "ImageText": "text.image_text:ImageText",
+    "ImageTextPipeline": "text.image_text:ImageTextPipeline",
+    "Pipeline": "flow.graph:Pipeline",
     "Recipe": "recipes:Recipe",
     "TextEncoder": "text.encoder:TextEncoder",
     "UnknownName": "errors:UnknownName",
     "bundle": "bundle",
-    "export_onnx": "onnx_export:export_onnx",
+    "export_onnx": "onnx.export:export_onnx",
     "load_bundle": "bundle:load",
     "ops": "ops",
     "pipeline": "pipelines:pipeline",

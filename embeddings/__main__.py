@@ -1,8 +1,8 @@
-"""`python -m embeddings`: see `embeddings.commands`."""
+"""`python -m embeddings`: see `embeddings.cli`."""
 
 import sys
 
-from embeddings.commands import main
+from embeddings.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embeddings.errors import InputError, RecipeError
+from embeddings.flow.picture_pipeline import PicturePipeline
 from embeddings.operators import registry
 from embeddings.recipes import DEFAULT_PIPELINE, Recipe, names
 from embeddings.recipes import recipe as recipe_named
 from embeddings.runtimes.spec import PLACES, FeatureSpec
-from embeddings.streaming import PicturePipeline
 
 if TYPE_CHECKING:
-    from embeddings.text.pictures import ImageTextPipeline
+    from embeddings.text.image_text import ImageTextPipeline
 
 Vector = NDArray[np.float32]
 
@@ -183,7 +183,7 @@ class ImagePipeline(PicturePipeline[Vector]):
         Its recipe, runtime, precision and device are asked for as here. Raises `RecipeError` for
         a model without a space of texts, and what `ImageTextPipeline` raises.
         """
-        from embeddings.text.pictures import image_text_pipeline
+        from embeddings.text.image_text import image_text_pipeline
 
         return image_text_pipeline(self.recipe, *self._way)
 
@@ -208,7 +208,7 @@ def pipeline(
     `recipe` is a name, a `Recipe`, its dictionary, or the path of a JSON file that holds it
     (text that ends in ".json"). `runtime` is "auto" (the fastest of this machine whose vectors
     agree with torch float32, measured once), "torch", "openvino" or "onnxruntime"; `precision`
-    and `device` are those of `embeddings.runtimes.loading.load_network`.
+    and `device` are those of `embeddings.runtimes.loader.load_network`.
 
     Call it after a fork, not before. Raises `UnknownName` with the nearest names, `RecipeError`
     for a recipe that cannot be read, and what `ImagePipeline` raises.

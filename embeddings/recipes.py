@@ -18,7 +18,7 @@ from typing import Any
 from embeddings.errors import RecipeError, UnknownName, WeightsError
 from embeddings.models import cards
 from embeddings.models.weights import resolve
-from embeddings.text import facts
+from embeddings.text import constants
 
 DEFAULT_PIPELINE = "image-embedding-efficientnet-lite0"
 
@@ -243,21 +243,21 @@ def text_recipe(image: Recipe, name: str | None = None) -> Recipe:
         raise RecipeError(f"The recipe {image.name!r} has no image_embedding.timm.")
     parameters = dict(image.operators[place].parameters)
     card = cards.card_for_weights(str(parameters["weights_sha256"]))
-    operator = facts.text_operator(card)
+    operator = constants.text_operator(card)
     if operator is None:
         raise _without_texts(card)
-    more = facts.CONCEPTS_SIDE if operator == facts.CONCEPTS else {}
+    more = constants.CONCEPTS_SIDE if operator == constants.CONCEPTS else {}
     kept = {key: value for key, value in parameters.items() if key not in ("layer", "pooling")}
     made = Recipe(
-        name=name or f"{image.name}:{facts.VARIANTS[operator]}",
-        dimension=facts.text_dimension(card, operator),
+        name=name or f"{image.name}:{constants.VARIANTS[operator]}",
+        dimension=constants.text_dimension(card, operator),
         operators=(
             *image.operators[:place],
             Operator.of(operator, 1, {**kept, **more}),
             Operator.of("normalize.l2", 1),
         ),
     )
-    named = f"{_PREFIX}{card.name}:{facts.VARIANTS[operator]}"
+    named = f"{_PREFIX}{card.name}:{constants.VARIANTS[operator]}"
     if name is None and made.fingerprint == recipe(named).fingerprint:
         return recipe(named)
     return made
@@ -283,8 +283,8 @@ def _variants(model: str) -> _Variants:
     except WeightsError:  # a damaged card must not hide the other models: who asks for it is told
         return _VARIANTS
     found = _VARIANTS_OF_MAPS if card.pooling == "avg" else _VARIANTS
-    operator = facts.text_operator(card)
-    return found if operator is None else {**found, facts.VARIANTS[operator]: _beside_texts}
+    operator = constants.text_operator(card)
+    return found if operator is None else {**found, constants.VARIANTS[operator]: _beside_texts}
 
 
 def names() -> tuple[str, ...]:
@@ -310,8 +310,8 @@ def recipe(name: str = DEFAULT_PIPELINE) -> Recipe:
     """
     model, _, variant = str(name).removeprefix(_PREFIX).partition(":")
     if name not in names():
-        if variant in facts.VARIANTS.values() and f"{_PREFIX}{model}" in names():
-            operator = next(key for key, one in facts.VARIANTS.items() if one == variant)
-            facts.check_able(cards.model_card(model), operator)
+        if variant in constants.VARIANTS.values() and f"{_PREFIX}{model}" in names():
+            operator = next(key for key, one in constants.VARIANTS.items() if one == variant)
+            constants.check_able(cards.model_card(model), operator)
         raise UnknownName("pipeline", name, names())
     return _variants(model)[variant](name, resolve(cards.model_card(model)))

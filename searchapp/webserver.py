@@ -8,7 +8,7 @@ from typing import Any
 
 from django.conf import settings
 
-from searchapp.vectors.client import import_driver
+from searchapp.infra.vectors.client import import_driver
 
 _host = f"[{settings.HOST}]" if ":" in settings.HOST else settings.HOST
 bind = [f"{_host}:{settings.PORT}"]

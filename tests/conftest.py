@@ -46,7 +46,7 @@ def installation() -> Iterator[Installation]:
     """
     with running(LOOKALIKE_FETCH_ALLOWED_HOSTS="127.0.0.1", LOOKALIKE_VERIFY_MS="3000") as made:
         made.wait_demo()
-        made.manage("shell", "-c", "from worker.calibration import calibrate; calibrate()")
+        made.manage("shell", "-c", "from worker.tasks.calibration import calibrate; calibrate()")
         yield made
 
 

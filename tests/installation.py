@@ -143,7 +143,7 @@ class Installation:
         """Return the running process of one of the supervisor's programs, by its command."""
         marks = {
             "redis": "valkey-server",
-            "milvus": "searchapp.vectors.lite_server",
+            "milvus": "searchapp.infra.vectors.lite.server",
             "web": "gunicorn",
             "query": "query@local",
             "ingest": "ingest@local",
@@ -156,7 +156,7 @@ class Installation:
                     command = " ".join(child.cmdline())
                 except psutil.Error:
                     continue
-                if marks[program] in command and "supervise.tether" not in command:
+                if marks[program] in command and "supervision.tether" not in command:
                     return child
             return None
 

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from searchapp.settings.env import KNOWN, Environment
-from searchapp.supervise.programs import programs
+from searchapp.supervision.programs import programs
 
 ROOT = Path(__file__).resolve().parents[1]
 OURS = ("web", "worker-query", "worker-ingest", "beat", "migrate")

@@ -30,22 +30,22 @@ os.environ.setdefault("EMBEDDINGS_CACHE", str(settings.MODEL_CACHE))
 from celery import signals  # noqa: E402
 from celery.schedules import crontab  # noqa: E402
 
-from searchapp import queue  # noqa: E402
-from searchapp.queue import celery_app as app  # noqa: E402
+from searchapp.infra import queue  # noqa: E402
+from searchapp.infra.queue import celery_app as app  # noqa: E402
 
 app.conf.update(
     include=[
-        "worker.query",
-        "worker.verifying",
-        "worker.explaining",
-        "worker.ingest",
-        "worker.imports",
-        "worker.indexing",
-        "worker.features",
-        "worker.audit",
-        "worker.calibration",
-        "worker.maintenance",
-        "worker.failures",
+        "worker.tasks.query",
+        "worker.tasks.verify",
+        "worker.tasks.compare",
+        "worker.tasks.ingest",
+        "worker.tasks.imports",
+        "worker.tasks.indexes",
+        "worker.tasks.features",
+        "worker.tasks.audit",
+        "worker.tasks.calibration",
+        "worker.tasks.maintenance",
+        "worker.runtime.failure_log",
     ],
     beat_schedule={
         "sweep": {"task": "maintenance.sweep", "schedule": 5.0, "options": {"expires": 5}},
@@ -83,10 +83,11 @@ def _warm_query_pool(instance: Any, **_: Any) -> None:
     process loads its own with its first picture: nobody waits for it, and at rest it costs no
     memory.)"""
     if queue.QUERY in _pools(instance):
-        from worker import engines, verifying
+        from worker.runtime import engines
+        from worker.tasks import verify
 
         engines.warm_up()
-        verifying.warm_up()
+        verify.warm_up()
 
 
 @signals.worker_ready.connect
@@ -96,7 +97,7 @@ def _prepare_places(sender: Any, **_: Any) -> None:
         return
 
     def prepare() -> None:
-        from worker.engines import default_engine, prepare_places
+        from worker.runtime.engines import default_engine, prepare_places
 
         if not _stopping.wait(_PREPARE_SECONDS):
             try:

@@ -6,7 +6,7 @@ makes an index of it.
 
 from embeddings.bundle.faiss_index import to_faiss
 from embeddings.bundle.formats import FORMATS
-from embeddings.bundle.reading import Batch, Bundle, load
-from embeddings.bundle.writing import BundleWriter, export
+from embeddings.bundle.reader import Batch, Bundle, load
+from embeddings.bundle.writer import BundleWriter, export
 
 __all__ = ["FORMATS", "Batch", "Bundle", "BundleWriter", "export", "load", "to_faiss"]

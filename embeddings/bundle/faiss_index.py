@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from embeddings.atomic_write import Destination, written_file
 from embeddings.bundle.manifest import sha256
-from embeddings.bundle.packages import needed
+from embeddings.bundle.optional_packages import needed
 from embeddings.errors import InputError, OutputError
-from embeddings.writing import Destination, written_file
 
 if TYPE_CHECKING:
-    from embeddings.bundle.reading import Bundle
+    from embeddings.bundle.reader import Bundle
 
 BESIDE = ".ids.parquet"
 _SHA256 = re.compile("[0-9a-f]{64}")

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from embeddings.errors import EmbeddingsError, InputError, RecipeError
+from embeddings.models.card_schema import HubWeights, PackageWeights, Weights
 from embeddings.models.cards import card_for_weights
-from embeddings.models.schema import HubWeights, PackageWeights, Weights
 from embeddings.recipes import Recipe
 from embeddings.recipes import recipe as recipe_named
 
 if TYPE_CHECKING:
-    from embeddings.graph import Pipeline
+    from embeddings.flow.graph import Pipeline
     from embeddings.pipelines import ImagePipeline
 
     AnyRecipe = str | Recipe | ImagePipeline | Pipeline | Mapping[str, Any]
@@ -48,7 +48,7 @@ def provenance(given: "AnyRecipe") -> Provenance:
     if isinstance(given, Recipe):
         return Provenance(given.to_dict(), given.fingerprint, given.dimension)
     # Not at the top: whoever writes the vectors of a recipe needs no image library for it.
-    from embeddings.graph import Pipeline
+    from embeddings.flow.graph import Pipeline
     from embeddings.pipelines import ImagePipeline
 
     if isinstance(given, ImagePipeline):
@@ -85,11 +85,11 @@ def _of_dictionary(data: Mapping[str, Any]) -> Provenance:
 
 
 def _of_graph(data: dict[str, Any]) -> Provenance:
-    from embeddings.graph import description
+    from embeddings.flow.graph import serialization
 
     try:
         outputs = data["outputs"]
-        fingerprint = description.fingerprint(data)
+        fingerprint = serialization.fingerprint(data)
     except EmbeddingsError:
         raise
     except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:

@@ -7,15 +7,15 @@ import dataclasses
 import re
 
 from embeddings.errors import RecipeError, UnknownName
-from embeddings.models import folder
-from embeddings.models.schema import (
+from embeddings.models import models_folder
+from embeddings.models.builtin_cards import SHIPPED
+from embeddings.models.card_schema import (
     FileWeights,
     HubWeights,
     ModelCard,
     PackageWeights,
     Weights,
 )
-from embeddings.models.shipped import SHIPPED
 
 __all__ = [
     "FileWeights",
@@ -31,7 +31,7 @@ __all__ = [
 
 def names() -> tuple[str, ...]:
     """The names of all cards, sorted."""
-    return tuple(sorted({*SHIPPED, *folder.saved_names()}))
+    return tuple(sorted({*SHIPPED, *models_folder.saved_names()}))
 
 
 def model_card(name: str) -> ModelCard:
@@ -43,7 +43,7 @@ def model_card(name: str) -> ModelCard:
     shipped = SHIPPED.get(name)
     if shipped is not None and shipped.sha256 is not None:
         return shipped
-    saved = folder.read_card(name)
+    saved = models_folder.read_card(name)
     if saved is None:
         if shipped is None:
             raise UnknownName("model", name, names())
@@ -63,7 +63,7 @@ def card_for_weights(sha256: str) -> ModelCard:
     for card in SHIPPED.values():
         if card.sha256 == sha256:
             return card
-    saved = tuple(folder.saved_cards())
+    saved = tuple(models_folder.saved_cards())
     for card in saved:
         if card.sha256 == sha256:
             return model_card(card.name)

@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from embeddings.errors import EmbeddingsError, InputError, RecipeError, UnknownName, WeightsError
-from embeddings.models import cards, folder
-from embeddings.models.checkpoints import is_safetensors, tensors
-from embeddings.models.hub import downloaded
-from embeddings.models.schema import (
+from embeddings.models import cards, models_folder
+from embeddings.models.builtin_cards import SHIPPED
+from embeddings.models.card_schema import (
     IMAGENET,
     TEXT_TOWERS,
     FileWeights,
     HubWeights,
     ModelCard,
 )
-from embeddings.models.shipped import SHIPPED
+from embeddings.models.checkpoints import is_safetensors, tensors
+from embeddings.models.hub import downloaded
 from embeddings.models.timm_import import timm
 from embeddings.models.weights import fitted, pinned, read_weights, register, weights_path
 from embeddings.operators.transform import short_side
@@ -79,11 +79,11 @@ def add_model(
     else:
         wanted = _of_timm(architecture, name, sha256, given)
     kind = "safetensors" if is_safetensors(data) else "pth"
-    file = FileWeights(str(folder.models_folder() / f"{sha256}.{kind}"))
+    file = FileWeights(str(models_folder.models_folder() / f"{sha256}.{kind}"))
     state = tensors(data, Path(path).name)
     card = _checked(dataclasses.replace(wanted, weights=file, sha256=sha256), state)
     _refuse_other(card)
-    folder.write_file(Path(file.path).name, data)
+    models_folder.write_file(Path(file.path).name, data)
     return register(card)
 
 
@@ -115,11 +115,11 @@ def remove_model(name: str) -> None:
     A hub model that comes with the library forgets which file it was; the hub's own cache is
     left alone. Raises `UnknownName`, and `InputError` for a model that is not in the folder.
     """
-    if name not in folder.saved_names():
+    if name not in models_folder.saved_names():
         if name in SHIPPED:
             raise InputError(f"{name} comes with the library; there is nothing to remove.")
         raise UnknownName("model", name, cards.names())
-    folder.remove_card(name)
+    models_folder.remove_card(name)
 
 
 def _read(path: Path) -> bytes:
@@ -161,7 +161,7 @@ def _of_timm(
         raise InputError("An architecture is needed, by the name that timm gives it.")
     facts = _facts(architecture)
     bare = architecture.partition(".")[0]
-    name = folder.check_name(f"{bare}-{sha256[:8]}".lower() if name is None else name)
+    name = models_folder.check_name(f"{bare}-{sha256[:8]}".lower() if name is None else name)
     return ModelCard(
         name=name,
         architecture=bare,

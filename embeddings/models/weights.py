@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from embeddings.errors import UnknownName, WeightsError
-from embeddings.models import cards, folder
+from embeddings.models import cards, models_folder
+from embeddings.models.card_schema import FileWeights, HubWeights, ModelCard, PackageWeights
 from embeddings.models.checkpoints import tensors
-from embeddings.models.renaming import rename
-from embeddings.models.schema import FileWeights, HubWeights, ModelCard, PackageWeights
+from embeddings.models.tensor_names import rename
 from embeddings.models.timm_import import timm
 
 # How many tensor names a message tells.
@@ -94,7 +94,7 @@ def register(card: ModelCard) -> ModelCard:
             f"These weights are there already as the model {known.name} ({known.architecture}, "
             f"pictures of {known.input_size} pixels); use that, or remove it first.",
         )
-    folder.save_card(card)
+    models_folder.save_card(card)
     return card
 
 

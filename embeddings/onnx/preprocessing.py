@@ -1,7 +1,7 @@
 """The transforms and normalizations of a recipe as nodes of ONNX.
 
 What they give is what `embeddings.operators` give, but for the last bit of a pixel: see
-`embeddings.onnx.resizing`. `crop_first` makes no difference here.
+`embeddings.onnx.resize`. `crop_first` makes no difference here.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from embeddings.errors import RecipeError
-from embeddings.onnx.graph import Graph
-from embeddings.onnx.resizing import Part, resized
+from embeddings.onnx.graph_builder import Graph
+from embeddings.onnx.resize import Part, resized
 from embeddings.operators.transform import short_side
 from embeddings.recipes import Operator
 

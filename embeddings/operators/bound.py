@@ -11,7 +11,7 @@ import numpy as np
 
 from embeddings.errors import InputError, RecipeError
 from embeddings.operators import registry
-from embeddings.operators.views import embed_views
+from embeddings.operators.multi_view import embed_views
 from embeddings.recipes import Operator
 
 

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from embeddings import runtime
+from embeddings import thread_count
 from embeddings.errors import RecipeError
 from embeddings.models.cards import model_card
 from embeddings.models.weights import load_model, resolve
 from embeddings.operators.embed import card_of, three
+from embeddings.operators.multi_view import embed_views
 from embeddings.operators.transform import ResizeCenterCrop
-from embeddings.operators.views import embed_views
 
 Labels = list[tuple[str, float]]
 
@@ -61,7 +61,7 @@ class TimmClassification:
             raise RecipeError(f"The numbers of std must be above 0, not {std}.")
         self._transform = ResizeCenterCrop(size, crop_pct, interpolation, True)
         self._model: Any = load_model(card)
-        runtime.apply_threads()
+        thread_count.apply_threads()
         self._labels = _labels(int(self._model.num_classes))
         if isinstance(top, bool) or not isinstance(top, int) or not 1 <= top <= len(self._labels):
             raise RecipeError(f"top must be 1 to {len(self._labels)}, not {top!r}.")

@@ -11,9 +11,9 @@ from PIL import Image
 from embeddings.errors import InputError, RecipeError, UnknownName
 from embeddings.models.cards import ModelCard, card_for_weights, model_card
 from embeddings.models.weights import resolve
+from embeddings.operators.multi_view import embed_views
 from embeddings.operators.transform import ResizeCenterCrop
-from embeddings.operators.views import embed_views
-from embeddings.runtimes.loading import check_process, load_network
+from embeddings.runtimes.loader import check_process, load_network
 from embeddings.runtimes.spec import PLACES, FeatureSpec, Network, max_batch
 
 _TAKES = ("image", "pixels")

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embeddings.errors import RecipeError
-from embeddings.text.facts import MINILM_SHA256, MINILM_TOKENIZER_SHA256
+from embeddings.text.constants import MINILM_SHA256, MINILM_TOKENIZER_SHA256
 from embeddings.text.minilm import minilm
 from embeddings.text.tower_files import Digests, files_in, kind_of, text_tower, tower_with
 

@@ -13,7 +13,7 @@ from embeddings.models.cards import ModelCard, model_card
 from embeddings.models.weights import resolve
 from embeddings.operators.embed import TimmEmbedding, card_of, parameters_of
 from embeddings.runtimes.spec import FeatureSpec
-from embeddings.text.facts import CONCEPTS, CONCEPTS_SIDE, JOINT, MINILM_DIMENSION, check_able
+from embeddings.text.constants import CONCEPTS, CONCEPTS_SIDE, JOINT, MINILM_DIMENSION, check_able
 
 
 class _OfHead(TimmEmbedding, ABC):
@@ -97,7 +97,7 @@ class Concepts(_OfHead):
             if given[key] != known:
                 raise RecipeError(f"{CONCEPTS} has the {key} {known!r}, not {given[key]!r}.")
         super().__init__(architecture, weights_sha256, mean, std, **others)
-        from embeddings.text.classes import class_matrix
+        from embeddings.text.imagenet_classes import class_matrix
 
         self._classes = class_matrix()
 

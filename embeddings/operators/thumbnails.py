@@ -5,7 +5,7 @@ import io
 from PIL import Image
 
 from embeddings.errors import InputError
-from embeddings.operators.decode import load
+from embeddings.operators.decode.pillow import load
 
 _WEBP_LONGEST = 16383
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from embeddings.errors import InputError, RecipeError
-from embeddings.operators.decode import load
+from embeddings.operators.decode.pillow import load
 
 # From this shape on only the part that is kept is resized.
 _LONG_AND_THIN = 16

@@ -66,7 +66,7 @@ def export(spec: FeatureSpec, path: Path) -> None:
     """
     import torch
 
-    from embeddings.models.features import features_module
+    from embeddings.models.feature_module import features_module
 
     module = features_module(spec)
     example = torch.zeros(2, 3, spec.height, spec.width, dtype=torch.uint8)

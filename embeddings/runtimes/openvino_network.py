@@ -18,7 +18,7 @@ sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 import openvino as ov  # noqa: E402
 
-from embeddings import runtime  # noqa: E402
+from embeddings import thread_count as runtime  # noqa: E402
 from embeddings.errors import RuntimeUnavailable  # noqa: E402
 from embeddings.runtimes import cache  # noqa: E402
 from embeddings.runtimes.spec import FeatureSpec  # noqa: E402
@@ -98,7 +98,7 @@ def compiled(path: Path, precision: str) -> Any:
 def _convert(spec: FeatureSpec, folder: Path) -> None:
     import torch
 
-    from embeddings.models.features import features_module
+    from embeddings.models.feature_module import features_module
 
     module = features_module(spec)
     example = torch.zeros(2, 3, spec.height, spec.width, dtype=torch.uint8)

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from embeddings import runtime
+from embeddings import thread_count as runtime
 from embeddings.errors import RuntimeUnavailable
-from embeddings.models.features import Features, features_module
+from embeddings.models.feature_module import Features, features_module
 from embeddings.runtimes.spec import FeatureSpec
 
 # On the processor: more pictures at once outgrow the caches, and their activations outgrow what

@@ -12,8 +12,8 @@ from embeddings.errors import InputError, RecipeError
 from embeddings.models.cards import card_for_weights
 from embeddings.pipelines import recipe_of
 from embeddings.recipes import Operator, Recipe, text_recipe
-from embeddings.runtimes.loading import check_process
-from embeddings.text import facts
+from embeddings.runtimes.loader import check_process
+from embeddings.text import constants
 from embeddings.text.minilm import MAX_TOKENS, minilm
 from embeddings.text.tower_files import Digests, TowerFiles, check_pair, files_in, text_tower
 from embeddings.text.towers import tower
@@ -56,11 +56,11 @@ class TextEncoder:
         self.recipe = recipe
         self.fingerprint = recipe.fingerprint
         self.dimension = recipe.dimension
-        self.approximate = operator.name == facts.CONCEPTS
+        self.approximate = operator.name == constants.CONCEPTS
         self._encoder: _Encoder
         if files is None:
-            wanted = {key: dict(operator.parameters).get(key) for key in facts.CONCEPTS_SIDE}
-            if wanted != facts.CONCEPTS_SIDE:
+            wanted = {key: dict(operator.parameters).get(key) for key in constants.CONCEPTS_SIDE}
+            if wanted != constants.CONCEPTS_SIDE:
                 raise RecipeError(
                     f"The pictures of {recipe.name!r} were put beside texts in another way."
                 )
@@ -135,7 +135,7 @@ def text_encoder(
 
 
 def _operator(recipe: Recipe) -> Operator:
-    operator = next((one for one in recipe if one.name in facts.VARIANTS), None)
+    operator = next((one for one in recipe if one.name in constants.VARIANTS), None)
     if operator is None:
         raise _not_beside_texts(recipe)
     return operator
@@ -143,7 +143,7 @@ def _operator(recipe: Recipe) -> Operator:
 
 def _files(operator: Operator, folder: str | os.PathLike[str] | None) -> TowerFiles | None:
     """The text tower of a joint model; None for concepts, whose encoder is a package."""
-    if operator.name == facts.CONCEPTS:
+    if operator.name == constants.CONCEPTS:
         if folder is not None:
             raise InputError("The text encoder of concepts is a package; it takes no folder.")
         return None

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from embeddings.errors import InputError, RuntimeUnavailable
 from embeddings.runtimes import cache
-from embeddings.runtimes.loading import check_process, note_model
-from embeddings.text import parts
-from embeddings.text.facts import (
+from embeddings.runtimes.loader import check_process, note_model
+from embeddings.text import tokenization
+from embeddings.text.constants import (
     MINILM_DIMENSION,
     MINILM_DISTRIBUTION,
     MINILM_SHA256,
@@ -52,8 +52,8 @@ def file(name: str, sha256: str) -> bytes:
     """
     spec = importlib.util.find_spec(_PACKAGE)
     if spec is None or spec.origin is None:
-        raise parts.missing(MINILM_DISTRIBUTION)
-    return parts.read(Path(spec.origin).parent / "model" / name, sha256, _WAY)
+        raise tokenization.missing(MINILM_DISTRIBUTION)
+    return tokenization.read(Path(spec.origin).parent / "model" / name, sha256, _WAY)
 
 
 class MiniLM:
@@ -63,9 +63,9 @@ class MiniLM:
         """Raises `PackageMissing`, `WeightsError`, and `RuntimeUnavailable` for a runtime that
         is not here."""
         data = file("tokenizer.json", MINILM_TOKENIZER_SHA256)
-        self._tokenizer = parts.tokenizer(data, "tokenizer.json", MAX_TOKENS)
+        self._tokenizer = tokenization.tokenizer(data, "tokenizer.json", MAX_TOKENS)
         self._tokenizer.no_padding()
-        self._uncut = parts.tokenizer(data, "tokenizer.json", MAX_TOKENS)
+        self._uncut = tokenization.tokenizer(data, "tokenizer.json", MAX_TOKENS)
         self._uncut.no_padding()
         self._uncut.no_truncation()
         self._computing = _computing(runtime)
@@ -73,7 +73,7 @@ class MiniLM:
 
     def tokens(self, text: str) -> int:
         """How many tokens the text has, its marks of beginning and end among them."""
-        return len(self._uncut.encode(*parts.checked([text])))
+        return len(self._uncut.encode(*tokenization.checked([text])))
 
     def batch(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """N texts to float32 (N, 384) of unit length; only their first 256 tokens count.
@@ -81,12 +81,12 @@ class MiniLM:
         Raises `InputError` for what is no text or empty, and `RuntimeUnavailable` after a fork.
         """
         check_process()
-        encoded = [one.ids for one in self._tokenizer.encode_batch(parts.checked(texts))]
+        encoded = [one.ids for one in self._tokenizer.encode_batch(tokenization.checked(texts))]
         vectors = np.empty((len(encoded), MINILM_DIMENSION), np.float32)
         # Those of like length together: what is filled up costs as much as what is said.
         order = sorted(range(len(encoded)), key=lambda place: len(encoded[place]))
-        for start in range(0, len(order), parts.AT_ONCE):
-            chunk = order[start : start + parts.AT_ONCE]
+        for start in range(0, len(order), tokenization.AT_ONCE):
+            chunk = order[start : start + tokenization.AT_ONCE]
             ids = np.zeros((len(chunk), len(encoded[chunk[-1]])), np.int64)
             mask = np.zeros_like(ids)
             for row, place in enumerate(chunk):
@@ -126,8 +126,8 @@ class _Torch:
     runtime = "torch"
 
     def __init__(self) -> None:
-        from embeddings.runtime import apply_threads
         from embeddings.text.minilm_module import module
+        from embeddings.thread_count import apply_threads
 
         apply_threads()
         self._module: Any = module(file("model.safetensors", MINILM_SHA256))
@@ -148,7 +148,7 @@ class _OpenVino:
 
     def __init__(self) -> None:
         from embeddings.runtimes.openvino_network import compiled, version
-        from embeddings.text.making import convert_elsewhere
+        from embeddings.text.prepare import convert_elsewhere
 
         # The package is read first, so that its absence is told as what it is.
         file("tokenizer.json", MINILM_TOKENIZER_SHA256)

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from embeddings.errors import EmbeddingsError, InputError, UnknownName, WeightsError
-from embeddings.models import folder
+from embeddings.models import models_folder
+from embeddings.models.card_schema import TEXT_TOWERS
 from embeddings.models.cards import model_card
 from embeddings.models.hub import downloaded
-from embeddings.models.schema import TEXT_TOWERS
-from embeddings.text import parts
+from embeddings.text import tokenization
 
 # The repositories whose text towers belong to the models that come with the library.
 REPOSITORIES: Mapping[str, str] = {
@@ -47,7 +47,7 @@ class TowerFiles:
     def read(self, name: str) -> bytes:
         """The bytes of a file. Raises `WeightsError`."""
         digest = dict(zip(FILES, asdict(self.digests).values(), strict=True))[name]
-        return parts.read(self.places[name], digest, "add or fetch the text tower again.")
+        return tokenization.read(self.places[name], digest, "add or fetch the text tower again.")
 
 
 def files_in(path: str | os.PathLike[str]) -> TowerFiles:
@@ -83,7 +83,7 @@ def add_text_tower(model: str, path: str | os.PathLike[str]) -> TowerFiles:
     stored = {}
     for name in FILES:
         stored[name] = _stored_name(name, asdict(files.digests).values())
-        folder.write_file(stored[name], files.read(name))
+        models_folder.write_file(stored[name], files.read(name))
     _record(model, {"source": "file", "files": stored}, files.digests)
     return text_tower(model)
 
@@ -119,7 +119,7 @@ def remove_text_tower(model: str) -> None:
     record = _read_record(model)
     if record is None:
         raise InputError(f"{model} has no text tower in the models folder.")
-    place = folder.models_folder()
+    place = models_folder.models_folder()
     (place / f"{model}{_SUFFIX}").unlink(missing_ok=True)
     needed = {name for _, other in _records() for name in other.get("files", {}).values()}
     for name in set(record.get("files", {}).values()) - needed:
@@ -177,7 +177,7 @@ def check_pair(model: str, files: TowerFiles) -> None:
 
 
 def _found(path: Path) -> bytes:
-    return parts.read(path, None, f"a text tower is a folder with {', '.join(FILES)}.")
+    return tokenization.read(path, None, f"a text tower is a folder with {', '.join(FILES)}.")
 
 
 def _stored_name(name: str, digests: Any) -> str:
@@ -188,11 +188,11 @@ def _stored_name(name: str, digests: Any) -> str:
 
 def _record(model: str, source: Mapping[str, Any], digests: Digests) -> None:
     text = json.dumps({**source, "digests": asdict(digests)}, indent=2, sort_keys=True) + "\n"
-    folder.write_file(f"{folder.check_name(model)}{_SUFFIX}", text.encode())
+    models_folder.write_file(f"{models_folder.check_name(model)}{_SUFFIX}", text.encode())
 
 
 def _read_record(model: str) -> dict[str, Any] | None:
-    path = folder.models_folder() / f"{model}{_SUFFIX}"
+    path = models_folder.models_folder() / f"{model}{_SUFFIX}"
     try:
         record: dict[str, Any] = json.loads(path.read_bytes())
         _of_record(record)
@@ -206,7 +206,7 @@ def _read_record(model: str) -> dict[str, Any] | None:
 
 
 def _records() -> Iterator[tuple[str, dict[str, Any]]]:
-    for path in sorted(folder.models_folder().glob(f"*{_SUFFIX}")):
+    for path in sorted(models_folder.models_folder().glob(f"*{_SUFFIX}")):
         with contextlib.suppress(EmbeddingsError):
             record = _read_record(path.stem)
             if record is not None:
@@ -224,7 +224,7 @@ def _of_record(record: Mapping[str, Any]) -> TowerFiles:
         stored = record["files"]
 
         def place(name: str) -> Path:
-            return folder.models_folder() / Path(stored[name]).name
+            return models_folder.models_folder() / Path(stored[name]).name
 
     return TowerFiles(Digests(**record["digests"]), {name: place(name) for name in FILES})
 

@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from embeddings import runtime
+from embeddings import thread_count as runtime
 from embeddings.errors import WeightsError
 from embeddings.models.checkpoints import is_safetensors, tensors
 from embeddings.models.timm_import import timm
-from embeddings.runtimes.loading import check_process, note_model
-from embeddings.text import parts
+from embeddings.runtimes.loader import check_process, note_model
+from embeddings.text import tokenization
 from embeddings.text.tower_files import TowerFiles
 
 _BUFFER = "text_model.embeddings.position_ids"  # which older checkpoints have, and no module
@@ -60,8 +60,8 @@ class Tower:
         self.dimension = int(getattr(config, _KINDS[kind].width))
         self.max_tokens = int(config.max_position_embeddings)
         tokenizer = files.read("tokenizer.json")
-        self._tokenizer = parts.tokenizer(tokenizer, "tokenizer.json", self.max_tokens)
-        self._uncut = parts.tokenizer(tokenizer, "tokenizer.json", self.max_tokens)
+        self._tokenizer = tokenization.tokenizer(tokenizer, "tokenizer.json", self.max_tokens)
+        self._uncut = tokenization.tokenizer(tokenizer, "tokenizer.json", self.max_tokens)
         self._uncut.no_truncation()
         for one in (self._tokenizer, self._uncut):
             one.no_padding()
@@ -87,14 +87,14 @@ class Tower:
         check_process()
         encoded = [one.ids for one in self._tokenizer.encode_batch(self._clean(texts))]
         chunks = [
-            self._computed(encoded[start : start + parts.AT_ONCE])
-            for start in range(0, len(encoded), parts.AT_ONCE)
+            self._computed(encoded[start : start + tokenization.AT_ONCE])
+            for start in range(0, len(encoded), tokenization.AT_ONCE)
         ]
         return np.concatenate([np.empty((0, self.dimension), np.float32), *chunks])
 
     def _clean(self, texts: Sequence[str]) -> list[str]:
         """The texts, for SigLIP without capitals and punctuation, as it was trained."""
-        known = parts.checked(texts)
+        known = tokenization.checked(texts)
         if self._kind == "clip":
             return known
         return [" ".join(text.lower().translate(_PUNCTUATION).split()) for text in known]
@@ -115,7 +115,7 @@ class Tower:
         with torch.inference_mode(), self._one_at_a_time:
             given = self._module(input_ids=ids, attention_mask=None if full else mask)
         vectors = given.pooler_output if full else given.text_embeds
-        return parts.unit(vectors.to(torch.float32).numpy())
+        return tokenization.unit(vectors.to(torch.float32).numpy())
 
 
 _shared: dict[tuple[str, ...], Tower] = {}
@@ -154,7 +154,7 @@ def _module(kind: _Kind, settings: dict[str, Any], data: bytes) -> Any:
             "weights_damaged", "A text tower's weights are a .safetensors file; this is none."
         )
     timm()  # whose import makes that of transformers work where torchvision is broken
-    transformers = parts.needed("transformers")
+    transformers = tokenization.needed("transformers")
     state = tensors(data, "model.safetensors")
     with _silent():
         try:

@@ -22,7 +22,8 @@ from django.utils import timezone
 
 from searchapp.models import ACTIVE_JOBS, Dataset, FailedTask, Image, ImageState, ImportJob
 from searchapp.pages.responses import megabytes
-from searchapp.services import health, jobs
+from searchapp.services.imports import job_progress
+from searchapp.services.operations import worker_health
 
 DAYS = 14
 _COUNTED_FOR = 30  # seconds
@@ -31,7 +32,7 @@ _SHOWN_JOBS = 5
 
 def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Add to what the first page of the administration shows."""
-    now = health.snapshot()
+    now = worker_health.snapshot()
     numbers: dict[str, int] = cache.get_or_set("admin-states", _by_state, _COUNTED_FOR) or {}
     total = sum(numbers.values())
     images = reverse("admin:searchapp_image_changelist")
@@ -120,7 +121,7 @@ def _running() -> list[dict[str, Any]]:
         .select_related("dataset")
         .order_by("-created")[:_SHOWN_JOBS]
     )
-    progress = jobs.progress_of(found)
+    progress = job_progress.progress_of(found)
     return [
         {
             "job": job,
@@ -131,7 +132,7 @@ def _running() -> list[dict[str, Any]]:
     ]
 
 
-def _workers(now: health.Snapshot) -> dict[str, Any]:
+def _workers(now: worker_health.Snapshot) -> dict[str, Any]:
     return {
         "headers": ["Worker", "Queue", "Last sign of life"],
         "rows": [
@@ -142,7 +143,7 @@ def _workers(now: health.Snapshot) -> dict[str, Any]:
     }
 
 
-def _queues(now: health.Snapshot) -> dict[str, Any]:
+def _queues(now: worker_health.Snapshot) -> dict[str, Any]:
     rows = [[pool.name, f"{pool.tasks:,}"] for pool in now.pools]
     if now.redis:
         rows.append(["maintenance", f"{now.maintenance:,}"])
@@ -152,7 +153,7 @@ def _queues(now: health.Snapshot) -> dict[str, Any]:
 
 
 def _upto(number: int) -> str:
-    more = number >= health.MOST_COUNTED
+    more = number >= worker_health.MOST_COUNTED
     return f"{'more than ' if more else ''}{number:,}"
 
 

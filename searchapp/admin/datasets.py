@@ -14,7 +14,7 @@ from unfold.decorators import display
 
 from searchapp.admin.base import COLORS, DeletedByService, ReadOnlyAdmin, each
 from searchapp.models import Dataset, Index, Membership, VectorCleanup
-from searchapp.services import datasets, deleting
+from searchapp.services.datasets import dataset_deletion, dataset_service
 from searchapp.services.errors import Invalid
 
 
@@ -22,7 +22,7 @@ class DatasetForm(forms.ModelForm[Dataset]):
     def clean_slug(self) -> str:
         slug: str = self.cleaned_data["slug"]
         try:
-            datasets.check_slug(slug)
+            dataset_service.check_slug(slug)
         except Invalid as error:
             raise forms.ValidationError(error.detail) from None
         return slug
@@ -83,7 +83,7 @@ class DatasetAdmin(DeletedByService, ModelAdmin):  # type: ignore[misc]
         """Count the pictures of all rows of a page in one statement."""
         page: ChangeList = super().get_changelist_instance(request)
         rows = list(page.result_list)
-        numbers = datasets.counts_of(rows)
+        numbers = dataset_service.counts_of(rows)
         for row in rows:
             row.numbers = numbers[row.pk]
         page.result_list = rows
@@ -91,11 +91,11 @@ class DatasetAdmin(DeletedByService, ModelAdmin):  # type: ignore[misc]
 
     def save_model(self, request: HttpRequest, obj: Dataset, form: Any, change: bool) -> None:
         if change:
-            datasets.change_dataset(
+            dataset_service.change_dataset(
                 obj, name=obj.name, description=obj.description, visibility=obj.visibility
             )
             return
-        made = datasets.create_dataset(
+        made = dataset_service.create_dataset(
             name=obj.name,
             slug=obj.slug,
             description=obj.description,
@@ -105,11 +105,11 @@ class DatasetAdmin(DeletedByService, ModelAdmin):  # type: ignore[misc]
         obj.pk = made.pk
 
     def delete_model(self, request: HttpRequest, obj: Dataset) -> None:
-        deleting.delete_dataset(obj)
+        dataset_deletion.delete_dataset(obj)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Dataset]) -> None:
         for dataset in queryset.filter(deleted=None):
-            deleting.delete_dataset(dataset)
+            dataset_deletion.delete_dataset(dataset)
 
     @display(description="slug")  # type: ignore[untyped-decorator]
     def shown_slug(self, dataset: Dataset) -> str:
@@ -136,7 +136,7 @@ class DatasetAdmin(DeletedByService, ModelAdmin):  # type: ignore[misc]
 
     @admin.action(description="Bring back what was deleted", permissions=["delete"])
     def bring_back(self, request: HttpRequest, queryset: QuerySet[Dataset]) -> None:
-        each(request, queryset, deleting.restore_dataset, "Brought back: {}.")
+        each(request, queryset, dataset_deletion.restore_dataset, "Brought back: {}.")
 
 
 @admin.register(Membership)

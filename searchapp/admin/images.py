@@ -17,9 +17,10 @@ from unfold.paginator import InfinitePaginator
 
 from searchapp.admin.base import COLORS, ReadOnlyAdmin
 from searchapp.models import Dataset, Image, ImageState, Query
-from searchapp.services import bulk, images, ingest, ledger
-from searchapp.services.bulk import Action, Change
-from searchapp.services.selection import MOST_KEYS, of_keys
+from searchapp.services.images import bulk_actions, image_deletion
+from searchapp.services.images.bulk_actions import Action, Change
+from searchapp.services.images.selection import MOST_KEYS, of_keys
+from searchapp.services.ingest import acceptance, claims
 
 _RETRIED = 500
 
@@ -72,7 +73,7 @@ class ImageAdmin(ModelAdmin):  # type: ignore[misc]
         return names, {"images": len(names)}, set(), []
 
     def delete_model(self, request: HttpRequest, obj: Image) -> None:
-        images.delete_image(obj)
+        image_deletion.delete_image(obj)
 
     @admin.display(description="")
     def thumbnail(self, image: Image) -> SafeString | str:
@@ -105,7 +106,9 @@ class ImageAdmin(ModelAdmin):  # type: ignore[misc]
             by_dataset.setdefault(of, []).append(key)
         for dataset in Dataset.objects.filter(pk__in=by_dataset, deleted=None):
             for keys in _parts(by_dataset[dataset.pk], MOST_KEYS):
-                done = bulk.carry_out(dataset, of_keys(keys), Change(action), user=request.user)
+                done = bulk_actions.carry_out(
+                    dataset, of_keys(keys), Change(action), user=request.user
+                )
                 jobs += done.job is not None
                 number += done.number if done.job is None else 0
         said = [f"{number} images: done."] if number else []
@@ -117,8 +120,8 @@ class ImageAdmin(ModelAdmin):  # type: ignore[misc]
         number = 0
         keys = list(queryset.filter(state=ImageState.FAILED).values_list("pk", flat=True))
         for some in _parts(keys, _RETRIED):
-            number += ledger.retry(list(Image.objects.filter(pk__in=some).only("pk")))
-        ingest.wake(number)
+            number += claims.retry(list(Image.objects.filter(pk__in=some).only("pk")))
+        acceptance.wake(number)
         messages.info(request, f"{number} images wait to be tried again.")
 
 

@@ -13,8 +13,7 @@ from unfold.paginator import InfinitePaginator
 
 from searchapp.admin.base import COLORS, ReadOnlyAdmin, each
 from searchapp.models import ImportItem, ImportJob
-from searchapp.services import jobs
-from searchapp.services.imports import control
+from searchapp.services.imports import control, job_progress
 
 
 @admin.register(ImportJob)
@@ -31,7 +30,7 @@ class ImportJobAdmin(ReadOnlyAdmin):
         """Count the files of all jobs of a page in one statement."""
         page: ChangeList = super().get_changelist_instance(request)
         rows = list(page.result_list)
-        numbers = jobs.progress_of(rows)
+        numbers = job_progress.progress_of(rows)
         for row in rows:
             row.progress = numbers[row.pk]
         page.result_list = rows
@@ -43,7 +42,7 @@ class ImportJobAdmin(ReadOnlyAdmin):
 
     @display(description="files")  # type: ignore[untyped-decorator]
     def shown_progress(self, job: Any) -> str:
-        now: jobs.JobProgress = job.progress
+        now: job_progress.JobProgress = job.progress
         bad = now.rejected + now.failed
         return f"{now.ready:,} of {now.total:,}" + (f", {bad:,} not added" if bad else "")
 

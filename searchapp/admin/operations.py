@@ -11,7 +11,7 @@ from unfold.decorators import display
 
 from searchapp.admin.base import ReadOnlyAdmin, each
 from searchapp.models import AuditReport, FailedTask
-from searchapp.services import failures
+from searchapp.services.operations import failed_tasks
 
 
 @admin.register(FailedTask)
@@ -32,7 +32,9 @@ class FailedTaskAdmin(ReadOnlyAdmin):
     def shown_again(self, task: FailedTask) -> tuple[str, str]:
         if task.again is not None:
             return "run again", f"run again {task.again:%d %b, %H:%M}"
-        return ("open", "open") if failures.can_run_again(task) else ("no", "cannot be run again")
+        return (
+            ("open", "open") if failed_tasks.can_run_again(task) else ("no", "cannot be run again")
+        )
 
     @display(description="trace")  # type: ignore[untyped-decorator]
     def shown_trace(self, task: FailedTask) -> SafeString:
@@ -42,7 +44,7 @@ class FailedTaskAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Run again", permissions=["run"])
     def run_again(self, request: HttpRequest, queryset: QuerySet[FailedTask]) -> None:
-        each(request, queryset, failures.run_again, "Tasks that were sent again: {}.")
+        each(request, queryset, failed_tasks.run_again, "Tasks that were sent again: {}.")
 
     @admin.action(description="Forget", permissions=["run"])
     def forget(self, request: HttpRequest, queryset: QuerySet[FailedTask]) -> None:

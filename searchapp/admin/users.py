@@ -15,7 +15,7 @@ from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from searchapp.models import ApiKey, key_digest
-from searchapp.models.keys import new_key
+from searchapp.models.api_key import new_key
 
 admin.site.unregister(User)
 admin.site.unregister(Group)

@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from searchapp.api.permissions import chosen_datasets
+from searchapp.api.core.permissions import chosen_datasets
 from searchapp.services.errors import Invalid
 from searchapp.services.filters.facets import Facet, schema_of
 from searchapp.services.filters.fields import FIXED, OPERATORS, Kind, Op

@@ -16,8 +16,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from searchapp.api.paging import ItemPages, JobPages
-from searchapp.api.permissions import require_editor, visible_dataset
+from searchapp.api.core.pagination import ItemPages, JobPages
+from searchapp.api.core.permissions import require_editor, visible_dataset
 from searchapp.api.serializers import (
     FIRST_ITEMS,
     ImportRequestSerializer,
@@ -25,19 +25,18 @@ from searchapp.api.serializers import (
     JobSerializer,
     JobSummarySerializer,
 )
+from searchapp.infra.upload_handler import HashedUpload
 from searchapp.models import Dataset, ImportJob, ItemState, JobState, SourceKind
-from searchapp.services import jobs
 from searchapp.services.errors import Invalid
-from searchapp.services.imports import control, creating, reports
+from searchapp.services.imports import control, creation, job_progress, ledger_report
 from searchapp.services.imports.options import ImportOptions
-from searchapp.uploads import HashedUpload
 
 
 def job_of(request: Request, pk: UUID, *, control: bool = False) -> ImportJob:
     """Return a job that the user may see, or control; another one is not there for them (404)."""
-    seen = reports.jobs_visible_to(request.user).select_related("dataset")
+    seen = ledger_report.jobs_visible_to(request.user).select_related("dataset")
     job = get_object_or_404(seen, pk=pk)
-    if control and not reports.may_control(job, request.user):
+    if control and not ledger_report.may_control(job, request.user):
         raise PermissionDenied(
             "Only an editor or owner of this dataset may control its imports.", code="not_editor"
         )
@@ -46,7 +45,7 @@ def job_of(request: Request, pk: UUID, *, control: bool = False) -> ImportJob:
 
 def job_body(job: ImportJob) -> dict[str, Any]:
     items = list(job.items.order_by("position")[:FIRST_ITEMS])
-    context = {"progress": jobs.progress_of([job]), "items": items}
+    context = {"progress": job_progress.progress_of([job]), "items": items}
     return JobSerializer(job, context=context).data
 
 
@@ -60,7 +59,7 @@ def _page(view: APIView, request: Request, found: Any) -> Response:
     page: list[ImportJob] = (
         pages.paginate_queryset(found.select_related("dataset"), request, view) or []
     )
-    context = {"progress": jobs.progress_of(page)}
+    context = {"progress": job_progress.progress_of(page)}
     body = JobSummarySerializer(page, many=True, context=context).data
     return pages.get_paginated_response(body)
 
@@ -77,7 +76,9 @@ class DatasetImports(APIView):
     @extend_schema(parameters=[_STATE], responses=JobSummarySerializer(many=True))
     def get(self, request: Request, slug: str) -> Response:
         dataset = visible_dataset(request, slug)
-        return _page(self, request, reports.jobs_visible_to(request.user).filter(dataset=dataset))
+        return _page(
+            self, request, ledger_report.jobs_visible_to(request.user).filter(dataset=dataset)
+        )
 
     @extend_schema(request=ImportRequestSerializer, responses={201: JobSerializer})
     def post(self, request: Request, slug: str) -> Response:
@@ -103,7 +104,7 @@ class DatasetImports(APIView):
         if kind == SourceKind.UPLOAD and not (files or given["open"]):
             raise Invalid("no_file", "Send files in the multipart field `file`, or set `open`.")
         name = given["name"] or (files[0].name if len(files) == 1 else "") or ""
-        job = creating.create(
+        job = creation.create(
             dataset,
             user=request.user,
             kind=kind,
@@ -114,10 +115,10 @@ class DatasetImports(APIView):
         )
         try:
             for file in files:
-                creating.add_upload(job, file, name=file.name or "")
+                creation.add_upload(job, file, name=file.name or "")
         finally:
             if files and not given["open"]:
-                creating.close(job)
+                creation.close(job)
         return job
 
 
@@ -128,7 +129,7 @@ class JobList(APIView):
 
     @extend_schema(parameters=[_STATE], responses=JobSummarySerializer(many=True))
     def get(self, request: Request) -> Response:
-        return _page(self, request, reports.jobs_visible_to(request.user))
+        return _page(self, request, ledger_report.jobs_visible_to(request.user))
 
 
 class JobDetail(APIView):
@@ -179,7 +180,7 @@ class JobLedger(APIView):
     def get(self, request: Request, pk: UUID) -> HttpResponseBase:
         job = job_of(request, pk)
         response = StreamingHttpResponse(
-            reports.ledger_csv(job), content_type="text/csv; charset=utf-8"
+            ledger_report.ledger_csv(job), content_type="text/csv; charset=utf-8"
         )
         response["Content-Disposition"] = f'attachment; filename="import-{job.pk}.csv"'
         response["X-Content-Type-Options"] = "nosniff"
@@ -195,7 +196,7 @@ class JobAction(APIView):
         "resume": control.resume,
         "cancel": control.cancel,
         "retry": control.retry_failed,
-        "close": creating.close,
+        "close": creation.close,
     }
 
     @extend_schema(request=None, responses=JobSerializer)

@@ -11,16 +11,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from searchapp.api.permissions import require_editor, require_owner, visible_dataset
+from searchapp.api.core.permissions import require_editor, require_owner, visible_dataset
 from searchapp.models import Calibration, Dataset, Index
-from searchapp.services import (
-    calibration,
-    index_building,
-    index_comparison,
-    indexes,
-    pipelines,
-)
-from searchapp.services.index_comparison import Comparison, Side
+from searchapp.services import calibration
+from searchapp.services.indexes import build, comparison, lifecycle, pipelines
+from searchapp.services.indexes.comparison import Comparison, Side
 
 
 class PipelineSerializer(serializers.Serializer[pipelines.Pipeline]):
@@ -33,7 +28,7 @@ class PipelineSerializer(serializers.Serializer[pipelines.Pipeline]):
     licence = serializers.CharField()
 
 
-class ProgressSerializer(serializers.Serializer[index_building.BuildProgress]):
+class ProgressSerializer(serializers.Serializer[build.BuildProgress]):
     done = serializers.IntegerField()
     total = serializers.IntegerField()
     checking = serializers.BooleanField()
@@ -86,7 +81,7 @@ class NewIndexSerializer(serializers.Serializer[Any]):
 
 
 class ComparisonRequestSerializer(serializers.Serializer[Any]):
-    seed = serializers.IntegerField(default=1, min_value=0, max_value=index_comparison.LARGEST_SEED)
+    seed = serializers.IntegerField(default=1, min_value=0, max_value=comparison.LARGEST_SEED)
     with_ = serializers.IntegerField(min_value=1, max_value=2**63 - 1)
 
     def get_fields(self) -> dict[str, Any]:
@@ -113,7 +108,7 @@ class ComparisonSerializer(serializers.Serializer[Any]):
 
 def _body(*found: Index) -> list[dict[str, Any]]:
     context = {
-        "progress": index_building.progress_of(found),
+        "progress": build.progress_of(found),
         "calibrations": calibration.calibrations_of(found),
     }
     return list(IndexSerializer(found, many=True, context=context).data)
@@ -177,7 +172,7 @@ class IndexList(APIView):
         require_owner(request, dataset)
         given = NewIndexSerializer(data=request.data)
         given.is_valid(raise_exception=True)
-        index = indexes.create_index(dataset, given.validated_data["pipeline"])
+        index = lifecycle.create_index(dataset, given.validated_data["pipeline"])
         return Response(_body(index)[0], status=202)
 
 
@@ -188,7 +183,7 @@ class Rollback(APIView):
     def post(self, request: Request, slug: str) -> Response:
         dataset = visible_dataset(request, slug)
         require_owner(request, dataset)
-        return Response(_body(indexes.rollback(dataset))[0])
+        return Response(_body(lifecycle.rollback(dataset))[0])
 
 
 class IndexDetail(APIView):
@@ -214,7 +209,7 @@ class Activate(_Act):
     @extend_schema(request=None, responses=IndexSerializer)
     def post(self, request: Request, pk: int) -> Response:
         index = self._owned(request, pk)
-        indexes.activate(index)
+        lifecycle.activate(index)
         return Response(_body(index)[0])
 
 
@@ -224,7 +219,7 @@ class Retire(_Act):
     @extend_schema(request=None, responses=IndexSerializer)
     def post(self, request: Request, pk: int) -> Response:
         index = self._owned(request, pk)
-        indexes.retire(index)
+        lifecycle.retire(index)
         return Response(_body(index)[0])
 
 
@@ -234,7 +229,7 @@ class Retry(_Act):
     @extend_schema(request=None, responses={202: IndexSerializer})
     def post(self, request: Request, pk: int) -> Response:
         index = self._owned(request, pk)
-        indexes.try_again(index)
+        lifecycle.try_again(index)
         return Response(_body(index)[0], status=202)
 
 
@@ -253,5 +248,5 @@ class Compare(APIView):
         given = ComparisonRequestSerializer(data=request.query_params)
         given.is_valid(raise_exception=True)
         b = _index(request, given.validated_data["with"])
-        found = index_comparison.compare(a, b, seed=given.validated_data["seed"], rows=0)
+        found = comparison.compare(a, b, seed=given.validated_data["seed"], rows=0)
         return Response(comparison_body(found))

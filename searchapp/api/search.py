@@ -11,8 +11,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from searchapp.api.permissions import chosen_datasets
-from searchapp.api.searching import SearchSerializer, search_answer
+from searchapp.api.core.permissions import chosen_datasets
+from searchapp.api.search_serializers import SearchSerializer, search_answer
 from searchapp.models import Image, Scope
 from searchapp.services import filters, search
 from searchapp.services.errors import Invalid, ServiceError

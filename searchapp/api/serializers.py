@@ -17,9 +17,9 @@ from searchapp.models import (
     SourceKind,
     Visibility,
 )
-from searchapp.services.bulk import Action
-from searchapp.services.imports import given
-from searchapp.services.selection import FILTERS, LARGEST_KEY, MOST_KEYS
+from searchapp.services.images.bulk_actions import Action
+from searchapp.services.images.selection import FILTERS, LARGEST_KEY, MOST_KEYS
+from searchapp.services.imports import image_fields
 
 MAX_METADATA_BYTES = 16_384
 MAX_METADATA_DEPTH = 20
@@ -91,11 +91,11 @@ def _check_values(data: dict[str, Any]) -> None:
 class TagsField(serializers.ListField):
     """A list of words, each once."""
 
-    child = serializers.CharField(max_length=given.TAG_LENGTH, allow_blank=True)
+    child = serializers.CharField(max_length=image_fields.TAG_LENGTH, allow_blank=True)
 
     def to_internal_value(self, data: Any) -> list[str]:
         try:
-            return list(given.tags(super().to_internal_value(data)))
+            return list(image_fields.tags(super().to_internal_value(data)))
         except ValueError as error:
             raise serializers.ValidationError(str(error)) from None
 
@@ -123,7 +123,7 @@ class FilterSerializer(serializers.Serializer[Any]):
 
     state = serializers.ChoiceField(choices=list(FILTERS), default="ready")
     label = serializers.CharField(  # type: ignore[assignment]
-        max_length=given.LABEL_LENGTH, default=""
+        max_length=image_fields.LABEL_LENGTH, default=""
     )
     deleted_at = serializers.CharField(max_length=40, default="")
 
@@ -139,7 +139,7 @@ class BulkSerializer(serializers.Serializer[Any]):
     )
     filter = FilterSerializer(required=False)
     label = serializers.CharField(  # type: ignore[assignment]
-        max_length=given.LABEL_LENGTH, allow_blank=True, default=""
+        max_length=image_fields.LABEL_LENGTH, allow_blank=True, default=""
     )
     add_tags = TagsField(default=list)
     remove_tags = TagsField(default=list)
@@ -168,7 +168,7 @@ class ImageSerializer(serializers.ModelSerializer[Image]):
     error = serializers.SerializerMethodField()
     title = serializers.CharField(max_length=255, allow_blank=True, required=False)
     label = serializers.CharField(  # type: ignore[assignment]
-        max_length=given.LABEL_LENGTH, allow_blank=True, required=False
+        max_length=image_fields.LABEL_LENGTH, allow_blank=True, required=False
     )
     tags = TagsField(required=False)
     metadata = MetadataField(required=False)

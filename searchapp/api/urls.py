@@ -3,36 +3,29 @@
 from django.urls import path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from searchapp.api import (
-    audits,
-    comparing,
-    facets,
-    imports,
-    indexes,
-    managing,
-    search,
-    uploads,
-    views,
-)
+from searchapp.api import audits, compare, datasets, facets, imports, indexes, management, search
+from searchapp.api.uploads import upload_views
 
 urlpatterns = [
-    path("v1/datasets/", views.DatasetList.as_view(), name="api-datasets"),
-    path("v1/datasets/<slug:slug>/", views.DatasetDetail.as_view(), name="api-dataset"),
-    path("v1/datasets/<slug:slug>/images/", views.DatasetImages.as_view(), name="api-images"),
-    path("v1/datasets/<slug:slug>/bulk/", managing.Bulk.as_view(), name="api-bulk"),
-    path("v1/datasets/<slug:slug>/copy/", managing.Copy.as_view(), name="api-copy"),
-    path("v1/datasets/<slug:slug>/restore/", managing.Restore.as_view(), name="api-restore"),
-    path("v1/datasets/<slug:slug>/transfer/", managing.Transfer.as_view(), name="api-transfer"),
-    path("v1/datasets/<slug:slug>/members/", managing.Members.as_view(), name="api-members"),
+    path("v1/datasets/", datasets.DatasetList.as_view(), name="api-datasets"),
+    path("v1/datasets/<slug:slug>/", datasets.DatasetDetail.as_view(), name="api-dataset"),
+    path("v1/datasets/<slug:slug>/images/", datasets.DatasetImages.as_view(), name="api-images"),
+    path("v1/datasets/<slug:slug>/bulk/", management.Bulk.as_view(), name="api-bulk"),
+    path("v1/datasets/<slug:slug>/copy/", management.Copy.as_view(), name="api-copy"),
+    path("v1/datasets/<slug:slug>/restore/", management.Restore.as_view(), name="api-restore"),
+    path("v1/datasets/<slug:slug>/transfer/", management.Transfer.as_view(), name="api-transfer"),
+    path("v1/datasets/<slug:slug>/members/", management.Members.as_view(), name="api-members"),
     path(
         "v1/datasets/<slug:slug>/members/<str:username>/",
-        managing.MemberDetail.as_view(),
+        management.MemberDetail.as_view(),
         name="api-member",
     ),
-    path("v1/images/<int:pk>/restore/", managing.RestoreImage.as_view(), name="api-image-restore"),
-    path("v1/images/<int:pk>/", views.ImageDetail.as_view(), name="api-image"),
-    path("v1/uploads/", uploads.UploadList.as_view(), name="api-uploads"),
-    path("v1/uploads/<uuid:pk>/", uploads.UploadDetail.as_view(), name="api-upload"),
+    path(
+        "v1/images/<int:pk>/restore/", management.RestoreImage.as_view(), name="api-image-restore"
+    ),
+    path("v1/images/<int:pk>/", datasets.ImageDetail.as_view(), name="api-image"),
+    path("v1/uploads/", upload_views.UploadList.as_view(), name="api-uploads"),
+    path("v1/uploads/<uuid:pk>/", upload_views.UploadDetail.as_view(), name="api-upload"),
     path("v1/datasets/<slug:slug>/indexes/", indexes.IndexList.as_view(), name="api-indexes"),
     path(
         "v1/datasets/<slug:slug>/indexes/rollback/",
@@ -61,7 +54,7 @@ urlpatterns = [
         for action in ("pause", "resume", "cancel", "retry", "close")
     ),
     path("v1/facets/", facets.Facets.as_view(), name="api-facets"),
-    path("v1/compare/", comparing.Compare.as_view(), name="api-compare"),
+    path("v1/compare/", compare.Compare.as_view(), name="api-compare"),
     path("v1/search/", search.Search.as_view(), name="api-search"),
     path("v1/regions/", search.Regions.as_view(), name="api-regions"),
     path("schema/", SpectacularAPIView.as_view(), name="api-schema"),

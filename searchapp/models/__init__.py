@@ -1,5 +1,6 @@
 """The application's tables, one file a family."""
 
+from searchapp.models.api_key import ApiKey, key_digest
 from searchapp.models.calibration import Calibration
 from searchapp.models.choices import (
     ACTIVE_JOBS,
@@ -29,8 +30,7 @@ from searchapp.models.dataset import (
     VectorCleanup,
 )
 from searchapp.models.image import Image
-from searchapp.models.jobs import MOVED, ImportItem, ImportJob, ImportSource, PartialUpload
-from searchapp.models.keys import ApiKey, key_digest
+from searchapp.models.import_job import MOVED, ImportItem, ImportJob, ImportSource, PartialUpload
 from searchapp.models.operations import AuditReport, FailedTask
 from searchapp.models.query import Query
 from searchapp.models.scalars import DatasetFacets, StaleScalars

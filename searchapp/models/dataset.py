@@ -10,8 +10,8 @@ from django.db import models
 from django.db.models import Q
 from django.urls import reverse
 
+from searchapp.infra.vectors.collection_names import SCALARS_VERSION, collection_name
 from searchapp.models.choices import IndexState, Role, Visibility
-from searchapp.vectors.names import SCALARS_VERSION, collection_name
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User

@@ -12,10 +12,10 @@ from django.db import models, transaction
 from django.db.models import Q
 from django.urls import reverse
 
+from searchapp.infra.content_keys import thumbnail_key
 from searchapp.models.choices import PENDING_STATES, Features, ImageState, Source
 from searchapp.models.dataset import Dataset
 from searchapp.models.scalars import SCALAR_COLUMNS, StaleScalars
-from searchapp.names import thumbnail_key
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -71,7 +71,7 @@ class Image(models.Model):
     metadata = models.JSONField(default=dict, blank=True)
     # Of a picture that is a part of its file: left, top, width, height in pixels, seen upright.
     box = models.JSONField(null=True, blank=True)
-    # Where the original is, when it is not kept here: see `searchapp.originals`.
+    # Where the original is, when it is not kept here: see `searchapp.infra.originals`.
     reference = models.CharField(max_length=2000, blank=True)
     source = models.CharField(max_length=10, choices=Source.choices, default=Source.UPLOAD)
     added_by = models.ForeignKey(
@@ -99,7 +99,7 @@ class Image(models.Model):
     # import counts on from the turn that was served when it began.
     turn = models.BigIntegerField(default=0)
     # The version of its stored local features, or one of `choices.Features`: see
-    # `searchapp.services.features`. Only of ready images does it say that there is work.
+    # `searchapp.services.ingest.feature_claims`. Only ready images with `NONE` wait for work.
     features = models.SmallIntegerField(default=Features.NONE, db_default=Features.NONE)
 
     objects = ImageQuerySet.as_manager()

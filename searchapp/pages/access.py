@@ -10,7 +10,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404
 
 from searchapp.models import Dataset, Image, ImportJob
-from searchapp.services.imports import reports
+from searchapp.services.imports import ledger_report
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -82,6 +82,6 @@ def own_image(user: User | AnonymousUser, pk: int) -> Image:
 
 def visible_job(user: User | AnonymousUser, pk: UUID) -> ImportJob:
     job = ImportJob.objects.select_related("dataset", "user").filter(pk=pk).first()
-    if job is None or not reports.may_see(job, user):
+    if job is None or not ledger_report.may_see(job, user):
         raise Http404("There is no such import, or it is somebody else's.")
     return job

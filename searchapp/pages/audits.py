@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from searchapp.models import AuditReport, Dataset
 from searchapp.pages.access import find_dataset
-from searchapp.pages.jobs import STOP_POLLING
+from searchapp.pages.imports.jobs import STOP_POLLING
 from searchapp.pages.responses import fragment_of, is_fragment, render_error
 from searchapp.services import audit
 from searchapp.services.errors import ServiceError

@@ -14,7 +14,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseServerError
 from django.shortcuts import render
 from django.template import TemplateDoesNotExist, loader
 
-from searchapp.api.errors import problem_response
+from searchapp.api.core.errors import problem_response
 from searchapp.pages.responses import megabytes
 
 

@@ -8,10 +8,10 @@ from typing import Any
 from django import forms
 
 from searchapp.models import Dataset, Image, Role
-from searchapp.services.datasets import check_slug
-from searchapp.services.deleting import check_number
+from searchapp.services.datasets.dataset_deletion import check_number
+from searchapp.services.datasets.dataset_service import check_slug
 from searchapp.services.errors import Invalid
-from searchapp.services.imports import given
+from searchapp.services.imports import image_fields as given
 
 
 class DatasetForm(forms.ModelForm[Dataset]):

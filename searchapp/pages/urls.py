@@ -2,47 +2,38 @@
 
 from django.urls import path
 
-from searchapp.pages import (
-    account,
-    audits,
-    bulk,
-    comparing,
-    credits,
-    datasets,
-    gallery,
-    images,
-    imports,
-    indexes,
-    jobs,
-    ledger,
-    managing,
-    media,
-    search,
-)
+from searchapp.pages import account, audits, credits
+from searchapp.pages.compare import compare_views
+from searchapp.pages.datasets import dataset_list, dataset_settings, gallery, indexes
+from searchapp.pages.images import bulk_actions, image_detail, media
+from searchapp.pages.imports import import_form, jobs, ledger
+from searchapp.pages.search import search_views
 
 urlpatterns = [
-    path("", search.home, name="home"),
-    path("search/", search.search, name="search-post"),
-    path("search/<slug:token>/", search.results, name="results"),
-    path("search/<slug:token>/regions/", search.query_regions, name="query-regions"),
+    path("", search_views.home, name="home"),
+    path("search/", search_views.search, name="search-post"),
+    path("search/<slug:token>/", search_views.results, name="results"),
+    path("search/<slug:token>/regions/", search_views.query_regions, name="query-regions"),
     path("search/<slug:token>/picture.webp", media.query_picture, name="query-picture"),
-    path("compare/", comparing.compare, name="compare"),
-    path("compare/why.json", comparing.why, name="compare-why"),
-    path("compare/<slug:side>.webp", comparing.heat, name="compare-heat"),
-    path("datasets/", datasets.dataset_list, name="datasets"),
-    path("datasets/new/", datasets.new, name="dataset-new"),
+    path("compare/", compare_views.compare, name="compare"),
+    path("compare/why.json", compare_views.why, name="compare-why"),
+    path("compare/<slug:side>.webp", compare_views.heat, name="compare-heat"),
+    path("datasets/", dataset_list.dataset_list, name="datasets"),
+    path("datasets/new/", dataset_list.new, name="dataset-new"),
     path("datasets/<slug:slug>/", gallery.gallery, name="dataset"),
-    path("datasets/<slug:slug>/import/", imports.begin, name="dataset-import"),
-    path("datasets/<slug:slug>/bulk/", bulk.bulk, name="dataset-bulk"),
-    path("datasets/<slug:slug>/undo/", bulk.undo, name="dataset-undo"),
-    path("datasets/<slug:slug>/settings/", managing.settings, name="dataset-settings"),
-    path("datasets/<slug:slug>/members/add/", managing.member_add, name="member-add"),
-    path("datasets/<slug:slug>/members/change/", managing.member_change, name="member-change"),
-    path("datasets/<slug:slug>/leave/", managing.leave, name="dataset-leave"),
-    path("datasets/<slug:slug>/copy/", managing.copy, name="dataset-copy"),
-    path("datasets/<slug:slug>/delete/", managing.delete, name="dataset-delete"),
-    path("deleted/", managing.deleted, name="datasets-deleted"),
-    path("deleted/<int:pk>/restore/", managing.restore, name="dataset-restore"),
+    path("datasets/<slug:slug>/import/", import_form.begin, name="dataset-import"),
+    path("datasets/<slug:slug>/bulk/", bulk_actions.bulk, name="dataset-bulk"),
+    path("datasets/<slug:slug>/undo/", bulk_actions.undo, name="dataset-undo"),
+    path("datasets/<slug:slug>/settings/", dataset_settings.settings, name="dataset-settings"),
+    path("datasets/<slug:slug>/members/add/", dataset_settings.member_add, name="member-add"),
+    path(
+        "datasets/<slug:slug>/members/change/", dataset_settings.member_change, name="member-change"
+    ),
+    path("datasets/<slug:slug>/leave/", dataset_settings.leave, name="dataset-leave"),
+    path("datasets/<slug:slug>/copy/", dataset_settings.copy, name="dataset-copy"),
+    path("datasets/<slug:slug>/delete/", dataset_settings.delete, name="dataset-delete"),
+    path("deleted/", dataset_settings.deleted, name="datasets-deleted"),
+    path("deleted/<int:pk>/restore/", dataset_settings.restore, name="dataset-restore"),
     path("datasets/<slug:slug>/indexes/", indexes.index_list, name="dataset-indexes"),
     path("datasets/<slug:slug>/indexes/compare/", indexes.compare, name="dataset-indexes-compare"),
     path(
@@ -52,10 +43,10 @@ urlpatterns = [
     ),
     path("audit/", audits.audit_list, name="audits"),
     path("audit/<int:pk>/", audits.detail, name="audit"),
-    path("images/<int:pk>/", images.detail, name="image"),
-    path("images/<int:pk>/regions/", search.image_regions, name="image-regions"),
-    path("images/<int:pk>/edit/", images.edit, name="image-edit"),
-    path("images/<int:pk>/delete/", images.delete, name="image-delete"),
+    path("images/<int:pk>/", image_detail.detail, name="image"),
+    path("images/<int:pk>/regions/", search_views.image_regions, name="image-regions"),
+    path("images/<int:pk>/edit/", image_detail.edit, name="image-edit"),
+    path("images/<int:pk>/delete/", image_detail.delete, name="image-delete"),
     path("jobs/", jobs.job_list, name="jobs"),
     path("jobs/<uuid:pk>/", jobs.detail, name="job"),
     path("jobs/<uuid:pk>/items/", ledger.items, name="job-items"),

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from django.core.exceptions import ImproperlyConfigured
 
 from embeddings.runtimes.spec import RUNTIMES
-from searchapp.fetch.policy import FetchPolicy
+from searchapp.infra.fetch.policy import FetchPolicy
 
 Parser = Callable[[str], Any]
 

@@ -74,11 +74,11 @@ INSTALLED_APPS = [
     "searchapp",
 ]
 MIDDLEWARE = [
-    "searchapp.health.HealthMiddleware",
-    "searchapp.bodies.LengthRequiredMiddleware",
+    "searchapp.middleware.health.HealthMiddleware",
+    "searchapp.middleware.content_length.LengthRequiredMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "searchapp.policy.ContentSecurityPolicyMiddleware",
+    "searchapp.middleware.csp.ContentSecurityPolicyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -86,8 +86,8 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "searchapp.pages.moved.MovedDatasetMiddleware",
-    "searchapp.pages.nul.NulMiddleware",
+    "searchapp.middleware.dataset_redirect.MovedDatasetMiddleware",
+    "searchapp.middleware.null_bytes.NulMiddleware",
 ]
 ROOT_URLCONF = "searchapp.urls"
 WSGI_APPLICATION = "searchapp.wsgi.application"
@@ -177,7 +177,7 @@ if _storage.scheme == "s3":
     }
 else:
     _files = {
-        "BACKEND": "searchapp.storage.DurableFileSystemStorage",
+        "BACKEND": "searchapp.infra.storage.DurableFileSystemStorage",
         "OPTIONS": {"location": _storage.path or str(DATA_DIR / "files")},
     }
 STORAGES: dict[str, dict[str, Any]] = {
@@ -194,7 +194,7 @@ STATIC_ROOT = DATA_DIR / "static"
 WHITENOISE_SKIP_COMPRESS_EXTENSIONS = ["map", "png", "webp", "woff2", "ico", "gz", "br"]
 STATICFILES_DIRS = [BASE_DIR / "static"]
 UPLOAD_DIR = DATA_DIR / "uploads"
-FILE_UPLOAD_HANDLERS = ["searchapp.uploads.HashingUploadHandler"]
+FILE_UPLOAD_HANDLERS = ["searchapp.infra.upload_handler.HashingUploadHandler"]
 
 # --- Limits ------------------------------------------------------------------------------------
 MAX_UPLOAD_BYTES: int = env["LOOKALIKE_MAX_UPLOAD_BYTES"]
@@ -219,17 +219,17 @@ FETCH_MAX_REDIRECTS = 5
 # --- API ---------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "searchapp.api.authentication.KeyAuthentication",
-        "searchapp.api.authentication.BrowserSession",
+        "searchapp.api.core.authentication.KeyAuthentication",
+        "searchapp.api.core.authentication.BrowserSession",
     ],
-    "DEFAULT_PERMISSION_CLASSES": ["searchapp.api.permissions.ScopeAllows"],
+    "DEFAULT_PERMISSION_CLASSES": ["searchapp.api.core.permissions.ScopeAllows"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": [
         "rest_framework.parsers.JSONParser",
         "rest_framework.parsers.MultiPartParser",
         "rest_framework.parsers.FormParser",
     ],
-    "EXCEPTION_HANDLER": "searchapp.api.errors.problem",
+    "EXCEPTION_HANDLER": "searchapp.api.core.errors.problem",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
 }

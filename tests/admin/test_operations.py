@@ -12,13 +12,14 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from searchapp import queue
 from searchapp.admin import dashboard
+from searchapp.infra import queue
 from searchapp.models import FailedTask, Image, ImageState, ImportJob, JobState
-from searchapp.services import bulk, failures
-from searchapp.services.datasets import create_dataset
+from searchapp.services.datasets.dataset_service import create_dataset
+from searchapp.services.images import bulk_actions
+from searchapp.services.operations import failed_tasks
 from tests.pages.conftest import add_rows
-from worker import failures as signals
+from worker.runtime import failure_log as signals
 
 pytestmark = pytest.mark.django_db
 
@@ -93,10 +94,10 @@ def test_a_failed_task_is_written_down_and_run_again(
 
 
 def test_answers_that_nobody_waits_for_are_not_given_again(staff: Client) -> None:
-    task = failures.record("query.embed", keywords={"reply": "x"}, error=ValueError("no"))
+    task = failed_tasks.record("query.embed", keywords={"reply": "x"}, error=ValueError("no"))
     assert "cannot be sent again" in act(staff, "failedtask", "run_again", task.pk)
-    odd = failures.record("ingest.process", keywords={"a": object()}, error=ValueError("no"))
-    assert not failures.can_run_again(odd)
+    odd = failed_tasks.record("ingest.process", keywords={"a": object()}, error=ValueError("no"))
+    assert not failed_tasks.can_run_again(odd)
 
 
 def test_refusals_on_purpose_are_no_failures() -> None:
@@ -105,16 +106,16 @@ def test_refusals_on_purpose_are_no_failures() -> None:
 
 
 def test_old_failures_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(failures, "MOST_KEPT", 3)
+    monkeypatch.setattr(failed_tasks, "MOST_KEPT", 3)
     for number in range(5):
-        failures.record("ingest.process", keywords={}, error=ValueError(str(number)))
+        failed_tasks.record("ingest.process", keywords={}, error=ValueError(str(number)))
     assert FailedTask.objects.count() == 3
 
 
 def test_pictures_are_deleted_and_brought_back(
     staff: Client, chief: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bulk, "AT_ONCE", 3)
+    monkeypatch.setattr(bulk_actions, "AT_ONCE", 3)
     rows = add_rows(create_dataset(name="Pictures", owner=chief), 2)
     many = add_rows(create_dataset(name="Many", owner=chief), 5)
     keys = [row.pk for row in [*rows, *many]]

@@ -10,8 +10,8 @@ from django.test import Client
 from django.urls import reverse
 
 from searchapp.models import ApiKey, Dataset, Image, ImageState, ImportItem, ImportJob, key_digest
-from searchapp.services import deleting
-from searchapp.services.datasets import create_dataset
+from searchapp.services.datasets import dataset_deletion
+from searchapp.services.datasets.dataset_service import create_dataset
 
 pytestmark = pytest.mark.django_db
 MODELS = sorted(admin.site._registry, key=lambda model: model.__name__)
@@ -113,7 +113,7 @@ def test_staff_do_what_they_were_given_the_right_to(chief: User, rows: Dataset) 
     assert client.get(_address(ApiKey, "changelist")).status_code == 403
     looks = ("view_dataset", "view_apikey")
     clerk.user_permissions.set(Permission.objects.filter(codename__in=looks))
-    deleting.delete_dataset(rows)
+    dataset_deletion.delete_dataset(rows)
     for model, action in ((Dataset, "bring_back"), (ApiKey, "revoke")):
         address = _address(model, "changelist")
         form = {"action": action, "_selected_action": [model._default_manager.get().pk]}

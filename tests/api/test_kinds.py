@@ -10,7 +10,7 @@ import pytest
 from PIL import Image as Pillow
 from PIL import ImageOps
 
-from embeddings.explain.kinds import Kind
+from embeddings.geometry.kinds import Kind
 from tests.installation import ROOT, Client
 
 GIRAFFE = ROOT / "demo" / "erase-giraffe.jpg"

@@ -21,7 +21,7 @@ from hypothesis import settings as profile
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 
-from searchapp import partial_files
+from searchapp.infra import partial_files
 from searchapp.models import (
     ApiKey,
     Dataset,
@@ -34,10 +34,10 @@ from searchapp.models import (
     PartialUpload,
     SourceKind,
 )
-from searchapp.services import partial_uploads
-from searchapp.services.datasets import create_dataset
-from searchapp.services.imports import control, creating
+from searchapp.services.datasets.dataset_service import create_dataset
+from searchapp.services.imports import control, creation
 from searchapp.services.imports.options import ImportOptions
+from searchapp.services.uploads import resumable
 
 pytestmark = pytest.mark.django_db
 UPLOADS = "/api/v1/uploads/"
@@ -50,7 +50,7 @@ def folders(settings: Any, tmp_path: Path) -> None:
     Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
     settings.STORAGES = settings.STORAGES | {
         "default": {
-            "BACKEND": "searchapp.storage.DurableFileSystemStorage",
+            "BACKEND": "searchapp.infra.storage.DurableFileSystemStorage",
             "OPTIONS": {"location": str(tmp_path / "files")},
         }
     }
@@ -68,7 +68,7 @@ def dataset(owner: User) -> Dataset:
 
 @pytest.fixture
 def job(dataset: Dataset, owner: User) -> ImportJob:
-    return creating.create(dataset, user=owner, kind=SourceKind.UPLOAD, is_open=True)
+    return creation.create(dataset, user=owner, kind=SourceKind.UPLOAD, is_open=True)
 
 
 def picture(number: int = 0, side: int = 40) -> bytes:
@@ -331,7 +331,7 @@ def test_a_session_needs_its_token(owner: User, job: ImportJob) -> None:
 
 def test_a_closed_import_takes_no_more(sender: Sender, job: ImportJob, settings: Any) -> None:
     url = sender.create(job, 10, b"12345")["Location"]
-    creating.close(job)
+    creation.close(job)
     assert code(sender.create(job, 3, b"123")) == (409, "wrong_job_state")
     assert code(sender.patch(url, 5, b"67890")) == (409, "wrong_job_state")
     assert sender.client.head(url).status_code == 404
@@ -361,7 +361,7 @@ def test_an_archive_becomes_a_source(sender: Sender, job: ImportJob, settings: A
 
 def test_the_label_is_that_of_the_folder(sender: Sender, dataset: Dataset, owner: User) -> None:
     options = ImportOptions(label_from_folder=True)
-    job = creating.create(
+    job = creation.create(
         dataset, user=owner, kind=SourceKind.UPLOAD, options=options, is_open=True
     )
     for number, (path, said) in enumerate(
@@ -386,7 +386,7 @@ def test_two_at_once_and_one_wins(sender: Sender, job: ImportJob, settings: Any)
         return piece
 
     with pytest.raises(Exception, match="5 bytes, not 0"):
-        partial_uploads.receive(upload, 0, read, 10)
+        resumable.receive(upload, 0, read, 10)
     assert partial_files.path_of(upload.pk).read_bytes() == b"12345"
 
 
@@ -408,10 +408,10 @@ def test_a_crash_before_the_handing_over_is_made_good_by_the_sweeper(
     data = picture()
     sender.create(job, len(data), data[:10])
     path = _write_behind(data)
-    assert partial_uploads.hand_over_forgotten() == 0  # its request may still be at it
+    assert resumable.hand_over_forgotten() == 0  # its request may still be at it
     os.utime(path, (time.time() - 300, time.time() - 300))
-    assert partial_uploads.hand_over_forgotten() == 1
-    assert partial_uploads.hand_over_forgotten() == 0
+    assert resumable.hand_over_forgotten() == 1
+    assert resumable.hand_over_forgotten() == 0
     assert ImportItem.objects.count() == 1
     assert left_over(settings) == []
 
@@ -441,7 +441,7 @@ def test_uploads_whose_time_is_over_are_tidied(
     sender.create(job, 10, b"123")
     orphan = Path(settings.UPLOAD_DIR) / f"partial-{'0' * 32}"
     orphan.write_bytes(b"nobody was told of it")
-    partial_uploads.expire()
+    resumable.expire()
     assert PartialUpload.objects.count() == 3
     past = timezone.now() - timedelta(hours=25)
     PartialUpload.objects.update(created=past)
@@ -449,7 +449,7 @@ def test_uploads_whose_time_is_over_are_tidied(
     gone = partial_files.path_of(PartialUpload.objects.get(pk=old.split("/")[-2]).pk)
     for path in (gone, orphan):
         os.utime(path, (past.timestamp(), past.timestamp()))
-    partial_uploads.expire()
+    resumable.expire()
     assert sender.client.head(old).status_code == 404
     assert PartialUpload.objects.count() == 1  # somebody wrote to it lately
     assert len(left_over(settings)) == 1
@@ -467,7 +467,7 @@ def test_a_full_disk_is_said_before_anything_is_sent(
 def test_unfinished_uploads_are_bounded(
     sender: Sender, job: ImportJob, monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:
-    monkeypatch.setattr(partial_uploads, "MOST_UNFINISHED", 2)
+    monkeypatch.setattr(resumable, "MOST_UNFINISHED", 2)
     for _ in range(2):
         assert sender.create(job, 10, b"1").status_code == 201
     assert code(sender.create(job, 10, b"1")) == (429, "too_many_uploads")

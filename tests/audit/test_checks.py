@@ -20,7 +20,8 @@ from django.db.models import QuerySet
 from django.test import Client
 from django.utils import timezone
 
-from searchapp import storage
+from searchapp.infra import storage
+from searchapp.infra.vectors.store import VectorStore
 from searchapp.models import (
     AuditReport,
     Dataset,
@@ -34,20 +35,21 @@ from searchapp.models import (
     JobState,
     VectorCleanup,
 )
-from searchapp.services import audit, datasets, deleting, filters, scalars
-from searchapp.services.audit import files, running
-from searchapp.services.datasets import create_dataset
+from searchapp.services import audit, filters
+from searchapp.services.audit import files, runner
+from searchapp.services.datasets import dataset_deletion, dataset_service
+from searchapp.services.datasets.dataset_service import create_dataset
+from searchapp.services.filters import scalar_sync
 from searchapp.services.filters.expressions import expression
-from searchapp.vectors.store import VectorStore
 from tests.indexes.conftest import held
-from worker.indexing import advance, look_again
+from worker.tasks.indexes import advance, look_again
 
 Add = Callable[..., list[Image]]
 
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running, "_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(runner, "_PAUSE_SECONDS", 0.0)
 
 
 def found(**options: Any) -> dict[str, int]:
@@ -177,7 +179,7 @@ def test_thumbnails_and_facts_are_made_again(
     )  # fmt: skip
     storage.delete_thumbnails(whole.sha256)
     Image.objects.filter(pk=bare.pk).update(width=None)
-    monkeypatch.setattr("searchapp.queue.send", lambda task, **given: look_again(**given))
+    monkeypatch.setattr("searchapp.infra.queue.send", lambda task, **given: look_again(**given))
     expected = {"thumbnails_missing": 2, "facts_missing": 1, "vectors_missing": 1}
     assert found(repair=True) == expected
     bare.refresh_from_db()
@@ -266,11 +268,11 @@ def test_a_dataset_that_is_renamed_or_deleted_meanwhile_never_stands_for_all_of_
     store.delete(dataset.active_index.collection, [image.pk])
     other = create_dataset(name="Other", owner=dataset.owner)
     renamed = audit.start(here=True, dataset=other)
-    datasets.change_dataset(other, slug="another")
+    dataset_service.change_dataset(other, slug="another")
     assert audit.run(renamed).left == 0
     assert audit.run(audit.start(here=True, dataset=dataset)).left == 1
     report = audit.start(here=True, repair=True, dataset=other)
-    deleting.delete_dataset(other)
+    dataset_deletion.delete_dataset(other)
     audit.run(report)
     assert (report.checked, report.counts) == ({}, {})
     assert "deleted" in report.error_detail
@@ -352,7 +354,7 @@ def test_scalars_that_are_not_what_the_row_says(
     assert found() == {"scalars_stale": 2}
     assert found(repair=True) == {"scalars_stale": 2}
     assert found() == {}  # they are on the list to be written
-    scalars.work(10)
+    scalar_sync.work(10)
     assert found() == {}
     condition = filters.parse({"field": "label", "equals": "new"})
     assert condition is not None

@@ -6,7 +6,7 @@ import importlib.util
 
 import pytest
 
-from benchmarks import collection
+from benchmarks.library import collection
 from benchmarks.options import Options
 from benchmarks.report import Table
 

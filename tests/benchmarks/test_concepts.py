@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import concepts, labels
 from benchmarks.options import Options
+from benchmarks.quality import concepts, labels
 from benchmarks.report import NotHere, Table
 from tests.installation import ROOT
 

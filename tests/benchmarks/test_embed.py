@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import embed, gpu, pictures
+from benchmarks import sample_photos
+from benchmarks.library import embed, gpu
 from benchmarks.options import Options
 from benchmarks.peer import Peer
 from benchmarks.report import NotHere, Table
@@ -21,11 +22,13 @@ from tests.installation import ROOT, clean_environment
 def files(tmp_path: Path) -> Path:
     """The name of a file that lists three pictures."""
     listed = tmp_path / "listed.txt"
-    listed.write_text("\n".join(map(str, pictures.make(tmp_path, 3, 320, seed=3))))
+    listed.write_text("\n".join(map(str, sample_photos.make(tmp_path, 3, 320, seed=3))))
     return listed
 
 
-@pytest.mark.parametrize("module", ["benchmarks.plain", "benchmarks.loader"])
+@pytest.mark.parametrize(
+    "module", ["benchmarks.library.timm_loop", "benchmarks.library.timm_loader"]
+)
 def test_the_timm_peers_answer(module: str, files: Path) -> None:
     with Peer(module, environment=clean_environment()) as peer:
         assert peer.facts["threads"] >= 1
@@ -35,7 +38,7 @@ def test_the_timm_peers_answer(module: str, files: Path) -> None:
 
 
 def test_a_pipeline_answers_every_question(files: Path) -> None:
-    arguments = ("benchmarks.ours", DEFAULT_PIPELINE, "auto")
+    arguments = ("benchmarks.library.pipeline_contestant", DEFAULT_PIPELINE, "auto")
     with Peer(*arguments, environment=clean_environment()) as peer:
         contestant = embed.Contestant("ours", peer, ours=True)
         contestant.embed(files)
@@ -50,7 +53,11 @@ def test_a_pipeline_answers_every_question(files: Path) -> None:
 
 
 def test_an_unknown_pipeline_is_told_and_not_run() -> None:
-    arguments = ("benchmarks.ours", "image-embedding-efficientnet-lite9", "auto")
+    arguments = (
+        "benchmarks.library.pipeline_contestant",
+        "image-embedding-efficientnet-lite9",
+        "auto",
+    )
     with Peer(*arguments, environment=clean_environment()) as peer:
         assert "There is no pipeline" in peer.facts["missing"]
 
@@ -79,7 +86,7 @@ def test_all_contestants_and_a_peer_that_cannot_be_installed(
 
 
 def test_a_folder_of_pictures_is_taken_as_it_is(tmp_path: Path) -> None:
-    made = pictures.make(tmp_path / "a" / "b", 2, 320, seed=4)
+    made = sample_photos.make(tmp_path / "a" / "b", 2, 320, seed=4)
     assert embed.files(Options(folder=tmp_path), tmp_path / "unused") == made
     assert embed.files(Options(folder=tmp_path, pictures=1), tmp_path / "unused") == made[:1]
     with pytest.raises(NotHere, match="there is no picture in"):
@@ -95,7 +102,7 @@ def test_what_a_card_would_do_runs_on_the_processor_too() -> None:
     assert gpu.operations_per_picture(model, SMALL) == pytest.approx(3.6e9, rel=0.05)
     assert gpu.operations_per_second(SMALL) > 0
     assert gpu.forward(model, SMALL) > 0
-    files = [path.read_bytes() for path in pictures.demo()[:2]]
+    files = [path.read_bytes() for path in sample_photos.demo()[:2]]
     assert gpu.from_jpegs(model, files, SMALL) > 0
 
 

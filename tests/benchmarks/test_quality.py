@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import edits, labels, quality_vectors, scores, variants
-from benchmarks.labels import Labelled
 from benchmarks.options import Options
+from benchmarks.quality import edits, labels, scores, vector_quality, vector_variants
+from benchmarks.quality.labels import Labelled
 from benchmarks.report import NotHere, Table
 from embeddings.recipes import DEFAULT_PIPELINE
 from tests.installation import ROOT
@@ -49,8 +49,8 @@ def test_an_edit_changes_the_picture_and_is_the_same_every_time(
     assert picture.tobytes() == before
 
 
-def _unit(*rows: list[float]) -> variants.Vectors:
-    return variants.unit(np.array(rows, np.float32))
+def _unit(*rows: list[float]) -> vector_variants.Vectors:
+    return vector_variants.unit(np.array(rows, np.float32))
 
 
 def test_ranks_and_scores() -> None:
@@ -85,14 +85,16 @@ def test_precision_asks_about_large_categories_only() -> None:
 
 def test_the_variant_exact_is_the_pipeline(listed: list[Labelled]) -> None:
     pictures = labels.load(listed[:5])
-    made = variants.Models()(pictures)
-    ours = variants.group_of(DEFAULT_PIPELINE)(pictures)[DEFAULT_PIPELINE]
+    made = vector_variants.Models()(pictures)
+    ours = vector_variants.group_of(DEFAULT_PIPELINE)(pictures)[DEFAULT_PIPELINE]
     assert ((made["exact"] * ours).sum(axis=1) > 0.9999).all()
     for name, vectors in made.items():
         assert vectors.dtype == np.float32
         np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5, err_msg=name)
     assert len({vectors.tobytes() for vectors in made.values()}) == len(made)
-    mirrored = variants.Models()([edits.edited(picture, "mirror", 0) for picture in pictures])
+    mirrored = vector_variants.Models()(
+        [edits.edited(picture, "mirror", 0) for picture in pictures]
+    )
     sums = (made["flip"] * mirrored["flip"]).sum(axis=1)
     assert (sums > 0.98).all()  # not 1: the middle of an odd width is half a pixel beside
     assert (sums > (made["exact"] * mirrored["exact"]).sum(axis=1)).all()
@@ -100,7 +102,7 @@ def test_the_variant_exact_is_the_pipeline(listed: list[Labelled]) -> None:
 
 def test_hashes_are_compared_by_their_bits(listed: list[Labelled]) -> None:
     pictures = labels.load(listed[:2])
-    for vectors in variants.hashes(pictures).values():
+    for vectors in vector_variants.hashes(pictures).values():
         assert vectors.shape == (2, 64)
         differing = int((vectors[0] != vectors[1]).sum())
         assert float(vectors[0] @ vectors[1]) == pytest.approx(1 - differing / 32, abs=1e-6)
@@ -108,8 +110,8 @@ def test_hashes_are_compared_by_their_bits(listed: list[Labelled]) -> None:
 
 def test_whitening_makes_a_gallery_round() -> None:
     rng = np.random.default_rng(2)
-    long = variants.unit(rng.standard_normal((400, 8)) * [9, 3, 1, 1, 1, 1, 1, 1])
-    white = variants.whitening(long)(long)
+    long = vector_variants.unit(rng.standard_normal((400, 8)) * [9, 3, 1, 1, 1, 1, 1, 1])
+    white = vector_variants.whitening(long)(long)
     before, after = (np.linalg.eigvalsh(np.cov(vectors.T)) for vectors in (long, white))
     assert 5 * after[-1] / after[0] < before[-1] / before[0]
 
@@ -118,14 +120,14 @@ def test_the_whole_on_a_few_pictures(
     tmp_path: Path, listed: list[Labelled], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     few = ("JPEG 25", "mirror", "all")
-    monkeypatch.setattr(quality_vectors, "EDITS", {name: edits.EDITS[name] for name in few})
+    monkeypatch.setattr(vector_quality, "EDITS", {name: edits.EDITS[name] for name in few})
     chosen = listed[:4] + listed[-4:]
     rows = ["file,category"]
     for place, picture in enumerate(chosen):
         shutil.copy(picture.path, tmp_path)
         rows.append(f"{picture.path.name},{'first' if place < 6 else 'last'}")
     (tmp_path / "labels.csv").write_text("\n".join(rows))
-    found = quality_vectors.run(Options(folder=tmp_path, pipelines=(DEFAULT_PIPELINE,)))
+    found = vector_quality.run(Options(folder=tmp_path, pipelines=(DEFAULT_PIPELINE,)))
     recall, precision, summary = (part for part in found if isinstance(part, Table))
     assert list(recall.headings[1:-1]) == list(few)
     for table in (recall, precision, summary):

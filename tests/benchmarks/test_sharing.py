@@ -7,16 +7,16 @@ from types import SimpleNamespace
 
 import pytest
 
-from benchmarks import sharing
+from benchmarks.library import bundles
 from benchmarks.options import Options
 from benchmarks.report import NotHere, Table
 from embeddings.bundle import FORMATS
 
 
 def test_every_format_and_every_peer_has_its_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sharing, "FORMATS", ("npy", "jsonl"))
-    monkeypatch.setattr(sharing, "_PEERS", ("numpy", "pandas"))
-    said, table = sharing.run(Options(vectors=30))
+    monkeypatch.setattr(bundles, "FORMATS", ("npy", "jsonl"))
+    monkeypatch.setattr(bundles, "_PEERS", ("numpy", "pandas"))
+    said, table = bundles.run(Options(vectors=30))
     assert isinstance(said, str)
     assert isinstance(table, Table)
     assert [row[0] for row in table.rows] == ["bundle, npy", "bundle, jsonl", "numpy", "pandas"]
@@ -30,4 +30,4 @@ def test_every_format_and_every_peer_has_its_row(monkeypatch: pytest.MonkeyPatch
 def test_a_disk_without_room_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: SimpleNamespace(free=10**6))
     with pytest.raises(NotHere, match=r"4\.0 GB of disk; --vectors"):
-        sharing.run(Options())
+        bundles.run(Options())

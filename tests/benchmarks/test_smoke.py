@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks import machine, pictures
-from benchmarks.fill import random_vectors
+from benchmarks import machine, sample_photos
+from benchmarks.installation.fill_images import random_vectors
 from benchmarks.options import NAMES, Options, parse
 from benchmarks.report import Section, Table, percentile, write_markdown
 from tests.installation import ROOT
@@ -113,9 +113,9 @@ def test_our_own_work_is_not_that_of_others() -> None:
 
 
 def test_pictures_are_all_different_and_as_large_as_asked(tmp_path: Path) -> None:
-    made = pictures.make(tmp_path / "a", 5, 400, seed=1)
-    again = pictures.make(tmp_path / "b", 5, 400, seed=1)
-    others = pictures.make(tmp_path / "c", 5, 400, seed=2)
+    made = sample_photos.make(tmp_path / "a", 5, 400, seed=1)
+    again = sample_photos.make(tmp_path / "b", 5, 400, seed=1)
+    others = sample_photos.make(tmp_path / "c", 5, 400, seed=2)
     assert [path.read_bytes() for path in made] == [path.read_bytes() for path in again]
     assert len({path.read_bytes() for path in made + others}) == 10
     for path in made:

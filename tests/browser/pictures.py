@@ -11,7 +11,7 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
-from benchmarks.edits import EDITS, edited
+from benchmarks.quality.edits import EDITS, edited
 from tests.browser.conftest import DEMO, FLAGS, chromium_path
 from tests.installation import ROOT, Client, running
 

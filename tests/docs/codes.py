@@ -10,7 +10,7 @@ from typing import get_args
 
 from embeddings.errors import ImageErrorCode
 from searchapp.services import errors
-from searchapp.services.exchange import _STATUS
+from searchapp.services.query_rpc import _STATUS
 from tests.installation import ROOT
 
 _CODE = re.compile(r"[a-z]+(_[a-z]+)*")

@@ -17,7 +17,7 @@ import requests
 import yaml
 from rest_framework.serializers import IntegerField
 
-from searchapp.api.searching import SearchSerializer
+from searchapp.api.search_serializers import SearchSerializer
 from searchapp.models import ImageState, ItemState, JobState, Scope
 from tests.docs.curl import carry_out, commands, same_shape
 from tests.docs.markdown import blocks, code, prose, tables

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from embeddings import DataCollection
-from embeddings.engines.ray import OPTIONS
+from embeddings.flow.engines.ray import OPTIONS
 from tests.docs.markdown import blocks, run, tables
 from tests.installation import ROOT
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from embeddings.commands.main import COMMANDS
+from embeddings.cli.main import COMMANDS
 from tests.docs.markdown import blocks, code, tables
 from tests.installation import ROOT, clean_environment
 

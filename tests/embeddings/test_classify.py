@@ -8,7 +8,7 @@ from embeddings import Pipeline, ops
 from embeddings.errors import InputError, RecipeError, UnknownName
 from embeddings.models.cards import model_card
 from embeddings.operators.bound import BoundOperator
-from embeddings.operators.decode import decode
+from embeddings.operators.decode.pillow import decode
 
 NAMES = {
     "categorization-volleyball.jpg": "volleyball",

@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 
 from embeddings import DataCollection, Pipeline, ops
-from embeddings.collection import Empty
 from embeddings.errors import (
     ImageError,
     InputError,
@@ -24,6 +23,7 @@ from embeddings.errors import (
     UnknownName,
     UnknownOperator,
 )
+from embeddings.flow.collection import Empty
 from embeddings.pipelines import ImagePipeline
 from tests.embeddings.chains import until_failure
 from tests.embeddings.pictures import encode, scene

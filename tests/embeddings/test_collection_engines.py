@@ -17,11 +17,11 @@ import pytest
 from hypothesis import given, settings
 
 from embeddings import DataCollection, Pipeline, ops
-from embeddings.collection import Empty
+from embeddings.flow.collection import Empty
 from embeddings.operators.bound import BoundOperator
 from embeddings.operators.normalize import L2
 from embeddings.pipelines import ImagePipeline
-from embeddings.runtimes import loading
+from embeddings.runtimes import loader
 from tests.embeddings import chains
 from tests.installation import ROOT
 
@@ -260,7 +260,7 @@ def test_a_model_is_loaded_once_by_many_threads(
     demo: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded = []
-    load: Any = loading.load_network
+    load: Any = loader.load_network
 
     def noted(*arguments: Any) -> Any:
         loaded.append(arguments)

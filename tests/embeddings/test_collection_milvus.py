@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from pymilvus import Collection, DataType, MilvusClient, connections
 
-from embeddings.collection.sinks import insert_into_milvus
 from embeddings.errors import InputError, OutputError
+from embeddings.flow.sinks import insert_into_milvus
 
 
 class Failed:

@@ -20,8 +20,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from embeddings import DataCollection
-from embeddings.collection import Empty
 from embeddings.errors import ImageError, InputError, PackageMissing, UnknownName, WorkerError
+from embeddings.flow.collection import Empty
 from embeddings.pipelines import ImagePipeline
 from tests.embeddings import chains
 from tests.embeddings.chains import until_failure

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
-from embeddings.collection import search
-from embeddings.collection.search import METRICS, Hits, Searcher
 from embeddings.errors import InputError, UnknownName
+from embeddings.flow.collection import vector_search
+from embeddings.flow.collection.vector_search import METRICS, Hits, Searcher
 
 
 def score(metric: str, one: Sequence[float], other: Sequence[float]) -> float:
@@ -71,8 +71,8 @@ def test_it_finds_what_a_loop_finds(
 ) -> None:
     data, queries = problem
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(search, "_BLOCK_BYTES", 4 * data.shape[1] * 4)  # four rows
-        patch.setattr(search, "_QUERIES", 2)
+        patch.setattr(vector_search, "_BLOCK_BYTES", 4 * data.shape[1] * 4)  # four rows
+        patch.setattr(vector_search, "_QUERIES", 2)
         many = Searcher(data, metric, top_k).batch(queries)
     for query, hits in zip(queries, many, strict=True):
         check(metric, data, query, hits, top_k)
@@ -83,7 +83,7 @@ def test_it_finds_what_a_loop_finds(
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_many_vectors_and_near_copies(metric: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search, "_BLOCK_BYTES", 1_000_000)
+    monkeypatch.setattr(vector_search, "_BLOCK_BYTES", 1_000_000)
     rng = np.random.default_rng(0)
     data = rng.standard_normal((3000, 200), dtype=np.float32)
     data /= np.linalg.norm(data, axis=1, keepdims=True)

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from embeddings.collection.search import Hits
-from embeddings.collection.show import shown
-from embeddings.collection.sources import Member
-from embeddings.collection.widths import width
 from embeddings.errors import InputError
+from embeddings.flow.collection.vector_search import Hits
+from embeddings.flow.display.table import shown
+from embeddings.flow.display.text_width import width
+from embeddings.flow.sources.files import Member
 from tests.embeddings.pictures import encode, scene
 
 

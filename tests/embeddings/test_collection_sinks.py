@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from PIL import Image
 from pyarrow import parquet
 
-from embeddings.collection.search import Hits
-from embeddings.collection.sinks import as_array, write_csv, write_parquet
-from embeddings.collection.sources import Member, csv_rows, parquet_rows
 from embeddings.errors import InputError, OutputError
+from embeddings.flow.collection.vector_search import Hits
+from embeddings.flow.sinks import as_array, write_csv, write_parquet
+from embeddings.flow.sources.files import Member, csv_rows, parquet_rows
 
 Writer = Callable[[Any, Path], int]
 

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from embeddings import ops
-from embeddings.collection.sources import (
+from embeddings.errors import InputError, UnknownName
+from embeddings.flow.sources.files import (
     Archive,
     Member,
     csv_rows,
@@ -27,7 +28,6 @@ from embeddings.collection.sources import (
     parquet_rows,
     zip_members,
 )
-from embeddings.errors import InputError, UnknownName
 
 
 def as_file(path: Path, content: str | bytes) -> Path:
@@ -52,8 +52,9 @@ def test_a_wrong_path_fails_at_the_call(read: Callable[..., Any], tmp_path: Path
 
 def test_knowing_the_functions_loads_no_heavy_package() -> None:
     script = (
-        "import sys, embeddings.collection.sources, embeddings.collection.sinks, "
-        "embeddings.collection.search, embeddings.collection.show; print(*sys.modules)"
+        "import sys, embeddings.flow.sources.files, embeddings.flow.sinks, "
+        "embeddings.flow.collection.vector_search, embeddings.flow.display.table; "
+        "print(*sys.modules)"
     )
     loaded = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True

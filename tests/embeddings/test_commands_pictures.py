@@ -21,8 +21,8 @@ from PIL import Image
 from embeddings import pipeline
 from embeddings.bundle import FORMATS as BUNDLES
 from embeddings.bundle import load
-from embeddings.commands import main
-from embeddings.commands.way import FORMATS
+from embeddings.cli import main
+from embeddings.cli.options import FORMATS
 from tests.installation import ROOT
 
 DEMO = ROOT / "demo"

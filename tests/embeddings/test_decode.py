@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from embeddings.operators.decode import Source, decode, standardize
+from embeddings.operators.decode.pillow import Source, decode, standardize
 from tests.embeddings import profiles
 from tests.embeddings.pictures import FORMATS, chunk, difference, encode, scene
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from embeddings import ops
 from embeddings.errors import ImageError, InputError, RecipeError
-from embeddings.operators.decode import decode
+from embeddings.operators.decode.pillow import decode
 from tests.embeddings import profiles
 from tests.embeddings.pictures import FORMATS, chunk, claiming, difference, encode, scene
 

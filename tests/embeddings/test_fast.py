@@ -13,7 +13,7 @@ from PIL import Image
 
 from embeddings import ops, pipeline, recipe
 from embeddings.errors import ImageError, InputError, RecipeError, UnknownName
-from embeddings.operators.decode import decode
+from embeddings.operators.decode.pillow import decode
 from embeddings.pipelines import ImagePipeline
 from embeddings.recipes import DEFAULT_PIPELINE
 from tests.embeddings.conftest import EXACT

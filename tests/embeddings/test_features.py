@@ -8,7 +8,7 @@ import torch
 
 from embeddings.errors import RecipeError, UnknownName
 from embeddings.models.cards import model_card
-from embeddings.models.features import Features
+from embeddings.models.feature_module import Features
 from embeddings.models.timm_import import timm
 from embeddings.models.weights import load_model
 from embeddings.operators.embed import TimmEmbedding

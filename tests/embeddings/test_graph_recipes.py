@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from embeddings import Pipeline, ops, recipe
 from embeddings.errors import RecipeError, UnknownName
-from embeddings.graph.description import fingerprint
-from embeddings.graph.steps import node_name
+from embeddings.flow.graph.serialization import fingerprint
+from embeddings.flow.graph.steps import node_name
 from embeddings.operators.bound import BoundOperator
 from embeddings.pipelines import ImagePipeline
 from tests.embeddings.pictures import encode, scene

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from embeddings.errors import ImageError
-from embeddings.operators.decode import decode
+from embeddings.operators.decode.pillow import decode
 from tests.embeddings.pictures import (
     FORMATS,
     chunk,
@@ -124,7 +124,7 @@ def test_claims() -> None:
 LIMITED = """
 import resource, sys
 from embeddings.errors import ImageError
-from embeddings.operators.decode import decode
+from embeddings.operators.decode.pillow import decode
 from tests.embeddings.pictures import FORMATS, claiming
 files = {kind: claiming(kind, 12000, 12000) for kind in FORMATS}
 pages = int(open("/proc/self/statm").read().split()[0])

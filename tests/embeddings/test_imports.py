@@ -28,19 +28,20 @@ def _loaded(code: str) -> set[str]:
         "import embeddings.recipes, embeddings.models.cards, embeddings.errors",
         "from embeddings import recipe, Recipe; recipe().fingerprint",
         "from embeddings import pipeline, ImagePipeline",
-        "import embeddings.operators.decode, embeddings.operators.thumbnails",
-        "import embeddings.operators.registry, embeddings.batching, embeddings.runtime",
+        "import embeddings.operators.decode.pillow, embeddings.operators.thumbnails",
+        "import embeddings.operators.registry, embeddings.batching, embeddings.thread_count",
         "from embeddings import ops, Pipeline; dir(ops); dir(ops.image_decode)",
         "from embeddings import DataCollection; DataCollection.range(3).map(str).to_list()",
         "from embeddings import DataCollection as D; dir(D([])); D.from_glob('x').map(str).head(3)",
-        "import embeddings.operators.classify, embeddings.operators.decode_opencv",
-        "import embeddings.models.weights, embeddings.models.user_models, embeddings.commands",
+        "import embeddings.operators.classify, embeddings.operators.decode.opencv",
+        "import embeddings.models.weights, embeddings.models.user_models, embeddings.cli",
         "from embeddings.models.cards import model_card, names; [model_card(x) for x in names()]",
-        "import embeddings.text.encoder, embeddings.text.pictures, embeddings.text.towers",
+        "import embeddings.text.encoder, embeddings.text.image_text, embeddings.text.towers",
         "from embeddings import recipe; recipe('image-embedding-efficientnet-lite0:concepts')",
-        "import embeddings.explain; dir(embeddings.explain)",
-        "from embeddings.explain import Edit, Geometry, Kind, LocalFeatures, Verdict, judge, match",
-        "import embeddings.explain.local_features, embeddings.explain.edits",
+        "import embeddings.geometry; dir(embeddings.geometry)",
+        "from embeddings.geometry import Edit, Geometry, Kind, LocalFeatures, Verdict, judge",
+        "from embeddings.geometry import match",
+        "import embeddings.geometry.local_features, embeddings.geometry.edits",
     ],
 )
 def test_light_imports_load_nothing_heavy(code: str) -> None:
@@ -53,7 +54,7 @@ def test_importing_the_package_loads_no_image_library() -> None:
 
 def test_a_module_that_needs_torch_does_load_it() -> None:
     """The check above can fail: it sees torch where torch is."""
-    assert "torch" in _loaded("import embeddings.models.features")
+    assert "torch" in _loaded("import embeddings.models.feature_module")
 
 
 def test_exports() -> None:

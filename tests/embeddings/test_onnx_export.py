@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 from PIL import Image
 
-from embeddings import DEFAULT_PIPELINE, export_onnx, onnx_export, ops, pipeline, recipe
+from embeddings import DEFAULT_PIPELINE, export_onnx, ops, pipeline, recipe
 from embeddings.errors import (
     InputError,
     OutputError,
@@ -27,11 +27,12 @@ from embeddings.errors import (
     RuntimeUnavailable,
     UnknownName,
 )
-from embeddings.onnx.graph import Graph
+from embeddings.onnx import export
+from embeddings.onnx.export import Exported
+from embeddings.onnx.graph_builder import Graph
 from embeddings.onnx.preprocessing import prepared
-from embeddings.onnx_export import Exported
 from embeddings.pipelines import ImagePipeline
-from embeddings.runtimes.auto import check_pixels
+from embeddings.runtimes.selection import check_pixels
 from tests.embeddings.conftest import EXACT
 from tests.embeddings.pictures import scene
 from tests.installation import clean_environment
@@ -173,7 +174,7 @@ def test_the_file_says_what_it_is(exported: Exported) -> None:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three check pictures only."""
     pixels = check_pixels(256, 256)[:3]
-    monkeypatch.setattr(onnx_export, "check_pixels", lambda _height, _width: pixels)
+    monkeypatch.setattr(export, "check_pixels", lambda _height, _width: pixels)
 
 
 @pytest.mark.usefixtures("quick")

@@ -14,12 +14,12 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from embeddings import pipeline, runtime
+from embeddings import pipeline, thread_count
 from embeddings.errors import EmbeddingsError, ImageError, InputError, RecipeError, UnknownName
 from embeddings.models.cards import model_card
 from embeddings.models.timm_import import timm
 from embeddings.models.weights import load_model
-from embeddings.operators.decode import decode
+from embeddings.operators.decode.pillow import decode
 from embeddings.operators.transform import ResizeCenterCrop
 from embeddings.pipelines import ImagePipeline
 from embeddings.recipes import Operator, Recipe, recipe
@@ -125,17 +125,17 @@ def test_any_number_of_threads_gives_the_same_vectors(
 ) -> None:
     prepared = [exact.prepare(decode(path).image) for path in demo[:8]]
     one = exact.embed(prepared)
-    before = runtime.threads()
-    assert torch.get_num_threads() == before == runtime.cores()
+    before = thread_count.threads()
+    assert torch.get_num_threads() == before == thread_count.cores()
     try:
         for threads in (1, 2, 3):
-            runtime.set_threads(threads)
+            thread_count.set_threads(threads)
             assert torch.get_num_threads() == threads
             assert np.abs(exact.embed(prepared) - one).max() <= 1e-5
     finally:
-        runtime.set_threads(before)
+        thread_count.set_threads(before)
     with pytest.raises(ValueError, match="not 0"):
-        runtime.set_threads(0)
+        thread_count.set_threads(0)
 
 
 def test_every_kind_of_picture(exact: ImagePipeline, demo: list[Path], vectors: Vectors) -> None:

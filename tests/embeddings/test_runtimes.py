@@ -17,8 +17,8 @@ from embeddings.errors import RuntimeUnavailable, UnknownName
 from embeddings.models.cards import model_card
 from embeddings.operators.embed import TimmEmbedding
 from embeddings.pipelines import ImagePipeline
-from embeddings.runtimes import auto, cache
-from embeddings.runtimes.loading import load_network
+from embeddings.runtimes import cache, selection
+from embeddings.runtimes.loader import load_network
 from embeddings.runtimes.spec import FeatureSpec
 from tests.embeddings.conftest import EXACT
 
@@ -38,9 +38,9 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Measurements of two pictures, once."""
-    pixels = auto.check_pixels(224, 224)[:2]
-    monkeypatch.setattr(auto, "check_pixels", lambda _height, _width: pixels)
-    monkeypatch.setattr(auto, "_ROUNDS", 1)
+    pixels = selection.check_pixels(224, 224)[:2]
+    monkeypatch.setattr(selection, "check_pixels", lambda _height, _width: pixels)
+    monkeypatch.setattr(selection, "_ROUNDS", 1)
 
 
 @pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
@@ -50,7 +50,7 @@ def test_runtimes_agree_with_torch(runtime: str, exact: ImagePipeline, demo: lis
     assert other.fingerprint == exact.fingerprint  # recorded beside it, never in it
     some = demo[::4]
     cosines = (other(some) * exact(some)).sum(axis=1)
-    assert cosines.mean() >= auto.LEAST_MEAN_COSINE
+    assert cosines.mean() >= selection.LEAST_MEAN_COSINE
     assert cosines.min() >= 0.9999
 
 
@@ -64,8 +64,8 @@ def test_bfloat16_agrees_where_the_processor_has_it(exact: ImagePipeline, demo: 
         return
     rough = pipeline(EXACT, runtime="openvino", precision="bfloat16")
     cosines = (rough(demo[::4]) * exact(demo[::4])).sum(axis=1)
-    assert cosines.mean() >= auto.LEAST_MEAN_COSINE
-    assert cosines.min() >= auto.LEAST_COSINE
+    assert cosines.mean() >= selection.LEAST_MEAN_COSINE
+    assert cosines.min() >= selection.LEAST_COSINE
 
 
 @pytest.mark.parametrize("runtime", ["torch", "openvino", "onnxruntime"])
@@ -88,16 +88,16 @@ def test_auto_measures_once_and_takes_what_agrees(own_cache: Path) -> None:
         asked.append((runtime, precision))
         return load_network(SPEC, runtime, precision)
 
-    chosen = auto.choose(SPEC, load)  # type: ignore[arg-type]
+    chosen = selection.choose(SPEC, load)  # type: ignore[arg-type]
     (kept,) = own_cache.glob("measured-*.json")
-    measured = [auto.Measured(**one) for one in json.loads(kept.read_text())]
+    measured = [selection.Measured(**one) for one in json.loads(kept.read_text())]
     assert measured[0].runtime == "torch"
     assert measured[0].precision == "float32"
     assert {"torch", "openvino"} <= {one.runtime for one in measured}
     quickest = min((one for one in measured if one.agrees), key=lambda one: one.milliseconds)
     assert chosen == (quickest.runtime, quickest.precision)
     asked.clear()
-    assert auto.choose(SPEC, load) == chosen  # type: ignore[arg-type]
+    assert selection.choose(SPEC, load) == chosen  # type: ignore[arg-type]
     assert not asked
 
 
@@ -120,15 +120,15 @@ def test_who_measures_ends_afterwards(own_cache: Path, demo: list[Path]) -> None
 
 @pytest.mark.usefixtures("quick")
 def test_what_does_not_agree_is_never_taken(own_cache: Path) -> None:
-    assert auto.choose(SPEC, lambda *way: load_network(SPEC, *way))
+    assert selection.choose(SPEC, lambda *way: load_network(SPEC, *way))
     (kept,) = own_cache.glob("measured-*.json")
-    measured = [auto.Measured(**one) for one in json.loads(kept.read_text())]
+    measured = [selection.Measured(**one) for one in json.loads(kept.read_text())]
     wrong = [
         replace(one, milliseconds=0.001, least_cosine=0.9) if one.runtime != "torch" else one
         for one in measured
     ]
     kept.write_text(json.dumps([asdict(one) for one in wrong]))
-    assert auto.choose(SPEC, lambda *way: load_network(SPEC, *way)) == ("torch", "float32")
+    assert selection.choose(SPEC, lambda *way: load_network(SPEC, *way)) == ("torch", "float32")
 
 
 @pytest.mark.usefixtures("quick")
@@ -136,10 +136,12 @@ def test_a_measurement_that_cannot_be_read_is_made_again(own_cache: Path) -> Non
     def load(*way: str) -> object:
         return load_network(SPEC, *way)
 
-    chosen = auto.choose(SPEC, load)  # type: ignore[arg-type]
+    chosen = selection.choose(SPEC, load)  # type: ignore[arg-type]
     (kept,) = own_cache.glob("measured-*.json")
-    of_another_version = asdict(auto.Measured("openvino", "int4", 1.0, 1.0, 1.0))
-    of_nobody = asdict(auto.Measured("torch", "float32", 1.0, 1.0, 1.0)) | {"milliseconds": "1"}
+    of_another_version = asdict(selection.Measured("openvino", "int4", 1.0, 1.0, 1.0))
+    of_nobody = asdict(selection.Measured("torch", "float32", 1.0, 1.0, 1.0)) | {
+        "milliseconds": "1"
+    }
     damages: tuple[Any, ...] = (
         [1],
         [{"runtime": "torch"}],
@@ -150,7 +152,7 @@ def test_a_measurement_that_cannot_be_read_is_made_again(own_cache: Path) -> Non
     )
     for damage in map(json.dumps, damages):
         kept.write_text(damage)
-        assert auto.choose(SPEC, load)[0] in ("torch", "openvino", "onnxruntime")  # type: ignore[arg-type]
+        assert selection.choose(SPEC, load)[0] in ("torch", "openvino", "onnxruntime")  # type: ignore[arg-type]
         assert len(json.loads(kept.read_text())) >= 2
     assert chosen
 

@@ -32,12 +32,12 @@ from embeddings.models.timm_import import timm
 from embeddings.models.user_models import add_model
 from embeddings.operators.bound import BoundOperator
 from embeddings.recipes import Operator, names, text_recipe
-from embeddings.runtimes import auto
-from embeddings.runtimes.loading import load_network
+from embeddings.runtimes import selection
+from embeddings.runtimes.loader import load_network
 from embeddings.runtimes.spec import FeatureSpec
-from embeddings.text import classes
+from embeddings.text import imagenet_classes
+from embeddings.text.image_text import ImageTextPipeline
 from embeddings.text.minilm import MiniLM, minilm
-from embeddings.text.pictures import ImageTextPipeline
 
 ROOT = Path(__file__).resolve().parents[2]
 PLAIN = "image-embedding-efficientnet-lite0"
@@ -341,7 +341,7 @@ def test_auto_looks_at_both(monkeypatch: pytest.MonkeyPatch) -> None:
         network.runtime, network.precision = runtime, precision  # type: ignore[attr-defined]
         return network
 
-    measured = auto.measure(spec, load)
+    measured = selection.measure(spec, load)
     assert {one.runtime for one in measured if one.agrees} == {"torch"}
     assert {one.runtime for one in measured} > {"torch"}
 
@@ -483,15 +483,17 @@ def test_without_a_place_to_keep_anything(tmp_path: Path, monkeypatch: pytest.Mo
     assert MiniLM().runtime == "torch"
     with pytest.raises(RuntimeUnavailable, match="EMBEDDINGS_CACHE"):
         MiniLM("openvino")
-    monkeypatch.setattr(classes, "sentences", lambda: ["a photo of a dog", "a photo of a cat"])
-    assert classes.class_matrix.__wrapped__().shape == (2, 384)
+    monkeypatch.setattr(
+        imagenet_classes, "sentences", lambda: ["a photo of a dog", "a photo of a cat"]
+    )
+    assert imagenet_classes.class_matrix.__wrapped__().shape == (2, 384)
 
 
 def test_the_classes_are_in_order(encoder: TextEncoder) -> None:
     """Each class is nearest to its own name: none is in another's place."""
     some = list(range(0, 1000, 50))
-    named = encoder.encode([classes.class_names()[at].partition(",")[0] for at in some])
-    nearest = (named @ classes.class_matrix().T).argsort(axis=1)[:, -10:]
+    named = encoder.encode([imagenet_classes.class_names()[at].partition(",")[0] for at in some])
+    nearest = (named @ imagenet_classes.class_matrix().T).argsort(axis=1)[:, -10:]
     assert sum(at in near for at, near in zip(some, nearest, strict=True)) >= 18
 
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from embeddings.errors import InputError
-from embeddings.operators.decode import decode
+from embeddings.operators.decode.pillow import decode
 from embeddings.operators.thumbnails import dominant_color, thumbnail
 from tests.embeddings import profiles
 from tests.embeddings.pictures import difference, encode, scene

@@ -10,9 +10,9 @@ from PIL import Image
 
 from embeddings import ops
 from embeddings.errors import InputError, RecipeError
-from embeddings.operators.decode import decode
+from embeddings.operators.decode.pillow import decode
+from embeddings.operators.multi_view import embed_views
 from embeddings.operators.transform import ResizeCenterCrop
-from embeddings.operators.views import embed_views
 from embeddings.runtimes.spec import CPU_BATCH
 from tests.embeddings.pictures import scene
 

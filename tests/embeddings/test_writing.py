@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from embeddings.atomic_write import written_file, written_folder
 from embeddings.errors import OutputError
-from embeddings.writing import written_file, written_folder
 
 
 def names(folder: Path) -> list[str]:

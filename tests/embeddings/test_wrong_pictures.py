@@ -11,7 +11,7 @@ from PIL import Image
 
 from embeddings import ops
 from embeddings.errors import ImageError, InputError, RecipeError
-from embeddings.operators.decode import decode, standardize
+from embeddings.operators.decode.pillow import decode, standardize
 from embeddings.operators.thumbnails import dominant_color, shrink, thumbnail
 from tests.embeddings.pictures import difference, encode, scene
 

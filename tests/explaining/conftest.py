@@ -12,10 +12,10 @@ from django.contrib.auth.models import User
 from PIL import Image as Pillow
 
 from embeddings.operators.thumbnails import thumbnail
-from searchapp import storage
+from searchapp.infra import storage
+from searchapp.infra.upload_handler import HashingWriter
 from searchapp.models import Dataset, Image, ImageState
-from searchapp.services.datasets import create_dataset
-from searchapp.uploads import HashingWriter
+from searchapp.services.datasets.dataset_service import create_dataset
 from tests.installation import ROOT
 
 DEMO = ROOT / "demo"
@@ -28,7 +28,7 @@ def folders(settings: Any, tmp_path: Path) -> None:
     settings.UPLOAD_DIR = tmp_path / "uploads"
     settings.STORAGES = settings.STORAGES | {
         "default": {
-            "BACKEND": "searchapp.storage.DurableFileSystemStorage",
+            "BACKEND": "searchapp.infra.storage.DurableFileSystemStorage",
             "OPTIONS": {"location": str(tmp_path / "files")},
         }
     }

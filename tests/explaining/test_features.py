@@ -15,18 +15,20 @@ from django.core.files.storage import default_storage
 from django.utils import timezone
 from PIL import Image as Pillow
 
-import worker.features
-from embeddings.explain.local_features import VERSION, LocalFeatures
-from embeddings.operators.decode import Decoded
-from searchapp import storage
+import worker.tasks.features
+from embeddings.geometry.local_features import VERSION, LocalFeatures
+from embeddings.operators.decode.pillow import Decoded
+from searchapp.infra import storage
 from searchapp.models import Dataset, Features, Image, ImageState
-from searchapp.services import audit, cleanup, features, health
-from searchapp.services.audit import running
+from searchapp.services import audit
+from searchapp.services.audit import runner
 from searchapp.services.audit.features import MissingFeatures
 from searchapp.services.audit.files import UnusedFiles
+from searchapp.services.ingest import feature_claims as features
+from searchapp.services.operations import cleanup, worker_health
 from tests.explaining.conftest import CAT, DEMO, Add, saved
-from worker import local_features
-from worker.features import advance
+from worker.runtime import local_features
+from worker.tasks.features import advance
 
 PICTURES = sorted(DEMO.glob("*.jpg"))[:8]
 
@@ -43,7 +45,7 @@ def small(number: int) -> bytes:
 def test_ready_images_get_their_features(add: Add) -> None:
     image = add(PICTURES[0].read_bytes())
     part = add(PICTURES[1].read_bytes(), box=[10, 20, 200, 150], width=200, height=150)
-    assert features.left() == health.snapshot().featureless == 2
+    assert features.left() == worker_health.snapshot().featureless == 2
     advance()
     assert states() == [VERSION, VERSION]
     assert features.left() == 0
@@ -72,8 +74,8 @@ def test_a_call_gives_way_when_pictures_come_in(add: Add, monkeypatch: pytest.Mo
         add(small(9), state=ImageState.RECEIVED)
         return made(image)
 
-    monkeypatch.setattr(worker.features, "_LOOK_SECONDS", 0.0)
-    monkeypatch.setattr(worker.features, "make", arrives)
+    monkeypatch.setattr(worker.tasks.features, "_LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(worker.tasks.features, "make", arrives)
     advance()
     assert states()[:3] == [VERSION, Features.NONE, Features.NONE]
 
@@ -137,7 +139,7 @@ def test_what_is_deleted_meanwhile_leaves_no_file(
         Image.objects.filter(pk=claimed.pk).delete()
         return features
 
-    monkeypatch.setattr(worker.features, "make", goes)
+    monkeypatch.setattr(worker.tasks.features, "make", goes)
     advance()
     assert not storage.has_features(image.thumbnail_key)
 
@@ -170,8 +172,8 @@ def test_statements_do_not_grow_with_the_images(
 def test_an_audit_finds_and_mends(
     add: Add, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(running, "CHECKS", (MissingFeatures, UnusedFiles))
-    monkeypatch.setattr(running, "_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(runner, "CHECKS", (MissingFeatures, UnusedFiles))
+    monkeypatch.setattr(runner, "_PAUSE_SECONDS", 0.0)
     monkeypatch.setattr("searchapp.services.audit.files._YOUNG_SECONDS", -1.0)
     gone, old, whole = (add(small(number)) for number in range(3))
     advance()

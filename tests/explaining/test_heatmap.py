@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from embeddings.explain.heatmap import overlay, shares
-from embeddings.explain.places import Places, View, places_of
+from embeddings.heatmaps.feature_map import Places, View, places_of
+from embeddings.heatmaps.similarity import overlay, shares
 from embeddings.pipelines import ImagePipeline, pipeline
 from tests.explaining.conftest import CAT, DEMO
 

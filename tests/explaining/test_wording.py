@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embeddings.explain.kinds import Edit, Kind
-from searchapp.pages import laying
-from searchapp.services import wording
-from searchapp.services.verification import Geometry
+from embeddings.geometry.kinds import Edit, Kind
+from searchapp.pages.compare import comparison_drawing
+from searchapp.services.compare import text
+from searchapp.services.search.verification import Geometry
 
 SIZE = (640, 480)
 
@@ -40,12 +40,12 @@ def turned(degrees: float, scale: float = 1.0) -> Geometry:
     ],
 )  # fmt: skip
 def test_copies(edits: tuple[Edit, ...], found: Geometry, said: str) -> None:
-    assert wording.verdict(Kind.NEAR_DUPLICATE, edits, found, SIZE, SIZE) == said
+    assert text.verdict(Kind.NEAR_DUPLICATE, edits, found, SIZE, SIZE) == said
 
 
 def test_a_resized_copy_says_how_small_it_is() -> None:
     same = geometry([[1, 0, 0], [0, 1, 0]])
-    said = wording.verdict(Kind.NEAR_DUPLICATE, (Edit.RESIZED,), same, (320, 240), SIZE)
+    said = text.verdict(Kind.NEAR_DUPLICATE, (Edit.RESIZED,), same, (320, 240), SIZE)
     assert said == "An edited copy: resized to 50 %."
 
 
@@ -57,8 +57,8 @@ NUMBERS = st.one_of(
 @given(st.lists(NUMBERS, min_size=6, max_size=6), st.sampled_from(list(Edit)))
 def test_no_transform_is_too_wild_to_be_told_and_drawn(numbers: list[float], edit: Edit) -> None:
     found = geometry([numbers[:3], numbers[3:]])
-    assert wording.verdict(Kind.NEAR_DUPLICATE, [edit], found, SIZE, (3, 900)).endswith(".")
-    laid = laying.laid(found, SIZE, (3, 900))
+    assert text.verdict(Kind.NEAR_DUPLICATE, [edit], found, SIZE, (3, 900)).endswith(".")
+    laid = comparison_drawing.laid(found, SIZE, (3, 900))
     assert "nan" not in f"{laid}"
     assert "inf" not in f"{laid}"
     assert float(laid.width) > 0

@@ -7,8 +7,8 @@ from typing import Any, Protocol
 
 import pytest
 
-from searchapp.fetch import Fetched, FetchError, FetchPolicy, fetch_picture
-from searchapp.fetch.resolve import Resolver, system_resolver
+from searchapp.infra.fetch import Fetched, FetchError, FetchPolicy, fetch_picture
+from searchapp.infra.fetch.resolve import Resolver, system_resolver
 from tests.fetch.servers import Server
 
 PICTURE = bytes(range(256)) * 40

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from searchapp.fetch import FetchError, FetchPolicy, fetch_picture
+from searchapp.infra.fetch import FetchError, FetchPolicy, fetch_picture
 from tests.fetch.conftest import PICTURE, Fetch
 from tests.fetch.servers import Request, Server, response, sending, serve
 

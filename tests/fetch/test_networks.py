@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from searchapp.fetch.networks import is_public
+from searchapp.infra.fetch.networks import is_public
 
 FORBIDDEN = (
     "0.0.0.0/8",

@@ -5,8 +5,8 @@ import io
 import pytest
 from pytest_django.fixtures import Settings
 
-from searchapp.fetch import FetchError, FetchPolicy, fetch_picture
-from searchapp.fetch.target import parse_target
+from searchapp.infra.fetch import FetchError, FetchPolicy, fetch_picture
+from searchapp.infra.fetch.target import parse_target
 from tests.fetch.conftest import PICTURE
 from tests.fetch.servers import response, sending, serve
 

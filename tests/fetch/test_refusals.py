@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from searchapp.fetch import FetchError
+from searchapp.infra.fetch import FetchError
 from tests.fetch.conftest import PICTURE, Fetch, Names
 from tests.fetch.servers import redirecting, response, sending, serve
 from tests.fetch.test_networks import PUBLIC_IPV4, PUBLIC_IPV6, forbidden

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from searchapp.fetch import FetchError
-from searchapp.fetch.target import Target, parse_target
+from searchapp.infra.fetch import FetchError
+from searchapp.infra.fetch.target import Target, parse_target
 
 
 def code_of(url: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from searchapp.fetch import FetchError
+from searchapp.infra.fetch import FetchError
 from tests.fetch.conftest import PICTURE, Fetch, Names
 from tests.fetch.servers import Request, Server, response, sending, serve
 

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from searchapp.infra.vectors.store import VectorStore
 from searchapp.models import Dataset, Image, ImageState
-from searchapp.services.filters.scalars import scalars_of
-from searchapp.vectors.store import VectorStore
+from searchapp.services.filters.scalar_tokens import scalars_of
 from tests.indexes.conftest import dataset, milvus_server, owner, store
 
 __all__ = ["dataset", "fill", "milvus_server", "owner", "store"]

@@ -20,13 +20,13 @@ django.setup()
 from hypothesis import HealthCheck, Phase, given, settings  # noqa: E402 (Django must be ready)
 from hypothesis import strategies as st  # noqa: E402
 
-from benchmarks.scale_store import _loopback_up  # noqa: E402
+from benchmarks.search.scale_store import _loopback_up  # noqa: E402
+from searchapp.infra.vectors.errors import VectorsUnavailable  # noqa: E402
+from searchapp.infra.vectors.store import VectorStore  # noqa: E402
 from searchapp.models import Image  # noqa: E402
 from searchapp.services.filters import parse  # noqa: E402
 from searchapp.services.filters.expressions import expression, resolve  # noqa: E402
-from searchapp.services.filters.scalars import SUM, scalars_of  # noqa: E402
-from searchapp.vectors.errors import VectorsUnavailable  # noqa: E402
-from searchapp.vectors.store import VectorStore  # noqa: E402
+from searchapp.services.filters.scalar_tokens import SUM, scalars_of  # noqa: E402
 from tests.filters import strategies  # noqa: E402
 from tests.filters.conftest import image_of  # noqa: E402
 from tests.vectors.conftest import random_vectors  # noqa: E402

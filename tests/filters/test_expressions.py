@@ -11,14 +11,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from searchapp.infra.vectors.lite.scalars import Columns
 from searchapp.models import Image
 from searchapp.services.errors import Invalid
-from searchapp.services.filters import address, parse, tree
+from searchapp.services.filters import parse, query_string, tree
 from searchapp.services.filters.expressions import expression, judge_of, resolve
 from searchapp.services.filters.fields import FIXED, METADATA, date_of, fold, number_of, words_of
-from searchapp.services.filters.scalars import scalars_of
+from searchapp.services.filters.scalar_tokens import scalars_of
 from searchapp.services.filters.tree import All, Any_, Condition, Not
-from searchapp.vectors.lite_scalars import Columns
 from tests.filters import strategies
 from tests.filters.conftest import image_of
 
@@ -161,9 +161,9 @@ def test_a_filter_survives_json_and_the_address_bar(
     assert condition is not None
     assert parse(json.loads(json.dumps(condition.to_json()))) == condition
     query = Query()
-    for name, value in address.write(condition):
+    for name, value in query_string.write(condition):
         query.setdefault(name, []).append(value)
-    again = address.read(query)
+    again = query_string.read(query)
     assert again is not None
     image = image_of(**fact)
     assert judge_of(again)(image) == judge_of(condition)(image)

@@ -9,10 +9,9 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from searchapp.models import Dataset, DatasetFacets, Image, ImageState
-from searchapp.services import scalars
-from searchapp.services.datasets import create_dataset
+from searchapp.services.datasets.dataset_service import create_dataset
 from searchapp.services.errors import Unavailable
-from searchapp.services.filters import counting, facets
+from searchapp.services.filters import facet_counts, facets, scalar_sync
 from searchapp.services.filters.facets import Facet, Schema, schema_of
 from searchapp.services.filters.fields import Kind
 
@@ -109,8 +108,8 @@ def test_names_that_no_filter_can_ask_for_are_not_told(dataset: Dataset) -> None
 def test_what_few_have_is_found_and_many_values_are_bounded(
     dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(counting, "_MOST_DISTINCT", 50)
-    monkeypatch.setattr(counting, "_ROWS_AT_ONCE", 64)
+    monkeypatch.setattr(facet_counts, "_MOST_DISTINCT", 50)
+    monkeypatch.setattr(facet_counts, "_ROWS_AT_ONCE", 64)
     facts: list[dict[str, Any]] = [
         {"metadata": {"id": f"n{place}", "size": place, "most": "x" if place % 2 else place}}
         for place in range(400)
@@ -147,11 +146,13 @@ def test_counts_follow_the_rows(dataset: Dataset) -> None:
 
 
 def test_changed_rows_are_counted_again(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scalars, "write", lambda index, images: None)  # there are no vectors here
+    monkeypatch.setattr(
+        scalar_sync, "write", lambda index, images: None
+    )  # there are no vectors here
     add(dataset, {"label": "a"})
     schema_of([dataset])
     Image.objects.update(label="z")
-    scalars.refresh()
+    scalar_sync.refresh()
     assert counts(facet(schema_of([dataset]), "label")) == {"z": 1}
 
 

@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
+from searchapp.infra.vectors.store import VectorStore
 from searchapp.models import Dataset, Image, ImageState, Index, StaleScalars
-from searchapp.services import bulk, scalars
-from searchapp.services.datasets import create_dataset
+from searchapp.services.datasets.dataset_service import create_dataset
 from searchapp.services.errors import Invalid, ServiceError, Unavailable
-from searchapp.services.filters import parse
-from searchapp.services.search import Cutoff, Match, Sort, Wanted, finding, indexes_of
-from searchapp.services.search.listing import listed
-from searchapp.services.search.paging import Found
-from searchapp.services.selection import of_keys
-from searchapp.vectors.store import VectorStore
+from searchapp.services.filters import parse, scalar_sync
+from searchapp.services.images import bulk_actions
+from searchapp.services.images.selection import of_keys
+from searchapp.services.search import Cutoff, Match, Sort, Wanted, indexes_of, retrieval
+from searchapp.services.search.cursors import Found
+from searchapp.services.search.sorting import listed
 from tests.filters.conftest import Fill, query
 
 pytestmark = pytest.mark.django_db
@@ -33,7 +33,7 @@ def wanted_of(*datasets: Dataset, **how: Any) -> Wanted:
 
 
 def find(wanted: Wanted, least: int = 0) -> Found:
-    found = finding.nearest(query(wanted.indexes[0].dimension), wanted, least)
+    found = retrieval.nearest(query(wanted.indexes[0].dimension), wanted, least)
     return found if wanted.sort == Sort.SIMILARITY else listed(found, wanted, -1.0, ())
 
 
@@ -135,7 +135,7 @@ def test_by_size_and_by_date_among_the_best(
     monkeypatch: pytest.MonkeyPatch,
     django_assert_max_num_queries: Callable[[int], AbstractContextManager[Any]],
 ) -> None:
-    monkeypatch.setattr(finding, "SORTED_AMONG", 12)
+    monkeypatch.setattr(retrieval, "SORTED_AMONG", 12)
     images = fill([{"width": 100 + 10 * (place * 7 % 20)} for place in range(20)])
     for place, image in enumerate(images):
         moment = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=place * 3 % 20)
@@ -160,7 +160,7 @@ def test_by_size_and_by_date_among_the_best(
 def test_lists_go_on_where_more_are_equally_alike_than_are_asked_for(
     dataset: Dataset, fill: Fill, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(finding, "SORTED_AMONG", 12)
+    monkeypatch.setattr(retrieval, "SORTED_AMONG", 12)
     images = fill([{}] * 40, step=0)
     for sort in (Sort.SIZE, Sort.DATE):
         shown = [key for page in pages(wanted_of(dataset, top_k=5, sort=sort)) for key in page]
@@ -183,10 +183,10 @@ CHANGES: list[Any] = [
     lambda image, user: Image.objects.filter(pk=image.pk).update(label="new"),
     lambda image, user: Image.objects.bulk_update([_with(image, label="new")], ["label", "title"]),
     lambda image, user: _with(image, label="new").save(update_fields=["label"]),
-    lambda image, user: bulk.carry_out(
+    lambda image, user: bulk_actions.carry_out(
         image.dataset,
         of_keys([image.pk]),
-        bulk.Change(bulk.Action.LABEL, label="new"),
+        bulk_actions.Change(bulk_actions.Action.LABEL, label="new"),
         user=user,
     ),
 ]
@@ -208,12 +208,12 @@ def test_a_change_by_any_door_reaches_the_scalars(
     change(Image.objects.get(pk=image.pk), owner)
     # What no longer passes is not shown, though Milvus has not heard of it yet.
     assert len(find(old).candidates) == 2
-    assert scalars.waits()
-    while scalars.work(5):
+    assert scalar_sync.waits()
+    while scalar_sync.work(5):
         pass
     assert names(find(new)) == ["0.jpg"]
-    assert not scalars.waits()
-    assert scalars.refresh() == 0
+    assert not scalar_sync.waits()
+    assert scalar_sync.refresh() == 0
 
 
 def test_what_a_worker_has_in_hand_is_written_when_it_is_done(dataset: Dataset, fill: Fill) -> None:
@@ -221,10 +221,10 @@ def test_what_a_worker_has_in_hand_is_written_when_it_is_done(dataset: Dataset, 
     image, *_ = fill([{"label": "old"}])
     Image.objects.filter(pk=image.pk).update(state=ImageState.PROCESSING)
     Image.objects.filter(pk=image.pk).update(label="new")
-    assert not scalars.work(5)
+    assert not scalar_sync.work(5)
     assert StaleScalars.objects.count() == 1
     Image.objects.filter(pk=image.pk).update(state=ImageState.READY)
-    scalars.work(5)
+    scalar_sync.work(5)
     assert find(wanted_of(dataset, condition={"field": "label", "equals": "new"})).candidates
     assert not StaleScalars.objects.exists()
 
@@ -235,17 +235,18 @@ def test_a_row_that_changes_while_it_is_written_is_written_again(
     image, *_ = fill([{"label": "one"}])
     read = Image.objects.get(pk=image.pk)
     Image.objects.filter(pk=image.pk).update(label="two")
-    scalars.work(5)
-    scalars.write(dataset.active_index, [read])  # of somebody who was slower
+    scalar_sync.work(5)
+    scalar_sync.write(dataset.active_index, [read])  # of somebody who was slower
     assert StaleScalars.objects.count() == 1
-    scalars.work(5)
+    scalar_sync.work(5)
     assert find(wanted_of(dataset, condition={"field": "label", "equals": "two"})).candidates
 
 
 def test_a_deleted_picture_does_not_come_back_with_its_scalars(
     dataset: Dataset, fill: Fill, store: VectorStore, django_capture_on_commit_callbacks: Any
 ) -> None:
-    from searchapp.services import cleanup, images
+    from searchapp.services.images import image_deletion as images
+    from searchapp.services.operations import cleanup
 
     image, *_ = fill([{"label": "x"}])
     read = Image.objects.get(pk=image.pk)
@@ -254,7 +255,7 @@ def test_a_deleted_picture_does_not_come_back_with_its_scalars(
     images.delete_image(image)
     cleanup.forget_vectors()
     store.upsert(index.collection, [image.pk], vector[None])  # of a worker that was slower
-    scalars.look_again(index, [read])
+    scalar_sync.look_again(index, [read])
     cleanup.forget_vectors()
     assert store.count(index.collection) == 0
 
@@ -262,7 +263,7 @@ def test_a_deleted_picture_does_not_come_back_with_its_scalars(
 def test_old_collections_are_filled_in_and_refused_until_then(
     dataset: Dataset, fill: Fill, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scalars, "AT_ONCE", 4)
+    monkeypatch.setattr(scalar_sync, "AT_ONCE", 4)
     fill([{"label": "ab"[place % 2]} for place in range(10)], scalars=False)
     Index.objects.update(scalars=0)
     condition = {"field": "label", "equals": "b"}
@@ -271,9 +272,9 @@ def test_old_collections_are_filled_in_and_refused_until_then(
     assert refused.value.code == "filters_not_ready"
     assert "10 pictures" in refused.value.detail
     assert len(find(wanted_of(dataset)).candidates) == 10  # without a filter nothing is refused
-    assert scalars.refill() == 4  # killed here, it goes on from here
+    assert scalar_sync.refill() == 4  # killed here, it goes on from here
     assert Index.objects.get().scalars_cursor
-    scalars.work(10)
+    scalar_sync.work(10)
     assert len(find(wanted_of(dataset, condition=condition)).candidates) == 5
 
 

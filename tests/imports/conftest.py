@@ -11,11 +11,11 @@ import pytest
 from django.contrib.auth.models import User
 from PIL import Image as PillowImage
 
+from searchapp.infra.upload_handler import HashedUpload, HashingWriter
 from searchapp.models import Dataset, ImportJob
-from searchapp.services import jobs, ledger
-from searchapp.services.datasets import create_dataset
-from searchapp.services.imports import taking
-from searchapp.uploads import HashedUpload, HashingWriter
+from searchapp.services.datasets.dataset_service import create_dataset
+from searchapp.services.imports import job_progress, step
+from searchapp.services.ingest import claims
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +26,7 @@ def folders(settings: Any, tmp_path: Path) -> None:
     (tmp_path / "root").mkdir()
     settings.STORAGES = settings.STORAGES | {
         "default": {
-            "BACKEND": "searchapp.storage.DurableFileSystemStorage",
+            "BACKEND": "searchapp.infra.storage.DurableFileSystemStorage",
             "OPTIONS": {"location": str(tmp_path / "files")},
         }
     }
@@ -75,13 +75,13 @@ def run(job: ImportJob, *, bad: frozenset[str] = frozenset()) -> None:
     """Do all that workers would do for imports: theirs in truth, and of the model's only what it
     writes into the ledger."""
     for _ in range(1000):
-        more = taking.advance()
-        images = ledger.claim(64)
-        ledger.fail([image for image in images if image.name in bad], "internal_error", "x")
-        ledger.finish([image for image in images if image.name not in bad], into=[])
+        more = step.advance()
+        images = claims.claim(64)
+        claims.fail([image for image in images if image.name in bad], "internal_error", "x")
+        claims.finish([image for image in images if image.name not in bad], into=[])
         if not more and not images:
             break
-    jobs.settle_all()
+    job_progress.settle_all()
     job.refresh_from_db()
 
 

@@ -14,7 +14,7 @@ from django.core.management import CommandError, call_command
 from rest_framework.test import APIClient
 
 from searchapp.models import Dataset, Image, ImportJob, Membership
-from searchapp.services.imports import taking
+from searchapp.services.imports import step
 from tests.imports.conftest import picture, run
 from tests.imports.test_archives import zipped
 
@@ -168,7 +168,7 @@ def test_the_commands_import_list_and_control(
     def work(_: float) -> None:
         run(ImportJob.objects.latest("created"))
 
-    monkeypatch.setattr("searchapp.management.following.time.sleep", work)
+    monkeypatch.setattr("searchapp.management.import_progress.time.sleep", work)
     made = command("import_pictures", dataset.slug, str(root), "--label-from-folder", "--tag", "t")
     image = Image.objects.get()
     assert (image.label, image.tags) == ("cat", ["t"])
@@ -185,7 +185,7 @@ def test_the_commands_import_list_and_control(
         command("import_pictures", "nothing", str(root))
     waiting = command("import_pictures", dataset.slug, str(root), "--no-wait").strip()
     assert "paused" in command("jobs", "pause", waiting)
-    assert not taking.advance()
+    assert not step.advance()
     assert "running" in command("jobs", "resume", waiting)
     assert "cancelled" in command("jobs", "cancel", waiting)
     with pytest.raises(CommandError, match="cannot be resumed"):

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from searchapp.models import Dataset, Image, ImportItem, ImportJob, ImportSource, SourceKind
-from searchapp.services.imports import cleaning, creating, listing
+from searchapp.services.imports import creation, enumeration, import_cleanup
 from searchapp.services.imports.options import ImportOptions
 from searchapp.services.imports.sources.archive import ArchiveSource, _refusal_of_name
 from tests.imports.conftest import picture, rows, run
@@ -30,7 +30,7 @@ def start(
     dataset: Dataset, user: User, path: Path, kind: SourceKind = SourceKind.ARCHIVE, **options: Any
 ) -> ImportJob:
     made = ImportOptions.from_dict(options)
-    return creating.create(dataset, user=user, kind=kind, location=str(path), options=made)
+    return creation.create(dataset, user=user, kind=kind, location=str(path), options=made)
 
 
 def zipped(path: Path, files: dict[str, bytes]) -> Path:
@@ -181,8 +181,8 @@ def test_what_stands_before_the_damage_is_taken(
 def test_a_listing_goes_on_where_it_was_left(
     dataset: Dataset, owner: User, root: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listing, "_ROWS", 3)
-    monkeypatch.setattr(listing, "_MOST_ROWS", 3)
+    monkeypatch.setattr(enumeration, "_ROWS", 3)
+    monkeypatch.setattr(enumeration, "_MOST_ROWS", 3)
     path = root / f"a.{suffix}"
     files = {f"{n:02}.png": picture(n) for n in range(20)}
     if suffix == "zip":
@@ -207,15 +207,15 @@ def test_no_worker_keeps_an_archive_open(dataset: Dataset, owner: User, root: Pa
 def test_an_archive_that_was_sent_goes_with_its_job(
     dataset: Dataset, owner: User, root: Path, upload: Callable[..., Any], settings: Any
 ) -> None:
-    job = creating.create(dataset, user=owner, kind=SourceKind.UPLOAD, is_open=True)
+    job = creation.create(dataset, user=owner, kind=SourceKind.UPLOAD, is_open=True)
     path = zipped(root / "a.zip", {"a.png": picture(1)})
-    creating.add_upload(job, upload(path.read_bytes()), name="a.zip")
-    creating.close(job)
+    creation.add_upload(job, upload(path.read_bytes()), name="a.zip")
+    creation.close(job)
     run(job)
     assert rows(job) == [("a.png", "ready", "")]
     kept = Path(settings.STORAGES["default"]["OPTIONS"]["location"]) / "imports"
     assert [file for file in kept.rglob("*") if file.is_file()]
-    cleaning.tidy()
+    import_cleanup.tidy()
     assert not [file for file in kept.rglob("*") if file.is_file()]
 
 

@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 
 from searchapp.models import Dataset, Image, ItemState, SourceKind
 from searchapp.services.errors import Invalid
-from searchapp.services.imports import creating
+from searchapp.services.imports import creation
 from searchapp.services.imports.options import ImportOptions
 from tests.imports.conftest import picture, rows, run
 
@@ -25,7 +25,7 @@ def test_every_file_below_becomes_a_row(dataset: Dataset, owner: User, root: Pat
     (root / ".hidden").write_bytes(b"x")
     (root / "Thumbs.db").write_bytes(b"x")
     options = ImportOptions(label="none", tags=("x",), label_from_folder=True)
-    job = creating.create(
+    job = creation.create(
         dataset, user=owner, kind=SourceKind.FOLDER, location=str(root), options=options
     )
     run(job)
@@ -52,7 +52,7 @@ def test_what_is_no_plain_file_inside_is_refused(
     (root / "stays.png").symlink_to(root / "good.png")
     os.mkfifo(root / "pipe.png")
     (root / os.fsdecode(b"\xff.png")).write_bytes(picture(2))
-    job = creating.create(dataset, user=owner, kind=SourceKind.FOLDER, location=str(root))
+    job = creation.create(dataset, user=owner, kind=SourceKind.FOLDER, location=str(root))
     run(job)
     assert rows(job) == [
         ("circle", "rejected", "link_refused"),
@@ -69,16 +69,16 @@ def test_what_is_no_plain_file_inside_is_refused(
 def test_a_link_put_in_place_of_a_listed_file_is_not_followed(
     dataset: Dataset, owner: User, root: Path, tmp_path: Path
 ) -> None:
-    from searchapp.services.imports import leases, listing, taking
+    from searchapp.services.imports import claim, enumeration, step
 
     (root / "a.png").write_bytes(picture(1))
     outside = tmp_path / "secret.png"
     outside.write_bytes(picture(9))
-    job = creating.create(dataset, user=owner, kind=SourceKind.FOLDER, location=str(root))
-    found = taking._claim()
+    job = creation.create(dataset, user=owner, kind=SourceKind.FOLDER, location=str(root))
+    found = step._claim()
     assert found is not None
-    listing.step(found[0], ImportOptions())
-    leases.held(found[0]).update(claim="", lease_until=None)
+    enumeration.step(found[0], ImportOptions())
+    claim.held(found[0]).update(claim="", lease_until=None)
     (root / "a.png").unlink()
     (root / "a.png").symlink_to(outside)
     run(job)
@@ -106,7 +106,7 @@ def test_only_folders_inside_the_roots_are_read(
     (root / "file").write_bytes(b"x")
     (root / "out").symlink_to("/etc")
     with pytest.raises(Invalid) as refused:
-        creating.create(
+        creation.create(
             dataset, user=None, kind=SourceKind.FOLDER, location=location.format(root=root)
         )
     assert refused.value.code == code
@@ -115,14 +115,14 @@ def test_only_folders_inside_the_roots_are_read(
 def test_an_unreadable_file_fails_and_is_tried_again(
     dataset: Dataset, owner: User, root: Path
 ) -> None:
-    from searchapp.services.imports import control, leases, listing, taking
+    from searchapp.services.imports import claim, control, enumeration, step
 
     (root / "a.png").write_bytes(picture(1))
-    job = creating.create(dataset, user=owner, kind=SourceKind.FOLDER, location=str(root))
-    found = taking._claim()
+    job = creation.create(dataset, user=owner, kind=SourceKind.FOLDER, location=str(root))
+    found = step._claim()
     assert found is not None
-    listing.step(found[0], ImportOptions())
-    leases.held(found[0]).update(claim="", lease_until=None)
+    enumeration.step(found[0], ImportOptions())
+    claim.held(found[0]).update(claim="", lease_until=None)
     (root / "a.png").rename(root / "away.png")
     run(job)
     assert rows(job) == [("a.png", ItemState.FAILED, "path_missing")]

@@ -16,10 +16,10 @@ import pyarrow.parquet as parquet
 import pytest
 from django.contrib.auth.models import User
 
+from searchapp.infra.originals import open_original
 from searchapp.models import Dataset, Image, SourceKind
-from searchapp.originals import open_original
 from searchapp.services.errors import Gone, Invalid
-from searchapp.services.imports import creating, listing
+from searchapp.services.imports import creation, enumeration
 from tests.imports.conftest import picture, rows, run
 from tests.imports.test_archives import start
 
@@ -82,8 +82,8 @@ def test_columns_become_what_is_known_of_a_picture(
 def test_a_listing_goes_on_where_it_was_left(
     dataset: Dataset, owner: User, root: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listing, "_ROWS", 3)
-    monkeypatch.setattr(listing, "_MOST_ROWS", 3)
+    monkeypatch.setattr(enumeration, "_ROWS", 3)
+    monkeypatch.setattr(enumeration, "_MOST_ROWS", 3)
     names = [f"{n}.png" for n in range(10)]
     for number, name in enumerate(names):
         (root / name).write_bytes(picture(number))
@@ -161,9 +161,9 @@ def test_a_manifest_that_was_sent_names_files_in_the_roots(
     dataset: Dataset, owner: User, root: Path, upload: Callable[..., Any]
 ) -> None:
     (root / "a.png").write_bytes(picture(1))
-    job = creating.create(dataset, user=owner, kind=SourceKind.UPLOAD, is_open=True)
-    creating.add_upload(job, upload(b'{"path": "a.png"}\n{"path": "../x.png"}\n'), name="m.jsonl")
-    creating.close(job)
+    job = creation.create(dataset, user=owner, kind=SourceKind.UPLOAD, is_open=True)
+    creation.add_upload(job, upload(b'{"path": "a.png"}\n{"path": "../x.png"}\n'), name="m.jsonl")
+    creation.close(job)
     run(job)
     assert rows(job) == [("a.png", "ready", ""), ("../x.png", "failed", "path_not_allowed")]
 

@@ -17,12 +17,12 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from PIL import Image as PillowImage
 
-from searchapp import storage
+from searchapp.infra import storage
+from searchapp.infra.originals import open_original
 from searchapp.models import Dataset, Image, ImportItem, ImportJob, ItemState, JobState, SourceKind
-from searchapp.originals import open_original
-from searchapp.services import ledger
 from searchapp.services.errors import Gone
-from searchapp.services.imports import control, creating, listing, taking
+from searchapp.services.imports import control, creation, enumeration, step
+from searchapp.services.ingest import claims
 from tests.imports.conftest import picture, rows, run
 from tests.imports.test_archives import start
 
@@ -52,16 +52,16 @@ def lease_ends() -> None:
 def test_killed_anywhere_nothing_is_lost_and_nothing_twice(
     dataset: Dataset, owner: User, root: Path, monkeypatch: pytest.MonkeyPatch, moment: int
 ) -> None:
-    monkeypatch.setattr(listing, "_ROWS", 20)
-    monkeypatch.setattr(taking, "CHUNK", 16)
+    monkeypatch.setattr(enumeration, "_ROWS", 20)
+    monkeypatch.setattr(step, "CHUNK", 16)
     job = folder(dataset, owner, fill(root / "a", 50))
     places = [
-        ("searchapp.services.imports.listing.ImportItem.objects.bulk_create", 1),
-        ("searchapp.services.imports.listing.renew", 1),
-        ("searchapp.services.imports.taking.storage.put_original", 20),
-        ("searchapp.services.imports.taking.ingest.take", 1),
-        ("searchapp.services.imports.taking.update_rows", 1),
-        ("searchapp.services.imports.taking.jobs.settle", 1),
+        ("searchapp.services.imports.enumeration.ImportItem.objects.bulk_create", 1),
+        ("searchapp.services.imports.enumeration.renew", 1),
+        ("searchapp.services.imports.step.storage.put_original", 20),
+        ("searchapp.services.imports.step.ingest.take", 1),
+        ("searchapp.services.imports.step.update_rows", 1),
+        ("searchapp.services.imports.step.jobs.settle", 1),
     ]
     name, survived = places[moment]
     calls = Counter[str]()
@@ -79,7 +79,7 @@ def test_killed_anywhere_nothing_is_lost_and_nothing_twice(
         patch.setattr(target, attribute, kill)
         with pytest.raises(Killed):
             run(job)
-    assert not taking.advance() or moment == 5  # somebody has it, as far as anybody knows
+    assert not step.advance() or moment == 5  # somebody has it, as far as anybody knows
     lease_ends()
     run(job)
     assert rows(job) == [(f"{n:06}.png", "ready", "") for n in range(50)]
@@ -90,14 +90,14 @@ def test_a_file_that_kills_workers_is_given_up_and_the_others_are_taken(
     dataset: Dataset, owner: User, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = folder(dataset, owner, fill(root / "a", 5))
-    real = taking._read_all
+    real = step._read_all
 
     def read_all(job: ImportJob, items: Any, options: Any) -> Any:
         if any(item.name == "000002.png" for item in items):
             raise Killed
         return real(job, items, options)
 
-    monkeypatch.setattr(taking, "_read_all", read_all)
+    monkeypatch.setattr(step, "_read_all", read_all)
     for _ in range(20):
         try:
             run(job)
@@ -110,19 +110,19 @@ def test_a_file_that_kills_workers_is_given_up_and_the_others_are_taken(
 def test_two_imports_progress_side_by_side_and_redis_is_not_filled(
     dataset: Dataset, owner: User, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(taking, "IN_FLIGHT", 32)
-    monkeypatch.setattr(taking, "CHUNK", 16)
+    monkeypatch.setattr(step, "IN_FLIGHT", 32)
+    monkeypatch.setattr(step, "CHUNK", 16)
     large = folder(dataset, owner, fill(root / "large", 150))
-    while taking.advance():
+    while step.advance():
         pass
     assert large.items.filter(state=ItemState.RECEIVED).count() == 32
     folder(dataset, owner, fill(root / "small", 30, first=2000))
     done: list[str] = []
     while done.count("small") < 30:
-        while taking.advance():
+        while step.advance():
             assert Image.objects.filter(state="received").count() <= 2 * 32
-        images = ledger.claim(8)
-        ledger.finish(images, into=[])
+        images = claims.claim(8)
+        claims.finish(images, into=[])
         done += ["small" if int(image.name[:6]) >= 2000 else "large" for image in images]
     # The small one does not wait for the large one's end: both had their share.
     assert 20 <= done.count("large") <= 50
@@ -212,14 +212,14 @@ def test_an_upload_is_made_smaller_by_a_worker(
 ) -> None:
     from searchapp.services.imports.options import ImportOptions
 
-    job = creating.create(
+    job = creation.create(
         dataset, user=owner, kind=SourceKind.UPLOAD, is_open=True,
         options=ImportOptions(max_side=100),
     )  # fmt: skip
-    item = creating.add_upload(job, upload(picture(1, 300)), name="a.png")
+    item = creation.add_upload(job, upload(picture(1, 300)), name="a.png")
     assert isinstance(item, ImportItem)
     assert item.state == ItemState.WAITING
-    creating.close(job)
+    creation.close(job)
     run(job)
     with open_original(Image.objects.get()) as original:
         assert PillowImage.open(io.BytesIO(original.read())).size == (100, 100)
@@ -271,7 +271,7 @@ def test_a_full_disk_pauses_the_import_and_loses_nothing(
     for _ in range(5):  # more often than a file may kill a worker
         with monkeypatch.context() as patch:
             patch.setattr(storage, "put_original", full)
-            assert taking.advance()
+            assert step.advance()
         job.refresh_from_db()
         assert (job.state, job.error_code) == (JobState.PAUSED, "storage_full")
         assert "Make room" in job.error_detail
@@ -304,11 +304,11 @@ def test_statements_do_not_grow_with_each_picture(
     job = folder(dataset, owner, fill(root / "a", 512))
     with CaptureQueriesContext(connection) as captured:
         while True:
-            more = taking.advance()
-            images = ledger.claim(settings.INGEST_BATCH)  # as a worker does it
+            more = step.advance()
+            images = claims.claim(settings.INGEST_BATCH)  # as a worker does it
             if not images and not more:
                 break
-            ledger.finish(images, into=[])
+            claims.finish(images, into=[])
     statements = [query["sql"] for query in captured]
     job.refresh_from_db()
     assert job.counts == {"ready": 512}
@@ -318,7 +318,7 @@ def test_statements_do_not_grow_with_each_picture(
 def test_the_task_does_a_step_though_redis_is_down(
     dataset: Dataset, owner: User, root: Path
 ) -> None:
-    from worker.imports import advance
+    from worker.tasks.imports import advance
 
     job = folder(dataset, owner, fill(root / "a", 3))
     advance()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
+from searchapp.infra.upload_handler import HashedUpload
 from searchapp.models import (
     Dataset,
     Image,
@@ -18,12 +19,11 @@ from searchapp.models import (
     JobState,
     SourceKind,
 )
-from searchapp.services import ledger
 from searchapp.services.errors import Conflict, Invalid
-from searchapp.services.imports import control, creating
+from searchapp.services.imports import control, creation
+from searchapp.services.imports.job_progress import progress
 from searchapp.services.imports.options import ImportOptions
-from searchapp.services.jobs import progress
-from searchapp.uploads import HashedUpload
+from searchapp.services.ingest import claims
 from tests.imports.conftest import picture
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -32,12 +32,12 @@ Make = Callable[..., HashedUpload]
 
 @pytest.fixture
 def job(dataset: Dataset, owner: User) -> ImportJob:
-    return creating.create(dataset, user=owner, kind=SourceKind.UPLOAD, name="files", is_open=True)
+    return creation.create(dataset, user=owner, kind=SourceKind.UPLOAD, name="files", is_open=True)
 
 
 def test_a_picture_becomes_a_row_with_an_image(job: ImportJob, upload: Make) -> None:
     given = {"title": "Sun", "label": "star", "tags": "a, b", "metadata": {"year": 1}}
-    item = creating.add_upload(job, upload(picture(1)), name="sun.png", given=given)
+    item = creation.add_upload(job, upload(picture(1)), name="sun.png", given=given)
     assert isinstance(item, ImportItem)
     assert item.state == ItemState.RECEIVED
     image = item.image
@@ -48,7 +48,7 @@ def test_a_picture_becomes_a_row_with_an_image(job: ImportJob, upload: Make) -> 
 
 def test_what_is_no_picture_costs_one_row(job: ImportJob, upload: Make) -> None:
     for content in (b"", b"just words"):
-        creating.add_upload(job, upload(content), name="x.png")
+        creation.add_upload(job, upload(content), name="x.png")
     codes = list(job.items.values_list("error_code", flat=True).order_by("position"))
     assert codes == ["empty_file", "not_a_picture"]
     assert not Image.objects.exists()
@@ -64,21 +64,21 @@ def test_archives_and_manifests_become_sources(job: ImportJob, upload: Make) -> 
         b'{"info": {},\n "images": []}': SourceKind.COCO,
     }
     for content, kind in sent.items():
-        source = creating.add_upload(job, upload(content), name="x")
+        source = creation.add_upload(job, upload(content), name="x")
         assert isinstance(source, ImportSource)
         assert source.kind == kind
-        again = creating.add_upload(job, upload(content), name="x")
+        again = creation.add_upload(job, upload(content), name="x")
         assert again == source
     assert job.sources.count() == len(sent)
 
 
 def test_a_closed_job_takes_nothing_more(job: ImportJob, upload: Make) -> None:
-    creating.add_upload(job, upload(b"words"), name="x")
-    creating.close(job)
+    creation.add_upload(job, upload(b"words"), name="x")
+    creation.close(job)
     job.refresh_from_db()
     assert job.state == JobState.FINISHED_WITH_ERRORS
     with pytest.raises(Conflict) as refused:
-        creating.add_upload(job, upload(picture()), name="y")
+        creation.add_upload(job, upload(picture()), name="y")
     assert refused.value.code == "wrong_job_state"
     assert progress(job).total == 1
 
@@ -86,19 +86,19 @@ def test_a_closed_job_takes_nothing_more(job: ImportJob, upload: Make) -> None:
 def test_what_is_sent_to_a_paused_job_waits_until_it_is_resumed(
     job: ImportJob, upload: Make
 ) -> None:
-    creating.add_upload(job, upload(picture(1)), name="1")
+    creation.add_upload(job, upload(picture(1)), name="1")
     control.pause(job)
-    creating.add_upload(job, upload(picture(2)), name="2")
-    assert ledger.claim(10) == []
+    creation.add_upload(job, upload(picture(2)), name="2")
+    assert claims.claim(10) == []
     control.resume(job)
-    assert len(ledger.claim(10)) == 2
+    assert len(claims.claim(10)) == 2
 
 
 def test_cancelling_removes_what_no_worker_has_begun_with(job: ImportJob, upload: Make) -> None:
-    before = creating.create(job.dataset, user=None, kind=SourceKind.UPLOAD, is_open=True)
-    creating.add_upload(before, upload(picture(1)), name="1")
-    creating.add_upload(job, upload(picture(1)), name="1")  # a duplicate of another's
-    creating.add_upload(job, upload(picture(2)), name="2")
+    before = creation.create(job.dataset, user=None, kind=SourceKind.UPLOAD, is_open=True)
+    creation.add_upload(before, upload(picture(1)), name="1")
+    creation.add_upload(job, upload(picture(1)), name="1")  # a duplicate of another's
+    creation.add_upload(job, upload(picture(2)), name="2")
     control.cancel(job)
     job.refresh_from_db()
     assert job.state == JobState.CANCELLED
@@ -107,16 +107,16 @@ def test_cancelling_removes_what_no_worker_has_begun_with(job: ImportJob, upload
 
 
 def test_only_what_failed_is_tried_again(job: ImportJob, upload: Make) -> None:
-    creating.add_upload(job, upload(picture(1)), name="1")
-    creating.add_upload(job, upload(b"words"), name="2")
-    creating.close(job)
-    ledger.fail(ledger.claim(10), "internal_error", "x")
+    creation.add_upload(job, upload(picture(1)), name="1")
+    creation.add_upload(job, upload(b"words"), name="2")
+    creation.close(job)
+    claims.fail(claims.claim(10), "internal_error", "x")
     job.refresh_from_db()
     assert job.state == JobState.FINISHED_WITH_ERRORS
     assert control.retry_failed(job) == 1
     job.refresh_from_db()
     assert job.state == JobState.RUNNING
-    ledger.finish(ledger.claim(10), into=[])
+    claims.finish(claims.claim(10), into=[])
     job.refresh_from_db()
     assert job.counts == {"ready": 1, "rejected": 1}
 

@@ -11,14 +11,14 @@ import pytest
 from django.contrib.auth.models import User
 from PIL import Image as Pillow
 
-from searchapp import storage
+from searchapp.infra import storage
+from searchapp.infra.upload_handler import HashingWriter
+from searchapp.infra.vectors.store import VectorStore, get_store
 from searchapp.models import Dataset, Image, ImageState, Index, IndexState
-from searchapp.services import indexes
-from searchapp.services.datasets import create_dataset
-from searchapp.uploads import HashingWriter
-from searchapp.vectors.store import VectorStore, get_store
+from searchapp.services.datasets.dataset_service import create_dataset
+from searchapp.services.indexes import lifecycle
 from tests.vectors.conftest import Launcher, prepared_launcher
-from worker.indexing import advance
+from worker.tasks.indexes import advance
 
 OTHER = "image-embedding-efficientnet-lite0:exact"
 
@@ -38,7 +38,7 @@ def store(milvus_server: Launcher, settings: Any, tmp_path: Path) -> Iterator[Ve
     settings.UPLOAD_DIR = tmp_path / "uploads"
     settings.STORAGES = settings.STORAGES | {
         "default": {
-            "BACKEND": "searchapp.storage.DurableFileSystemStorage",
+            "BACKEND": "searchapp.infra.storage.DurableFileSystemStorage",
             "OPTIONS": {"location": str(tmp_path / "files")},
         }
     }
@@ -88,7 +88,7 @@ def add(dataset: Dataset) -> Callable[..., list[Image]]:
                 storage.put_thumbnail(made[-1].sha256, side, b"RIFF")
         Image.objects.bulk_create(made)
         if vectors:
-            indexes.owe(dataset.active_index, [image.pk for image in made])
+            lifecycle.owe(dataset.active_index, [image.pk for image in made])
             advance()
         return made
 

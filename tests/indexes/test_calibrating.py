@@ -11,12 +11,12 @@ from django.test import Client
 from django.utils import timezone
 
 from embeddings.recipes import DEFAULT_PIPELINE
+from searchapp.infra.vectors.errors import VectorsUnavailable
+from searchapp.infra.vectors.store import VectorStore
 from searchapp.models import Calibration, Dataset, Image, ImageState, Index, IndexState
 from searchapp.services import calibration
-from searchapp.services.search.cutoffs import cut_off
-from searchapp.vectors.errors import VectorsUnavailable
-from searchapp.vectors.store import VectorStore
-from worker.calibration import calibrate
+from searchapp.services.search.cutoff import cut_off
+from worker.tasks.calibration import calibrate
 
 DIMENSION = 32
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from searchapp.infra.vectors.store import VectorStore
 from searchapp.models import Dataset, Image, ImageState, Index, IndexState
-from searchapp.services import index_comparison
 from searchapp.services.errors import ServiceError
-from searchapp.vectors.store import VectorStore
+from searchapp.services.indexes import comparison
 
 DIMENSION = 8
 
@@ -60,8 +60,8 @@ def test_equal_vectors_overlap_wholly_and_find_themselves(
     images = rows(80)
     for index in pair:
         _fill(store, index, images, _vectors(80, 1))
-    found = index_comparison.compare(*pair)
-    assert (found.overlap, found.sampled) == (1.0, index_comparison.MOST_SAMPLED)
+    found = comparison.compare(*pair)
+    assert (found.overlap, found.sampled) == (1.0, comparison.MOST_SAMPLED)
     assert found.a.found_itself == found.b.found_itself == found.sampled
     row = found.rows[0]
     assert row.shared == 10
@@ -82,7 +82,7 @@ def test_overlap_is_what_a_plain_count_says(
             order = np.argsort(-(vectors @ vectors[place]))
             firsts.append({int(one) for one in order[order != place][:10]})
         shares.append(len(firsts[0] & firsts[1]) / 10)
-    found = index_comparison.compare(*pair)
+    found = comparison.compare(*pair)
     assert found.overlap == pytest.approx(np.mean(shares), abs=1e-4)
 
 
@@ -92,7 +92,7 @@ def test_a_picture_that_is_not_in_both_is_not_sampled(
     images = rows(12)
     _fill(store, pair[0], images, _vectors(12, 4))
     _fill(store, pair[1], images[:9], _vectors(9, 4))
-    found = index_comparison.compare(*pair)
+    found = comparison.compare(*pair)
     assert found.sampled == 9
     assert found.b.found_itself == 9
 
@@ -102,7 +102,7 @@ def test_the_same_seed_samples_the_same(
 ) -> None:
     rows(300)
     one, same, other = (
-        [image.pk for image in index_comparison.sample(dataset.pk, seed)] for seed in (1, 1, 2)
+        [image.pk for image in comparison.sample(dataset.pk, seed)] for seed in (1, 1, 2)
     )
     assert one == same != other
     assert len(set(one)) == 50
@@ -114,19 +114,19 @@ def test_one_picture_has_nothing_to_share(
     images = rows(1)
     for index in pair:
         _fill(store, index, images, _vectors(1, 1))
-    assert index_comparison.compare(*pair).overlap is None
+    assert comparison.compare(*pair).overlap is None
 
 
 def test_nothing_at_all_can_be_compared(pair: tuple[Index, Index]) -> None:
-    found = index_comparison.compare(*pair)
+    found = comparison.compare(*pair)
     assert (found.sampled, found.overlap, found.rows) == (0, None, [])
 
 
 def test_what_cannot_be_compared_is_refused(pair: tuple[Index, Index]) -> None:
     with pytest.raises(ServiceError) as same:
-        index_comparison.compare(pair[0], pair[0])
+        comparison.compare(pair[0], pair[0])
     assert same.value.code == "not_comparable"
     pair[1].state = IndexState.BUILDING
     with pytest.raises(ServiceError) as building:
-        index_comparison.compare(*pair)
+        comparison.compare(*pair)
     assert building.value.code == "wrong_index_state"

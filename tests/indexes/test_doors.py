@@ -7,7 +7,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from searchapp.models import AuditReport, Dataset, Index, IndexState, Membership, Role
-from searchapp.services.datasets import create_dataset
+from searchapp.services.datasets.dataset_service import create_dataset
 
 OTHER = "image-embedding-efficientnet-lite0:exact"
 PEOPLE = ("owner", "editor", "viewer", "outsider", "anonymous")

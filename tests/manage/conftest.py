@@ -10,8 +10,8 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from searchapp.models import Dataset, Role
-from searchapp.services import members
-from searchapp.services.datasets import create_dataset
+from searchapp.services.datasets import members
+from searchapp.services.datasets.dataset_service import create_dataset
 from tests.pages.conftest import ReadingClient
 
 PEOPLE = ("anonymous", "outsider", "viewer", "editor", "owner", "superuser")

@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 
 from searchapp.models import Dataset, Image, ImageState, Role
-from searchapp.services import bulk, images
+from searchapp.services.images import bulk_actions, image_deletion
 from tests.manage.conftest import House
 from tests.pages.conftest import add_image, add_rows
 
@@ -91,7 +91,7 @@ def test_bulk_by_api(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     undo = {"state": "deleted", "deleted_at": body["deleted_at"]}
     status, body = send(client, "post", path, {"action": "restore", "filter": undo})
     assert (status, body["number"]) == (200, 2)
-    monkeypatch.setattr(bulk, "AT_ONCE", 1)
+    monkeypatch.setattr(bulk_actions, "AT_ONCE", 1)
     tagged = {"action": "tags", "add_tags": ["a"], "filter": {"state": "all"}}
     status, body = send(client, "post", path, tagged)
     assert (status, body["number"]) == (202, 4)
@@ -110,7 +110,7 @@ def test_bulk_by_api(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_deleted_images_are_listed_for_editors_who_ask(house: House) -> None:
     kept, gone = add_rows(house.dataset, 2)
-    images.delete_image(gone)
+    image_deletion.delete_image(gone)
     path = "/datasets/letters/images/"
     for who in ("viewer", "editor"):
         _, body = send(house.client(who), "get", path)

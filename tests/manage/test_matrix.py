@@ -22,8 +22,9 @@ from searchapp.models import (
     PartialUpload,
     Visibility,
 )
-from searchapp.services import deleting, images, members
-from searchapp.services.datasets import create_dataset
+from searchapp.services.datasets import dataset_deletion, members
+from searchapp.services.datasets.dataset_service import create_dataset
+from searchapp.services.images import image_deletion
 from tests.manage.conftest import PEOPLE, House
 from tests.pages.conftest import add_image, picture
 
@@ -167,7 +168,7 @@ def keys(house: House) -> dict[str, Any]:
     """What addresses name: all in one private dataset, but for one that was deleted."""
     dataset = house.dataset
     image, deleted = add_image(dataset), add_image(dataset)
-    images.delete_image(deleted)
+    image_deletion.delete_image(deleted)
     add_image(dataset, picture(shade=99))
     job = ImportJob.objects.create(
         dataset=dataset, user=house.user("holder"), is_open=True, state=JobState.RUNNING
@@ -177,7 +178,7 @@ def keys(house: House) -> dict[str, Any]:
     gone = create_dataset(name="Gone", owner=house.user("holder"))
     for role in ("viewer", "editor", "owner"):
         members.put(gone, role, role)
-    deleting.delete_dataset(gone)
+    dataset_deletion.delete_dataset(gone)
     return {
         "slug": dataset.slug, "image": image.pk, "deleted": deleted.pk, "side": 256,
         "job": job.pk, "upload": upload.pk, "gone": gone.pk, "gone-slug": "gone",
@@ -247,7 +248,7 @@ def test_whom_a_public_dataset_lets_in(house: House, keys: dict[str, Any]) -> No
 
 
 def test_a_deleted_dataset_lets_nobody_in(house: House, keys: dict[str, Any]) -> None:
-    deleting.delete_dataset(house.dataset)
+    dataset_deletion.delete_dataset(house.dataset)
     found = ask_all(house, keys, ("owner", "superuser"))
     own = {name for name in found if "restore" in name and "gone" in name}
     assert {name for name, people in found.items() if people} == own

@@ -26,14 +26,17 @@ from searchapp.models import (
     SourceKind,
     VectorCleanup,
 )
-from searchapp.services import bulk, cleanup, datasets, deleting, images, jobs, ledger, members
-from searchapp.services.bulk import Change, change_of
+from searchapp.services.datasets import dataset_deletion, dataset_service, members
 from searchapp.services.errors import Conflict, Gone, Invalid, ServiceError
-from searchapp.services.imports import taking
+from searchapp.services.images import bulk_actions, image_deletion
+from searchapp.services.images.bulk_actions import Change, change_of
+from searchapp.services.images.moves import finish_moves
+from searchapp.services.images.selection import of_filter, of_keys
+from searchapp.services.imports import job_progress, step
 from searchapp.services.imports.options import ImportOptions
 from searchapp.services.imports.sources import source_of
-from searchapp.services.moving import finish_moves
-from searchapp.services.selection import of_filter, of_keys
+from searchapp.services.ingest import claims
+from searchapp.services.operations import cleanup
 from tests.manage.conftest import House
 from tests.pages.conftest import add_image, add_rows
 
@@ -119,18 +122,18 @@ def test_whom_it_belongs_to_stays_owner_until_it_is_handed_over(house: House) ->
 
 def test_former_slugs_lead_to_the_dataset_until_somebody_takes_them(house: House) -> None:
     dataset = house.dataset
-    datasets.change_dataset(dataset, slug="post")
-    datasets.change_dataset(dataset, slug="mail")
+    dataset_service.change_dataset(dataset, slug="post")
+    dataset_service.change_dataset(dataset, slug="mail")
     for slug in ("letters", "post", "mail"):
         assert Dataset.objects.named(slug) == dataset
-    datasets.change_dataset(dataset, slug="letters")  # and back again
+    dataset_service.change_dataset(dataset, slug="letters")  # and back again
     assert Dataset.objects.get(slug="letters") == dataset
-    taken = datasets.create_dataset(name="x", slug="mail", owner=dataset.owner)
+    taken = dataset_service.create_dataset(name="x", slug="mail", owner=dataset.owner)
     assert Dataset.objects.named("mail") == taken
     # A slug made from a name takes nobody's addresses over.
-    assert datasets.create_dataset(name="Post", owner=dataset.owner).slug == "post-2"
+    assert dataset_service.create_dataset(name="Post", owner=dataset.owner).slug == "post-2"
     with pytest.raises(Conflict) as refused:
-        datasets.change_dataset(taken, slug="letters")
+        dataset_service.change_dataset(taken, slug="letters")
     assert code(refused) == "slug_taken"
 
 
@@ -142,22 +145,22 @@ def test_a_deleted_dataset_comes_back_whole(house: House) -> None:
     image = add_image(dataset)
     job = ImportJob.objects.create(dataset=dataset, total=1, is_open=True)
     with pytest.raises(Invalid) as wrong:
-        deleting.check_number(dataset, 2)
+        dataset_deletion.check_number(dataset, 2)
     assert code(wrong) == "wrong_number"
-    deleting.check_number(dataset, 1)
-    deleting.delete_dataset(dataset)
+    dataset_deletion.check_number(dataset, 1)
+    dataset_deletion.delete_dataset(dataset)
     job.refresh_from_db()
     assert job.state == JobState.CANCELLED
     for who in house.people.values():
         assert not Dataset.objects.visible_to(who).filter(pk=dataset.pk).exists()
-    assert list(deleting.deleted_for(house.user("owner"))) == [dataset]
-    assert not deleting.deleted_for(house.user("editor")).exists()
+    assert list(dataset_deletion.deleted_for(house.user("owner"))) == [dataset]
+    assert not dataset_deletion.deleted_for(house.user("editor")).exists()
     with pytest.raises(Gone):
-        deleting.delete_dataset(dataset)
+        dataset_deletion.delete_dataset(dataset)
     # Its slug was free: somebody has it by now.
-    datasets.create_dataset(name="Letters", owner=house.user("outsider"))
+    dataset_service.create_dataset(name="Letters", owner=house.user("outsider"))
     gone = Dataset.objects.get(pk=dataset.pk)
-    assert deleting.restore_dataset(gone).slug == "letters-2"
+    assert dataset_deletion.restore_dataset(gone).slug == "letters-2"
     assert Image.objects.visible_to(house.user("viewer")).get() == image
 
 
@@ -167,23 +170,23 @@ def test_after_a_day_a_dataset_goes_in_small_steps(
     monkeypatch: pytest.MonkeyPatch,
     django_capture_on_commit_callbacks: object,
 ) -> None:
-    monkeypatch.setattr(images.purge_of, "__defaults__", (3,))
+    monkeypatch.setattr(image_deletion.purge_of, "__defaults__", (3,))
     dataset = house.dataset
     image = add_image(dataset)
     add_rows(dataset, 7)
     job = ImportJob.objects.create(dataset=dataset, total=1, state=JobState.FINISHED)
     ImportItem.objects.create(job=job, position=0, name="a", state="ready", image=image)
-    deleting.delete_dataset(dataset)
-    assert not deleting.purge()
+    dataset_deletion.delete_dataset(dataset)
+    assert not dataset_deletion.purge()
     assert Dataset.objects.filter(pk=dataset.pk).exists()
     Dataset.objects.filter(pk=dataset.pk).update(deleted=timezone.now() - DAY)
     with pytest.raises(Gone) as late:
-        deleting.restore_dataset(Dataset.objects.get(pk=dataset.pk))
+        dataset_deletion.restore_dataset(Dataset.objects.get(pk=dataset.pk))
     assert code(late) == "gone_for_good"
     with django_capture_on_commit_callbacks(execute=True):  # type: ignore[operator]
-        assert deleting.purge(seconds=-1)  # no time: one chunk, and there is more
+        assert dataset_deletion.purge(seconds=-1)  # no time: one chunk, and there is more
         assert Image.objects.filter(dataset=dataset).count() == 5
-        assert not deleting.purge()
+        assert not dataset_deletion.purge()
     assert not Dataset.objects.filter(pk=dataset.pk).exists()
     assert not ImportItem.objects.exists()
     assert not default_storage.exists(
@@ -198,10 +201,10 @@ def test_deleted_images_are_forgotten_and_come_back_as_received(
     dataset = house.dataset
     image, other = add_image(dataset), add_image(dataset)
     with django_capture_on_commit_callbacks(execute=True):  # type: ignore[operator]
-        images.delete_image(image)
+        image_deletion.delete_image(image)
     assert milvus.forgotten == [image.pk]
     assert not Image.objects.visible_to(house.user("holder")).filter(pk=image.pk).exists()
-    assert images.restore(dataset.pk, [image.pk, other.pk]) == 1
+    assert image_deletion.restore(dataset.pk, [image.pk, other.pk]) == 1
     image.refresh_from_db()
     assert (image.state, image.deleted_at) == (ImageState.RECEIVED, None)
     other.refresh_from_db()
@@ -223,17 +226,17 @@ def test_what_comes_back_while_it_is_forgotten_is_embedded_once_more(
 
 def test_bringing_back_takes_an_image_off_the_list_to_forget(house: House) -> None:
     image = add_image(house.dataset)
-    images.delete_image(image)
+    image_deletion.delete_image(image)
     assert VectorCleanup.objects.exists()
-    images.restore(house.dataset.pk, [image.pk])
+    image_deletion.restore(house.dataset.pk, [image.pk])
     assert not VectorCleanup.objects.exists()
 
 
 def test_a_worker_that_held_a_deleted_image_does_not_bring_it_back(house: House) -> None:
     image = add_image(house.dataset, state=ImageState.RECEIVED)
-    (held,) = ledger.claim(1)
-    images.delete_image(image)
-    assert ledger.finish([held], into=[]) == [image.pk]
+    (held,) = claims.claim(1)
+    image_deletion.delete_image(image)
+    assert claims.finish([held], into=[]) == [image.pk]
     image.refresh_from_db()
     assert image.state == ImageState.DELETED
 
@@ -241,17 +244,17 @@ def test_a_worker_that_held_a_deleted_image_does_not_bring_it_back(house: House)
 def test_images_are_purged_a_day_later_and_shared_files_stay(
     house: House, milvus: Forgetful, django_capture_on_commit_callbacks: object
 ) -> None:
-    other = datasets.create_dataset(name="Other", owner=house.user("holder"))
+    other = dataset_service.create_dataset(name="Other", owner=house.user("holder"))
     image, twin, back = add_image(house.dataset, b"x"), add_image(other, b"x"), add_image(other)
     with django_capture_on_commit_callbacks(execute=True):  # type: ignore[operator]
         for one in (image, back):
-            images.delete_image(one, timezone.now() - DAY)
+            image_deletion.delete_image(one, timezone.now() - DAY)
         Image.objects.filter(pk=back.pk).update(state=ImageState.READY)  # sent again meanwhile
-        assert images.purge() == 1
+        assert image_deletion.purge() == 1
     assert set(Image.objects.values_list("pk", flat=True)) == {twin.pk, back.pk}
     assert default_storage.exists(f"originals/{twin.sha256[:2]}/{twin.sha256[2:4]}/{twin.sha256}")
     with pytest.raises(Gone):
-        images.restore_image(image)
+        image_deletion.restore_image(image)
 
 
 # --- Many at once ------------------------------------------------------------------------------
@@ -261,27 +264,32 @@ def test_label_tags_delete_and_undo(house: House) -> None:
     dataset, user = house.dataset, house.user("editor")
     rows = add_rows(dataset, 4)
     some = of_keys(row.pk for row in rows[:3])
-    assert bulk.carry_out(dataset, some, change_of("label", label=" cat "), user=user).number == 3
+    assert (
+        bulk_actions.carry_out(dataset, some, change_of("label", label=" cat "), user=user).number
+        == 3
+    )
     assert Image.objects.filter(label="cat").count() == 3
-    bulk.carry_out(dataset, some, change_of("tags", add="red, old,red"), user=user)
-    bulk.carry_out(dataset, some, change_of("tags", add=["new"], remove="old"), user=user)
+    bulk_actions.carry_out(dataset, some, change_of("tags", add="red, old,red"), user=user)
+    bulk_actions.carry_out(dataset, some, change_of("tags", add=["new"], remove="old"), user=user)
     assert Image.objects.get(pk=rows[0].pk).tags == ["red", "new"]
     of_label = of_filter("ready", "cat")
-    outcome = bulk.carry_out(dataset, of_label, change_of("delete"), user=user)
+    outcome = bulk_actions.carry_out(dataset, of_label, change_of("delete"), user=user)
     assert outcome.number == 3
-    images.delete(dataset.pk, [rows[3].pk])  # another deletion, which the undo leaves alone
+    image_deletion.delete(dataset.pk, [rows[3].pk])  # another deletion, which the undo leaves alone
     moment = Image.objects.get(pk=rows[0].pk).deleted_at
     assert moment is not None
-    assert bulk.undo_deletion(dataset, moment, user=user).number == 3
+    assert bulk_actions.undo_deletion(dataset, moment, user=user).number == 3
     assert Image.objects.there().count() == 3
 
 
 def test_others_datasets_are_never_touched(house: House) -> None:
-    other = datasets.create_dataset(name="Other", owner=house.user("holder"))
+    other = dataset_service.create_dataset(name="Other", owner=house.user("holder"))
     (row,) = add_rows(other, 1)
     for action in ("delete", "label", "restore"):
         asked = change_of(action, label="x")
-        done = bulk.carry_out(house.dataset, of_keys([row.pk]), asked, user=house.user("owner"))
+        done = bulk_actions.carry_out(
+            house.dataset, of_keys([row.pk]), asked, user=house.user("owner")
+        )
         assert done.number == 0
     assert Image.objects.get(pk=row.pk).label == ""
 
@@ -291,14 +299,14 @@ def test_statements_do_not_grow_with_images(house: House, action: str) -> None:
     change = change_of(action, label="x", add="a")
     used = []
     for number in (2, 200):
-        dataset = datasets.create_dataset(name=f"{number}", owner=house.user("holder"))
+        dataset = dataset_service.create_dataset(name=f"{number}", owner=house.user("holder"))
         rows = add_rows(dataset, number)
         if action == "restore":
-            images.delete(dataset.pk, [row.pk for row in rows])
+            image_deletion.delete(dataset.pk, [row.pk for row in rows])
         with CaptureQueriesContext(
             connection,
         ) as queries:
-            bulk.carry_out(
+            bulk_actions.carry_out(
                 dataset,
                 of_filter("deleted" if action == "restore" else "ready"),
                 change,
@@ -311,10 +319,10 @@ def test_statements_do_not_grow_with_images(house: House, action: str) -> None:
 def test_many_become_a_job_that_means_what_was_there(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bulk, "AT_ONCE", 3)
+    monkeypatch.setattr(bulk_actions, "AT_ONCE", 3)
     dataset = house.dataset
     rows = add_rows(dataset, 5)
-    outcome = bulk.carry_out(
+    outcome = bulk_actions.carry_out(
         dataset, of_filter("ready"), change_of("label", label="x"), user=house.user("editor")
     )
     assert outcome.job is not None
@@ -333,15 +341,15 @@ def test_many_become_a_job_that_means_what_was_there(
 def test_a_job_changes_images_where_they_are(
     house: House, monkeypatch: pytest.MonkeyPatch, action: str
 ) -> None:
-    monkeypatch.setattr(bulk, "AT_ONCE", 3)
-    monkeypatch.setattr(taking, "CHUNK", 2)
+    monkeypatch.setattr(bulk_actions, "AT_ONCE", 3)
+    monkeypatch.setattr(step, "CHUNK", 2)
     dataset = house.dataset
     add_rows(dataset, 5)
-    outcome = bulk.carry_out(
+    outcome = bulk_actions.carry_out(
         dataset, of_filter("ready"), change_of(action, label="x"), user=house.user("editor")
     )
     assert outcome.job is not None
-    while taking.advance():
+    while step.advance():
         pass
     job = ImportJob.objects.get(pk=outcome.job.pk)
     assert (job.state, job.total) == (JobState.FINISHED, 5)
@@ -355,9 +363,9 @@ def test_a_job_changes_images_where_they_are(
 def test_a_copy_has_all_that_was_said_of_the_picture(house: House) -> None:
     user = house.user("editor")
     image = add_image(house.dataset, title="T", label="L", tags=["a"], metadata={"b": 1})
-    target = datasets.create_dataset(name="Target", owner=user)
-    bulk.copy(house.dataset, of_keys([image.pk]), target, user=user)
-    while taking.advance():
+    target = dataset_service.create_dataset(name="Target", owner=user)
+    bulk_actions.copy(house.dataset, of_keys([image.pk]), target, user=user)
+    while step.advance():
         pass
     made = Image.objects.get(dataset=target)
     assert made.sha256 == image.sha256
@@ -367,9 +375,9 @@ def test_a_copy_has_all_that_was_said_of_the_picture(house: House) -> None:
 
 def test_a_moved_picture_leaves_when_its_copy_is_ready(house: House) -> None:
     source, user = house.dataset, house.user("editor")
-    target = datasets.create_dataset(name="Target", owner=user)
+    target = dataset_service.create_dataset(name="Target", owner=user)
     ready, failed = add_image(source), add_image(source)
-    outcome = bulk.copy(source, of_filter("ready"), target, user=user, move=True)
+    outcome = bulk_actions.copy(source, of_filter("ready"), target, user=user, move=True)
     job = outcome.job
     assert job is not None
     for place, (image, state) in enumerate([(ready, ItemState.READY), (failed, ItemState.FAILED)]):
@@ -383,7 +391,7 @@ def test_a_moved_picture_leaves_when_its_copy_is_ready(house: House) -> None:
     assert list(Image.objects.there().filter(dataset=source)) == [failed]
     assert finish_moves() == 0
     # What failed is tried again: then it leaves, too.
-    jobs.reopen([job.pk])
+    job_progress.reopen([job.pk])
     job.items.update(state=ItemState.READY)
     ImportJob.objects.filter(pk=job.pk).update(**over)
     assert finish_moves() == 1
@@ -391,13 +399,13 @@ def test_a_moved_picture_leaves_when_its_copy_is_ready(house: House) -> None:
 
 
 def test_copying_asks_who_may_look(house: House) -> None:
-    target = datasets.create_dataset(name="Mine", owner=house.user("outsider"))
+    target = dataset_service.create_dataset(name="Mine", owner=house.user("outsider"))
     with pytest.raises(Invalid) as refused:
-        bulk.copy(house.dataset, of_filter("ready"), target, user=house.user("outsider"))
+        bulk_actions.copy(house.dataset, of_filter("ready"), target, user=house.user("outsider"))
     assert code(refused) == "unknown_dataset"
     hidden = add_image(house.dataset, state=ImageState.REJECTED)
     shown = add_image(house.dataset)
-    copied = bulk.copy_dataset(house.dataset, name="Copy", user=house.user("viewer"))
+    copied = bulk_actions.copy_dataset(house.dataset, name="Copy", user=house.user("viewer"))
     source = source_of(copied[1].sources.get(), ImportOptions())
     assert [one.locator["image"] for one in source.list("")] == [shown.pk]
     assert hidden.state == ImageState.REJECTED

@@ -16,9 +16,9 @@ from django.http import StreamingHttpResponse
 from django.test import Client
 from PIL import Image as Pillow
 
-from searchapp import storage
+from searchapp.infra import storage
 from searchapp.models import Dataset, Image, ImageState
-from searchapp.services.datasets import create_dataset
+from searchapp.services.datasets.dataset_service import create_dataset
 
 
 class ReadingClient(Client):

@@ -9,8 +9,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from searchapp.models import ImageState
-from searchapp.pages.gallery import PAGE
-from searchapp.pages.paging import key_of
+from searchapp.pages.datasets.gallery import PAGE
+from searchapp.pages.pagination import key_of
 from tests.pages.conftest import House, add_image, add_rows
 
 

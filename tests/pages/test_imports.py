@@ -10,7 +10,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
-from searchapp import storage
+from searchapp.infra import storage
 from searchapp.models import Image, ImportJob, ImportSource, ItemState, JobState, Membership
 from tests.pages.conftest import House, add_image, picture
 

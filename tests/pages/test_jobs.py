@@ -14,9 +14,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from searchapp.models import ImportItem, ImportJob, ImportSource, ItemState, JobState, Membership
-from searchapp.pages import ledger
-from searchapp.pages.jobs import PAGE
-from searchapp.services import health
+from searchapp.pages.imports import ledger
+from searchapp.pages.imports.jobs import PAGE
+from searchapp.services.operations import worker_health
 from tests.pages.conftest import House, add_rows
 
 HTMX = {"HX-Request": "true"}
@@ -247,7 +247,7 @@ def test_who_may_look_may_not_act(house: House) -> None:
 
 def test_without_redis_the_page_says_so(house: House, settings: Any) -> None:
     """Redis is not there in these tests."""
-    work = health.snapshot()
+    work = worker_health.snapshot()
     assert (work.redis, work.pools, work.is_well, work.rate) == (False, (), False, 0.0)
     page = text(house.client("owner").get(reverse("jobs")))
     assert "Redis cannot be reached" in page
@@ -257,7 +257,7 @@ def test_what_waits_is_counted(house: House) -> None:
     states = {ItemState.WAITING: 4, ItemState.RECEIVED: 1, ItemState.PROCESSING: 1}
     add_job(house, states, state=JobState.RUNNING)
     add_job(house, states, state=JobState.CANCELLED)
-    work = health.snapshot()
+    work = worker_health.snapshot()
     assert (work.images, work.files) == (2, 4)
 
 

@@ -6,7 +6,7 @@ import pytest
 from django.urls import reverse
 
 from searchapp.models import Dataset, Image, ImportJob
-from searchapp.services import ingest
+from searchapp.services.ingest import acceptance
 from tests.pages.conftest import House, add_image
 
 OK, LOGIN, FORBIDDEN, MISSING = 200, 302, 403, 404
@@ -77,7 +77,7 @@ def test_a_private_dataset_cannot_be_searched_by_its_name(house: House) -> None:
 
 
 def test_jobs_are_ones_own(house: House) -> None:
-    job = ingest.accept(house.private, [], user=house.owner)
+    job = acceptance.accept(house.private, [], user=house.owner)
     url = reverse("job", args=[job.pk])
     assert [house.client(who).get(url).status_code for who in PEOPLE] == [OK, MISSING, LOGIN]
     assert url in house.client("owner").get(reverse("jobs")).content.decode()

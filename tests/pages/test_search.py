@@ -11,7 +11,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
-from embeddings.explain.kinds import Kind
+from embeddings.geometry.kinds import Kind
 from searchapp.models import ImageState, Query
 from searchapp.services import search as service
 from searchapp.services.errors import Invalid

@@ -58,7 +58,7 @@ def test_vectors_can_be_built_again(on_postgresql: Installation) -> None:
     slug = client.dataset("Lost and found")
     done = client.finished(client.upload(slug, ("a.jpg", _picture(100)))["job"])
     lose = (
-        "from searchapp.models import Dataset; from searchapp.vectors.store import get_store;"
+        "from searchapp.models import Dataset; from searchapp.infra.vectors.store import get_store;"
         f"get_store().drop(Dataset.objects.get(slug='{slug}').active_index.collection)"
     )
     on_postgresql.manage("shell", "-c", lose)
@@ -133,7 +133,7 @@ def test_indexes_many_pictures_at_once_audits_and_purging(on_postgresql: Install
 
     # Vectors are lost and found by an audit; what is deleted is purged, and nothing else.
     lose = (
-        "from searchapp.models import Dataset; from searchapp.vectors.store import get_store;"
+        "from searchapp.models import Dataset; from searchapp.infra.vectors.store import get_store;"
         f"index = Dataset.objects.get(slug='{other}').active_index;"
         f"get_store().delete(index.collection, index.dataset.images.values_list('pk', flat=True))"
     )

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 from django.contrib.auth.models import User
 
+from searchapp.infra.upload_handler import HashedUpload, HashingWriter
 from searchapp.models import Dataset, Image
-from searchapp.services.datasets import create_dataset
-from searchapp.uploads import HashedUpload, HashingWriter
+from searchapp.services.datasets.dataset_service import create_dataset
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from searchapp.services.calibration.figures import HIGHEST, STEPS, Scores, figures, histogram
+from searchapp.services.calibration.statistics import HIGHEST, STEPS, Scores, figures, histogram
 
 UNIT = st.floats(-1, 1, width=32)
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from searchapp.services.calibration import Bounds
-from searchapp.services.search.cutoffs import LOOKED_AT, cut_off
+from searchapp.services.search.cutoff import LOOKED_AT, cut_off
 
 
 def _bounds(lower: float, usual: float, upper: float) -> Bounds:

@@ -12,14 +12,14 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from searchapp import storage
+from searchapp.infra import storage
+from searchapp.infra.upload_handler import HashedUpload
 from searchapp.models import Dataset, Image, ImageState, VectorCleanup
-from searchapp.services import deleting
-from searchapp.services.datasets import create_dataset
+from searchapp.services.datasets import dataset_deletion
+from searchapp.services.datasets.dataset_service import create_dataset
 from searchapp.services.errors import ServiceError
-from searchapp.services.images import delete_image
-from searchapp.services.ingest import accept
-from searchapp.uploads import HashedUpload
+from searchapp.services.images.image_deletion import delete_image
+from searchapp.services.ingest.acceptance import accept
 
 pytestmark = pytest.mark.django_db(transaction=True)
 Upload = Callable[..., HashedUpload]
@@ -77,11 +77,11 @@ def test_files_stay_as_long_as_an_image_uses_them(
     accept(other, [upload(b"shared")], user=owner)
     sha256 = hashlib.sha256(b"shared").hexdigest()
     delete_image(Image.objects.get(dataset=dataset), timezone.now() - timedelta(days=2))
-    deleting.purge()
+    dataset_deletion.purge()
     assert _stored(sha256)
-    deleting.delete_dataset(other)
+    dataset_deletion.delete_dataset(other)
     Dataset.objects.filter(pk=other.pk).update(deleted=timezone.now() - timedelta(days=2))
-    deleting.purge()
+    dataset_deletion.purge()
     assert not _stored(sha256)
 
 
@@ -93,9 +93,9 @@ def test_vectors_to_forget_are_remembered_while_milvus_is_down(
     collection, pk = dataset.active_index.collection, image.pk
     delete_image(image)
     assert list(VectorCleanup.objects.values_list("collection", "image_id")) == [(collection, pk)]
-    deleting.delete_dataset(dataset)
+    dataset_deletion.delete_dataset(dataset)
     Dataset.objects.filter(pk=dataset.pk).update(deleted=timezone.now() - timedelta(days=2))
-    deleting.purge()
+    dataset_deletion.purge()
     assert VectorCleanup.objects.filter(collection=collection, image_id=None).exists()
 
 

@@ -11,13 +11,13 @@ from dataclasses import replace
 
 import pytest
 
-from embeddings.explain.kinds import Edit, Kind
+from embeddings.geometry.kinds import Edit, Kind
 from searchapp.models import Dataset, Image
-from searchapp.services.search import Match, Wanted, judging, paging, verdicts
-from searchapp.services.search.answer import Sort
-from searchapp.services.search.judging import Asked, Judged, judge
-from searchapp.services.search.paging import Cursor, Found, Place
-from searchapp.services.search.verdicts import Judgement
+from searchapp.services.search import Match, Wanted, cursors, rerank, verification_cache
+from searchapp.services.search.cursors import Cursor, Found, Place
+from searchapp.services.search.rerank import Asked, Judged, judge
+from searchapp.services.search.types import Sort
+from searchapp.services.search.verification_cache import Judgement
 
 SCORES = [0.93, 0.71, 0.69, 0.67, 0.3, 0.29, 0.28, 0.27]
 OTHER = Asked("f" * 64)
@@ -48,7 +48,7 @@ def remembered(monkeypatch: pytest.MonkeyPatch) -> dict[str, Judgement]:
     """Verdicts that are remembered, by what they are of; Redis would have them."""
     known: dict[str, Judgement] = {}
     monkeypatch.setattr(
-        verdicts, "recall", lambda _, others: {o: known[o] for o in others if o in known}
+        verification_cache, "recall", lambda _, others: {o: known[o] for o in others if o in known}
     )
     return known
 
@@ -111,7 +111,7 @@ def test_a_deep_look_is_left_for_later_where_it_might_find_more(
     remembered: dict[str, Judgement],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(judging, "FIRST", 3)
+    monkeypatch.setattr(rerank, "FIRST", 3)
     contents = [match.image.thumbnail_key for match in found.candidates]
     remembered.update(dict.fromkeys(contents[:3], NOTHING))
     soon = judge(found, OTHER, wanted(deep=False))
@@ -166,7 +166,7 @@ def test_pages_show_each_match_once_though_a_deep_one_was_raised(
         after = page.next(wanted(top_k=3), judged.matches, judged.cutoff)
         if not after:
             break
-        cursor = paging.read(wanted(top_k=3, after=after))
+        cursor = cursors.read(wanted(top_k=3, after=after))
     assert shown[0] == found.candidates[6].image.pk
     assert sorted(shown) == sorted(match.image.pk for match in found.candidates)
     assert len(cutoffs) == 1
@@ -186,7 +186,7 @@ def test_another_order_is_one_of_what_is_not_weak(
         shown += [match.image for match in judged.matches]
         assert not judged.cutoff.nothing
         after = judged.found.next(asked, judged.matches, judged.cutoff)
-        cursor = paging.read(wanted(sort=Sort.DATE, after=after)) if after else cursor
+        cursor = cursors.read(wanted(sort=Sort.DATE, after=after)) if after else cursor
         remembered.clear()  # the next page has it from the first one
     assert shown == [by_score[place] for place in (6, 3, 2, 1, 0, 7, 5, 4)]
 

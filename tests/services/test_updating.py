@@ -11,9 +11,9 @@ from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from searchapp.infra import bulk_update
+from searchapp.infra.bulk_update import update_rows
 from searchapp.models import Dataset, Image, ImageState
-from searchapp.services import updating
-from searchapp.services.updating import update_rows
 from tests.pages.conftest import add_image
 
 FIELDS = ["name", "tags", "metadata", "box", "width", "ready_at", "state"]
@@ -66,7 +66,7 @@ def test_one_statement_for_all_and_none_for_nothing(dataset: Dataset) -> None:
 
 
 def test_more_than_a_statement_can_hold(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(updating, "_MOST_PARAMETERS", 10)
+    monkeypatch.setattr(bulk_update, "_MOST_PARAMETERS", 10)
     images = [add_image(dataset) for _ in range(12)]
     for place, image in enumerate(images):
         image.label = f"label {place}"

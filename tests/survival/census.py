@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from searchapp.vectors.store import VectorStore
+from searchapp.infra.vectors.store import VectorStore
 from tests.installation import READY_SECONDS, Client, wait_until
 
 # A dead worker's claim lasts half a minute, and a busy machine takes its time.

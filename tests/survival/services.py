@@ -62,7 +62,7 @@ class Services:
             "milvus": Service(
                 self.folder,
                 "milvus",
-                [sys.executable, "-m", "searchapp.vectors.lite_server",
+                [sys.executable, "-m", "searchapp.infra.vectors.lite.server",
                  "--data-dir", str(self.folder / "data"), "--uri", self.milvus_uri],
             ),
         }  # fmt: skip

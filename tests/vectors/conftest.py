@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from searchapp.vectors.errors import VectorsUnavailable
-from searchapp.vectors.store import VectorStore
+from searchapp.infra.vectors.errors import VectorsUnavailable
+from searchapp.infra.vectors.store import VectorStore
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60
@@ -33,7 +33,7 @@ class Launcher:
         self.process: subprocess.Popen[str] | None = None
 
     def command(self, *, data: Path | None = None, uri: str | None = None) -> list[str]:
-        module = [sys.executable, "-m", "searchapp.vectors.lite_server"]
+        module = [sys.executable, "-m", "searchapp.infra.vectors.lite.server"]
         return [*module, "--data-dir", str(data or self.data), "--uri", uri or self.uri]
 
     def start(self) -> None:

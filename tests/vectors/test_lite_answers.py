@@ -8,9 +8,9 @@ from itertools import count
 import numpy as np
 import pytest
 
-from searchapp.vectors import lite_answers
-from searchapp.vectors.lite_answers import Answers, Hits
-from searchapp.vectors.store import VectorStore
+from searchapp.infra.vectors.lite import answer_cache
+from searchapp.infra.vectors.lite.answer_cache import Answers, Hits
+from searchapp.infra.vectors.store import VectorStore
 from tests.vectors.conftest import random_vectors
 
 NAME, OTHER = "lookalike_1_0123456789ab", "lookalike_2_0123456789ab"
@@ -50,8 +50,8 @@ def test_what_a_write_has_overtaken_is_not_remembered() -> None:
 
 
 def test_no_more_is_remembered_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lite_answers, "MOST_ANSWERS", 2)
-    monkeypatch.setattr(lite_answers, "MOST_HITS", 1)
+    monkeypatch.setattr(answer_cache, "MOST_ANSWERS", 2)
+    monkeypatch.setattr(answer_cache, "MOST_HITS", 1)
     answers, search = Answers(), Counting()
     first = [answers.of(answers.moment("a"), question, search) for question in "xyxz"]
     assert first == [[(0, 1.0)], [(1, 1.0)], [(0, 1.0)], [(2, 1.0)]]

@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from searchapp.vectors import lite_products
-from searchapp.vectors.lite_products import Floats, Products
+from searchapp.infra.vectors.lite import batched_products
+from searchapp.infra.vectors.lite.batched_products import Floats, Products
 from tests.vectors.conftest import random_vectors
 
 _PARTS = [random_vectors(300, 16), random_vectors(40, 16)]
@@ -21,7 +21,7 @@ _ALL = np.concatenate(_PARTS)
 def test_many_who_ask_at_once_get_each_their_own(
     most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lite_products, "MOST", most)
+    monkeypatch.setattr(batched_products, "MOST", most)
     products, vectors = Products(_PARTS), random_vectors(60, 16)
     begin = threading.Barrier(12)
 
@@ -41,7 +41,7 @@ def test_who_waits_is_answered_together_and_a_failure_is_one_s_own() -> None:
     may_go_on, is_in = threading.Event(), threading.Event()
 
     class Counting(Products):
-        def _answer(self, questions: Sequence[lite_products._Question]) -> None:
+        def _answer(self, questions: Sequence[batched_products._Question]) -> None:
             numbers.append(len(questions))
             if len(numbers) == 1:
                 is_in.set()

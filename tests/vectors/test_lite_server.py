@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from searchapp.vectors.store import VectorStore
+from searchapp.infra.vectors.store import VectorStore
 from tests.vectors.conftest import ROOT, Launcher, random_vectors
 from tests.vectors.writer import DIMENSION, vector_of
 

@@ -10,14 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from searchapp.vectors.errors import (
+from searchapp.infra.vectors.collection_names import collection_name
+from searchapp.infra.vectors.errors import (
     CollectionMissing,
     DimensionMismatch,
     InvalidVectors,
     VectorsError,
 )
-from searchapp.vectors.names import collection_name
-from searchapp.vectors.store import VectorStore
+from searchapp.infra.vectors.store import VectorStore
 from tests.vectors.conftest import ROOT, Launcher, random_vectors
 
 NAME = "lookalike_1_0123456789ab"
@@ -190,7 +190,7 @@ def test_drop_removes_one_collection_and_its_name_can_be_used_again(
 def test_ids_come_in_pages_without_gap_or_repeat(
     shared_store: VectorStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("searchapp.vectors.store.IDS_PER_PAGE", 100)
+    monkeypatch.setattr("searchapp.infra.vectors.store.IDS_PER_PAGE", 100)
     shared_store.ensure_collection(NAME, DIMENSION)
     ids = [-5, *range(10, 1000, 3), 2**62]
     shared_store.upsert(NAME, ids, random_vectors(len(ids), DIMENSION))
@@ -282,7 +282,7 @@ def test_what_was_acknowledged_is_found_at_every_moment(shared_store: VectorStor
 
 def test_importing_the_store_brings_in_nothing_heavy() -> None:
     code = (
-        "import sys, searchapp.vectors.store\n"
+        "import sys, searchapp.infra.vectors.store\n"
         "heavy = {'pymilvus', 'grpc', 'milvus_lite', 'faiss', 'torch', 'cv2', 'django'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )

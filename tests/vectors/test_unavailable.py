@@ -12,8 +12,8 @@ import psutil
 import pytest
 from pytest_django.fixtures import Settings
 
-from searchapp.vectors.errors import VectorsUnavailable
-from searchapp.vectors.store import VectorStore, get_store
+from searchapp.infra.vectors.errors import VectorsUnavailable
+from searchapp.infra.vectors.store import VectorStore, get_store
 from tests.installation import wait_until
 from tests.vectors.conftest import Launcher, random_vectors
 

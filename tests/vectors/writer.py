@@ -11,8 +11,8 @@ import time
 
 import numpy as np
 
-from searchapp.vectors.errors import VectorsUnavailable
-from searchapp.vectors.store import VectorStore
+from searchapp.infra.vectors.errors import VectorsUnavailable
+from searchapp.infra.vectors.store import VectorStore
 
 DIMENSION = 64
 BATCH = 50

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from embeddings.bundle.formats import Block, no_vectors, numbers, rows_at_once
-from embeddings.bundle.packages import needed
+from embeddings.bundle.formats import Block, no_vectors, rows_at_once, vector_text
+from embeddings.bundle.optional_packages import needed
 
 NAME = "rows.csv"
 _COLUMNS = ["id", "metadata", "vector"]
@@ -37,7 +37,7 @@ class Writer:
 
     def write(self, ids: list[str], metadata: list[str], vectors: NDArray[np.float32]) -> None:
         # A vector has commas and no quotation mark: there is no need to look at all of it.
-        for one, row, vector in zip(ids, metadata, numbers.texts(vectors), strict=True):
+        for one, row, vector in zip(ids, metadata, vector_text.texts(vectors), strict=True):
             self._file.write(f'{self._line((one, row))},"{vector}"\r\n')
 
     def close(self) -> None:
@@ -76,7 +76,7 @@ class Reader:
                     )
                     read = no_vectors(len(ids))
                     if vectors:
-                        read = numbers.vectors(rest[0], self._dimension)
+                        read = vector_text.vectors(rest[0], self._dimension)
                     yield Block(ids, metadata, read)
 
     def mapped(self) -> NDArray[np.float32] | None:

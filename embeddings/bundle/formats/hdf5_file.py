@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embeddings.bundle.formats import Block, no_vectors, rows_at_once
-from embeddings.bundle.packages import needed
+from embeddings.bundle.optional_packages import needed
 
 NAME = "rows.h5"
 _CHUNK_BYTES = 2**18

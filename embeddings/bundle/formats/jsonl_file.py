@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from embeddings.bundle.formats import Block, no_vectors, numbers, rows_at_once
+from embeddings.bundle.formats import Block, no_vectors, rows_at_once, vector_text
 
 NAME = "rows.jsonl"
 _ID, _METADATA, _VECTOR, _END = b'{"id": ', b', "metadata": ', b', "vector": ', b"}\n"
@@ -22,7 +22,7 @@ class Writer:
         self._file = (folder / NAME).open("wb")
 
     def write(self, ids: list[str], metadata: list[str], vectors: NDArray[np.float32]) -> None:
-        for one, row, vector in zip(ids, metadata, numbers.texts(vectors), strict=True):
+        for one, row, vector in zip(ids, metadata, vector_text.texts(vectors), strict=True):
             quoted = json.dumps(one, ensure_ascii=False)
             parts = _ID, quoted.encode(), _METADATA, row.encode(), _VECTOR, vector.encode(), _END
             self._file.write(b"".join(parts))
@@ -51,7 +51,7 @@ class Reader:
                 ids, metadata, numbers_read = zip(*map(_parts, lines), strict=True)
                 read = no_vectors(len(ids))
                 if vectors:
-                    read = numbers.vectors(numbers_read, self._dimension)
+                    read = vector_text.vectors(numbers_read, self._dimension)
                 yield Block(list(ids), list(metadata), read)
 
     def mapped(self) -> NDArray[np.float32] | None:

@@ -9,9 +9,10 @@ from django.contrib.auth.models import User
 from django.core.management import BaseCommand, CommandError, CommandParser
 
 from searchapp.models import Dataset, Role, Visibility
-from searchapp.services import bulk, datasets, deleting, members
+from searchapp.services.datasets import dataset_deletion, dataset_service, members
 from searchapp.services.errors import ServiceError
-from searchapp.services.images import still_kept
+from searchapp.services.images import bulk_actions
+from searchapp.services.images.image_deletion import still_kept
 
 
 class Command(BaseCommand):
@@ -58,7 +59,7 @@ class Command(BaseCommand):
                 self.stdout.write(f"{row.slug_before}\t{row.deleted:%Y-%m-%d %H:%M}\t{row.name}")
             return
         rows = list(Dataset.objects.filter(deleted=None).select_related("owner"))
-        numbers = datasets.counts_of(rows)
+        numbers = dataset_service.counts_of(rows)
         for row in rows:
             number = numbers[row.pk]
             self.stdout.write(
@@ -67,7 +68,7 @@ class Command(BaseCommand):
             )
 
     def _create(self, options: dict[str, Any]) -> None:
-        made = datasets.create_dataset(
+        made = dataset_service.create_dataset(
             name=options["name"],
             owner=_user(options["user"]),
             slug=options["slug"],
@@ -77,15 +78,15 @@ class Command(BaseCommand):
         self.stdout.write(made.slug)
 
     def _copy(self, options: dict[str, Any]) -> None:
-        made, job = bulk.copy_dataset(
+        made, job = bulk_actions.copy_dataset(
             _dataset(options["slug"]), name=options["name"], user=_user(options["user"])
         )
         self.stdout.write(f"{made.slug}\t{job.pk}")
 
     def _delete(self, options: dict[str, Any]) -> None:
         dataset = _dataset(options["slug"])
-        deleting.check_number(dataset, options["pictures"])
-        deleting.delete_dataset(dataset)
+        dataset_deletion.check_number(dataset, options["pictures"])
+        dataset_deletion.delete_dataset(dataset)
         self.stdout.write(f"‘{dataset.name}’ is deleted; for a day `dataset restore` undoes that.")
 
     def _restore(self, options: dict[str, Any]) -> None:
@@ -95,7 +96,7 @@ class Command(BaseCommand):
             raise CommandError(
                 f"There is no deleted dataset that had the slug '{options['slug']}'."
             )
-        self.stdout.write(deleting.restore_dataset(dataset).slug)
+        self.stdout.write(dataset_deletion.restore_dataset(dataset).slug)
 
     def _member(self, options: dict[str, Any]) -> None:
         dataset, username = _dataset(options["slug"]), options["username"]

@@ -11,14 +11,14 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.core.management import BaseCommand, CommandError, CommandParser
 
-from searchapp import roots
-from searchapp.management.following import follow
+from searchapp.infra import import_roots
+from searchapp.infra.upload_handler import HashedUpload, temporary_file
+from searchapp.management.import_progress import follow
 from searchapp.models import Dataset, ImportJob, JobState, OnDuplicate, SourceKind
 from searchapp.services.errors import ServiceError
-from searchapp.services.imports import creating
-from searchapp.services.imports.kinds import kind_of
+from searchapp.services.imports import creation
+from searchapp.services.imports.detection import kind_of
 from searchapp.services.imports.options import ORIGINAL, REFERENCE, ImportOptions
-from searchapp.uploads import HashedUpload, temporary_file
 
 
 class Command(BaseCommand):
@@ -92,7 +92,7 @@ def _begin(
     dataset: Dataset, user: Any, source: str, name: str, options: ImportOptions
 ) -> ImportJob:
     if "://" in source:
-        return creating.create(
+        return creation.create(
             dataset, user=user, kind=SourceKind.BUCKET, name=name, location=source, options=options
         )
     path = Path(source).absolute()
@@ -100,11 +100,11 @@ def _begin(
         raise CommandError(f"There is no file or folder {source}.")
     kind = SourceKind.FOLDER if path.is_dir() else kind_of(path)
     if kind is not None and (kind == SourceKind.FOLDER or _is_inside(path)):
-        return creating.create(
+        return creation.create(
             dataset, user=user, kind=kind, name=name, location=str(path), options=options
         )
     # Whoever runs this may read the file anyway: it is sent, as by a browser.
-    job = creating.create(
+    job = creation.create(
         dataset,
         user=user,
         kind=SourceKind.UPLOAD,
@@ -114,15 +114,15 @@ def _begin(
     )
     try:
         with _whole(path) as upload:
-            creating.add_upload(job, upload, name=path.name)
+            creation.add_upload(job, upload, name=path.name)
     finally:
-        creating.close(job)
+        creation.close(job)
     return job
 
 
 def _is_inside(path: Path) -> bool:
     try:
-        roots.inside(path)
+        import_roots.inside(path)
     except ServiceError:
         return False
     return True

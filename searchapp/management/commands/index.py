@@ -8,8 +8,8 @@ from typing import Any
 from django.core.management import BaseCommand, CommandError, CommandParser
 
 from searchapp.models import Dataset, Index, IndexState
-from searchapp.services import index_building, index_comparison, indexes, pipelines
 from searchapp.services.errors import ServiceError
+from searchapp.services.indexes import build, comparison, lifecycle, pipelines
 
 _WAIT_SECONDS = 1.0
 
@@ -60,7 +60,7 @@ class Command(BaseCommand):
             )
 
     def _create(self, dataset: str, pipeline: str, wait: bool, **_: Any) -> None:
-        index = indexes.create_index(_dataset(dataset), pipeline)
+        index = lifecycle.create_index(_dataset(dataset), pipeline)
         while wait and index.state == IndexState.BUILDING:
             time.sleep(_WAIT_SECONDS)
             index.refresh_from_db()
@@ -69,7 +69,7 @@ class Command(BaseCommand):
             raise CommandError(index.error_detail)
 
     def _compare(self, a: int, b: int, seed: int, **_: Any) -> None:
-        found = index_comparison.compare(_index(a), _index(b), seed=seed)
+        found = comparison.compare(_index(a), _index(b), seed=seed)
         overlap = "nothing to share" if found.overlap is None else f"{100 * found.overlap:.1f} %"
         self.stdout.write(f"overlap@10 {overlap}, of {found.sampled} sampled pictures")
         for side in (found.a, found.b):
@@ -82,24 +82,24 @@ class Command(BaseCommand):
 
     def _activate(self, index: int, **_: Any) -> None:
         found = _index(index)
-        indexes.activate(found)
+        lifecycle.activate(found)
         self._tell(found)
 
     def _rollback(self, dataset: str, **_: Any) -> None:
-        self._tell(indexes.rollback(_dataset(dataset)))
+        self._tell(lifecycle.rollback(_dataset(dataset)))
 
     def _retire(self, index: int, **_: Any) -> None:
         found = _index(index)
-        indexes.retire(found)
+        lifecycle.retire(found)
         self._tell(found)
 
     def _retry(self, index: int, **_: Any) -> None:
         found = _index(index)
-        indexes.try_again(found)
+        lifecycle.try_again(found)
         self._tell(found)
 
     def _tell(self, index: Index) -> None:
-        progress = index_building.progress_of([index])[index.pk]
+        progress = build.progress_of([index])[index.pk]
         far = f" {progress.done}/{progress.total}" if index.state == IndexState.BUILDING else ""
         why = f" {index.error_code}: {index.error_detail}" if index.error_code else ""
         self.stdout.write(

@@ -7,11 +7,11 @@ from uuid import UUID
 
 from django.core.management import BaseCommand, CommandError, CommandParser
 
-from searchapp.management.following import in_words
+from searchapp.management.import_progress import in_words
 from searchapp.models import ImportJob
 from searchapp.services.errors import ServiceError
-from searchapp.services.imports import control, reports
-from searchapp.services.jobs import progress, progress_of
+from searchapp.services.imports import control, ledger_report
+from searchapp.services.imports.job_progress import progress, progress_of
 
 _ACTIONS = {"pause": control.pause, "resume": control.resume, "cancel": control.cancel}
 
@@ -32,7 +32,7 @@ class Command(BaseCommand):
             return
         found = _job(job)
         if action == "ledger":
-            for piece in reports.ledger_csv(found):
+            for piece in ledger_report.ledger_csv(found):
                 self.stdout.write(piece, ending="")
             return
         try:

@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.core.management import BaseCommand, CommandError, CommandParser
 
-from searchapp.services import demo
+from searchapp.services.datasets import demo_gallery
 
 
 class Command(BaseCommand):
@@ -20,4 +20,4 @@ class Command(BaseCommand):
         owner = get_user_model().objects.filter(username=user).first()
         if owner is None:
             raise CommandError(f"There is no user '{user}'.")
-        self.stdout.write(f"{demo.load(owner)} pictures were taken in; workers index them.")
+        self.stdout.write(f"{demo_gallery.load(owner)} pictures were taken in; workers index them.")

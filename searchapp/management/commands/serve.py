@@ -15,10 +15,10 @@ from django.contrib.auth import get_user_model
 from django.core.management import BaseCommand, CommandError
 from django.db import connections
 
-from searchapp.services import demo
-from searchapp.supervise import prepare
-from searchapp.supervise.programs import programs
-from searchapp.supervise.watch import Watch
+from searchapp.services.datasets import demo_gallery
+from searchapp.supervision import preparation
+from searchapp.supervision.programs import programs
+from searchapp.supervision.supervisor import Watch
 
 _POLL_SECONDS = 0.5
 
@@ -30,12 +30,12 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         host = "127.0.0.1" if settings.HOST in ("0.0.0.0", "::") else settings.HOST  # noqa: S104
         self.address = f"http://{f'[{host}]' if ':' in host else host}:{settings.PORT}"
-        lock = prepare.take_data_folder(self.address)
-        prepare.check_port()
+        lock = preparation.take_data_folder(self.address)
+        preparation.check_port()
         self._say("Preparing the database and the pages …")
-        prepare.prepare_database()
-        prepare.collect_static()
-        password = prepare.prepare_administrator()
+        preparation.prepare_database()
+        preparation.collect_static()
+        password = preparation.prepare_administrator()
         self._load_demo()
         connections.close_all()
 
@@ -57,7 +57,7 @@ class Command(BaseCommand):
         if not settings.DEMO or marker.exists():
             return
         self._say("Taking in the demo gallery …")
-        demo.load(get_user_model().objects.get(username=prepare.ADMIN))
+        demo_gallery.load(get_user_model().objects.get(username=preparation.ADMIN))
         marker.touch()
 
     def _announce(self, watch: Watch, password: str) -> None:
@@ -71,7 +71,7 @@ class Command(BaseCommand):
         self._say(
             f"\nLookalike is ready.\n\n"
             f"  Address   {self.address}/\n"
-            f"  Name      {prepare.ADMIN}\n"
+            f"  Name      {preparation.ADMIN}\n"
             f"  Password  {password}\n"
             f"  Data      {settings.DATA_DIR}\n"
             f"  Logs      {settings.DATA_DIR / 'log'}\n"

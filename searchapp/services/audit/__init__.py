@@ -1,7 +1,7 @@
 """The audit: whether database, files and vectors agree. One file a family of checks."""
 
 from searchapp.services.audit.base import Check, Finding, Scope, Step
-from searchapp.services.audit.running import (
+from searchapp.services.audit.runner import (
     BY_KIND,
     CHECKS,
     TASK,

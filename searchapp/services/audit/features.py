@@ -7,10 +7,10 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from searchapp import storage
+from searchapp.infra import storage
 from searchapp.models import Features, Image, ImageState
-from searchapp.services import features
 from searchapp.services.audit.base import Check, Finding, Scope, Step
+from searchapp.services.ingest import feature_claims
 
 _AT_ONCE = 200
 
@@ -41,14 +41,14 @@ class MissingFeatures(Check):
     def repair(self, findings: Sequence[Finding]) -> int:
         rows = self._said_to_have_some().filter(pk__in=[one.key for one in findings])
         mended = rows.update(features=Features.NONE)
-        features.call_workers()
+        feature_claims.call_workers()
         return mended
 
     def _said_to_have_some(self) -> QuerySet[Image]:
         return Image.objects.filter(state=ImageState.READY, features__gt=0)
 
     def _wrong(self, image: Image) -> str:
-        from embeddings.explain.local_features import VERSION  # not in the web process
+        from embeddings.geometry.local_features import VERSION  # not in the web process
 
         if image.features != VERSION:
             return f"Its local features are of version {image.features}, not {VERSION}."

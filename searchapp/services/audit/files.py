@@ -18,7 +18,8 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 from numpy.typing import NDArray
 
-from searchapp import queue, storage
+from searchapp.infra import queue, storage
+from searchapp.infra.upload_handler import CHUNK
 from searchapp.models import (
     ENDED_JOBS,
     PENDING_STATES,
@@ -27,9 +28,8 @@ from searchapp.models import (
     ImportSource,
     Query,
 )
-from searchapp.services import cleanup
 from searchapp.services.audit.base import Check, Finding, Scope, Step
-from searchapp.uploads import CHUNK
+from searchapp.services.operations import cleanup
 
 LOOK_AGAIN = "indexing.look_again"
 _HELD = (*PENDING_STATES, ImageState.READY)  # states in which an image needs its original

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
+from searchapp.infra.bulk_update import update_rows
 from searchapp.models import (
     ACTIVE_JOBS,
     PENDING_ITEMS,
@@ -21,10 +22,10 @@ from searchapp.models import (
     ImportSource,
     ItemState,
 )
-from searchapp.services import jobs, ledger
 from searchapp.services.audit.base import Check, Finding, Scope, Step
 from searchapp.services.audit.files import look_again
-from searchapp.services.updating import update_rows
+from searchapp.services.imports import job_progress
+from searchapp.services.ingest import claims
 
 _AT_ONCE = 500
 # What the sweeper mends within seconds is no finding before it had many chances.
@@ -75,7 +76,7 @@ class StaleItems(Check):
                 item.state, item.error_code = ItemState(image.state), image.error_code
                 item.error_detail = image.error_detail
         update_rows(items, ["state", "error_code", "error_detail"])
-        jobs.settle({item.job_id for item in items})
+        job_progress.settle({item.job_id for item in items})
         return len(findings)
 
 
@@ -118,7 +119,7 @@ class StaleJobs(Check):
         return [one for one in findings if one.key in still]
 
     def repair(self, findings: Sequence[Finding]) -> int:
-        jobs.settle([one.key for one in findings])
+        job_progress.settle([one.key for one in findings])
         return len(findings) - len(self.confirm(findings))
 
 
@@ -160,7 +161,7 @@ class StuckImages(_Pictures):
         return Image.objects.filter(state=ImageState.PROCESSING, lease_until__lt=late)
 
     def repair(self, findings: Sequence[Finding]) -> int:
-        ledger.free_expired()
+        claims.free_expired()
         return len(findings) - len(self.confirm(findings))
 
 

@@ -6,11 +6,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
+from searchapp.infra.vectors.collection_names import SCALARS_VERSION
 from searchapp.models import Image, Index, IndexState, StaleScalars
 from searchapp.models.scalars import SCALAR_COLUMNS
-from searchapp.services import indexes, scalars
 from searchapp.services.audit.base import Check, Finding, Scope, Step
-from searchapp.vectors.names import SCALARS_VERSION
+from searchapp.services.filters import scalar_sync
+from searchapp.services.indexes import lifecycle
 
 _AT_ONCE = 500
 _WHOLE = (IndexState.READY, IndexState.ACTIVE)
@@ -35,14 +36,14 @@ class WrongScalars(Check):
             return Step()
         if index.pk != least:
             past = 0
-        ahead = indexes.members(index.dataset_id).filter(pk__gt=past).order_by("pk")
+        ahead = lifecycle.members(index.dataset_id).filter(pk__gt=past).order_by("pk")
         images = list(ahead.only(*SCALAR_COLUMNS)[:_AT_ONCE])
         if not images:
             return Step(after=(index.pk + 1, 0))
         said = f"Beside its vector in index {index.pk} stands something else than its row says."
         findings = [
             Finding(f"picture {key}", said, (index.pk, key), index.dataset.slug)
-            for key in scalars.stale(index, images)
+            for key in scalar_sync.stale(index, images)
         ]
         return Step(findings, len(images), (index.pk, images[-1].pk))
 
@@ -58,9 +59,9 @@ class WrongScalars(Check):
             # What is on the list will be written.
             listed = StaleScalars.objects.filter(image_id__in=by_image)
             waiting = set(listed.values_list("image_id", flat=True))
-            members = indexes.members(index.dataset_id).filter(pk__in=set(by_image) - waiting)
+            members = lifecycle.members(index.dataset_id).filter(pk__in=set(by_image) - waiting)
             images: list[Image] = list(members.only(*SCALAR_COLUMNS))
-            kept += [by_image[key] for key in sorted(scalars.stale(index, images))]
+            kept += [by_image[key] for key in sorted(scalar_sync.stale(index, images))]
         return kept
 
     def repair(self, findings: Sequence[Finding]) -> int:

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
+from searchapp.infra.vectors.store import get_store
 from searchapp.models import (
     LIVE_INDEXES,
     Image,
@@ -14,9 +15,9 @@ from searchapp.models import (
     IndexState,
     VectorCleanup,
 )
-from searchapp.services import cleanup, indexes
 from searchapp.services.audit.base import Check, Finding, Scope, Step
-from searchapp.vectors.store import get_store
+from searchapp.services.indexes import lifecycle
+from searchapp.services.operations import cleanup
 
 _IMAGES_AT_ONCE = 1000
 _VECTORS_AT_ONCE = 5000
@@ -51,7 +52,7 @@ class MissingVectors(Check):
             return Step()
         if index.pk != least:
             past = 0
-        ahead = indexes.members(index.dataset_id).filter(pk__gt=past).order_by("pk")
+        ahead = lifecycle.members(index.dataset_id).filter(pk__gt=past).order_by("pk")
         keys = list(ahead.values_list("pk", flat=True)[:_IMAGES_AT_ONCE])
         if not keys:
             return Step(after=(index.pk + 1, 0))
@@ -86,7 +87,7 @@ class MissingVectors(Check):
                     index=index, first__lte=max(by_image), last__gte=min(by_image)
                 ).values_list("first", "last")
             )
-            ready = indexes.members(index.dataset_id).filter(pk__in=by_image)
+            ready = lifecycle.members(index.dataset_id).filter(pk__in=by_image)
             keys = [
                 key
                 for key in ready.order_by("pk").values_list("pk", flat=True)
@@ -98,8 +99,8 @@ class MissingVectors(Check):
     def repair(self, findings: Sequence[Finding]) -> int:
         for pk, by_image in _by_index(findings).items():
             for index in Index.objects.filter(pk=pk, state__in=LIVE_INDEXES):
-                indexes.owe(index, sorted(by_image))
-        indexes.call_workers()
+                lifecycle.owe(index, sorted(by_image))
+        lifecycle.call_workers()
         return len(findings)
 
 
@@ -229,5 +230,5 @@ class WrongDimensions(Check):
             elif last is not None:
                 Index.objects.filter(pk=index.pk).update(cursor=0)
         cleanup.forget_vectors()
-        indexes.call_workers()
+        lifecycle.call_workers()
         return len(findings)

@@ -6,8 +6,8 @@ from searchapp.services.calibration.bounds import (
     calibrations_of,
     general_bounds,
 )
-from searchapp.services.calibration.measuring import TASK, calibrate, due, sample
-from searchapp.services.calibration.plotting import Plot, plot_of, plots_of
+from searchapp.services.calibration.measurement import TASK, calibrate, due, sample
+from searchapp.services.calibration.plots import Plot, plot_of, plots_of
 
 __all__ = [
     "TASK",

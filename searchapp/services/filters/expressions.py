@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from searchapp.models import Image
 from searchapp.services.filters.fields import FIXED, Kind, Op, date_of, number_of, words_of
-from searchapp.services.filters.scalars import (
+from searchapp.services.filters.scalar_tokens import (
     TOKENS,
     Scalars,
     beginning,

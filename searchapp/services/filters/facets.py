@@ -19,10 +19,10 @@ from django.db import transaction
 from django.db.models import Count, Max, Q, QuerySet
 from django.utils import timezone
 
-from searchapp import queue
+from searchapp.infra import queue
 from searchapp.models import Dataset, DatasetFacets, Image, ImageState
 from searchapp.services.errors import Unavailable
-from searchapp.services.filters.counting import Counted, count_pictures, merge
+from searchapp.services.filters.facet_counts import Counted, count_pictures, merge
 from searchapp.services.filters.fields import FIXED, METADATA, Kind, iso_of
 
 TASK = "maintenance.facets"

@@ -8,7 +8,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
-from searchapp import storage
+from searchapp.infra import storage
 from searchapp.models import (
     ACTIVE_JOBS,
     PENDING_ITEMS,
@@ -19,10 +19,11 @@ from searchapp.models import (
     ItemState,
     JobState,
 )
-from searchapp.services import cleanup, ingest, jobs, ledger
 from searchapp.services.errors import Conflict
-from searchapp.services.imports import waking
-from searchapp.services.imports.creating import FAR, STORAGE_FULL
+from searchapp.services.imports import job_progress, wakeup
+from searchapp.services.imports.creation import FAR, STORAGE_FULL
+from searchapp.services.ingest import acceptance, claims
+from searchapp.services.operations import cleanup
 
 _CHUNK = 500  # rows of one transaction
 _MOST_AT_ONCE = 20_000  # rows of one call; the sweeper does the rest
@@ -39,7 +40,10 @@ def pause(job: ImportJob) -> None:
     with transaction.atomic():
         row = _in_state(job, ACTIVE_JOBS, "paused")
         ImportJob.objects.filter(pk=row.pk).update(
-            state=JobState.PAUSED, seconds=jobs.running_seconds(row), resumed=None, **_NO_CLAIM
+            state=JobState.PAUSED,
+            seconds=job_progress.running_seconds(row),
+            resumed=None,
+            **_NO_CLAIM,
         )
         _own_images(row).exclude(_wanted_by_another(row)).update(lease_until=now + FAR)
 
@@ -65,9 +69,9 @@ def resume(job: ImportJob) -> None:
             error_code="", error_detail=""
         )
         number = _own_images(row).update(lease_until=None)
-    ingest.wake(number)
-    waking.call()
-    jobs.settle([job.pk])
+    acceptance.wake(number)
+    wakeup.call()
+    job_progress.settle([job.pk])
 
 
 def cancel(job: ImportJob) -> None:
@@ -76,13 +80,13 @@ def cancel(job: ImportJob) -> None:
         row = _in_state(job, (*ACTIVE_JOBS, JobState.PAUSED), "cancelled")
         ImportJob.objects.filter(pk=row.pk).update(
             state=JobState.CANCELLED,
-            seconds=jobs.running_seconds(row),
+            seconds=job_progress.running_seconds(row),
             ended=timezone.now(),
             is_open=False,
             **_NO_CLAIM,
         )
     give_up(row, _MOST_AT_ONCE)
-    jobs.settle([job.pk])
+    job_progress.settle([job.pk])
 
 
 def give_up(job: ImportJob, limit: int) -> None:
@@ -142,19 +146,19 @@ def retry_failed(job: ImportJob) -> int:
             is_listed=False, error_code="", error_detail=""
         )
         if number or again:
-            jobs.reopen([row.pk])
+            job_progress.reopen([row.pk])
             ImportJob.objects.filter(pk=row.pk).update(error_code="", error_detail="", attempts=0)
     while True:
         failed = Image.objects.filter(
             state=ImageState.FAILED, items__job=job, items__state=ItemState.FAILED
         )
         images = list(failed.only("pk").distinct()[:_CHUNK])
-        tried = ledger.retry(images) if images else 0
+        tried = claims.retry(images) if images else 0
         number += tried
         if not tried:
             break
-    ingest.wake(number)
-    waking.call()
+    acceptance.wake(number)
+    wakeup.call()
     return number
 
 

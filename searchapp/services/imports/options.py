@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from searchapp.models import OnDuplicate
 from searchapp.services.errors import Invalid
-from searchapp.services.imports import given
+from searchapp.services.imports import image_fields
 
 SMALLEST_SIDE, LARGEST_SIDE = 64, 20_000  # pixels
 ORIGINAL: Literal["original"] = "original"
@@ -75,21 +75,21 @@ def _invalid(sentence: str) -> Invalid:
 
 def _label(value: Any) -> str:
     try:
-        return given.label(value)
+        return image_fields.label(value)
     except ValueError as error:
         raise _invalid(f"label: {error}") from None
 
 
 def _tags(value: Any) -> tuple[str, ...]:
     try:
-        return given.tags(value)
+        return image_fields.tags(value)
     except ValueError as error:
         raise _invalid(f"tags: {error}") from None
 
 
 def _metadata(value: Any) -> dict[str, Any]:
     try:
-        return given.metadata(value)
+        return image_fields.metadata(value)
     except ValueError as error:
         raise _invalid(f"metadata: {error}") from None
 

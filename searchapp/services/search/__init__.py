@@ -1,6 +1,23 @@
 """Search: a query picture in, the pictures most like it out."""
 
-from searchapp.services.search.answer import (
+from searchapp.services.search.box import Box, parse_box
+from searchapp.services.search.regions import find_regions, remembered_regions
+from searchapp.services.search.retrieval import indexes_of
+from searchapp.services.search.service import (
+    answer_image,
+    answer_query,
+    ask_url,
+    check_ready,
+    search_upload,
+    search_url,
+)
+from searchapp.services.search.stored_queries import (
+    ask_upload,
+    find_query,
+    keep_fetched,
+    query_thumbnail,
+)
+from searchapp.services.search.types import (
     MAX_DATASETS,
     MAX_RESULTS,
     Answer,
@@ -10,23 +27,6 @@ from searchapp.services.search.answer import (
     Took,
     Wanted,
 )
-from searchapp.services.search.answering import (
-    answer_image,
-    answer_query,
-    ask_url,
-    check_ready,
-    search_upload,
-    search_url,
-)
-from searchapp.services.search.boxes import Box, parse_box
-from searchapp.services.search.finding import indexes_of
-from searchapp.services.search.keeping import (
-    ask_upload,
-    find_query,
-    keep_fetched,
-    query_thumbnail,
-)
-from searchapp.services.search.regions import find_regions, remembered_regions
 
 __all__ = [
     "MAX_DATASETS",

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from searchapp.models import Image, Query
-from searchapp.services import exchange
+from searchapp.services import query_rpc
 from searchapp.services.errors import ServiceError
-from searchapp.services.search.boxes import Box
+from searchapp.services.search.box import Box
 
 
 def remembered_regions(subject: Query | Image) -> list[Box] | None:
     """Return the boxes that were found before; None where nobody has looked yet."""
     try:
-        return _boxes(exchange.remembered_regions(_key(subject)))
+        return _boxes(query_rpc.remembered_regions(_key(subject)))
     except ServiceError:
         return None
 
@@ -23,7 +23,7 @@ def find_regions(subject: Query | Image) -> list[Box]:
         ServiceError: when no worker answers in time, or the picture cannot be read.
     """
     image_id = subject.pk if isinstance(subject, Image) else None
-    return _boxes(exchange.ask_regions(_key(subject), image_id)) or []
+    return _boxes(query_rpc.ask_regions(_key(subject), image_id)) or []
 
 
 def _key(subject: Query | Image) -> str:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from embeddings.errors import EmbeddingsError, InputError
-from embeddings.explain.local_features import VERSION, LocalFeatures, local_features
+from embeddings.geometry.local_features import VERSION, LocalFeatures, local_features
 from tests.embeddings.explain.pictures import photograph
 
 KEPT = local_features(photograph(5)).to_bytes()

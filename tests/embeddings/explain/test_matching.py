@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from embeddings.explain.local_features import LocalFeatures, local_features
-from embeddings.explain.matching import match
+from embeddings.geometry.feature_matching import match
+from embeddings.geometry.local_features import LocalFeatures, local_features
 from tests.embeddings.explain.pictures import checkerboard, photograph
 
 PHOTOGRAPH = photograph(5)

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, BinaryIO
 from django.conf import settings
 
 from searchapp.models import ImportItem
-from searchapp.services.imports.given import LABEL_LENGTH
-from searchapp.services.imports.sources import tars, zips
+from searchapp.services.imports.image_fields import LABEL_LENGTH
+from searchapp.services.imports.sources import tar_archive, zip_archive
+from searchapp.services.imports.sources.archive_members import Member
 from searchapp.services.imports.sources.base import Listed, Source
 from searchapp.services.imports.sources.files import check_file, is_hidden, local_file, shown
-from searchapp.services.imports.sources.members import Member
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -66,17 +66,17 @@ class ArchiveSource(Source):
 
     def _members(self, at: int) -> Iterator[Member]:
         path = local_file(self.source.location)
-        if zips.is_zip(path):
-            return zips.members(path, at)
-        return tars.members(tars.plain(path, self.source.location, self.alive), at)
+        if zip_archive.is_zip(path):
+            return zip_archive.members(path, at)
+        return tar_archive.members(tar_archive.plain(path, self.source.location, self.alive), at)
 
     def open(self, item: ImportItem) -> AbstractContextManager[BinaryIO]:
         locator = item.locator or {}
         path = local_file(self.source.location)
         if "entry" in locator:
-            return zips.open_member(path, int(locator["entry"]))
-        plain = tars.plain(path, self.source.location, self.alive)
-        return tars.open_member(plain, int(locator["offset"]), int(locator["size"]))
+            return zip_archive.open_member(path, int(locator["entry"]))
+        plain = tar_archive.plain(path, self.source.location, self.alive)
+        return tar_archive.open_member(plain, int(locator["offset"]), int(locator["size"]))
 
 
 def _refusal_of_name(name: str) -> tuple[str, str] | None:

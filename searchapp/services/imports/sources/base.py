@@ -76,7 +76,7 @@ class Source(ABC):
         """
 
     def reference(self, item: ImportItem) -> str:
-        """Return what `searchapp.originals` finds the file by later; empty: only a copy lasts."""
+        """Return what `infra.originals` finds the file by later; empty where only a copy lasts."""
         return ""
 
 

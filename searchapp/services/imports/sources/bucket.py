@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from django.conf import settings
 
-from searchapp import buckets
+from searchapp.infra import buckets
 from searchapp.models import ImportItem
 from searchapp.services.errors import ServiceError
-from searchapp.services.imports.given import LABEL_LENGTH
+from searchapp.services.imports.image_fields import LABEL_LENGTH
 from searchapp.services.imports.sources.base import Listed, Source, SourceError
 from searchapp.services.imports.sources.files import is_hidden, shown
 

@@ -13,11 +13,11 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from searchapp import roots
+from searchapp.infra import import_roots
 from searchapp.models import ImportItem
 from searchapp.services.errors import ServiceError
-from searchapp.services.imports import given as said
-from searchapp.services.imports.sources import tars, zips
+from searchapp.services.imports import image_fields as said
+from searchapp.services.imports.sources import tar_archive, zip_archive
 from searchapp.services.imports.sources.base import Listed, Source, SourceError
 from searchapp.services.imports.sources.files import KEPT, check_file, local_file, shown
 from searchapp.services.imports.sources.json_guard import Watched
@@ -122,7 +122,7 @@ class CocoSource(Source):
         path = Path(self.source.location)
         for suffix in _ARCHIVES:
             try:
-                return roots.inside(path.with_name(path.stem + suffix))
+                return import_roots.inside(path.with_name(path.stem + suffix))
             except ServiceError:
                 continue
         return None
@@ -133,9 +133,9 @@ class CocoSource(Source):
             return {}
         found: dict[str, dict[str, Any]] = {}
         for member in (
-            zips.members(archive, 0)
-            if zips.is_zip(archive)
-            else tars.members(tars.plain(archive, str(archive), self.alive), 0)
+            zip_archive.members(archive, 0)
+            if zip_archive.is_zip(archive)
+            else tar_archive.members(tar_archive.plain(archive, str(archive), self.alive), 0)
         ):
             if member.refusal is None and not member.is_folder:
                 found[member.name] = member.locator
@@ -163,9 +163,9 @@ class CocoSource(Source):
         if archive is None:
             raise SourceError("path_missing", "The archive beside the file is gone.")
         if "entry" in locator:
-            return zips.open_member(archive, int(locator["entry"]))
-        plain = tars.plain(archive, str(archive), self.alive)
-        return tars.open_member(plain, int(locator["offset"]), int(locator["size"]))
+            return zip_archive.open_member(archive, int(locator["entry"]))
+        plain = tar_archive.plain(archive, str(archive), self.alive)
+        return tar_archive.open_member(plain, int(locator["offset"]), int(locator["size"]))
 
     def reference(self, item: ImportItem) -> str:
         locator = item.locator or {}

@@ -8,14 +8,15 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from searchapp.infra.originals import open_original
 from searchapp.models import MOVED, Dataset, Image, ImportItem, ImportSource
-from searchapp.originals import open_original
-from searchapp.services import bulk, ingest
-from searchapp.services.bulk import Action, Change
 from searchapp.services.errors import Invalid, ServiceError
+from searchapp.services.images import bulk_actions
+from searchapp.services.images.bulk_actions import Action, Change
+from searchapp.services.images.selection import FILTERS, Selection
 from searchapp.services.imports.options import ImportOptions
 from searchapp.services.imports.sources.base import InPlaceSource, Listed, SourceError
-from searchapp.services.selection import FILTERS, Selection
+from searchapp.services.ingest import acceptance
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -109,9 +110,9 @@ class DatasetSource(InPlaceSource):
         if dataset is None:
             return {}
         keys = [_image_of(item) for item in items]
-        number = bulk.apply(dataset, keys, self.plan.change)
+        number = bulk_actions.apply(dataset, keys, self.plan.change)
         if self.plan.change.action == Action.RESTORE:
-            ingest.wake(number)
+            acceptance.wake(number)
         there = set(dataset.images.there().filter(pk__in=keys).values_list("pk", flat=True))
         return {item.pk: key for item, key in zip(items, keys, strict=True) if key in there}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from searchapp import roots, storage
+from searchapp.infra import import_roots, storage
 from searchapp.services.errors import Invalid, ServiceError
 from searchapp.services.imports.sources.base import SourceError
 
@@ -36,7 +36,7 @@ def shown(name: str) -> str:
 
 def check_file(location: str) -> str:
     """Return the real path of a file of the server that may be read; raises Invalid."""
-    path = roots.inside(location)
+    path = import_roots.inside(location)
     if not path.is_file():
         raise Invalid("not_a_file", "This is a folder; the path of a file is needed.")
     return str(path)
@@ -50,7 +50,7 @@ def local_file(location: str) -> Path:
     """
     if not location.startswith(KEPT):
         try:
-            return roots.inside(location)
+            return import_roots.inside(location)
         except ServiceError as error:
             raise SourceError(error.code, error.detail, retryable=True) from None
     key = location.removeprefix(KEPT)

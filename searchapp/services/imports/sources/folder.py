@@ -9,10 +9,10 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from searchapp import roots
+from searchapp.infra import import_roots
 from searchapp.models import ImportItem
 from searchapp.services.errors import Invalid, ServiceError
-from searchapp.services.imports.given import LABEL_LENGTH
+from searchapp.services.imports.image_fields import LABEL_LENGTH
 from searchapp.services.imports.sources.base import Listed, Source, SourceError
 from searchapp.services.imports.sources.files import is_hidden, shown
 
@@ -29,14 +29,14 @@ class FolderSource(Source):
 
     @classmethod
     def check(cls, location: str, user: User | None) -> str:
-        path = roots.inside(location)
+        path = import_roots.inside(location)
         if not path.is_dir():
             raise Invalid("not_a_folder", "This is a file; the path of a folder is needed.")
         return str(path)
 
     def list(self, cursor: str) -> Iterator[Listed]:
         try:
-            folder = roots.inside(self.source.location)
+            folder = import_roots.inside(self.source.location)
         except ServiceError as error:
             raise SourceError(error.code, error.detail, retryable=True) from None
         yield from self._walk(folder, (), tuple(json.loads(cursor)) if cursor else ())
@@ -75,7 +75,7 @@ class FolderSource(Source):
             return self._refused(parts, "name_not_text", "The file's name is not text in UTF-8.")
         if entry.is_symlink():
             try:
-                leads_to = roots.inside(entry.path)
+                leads_to = import_roots.inside(entry.path)
             except ServiceError:
                 said = "This is a link that leads out of the folders that may be imported from."
                 return self._refused(parts, "link_refused", said)
@@ -97,7 +97,7 @@ class FolderSource(Source):
         return Path(self.source.location, str((item.locator or {})["path"]))
 
     def open(self, item: ImportItem) -> AbstractContextManager[BinaryIO]:
-        return roots.open_inside(self._path(item))
+        return import_roots.open_inside(self._path(item))
 
     def reference(self, item: ImportItem) -> str:
-        return f"file:{roots.inside(self._path(item))}"
+        return f"file:{import_roots.inside(self._path(item))}"

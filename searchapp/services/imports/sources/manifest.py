@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from django.conf import settings
 
-from searchapp import roots
-from searchapp.fetch import fetch_picture
+from searchapp.infra import import_roots
+from searchapp.infra.fetch import fetch_picture
+from searchapp.infra.upload_handler import HashingWriter
 from searchapp.models import ImportItem
 from searchapp.services.errors import Invalid, ServiceError
-from searchapp.services.imports import given as said
-from searchapp.services.imports.kinds import COLUMNS, FILE_COLUMNS, URL_COLUMNS
+from searchapp.services.imports import image_fields as said
+from searchapp.services.imports.detection import COLUMNS, FILE_COLUMNS, URL_COLUMNS
 from searchapp.services.imports.sources import tables
 from searchapp.services.imports.sources.base import Listed, Source, SourceError
 from searchapp.services.imports.sources.bucket import open_address
 from searchapp.services.imports.sources.files import KEPT, check_file, local_file, shown
-from searchapp.uploads import HashingWriter
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -47,7 +47,7 @@ class Places:
             return None
         try:
             if "://" in place:
-                roots.check_bucket(place)
+                import_roots.check_bucket(place)
         except ServiceError as error:
             return error.code, error.detail
         return None
@@ -57,7 +57,7 @@ class Places:
         missing: Invalid | None = None
         for folder in self._folders or [Path("/")]:
             try:
-                return roots.inside(folder / place)
+                return import_roots.inside(folder / place)
             except Invalid as error:
                 missing = error
         assert missing is not None  # noqa: S101 (there is one folder at least)
@@ -68,7 +68,7 @@ class Places:
             return _fetched(place)
         if "://" in place:
             return open_address(place)
-        return roots.open_inside(self.path(place))
+        return import_roots.open_inside(self.path(place))
 
     def reference(self, place: str) -> str:
         return place if "://" in place else f"file:{self.path(place)}"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from searchapp.services.imports.kinds import COLUMNS, delimiter_of, names_a_file
+from searchapp.services.imports.detection import COLUMNS, delimiter_of, names_a_file
 from searchapp.services.imports.sources.base import SourceError
 
 _LINE = 1_000_000  # bytes of one line

@@ -1,0 +1,1 @@
+"""How fast pictures come in, and what survives kills."""

@@ -1,0 +1,1 @@
+"""Running installations to measure: processes, memory, filled datasets."""

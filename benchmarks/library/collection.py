@@ -1,0 +1,141 @@
+"""What a collection costs beside the bare pipeline, and threads beside Ray's processes."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from benchmarks.library import embed
+from benchmarks.options import Options
+from benchmarks.peer import Peer
+from benchmarks.report import Findings, Table, aim
+from embeddings.recipes import DEFAULT_PIPELINE
+from tests.installation import clean_environment
+
+AIM_SHARE, AIM_FLAT = 0.95, 1.05
+_WAYS = {
+    "stream": "`pipeline.stream(paths)`",
+    "collection": "`from_glob(…).map(pipeline)`",
+    "threads": "the same with `set_parallel()`",
+    "operators": "operators by attribute, `set_parallel()`",
+    "ray": '`map(pipeline).set_engine("ray")`',
+}
+_LIGHT_ROWS = 100_000
+
+
+def run(options: Options) -> Findings:
+    """Each way embeds the same pictures in each round; who goes first changes."""
+    with tempfile.TemporaryDirectory(prefix="lk-bench-") as made:
+        folder = Path(made)
+        taken = embed.files(replace(options, pictures=options.chained), folder)
+        if options.folder is not None:
+            for place, path in enumerate(taken):
+                (folder / f"{place:06}.jpg").symlink_to(path)
+        ways: list[str] = [way for way in _WAYS if way != "ray" or importlib.util.find_spec("ray")]
+        with Peer(
+            "benchmarks.library.collection_contestant",
+            DEFAULT_PIPELINE,
+            environment=clean_environment(),
+        ) as peer:
+            asked = _Asked(peer, folder, len(taken))
+            for number in range(options.rounds):
+                turn = number % len(ways)
+                for way in ways[turn:] + ways[:turn]:
+                    asked.pictures(way)
+            light: dict[str, float] = {
+                way: peer.ask(json.dumps({"what": "rows", "way": way, "count": _LIGHT_ROWS}))["ms"]
+                for way in ("collection", "threads", "ray")
+                if way in ways or way == "collection"
+            }
+            memory: dict[str, dict[str, float]] = {
+                way: asked.memory(way) for way in ("collection", "ray") if way in ways
+            }
+    return [
+        f"{len(taken)} JPEGs through the default pipeline, {options.rounds} rounds in which each "
+        "way, all in one warm process, embeds all of them while the others wait; who goes first "
+        "changes. Ray runs on a cluster on this machine that is there already; its processes "
+        "start, and load the model, before the first vector.",
+        *_speed(asked, ways),
+        *_light(light),
+        *_memory(memory, len(taken)),
+    ]
+
+
+class _Asked:
+    """The answers of the contestant about one folder, round by round."""
+
+    def __init__(self, peer: Peer, folder: Path, count: int) -> None:
+        self._peer = peer
+        self._about = {"folder": str(folder), "count": count}
+        self.count = count
+        self.seconds: dict[str, list[dict[str, float]]] = {}
+
+    def pictures(self, way: str) -> None:
+        self.seconds.setdefault(way, []).append(self._ask("pictures", way))
+
+    def memory(self, way: str) -> dict[str, float]:
+        return self._ask("memory", way)
+
+    def mean(self, way: str, what: str) -> float:
+        found = [one[what] for one in self.seconds[way]]
+        return sum(found) / len(found)
+
+    def _ask(self, what: str, way: str) -> dict[str, Any]:
+        return self._peer.ask(json.dumps({"what": what, "way": way, **self._about}))
+
+
+def _speed(asked: _Asked, ways: Sequence[str]) -> Findings:
+    bare = asked.mean("stream", "all")
+    table = Table(
+        [
+            "",
+            "seconds",
+            "images/s",
+            "share of the stream",
+            "first vector, s",
+            "behind it, images/s",
+        ],
+        [
+            [
+                _WAYS[way],
+                f"{asked.mean(way, 'all'):.1f}",
+                f"{asked.count / asked.mean(way, 'all'):.1f}",
+                f"{100 * bare / asked.mean(way, 'all'):.0f} %",
+                f"{asked.mean(way, 'first'):.2f}",
+                f"{(asked.count - 1) / asked.mean(way, 'rest'):.1f}",
+            ]
+            for way in ways
+        ],
+    )
+    share = bare / asked.mean("collection", "all")
+    said = (
+        f"A collection with the pipeline as its step runs at **{100 * share:.0f} %** of the bare "
+        f"stream {aim(share >= AIM_SHARE, f'at least {100 * AIM_SHARE:.0f} %')}."
+    )
+    if "ray" not in ways:
+        said += " Ray is not installed here and is left out."
+    return [table, said]
+
+
+def _light(milliseconds: dict[str, float]) -> Findings:
+    names = {"collection": "the caller's thread", "threads": "threads", "ray": "Ray"}
+    told = ", ".join(f"{names[way]} {ms:.4f} ms" for way, ms in milliseconds.items())
+    return [f"A function that only adds one, {_LIGHT_ROWS:,} rows, for each row: {told}."]
+
+
+def _memory(memory: dict[str, dict[str, float]], count: int) -> Findings:
+    found = []
+    for way, sizes in memory.items():
+        growth = sizes["end"] / sizes["tenth"]
+        found.append(
+            f"Memory of {_WAYS[way]} over {count:,} pictures, with all processes below it: "
+            f"{sizes['tenth']:.0f} MiB (PSS) at a tenth, {sizes['end']:.0f} at the end, "
+            f"**{growth:.2f} times** that at a tenth "
+            f"{aim(growth <= AIM_FLAT, f'{AIM_FLAT} at most')}."
+        )
+    return found

@@ -1,0 +1,12 @@
+"""How well pictures are found: by the whole application, and by vectors alone."""
+
+from __future__ import annotations
+
+from benchmarks.options import Options
+from benchmarks.quality import application_quality, vector_quality
+from benchmarks.report import Findings
+
+
+def run(options: Options) -> Findings:
+    """The application through HTTP first, then every variant of vectors."""
+    return [*application_quality.run(options), *vector_quality.run(options)]

@@ -1,0 +1,1 @@
+"""How fast searches and pages are."""

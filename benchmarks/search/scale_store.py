@@ -1,0 +1,163 @@
+"""Search a growing collection: `python -m benchmarks.search.scale_store lite|server FOLDER SIZE…`.
+
+Prints, as JSON, what a search took at each size. The server listens on every interface and is
+started inside a network namespace of its own (`unshare -rn`), whose loopback is brought up here.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import json
+import os
+import socket
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import psutil
+
+from benchmarks.report import percentile
+from benchmarks.search.scale import SEARCHES, TOP_K
+from searchapp.infra.vectors.errors import VectorsError
+from searchapp.infra.vectors.store import VectorStore
+
+DIMENSION = 1280
+NAME = "scale"
+_READY_SECONDS = 120.0
+_SETTLE_SECONDS = 600.0
+_PORT = 19530
+
+
+@contextmanager
+def _lite(folder: Path) -> Iterator[str]:
+    uri = f"unix:{folder / 's'}"
+    command = [
+        sys.executable, "-m", "searchapp.infra.vectors.lite.server",
+        "--data-dir", str(folder / "data"), "--uri", uri,
+    ]  # fmt: skip
+    with subprocess.Popen(command, stdout=sys.stderr) as server:
+        try:
+            yield uri
+        finally:
+            server.terminate()
+
+
+@contextmanager
+def _server(folder: Path) -> Iterator[str]:
+    _loopback_up()
+    command = ["milvus-server", "--data", str(folder / "data"), "--proxy-port", str(_PORT)]
+    _adopt_orphans()
+    with subprocess.Popen(command, stdout=sys.stderr) as server:
+        try:
+            yield f"http://127.0.0.1:{_PORT}"
+        finally:
+            server.terminate()
+    # The launcher does not wait for the server that it has started, whose processor time would
+    # count as somebody else's.
+    left = psutil.Process().children()
+    for orphan in left:
+        orphan.kill()  # its data are thrown away
+    psutil.wait_procs(left)
+
+
+def _adopt_orphans() -> None:
+    """Become the parent of those whose own parent ends before them (`prctl`, Linux)."""
+    set_child_subreaper = 36
+    ctypes.CDLL(None).prctl(set_child_subreaper, 1)
+
+
+def _loopback_up() -> None:
+    set_flags, up_and_running = 0x8914, 0x1 | 0x40
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        fcntl.ioctl(any_socket, set_flags, struct.pack("16sh22x", b"lo", up_and_running))
+
+
+def _wait(store: VectorStore) -> None:
+    deadline = time.monotonic() + _READY_SECONDS
+    while True:
+        try:
+            return store.ping()
+        except VectorsError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)
+
+
+def _unit(number: int, seed: int) -> npt.NDArray[np.float32]:
+    vectors = np.random.default_rng(seed).standard_normal((number, DIMENSION), dtype=np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors
+
+
+def _settle(store: VectorStore, queries: npt.NDArray[np.float32]) -> None:
+    """Wait until searches take no less time than before: sealing and indexing have ended."""
+    before, deadline = float("inf"), time.monotonic() + _SETTLE_SECONDS
+    while time.monotonic() < deadline:
+        now = min(_times(store, queries[:8]))
+        if now > 0.9 * before:
+            return
+        before = now
+        time.sleep(5)
+
+
+def _times(store: VectorStore, queries: npt.NDArray[np.float32]) -> list[float]:
+    taken = []
+    for query in queries:
+        started = time.perf_counter()
+        hits = store.search(NAME, query, TOP_K, timeout=60)
+        taken.append(1000 * (time.perf_counter() - started))
+        if len(hits) != TOP_K:
+            raise RuntimeError(f"{len(hits)} rows came back, not {TOP_K}")
+    return taken
+
+
+def _bare(vectors: npt.NDArray[np.float32], queries: npt.NDArray[np.float32]) -> float:
+    taken = []
+    for query in queries[:20]:
+        started = time.perf_counter()
+        scores = vectors @ query
+        best = np.argpartition(scores, -TOP_K)[-TOP_K:]
+        best[np.argsort(-scores[best])]
+        taken.append(1000 * (time.perf_counter() - started))
+    return percentile(taken, 50)
+
+
+def main(kind: str, folder: str, sizes: list[int]) -> None:
+    queries = _unit(SEARCHES, seed=2)
+    vectors = _unit(max(sizes), seed=1)
+    found = {}
+    with (_lite if kind == "lite" else _server)(Path(folder)) as uri:
+        store = VectorStore(uri, timeout=60)
+        _wait(store)
+        store.ensure_collection(NAME, DIMENSION)
+        stored = 0
+        for size in sizes:
+            started = time.perf_counter()
+            for first in range(stored, size, 1000):
+                part = range(first, min(first + 1000, size))
+                store.upsert(NAME, [place + 1 for place in part], vectors[part.start : part.stop])
+            rate = (size - stored) / (time.perf_counter() - started)
+            stored = size
+            _settle(store, queries)
+            taken = _times(store, queries)
+            found[size] = {
+                "p50": percentile(taken, 50),
+                "p95": percentile(taken, 95),
+                "numpy": _bare(vectors[:size], queries),
+                "rows_a_second": rate,
+            }
+            print(size, found[size], file=sys.stderr, flush=True)
+        store.close()
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    main(sys.argv[1], sys.argv[2], [int(size) for size in sys.argv[3:]])

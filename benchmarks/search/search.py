@@ -1,0 +1,221 @@
+"""Searching as it is felt: from a click in a browser to painted thumbnails, in a large gallery."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from benchmarks import sample_photos as pictures
+from benchmarks.installation.processes import place, rest
+from benchmarks.options import Options
+from benchmarks.peer import Peer
+from benchmarks.report import Findings
+from benchmarks.search.browser import (
+    DESKTOP,
+    PHONE,
+    Painted,
+    Visitor,
+    Vitals,
+    chromium,
+    needed_browser,
+    visitor,
+)
+from benchmarks.search.findings import findings
+from benchmarks.search.load import (
+    AT_ONCE,
+    TOP_K,
+    Boxes,
+    Load,
+    Searches,
+    importing,
+    in_batch,
+)
+from benchmarks.search.query import ONE_THREAD
+from tests.installation import ROOT, Client, Installation, clean_environment, wait_until
+
+DISTINCT = 400  # pictures of the gallery
+_WARM_UP = 5
+_LOADS = 5  # of a page whose paints are looked at
+_BOXES = 20
+_LARGE = 4000  # pixels of the long side of the picture that boxes are drawn on
+_IMPORTED = 3000  # files of the import that runs beside searches
+_BARE = ("decode", "embed", "search")
+
+
+@dataclass
+class Found:
+    """Everything that was measured; milliseconds."""
+
+    clicks: list[Painted] = field(default_factory=list)
+    bare_of_clicks: list[float] = field(default_factory=list)
+    uploads: list[Painted] = field(default_factory=list)
+    bare_of_uploads: list[float] = field(default_factory=list)
+    again: list[Painted] = field(default_factory=list)
+    repeated: list[float] = field(default_factory=list)
+    alone: list[float] = field(default_factory=list)
+    beside: list[float] = field(default_factory=list)
+    loads: dict[str, Load] = field(default_factory=dict)
+    batches: list[float] = field(default_factory=list)  # searches a second
+    boxes: list[Boxes] = field(default_factory=list)
+    vitals: dict[tuple[str, str], list[Vitals]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Gallery:
+    slug: str
+    collection: str
+    uri: str
+    first: int  # key of the first row
+    shown: list[int]  # which picture each row shows
+    pictures: list[Path]
+
+    def picture_of(self, image: int) -> Path:
+        return self.pictures[self.shown[image - self.first]]
+
+
+def run(options: Options) -> Findings:
+    """Fill a gallery; then browser, repeated searches, many at once, an import beside, boxes."""
+    needed_browser()
+    with tempfile.TemporaryDirectory(prefix="lk-bench-") as folder:
+        root = Path(folder)
+        with place(LOOKALIKE_IMPORT_ROOTS=folder) as installation:
+            gallery = _filled(installation, root, options.gallery)
+            arguments = (
+                gallery.uri, gallery.collection, str(options.gallery), str(TOP_K),
+                str(root / "vectors.npy"),
+            )  # fmt: skip
+            environment = clean_environment(**ONE_THREAD)
+            with Peer("benchmarks.search.bare_search", *arguments, environment=environment) as peer:
+                found = _measured(options, installation, gallery, peer, root)
+    return findings(options, found)
+
+
+def _filled(installation: Installation, root: Path, number: int) -> Gallery:
+    made = pictures.make(root / "gallery", DISTINCT, 640, seed=60)
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.installation.gallery",
+         str(root / "gallery"), str(number), str(root / "vectors.npy")],
+        cwd=ROOT,
+        env=installation.environment,
+        stdout=subprocess.PIPE,
+        check=True,
+        text=True,
+    )  # fmt: skip
+    gallery = Gallery(**json.loads(done.stdout.splitlines()[-1]), pictures=made)
+    client = Client(installation.url, installation.key("read"))
+    indexes = f"/datasets/{gallery.slug}/indexes/"
+
+    def is_calibrated() -> bool:
+        return any(index["calibration"] for index in client.get(indexes).json()["results"])
+
+    wait_until(is_calibrated, "the gallery is not calibrated")
+    rest(installation)
+    return gallery
+
+
+def _measured(
+    options: Options, installation: Installation, gallery: Gallery, peer: Peer, root: Path
+) -> Found:
+    found = Found()
+    asked = pictures.make(root / "asked", _WARM_UP + options.searches, 500, seed=61)
+    with chromium() as browser:
+        with visitor(browser, installation.url) as someone:
+            _uploads(found, someone, peer, asked)
+            _clicks(found, someone, peer, gallery, options.searches)
+            found.again = [someone.again() for _ in range(options.searches)]
+            kept = someone.page.url.removeprefix(installation.url)
+        _pages(found, browser, installation.url, kept)
+    searches = Searches(installation, gallery.slug)
+    once = pictures.make(root / "once", 1, 500, seed=62)
+    searches.one_by_one(once)
+    found.repeated = searches.one_by_one(once * options.searches)
+    found.boxes = [_boxes(searches, root, place) for place in range(3)]
+    _at_once(found, searches, peer, root, options.searches)
+    _beside(found, searches, installation, root, options.searches)
+    return found
+
+
+def _uploads(found: Found, someone: Visitor, peer: Peer, asked: Sequence[Path]) -> None:
+    someone.begin(asked[0])
+    for place_in_row, picture in enumerate(asked[1:], start=1):
+        if place_in_row % 2:
+            painted, bare = someone.upload(picture), _barely(peer, picture)
+        else:
+            bare, painted = _barely(peer, picture), someone.upload(picture)
+        if place_in_row >= _WARM_UP:
+            found.uploads.append(painted)
+            found.bare_of_uploads.append(bare)
+
+
+def _clicks(found: Found, someone: Visitor, peer: Peer, gallery: Gallery, number: int) -> None:
+    """Go from match to match; where a page shows no other picture, begin with another one."""
+    chosen, past = random.Random(5), set[int]()
+    for place_in_row in range(_WARM_UP + number):
+        there = [image for image in someone.cards() if image not in past]
+        if not there:
+            someone.upload(chosen.choice(gallery.pictures))
+            there = [image for image in someone.cards() if image not in past]
+        image = chosen.choice(there)
+        past.add(image)
+        bare = _barely(peer, gallery.picture_of(image))
+        painted = someone.click(image)
+        if place_in_row >= _WARM_UP:
+            found.clicks.append(painted)
+            found.bare_of_clicks.append(bare)
+
+
+def _barely(peer: Peer, picture: Path) -> float:
+    sample: dict[str, float] = peer.ask(str(picture))
+    return sum(sample[stage] for stage in _BARE)
+
+
+def _pages(found: Found, browser: Any, url: str, results: str) -> None:
+    for size in (DESKTOP, PHONE):
+        for name, path in (("start page", "/"), ("results", results)):
+            for _ in range(_LOADS):
+                with visitor(browser, url, size) as newcomer:
+                    seen = newcomer.vitals(path)
+                found.vitals.setdefault((name, f"{size[0]} px"), []).append(seen)
+
+
+def _boxes(searches: Searches, root: Path, seed: int) -> Boxes:
+    """A large photograph, as a telephone makes it: what costs is to decode all of it."""
+    [source] = pictures.make(root / f"large-{seed}", 1, _LARGE, seed=63 + seed)
+    with Image.open(source) as picture:
+        large = picture.convert("RGB")
+    large.save(source, quality=90)
+    chosen = random.Random(seed)
+    sides = [(chosen.uniform(0, 0.5), chosen.uniform(0, 0.5)) for _ in range(1 + _BOXES)]
+    return searches.by_boxes(source, [f"{left:.4f},{top:.4f},0.4,0.4" for left, top in sides])
+
+
+def _at_once(found: Found, searches: Searches, peer: Peer, root: Path, number: int) -> None:
+    """The library in batch before and after: whatever else the machine does falls on both."""
+    for place_in_row, (name, fields) in enumerate(
+        {"verified": {}, "not verified": {"verify": "false"}}.items()
+    ):
+        seed = 66 + place_in_row
+        many = pictures.make(root / f"many-{seed}", AT_ONCE + 2 * number, 500, seed=seed)
+        found.batches.append(in_batch(peer, many[:number]))
+        searches.at_once(many[:AT_ONCE], **fields)
+        found.loads[name] = searches.at_once(many[AT_ONCE:], **fields)
+        found.batches.append(in_batch(peer, many[:number]))
+
+
+def _beside(
+    found: Found, searches: Searches, installation: Installation, root: Path, number: int
+) -> None:
+    many = pictures.make(root / "alone", 3 * number, 500, seed=68)
+    found.alone = searches.one_by_one(many[:number])
+    with importing(installation, root, _IMPORTED):
+        found.beside = searches.one_by_one(many[number : 2 * number])
+        found.loads["beside an import"] = searches.at_once(many[2 * number :])

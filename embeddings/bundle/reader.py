@@ -1,0 +1,248 @@
+"""Read a bundle, and refuse one that is not what its manifest says."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embeddings.atomic_write import Destination
+from embeddings.bundle import manifest
+from embeddings.bundle.checks import Seen, check_ids, not_unit
+from embeddings.bundle.formats import FORMATS, Block, Reader
+from embeddings.bundle.provenance import restored
+from embeddings.errors import BundleError, InputError, PackageMissing
+from embeddings.recipes import Recipe
+
+if TYPE_CHECKING:
+    from embeddings.flow.graph import Pipeline
+    from embeddings.pipelines import ImagePipeline
+
+# A number of a vector takes at least so many bytes in any format: a digit and a comma.
+_BYTES_A_NUMBER = 2
+
+
+class Batch(NamedTuple):
+    """Some rows of a bundle: texts, float32 (n, D), and dictionaries."""
+
+    ids: list[str]
+    vectors: NDArray[np.float32]
+    metadata: list[dict[str, Any]]
+
+
+class Bundle:
+    """Vectors with what they are called and what made them, as `load` gives them.
+
+    Attributes: `path`; `manifest`, a dictionary; `fingerprint`, which says what the vectors may
+    be compared with; `recipe`, the `Recipe` that made them, or a dictionary where that was a
+    graph pipeline. Its length is the number of rows. Picklable: another process reads the files.
+    """
+
+    def __init__(self, path: Path, said: dict[str, Any], reader: Reader) -> None:
+        """For `load` alone."""
+        self.path = path
+        self.manifest = said
+        self.fingerprint: str = said["fingerprint"]
+        self.recipe: Recipe | dict[str, Any] = restored(said["recipe"])
+        self._reader = reader
+
+    def __len__(self) -> int:
+        return int(self.manifest["count"])
+
+    def __repr__(self) -> str:
+        rows, dimension = len(self), self.manifest["dimension"]
+        return f"<Bundle {self.path.name} ({rows} x {dimension}) {self.fingerprint[:12]}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The same bundle as the one that was verified here, or an error.
+        return _again, (self.path, self.manifest["manifest_sha256"])
+
+    @property
+    def vectors(self) -> NDArray[np.float32]:
+        """All vectors, float32 (N, D), read-only; for npy they stay on disk until touched."""
+        mapped = self._mapped
+        return self._rows.vectors if mapped is None else mapped
+
+    @property
+    def ids(self) -> list[str]:
+        """The identifiers, in the order of the vectors."""
+        return self._rows.ids
+
+    @cached_property
+    def metadata(self) -> list[dict[str, Any]]:
+        """A dictionary for each vector, in their order."""
+        with _reading(self.path):
+            return list(map(_metadata, self._rows.metadata))
+
+    def batches(self) -> Iterator[Batch]:
+        """All rows in their order, some at a time; memory stays flat.
+
+        Raises `BundleError` (`bundle_damaged`).
+        """
+        for block in self._blocks(vectors=True):
+            with _reading(self.path):
+                rows = list(map(_metadata, block.metadata))
+            yield Batch(block.ids, block.vectors, rows)
+
+    def pipeline(self, **options: Any) -> "ImagePipeline | Pipeline":
+        """What makes vectors that can be compared with these: for a query picture.
+
+        An `ImagePipeline`, which takes the options `runtime`, `precision` and `device`; or, for
+        the recipe of a graph, a `Pipeline`, which takes `local`. Raises what these raise.
+        """
+        if isinstance(self.recipe, Recipe):
+            from embeddings.pipelines import pipeline
+
+            return pipeline(self.recipe, **options)
+        from embeddings.flow.graph import Pipeline
+
+        return Pipeline.from_recipe(self.recipe, **options)
+
+    def export(self, path: Destination, *, format: str = "npy", overwrite: bool = False) -> None:
+        """Write it again, in any format: see `embeddings.bundle.export`."""
+        from embeddings.bundle.writer import export
+
+        export(self, path, format=format, overwrite=overwrite)
+
+    def to_faiss(self, path: Destination) -> int:
+        """Make an index of it: see `embeddings.bundle.to_faiss`."""
+        from embeddings.bundle.faiss_index import to_faiss
+
+        return to_faiss(self, path)
+
+    def verify_rows(self) -> None:
+        """Look at every row: `load` does so. Raises `BundleError` (`bundle_damaged`)."""
+        self._rows = self._collected(check=True)
+
+    @cached_property
+    def _mapped(self) -> NDArray[np.float32] | None:
+        with _reading(self.path):
+            return self._reader.mapped()
+
+    @cached_property
+    def _rows(self) -> "_Rows":
+        return self._collected(check=False)
+
+    def _collected(self, *, check: bool) -> "_Rows":
+        """All rows, read once; with `check`, each is held to what a writer would take."""
+        mapped = self._mapped
+        shape = len(self), int(self.manifest["dimension"])
+        vectors = np.empty(shape, np.float32) if mapped is None else mapped
+        ids: list[str] = []
+        metadata: list[str] = []
+        seen = Seen()
+        for block in self._blocks(vectors=check or mapped is None):
+            if check:
+                with _reading(self.path):
+                    _check(block, seen)
+            if mapped is None:
+                vectors[len(ids) : len(ids) + len(block.ids)] = block.vectors
+            ids += block.ids
+            metadata += block.metadata
+        vectors.flags.writeable = False
+        return _Rows(ids, metadata, vectors)
+
+    def _blocks(self, *, vectors: bool) -> Iterator[Block]:
+        """The reader's blocks, as many rows as the manifest says."""
+        left = len(self)
+        with _reading(self.path):
+            for block in self._reader.blocks(vectors=vectors):
+                left -= len(block.ids)
+                if left < 0 or len(block.metadata) != len(block.ids):
+                    break
+                yield block
+            if left:
+                raise ValueError(f"there are not {len(self)} rows in it")
+
+
+class _Rows(NamedTuple):
+    ids: list[str]
+    metadata: list[str]
+    vectors: NDArray[np.float32]
+
+
+def load(
+    path: Destination,
+    *,
+    fingerprint: str | None = None,
+    allow_other: bool = False,
+    verify: bool = True,
+) -> Bundle:
+    """The bundle in the folder `path`.
+
+    `fingerprint` is that of the recipe whose vectors these shall be compared with (`recipe(name)
+    .fingerprint`, or a pipeline's); another one is refused, unless `allow_other`. With `verify`
+    every byte is compared with the digests of the manifest, and every row is looked at. Without
+    it, only names, sizes and shapes are: quick, for a bundle that one has written oneself.
+
+    Raises `BundleError`: `bundle_missing`, `bundle_damaged` for anything that is not as the
+    manifest says it, `bundle_too_new`, `fingerprint_differs`; and `PackageMissing`.
+    """
+    folder = Path(path).absolute()
+    said = manifest.read(folder)
+    if fingerprint is not None and fingerprint != said["fingerprint"] and not allow_other:
+        raise BundleError(
+            "fingerprint_differs",
+            f"The vectors of {folder} have the fingerprint {said['fingerprint']}, and "
+            f"{fingerprint} is asked for: they cannot be compared. Compute them again by the "
+            "same recipe, or say allow_other=True to see them all the same.",
+        )
+    manifest.check_names(folder, said)
+    count, dimension = said["count"], said["dimension"]
+    if count * dimension * _BYTES_A_NUMBER > sum(x["bytes"] for x in said["files"].values()):
+        raise manifest.damaged(folder, f"its files are too small for {count} vectors")
+    if verify:
+        # Before any of them is opened by a library that reads more than bytes.
+        manifest.check_digests(folder, said)
+    with _reading(folder):
+        reader = FORMATS[said["format"]].reader(folder, count, dimension)
+    bundle = Bundle(folder, said, reader)
+    if verify:
+        bundle.verify_rows()
+    return bundle
+
+
+def _again(path: Path, digest: str) -> Bundle:
+    bundle = load(path, verify=False)
+    if bundle.manifest["manifest_sha256"] != digest:
+        raise manifest.damaged(path, "it is another bundle than the one that was loaded first")
+    return bundle
+
+
+def _check(block: Block, seen: Seen) -> None:
+    """Raise ValueError, or `InputError`, for rows that a writer would not have written."""
+    check_ids(block.ids)
+    seen.added(block.ids)
+    for row in block.metadata:
+        _metadata(row)
+    place = not_unit(block.vectors)
+    if place is not None:
+        raise ValueError(f"the vector of {block.ids[place]!r} is not of unit length")
+
+
+def _metadata(text: str) -> dict[str, Any]:
+    row = json.loads(text, parse_constant=_refused)
+    if not isinstance(row, dict):
+        raise ValueError(f"metadata must be an object, not {type(row).__name__}")
+    return row
+
+
+def _refused(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
+
+
+@contextmanager
+def _reading(folder: Path) -> Iterator[None]:
+    """Whatever goes wrong in here, the bundle is damaged: readers raise anything at all."""
+    try:
+        yield
+    except (BundleError, PackageMissing):
+        raise
+    except InputError as error:
+        raise manifest.damaged(folder, error.detail.rstrip(".")) from error
+    except Exception as error:
+        raise manifest.damaged(folder, f"it cannot be read ({error})") from error

@@ -1,0 +1,84 @@
+"""Pictures of a command line as rows with vectors, one bad file at a time."""
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from embeddings.cli.inputs import Unreadable
+from embeddings.cli.output import line, problem
+from embeddings.errors import InputError
+from embeddings.flow.collection import DataCollection
+
+# A picture is read whole: what is larger than this is no picture that anybody means.
+_LARGEST_FILE = 512 * 2**20
+
+
+class Rows:
+    """A dict for each picture that can be used, in order: id, sha256, bytes, vector.
+
+    `embed` is an `ImagePipeline`, or a graph from a picture to a vector. With `text` there is a
+    text_vector too, from the same forward pass. What cannot be used is
+    printed as a line with an error when it is met. Can be iterated once; `count` and `failed`
+    say how many there were so far. Memory stays flat.
+    """
+
+    def __init__(
+        self, pictures: Sequence[str | Unreadable], embed: Any, *, text: bool = False
+    ) -> None:
+        self.pictures = pictures
+        self.embed = embed
+        self.count = 0
+        self.failed = 0
+        read = DataCollection(pictures).safe().set_parallel().map(_read)
+        if text:
+            made = read.map(embed.with_text(), "data", ("vector", "text_vector"))
+        else:
+            made = read.map(embed, "data", "vector")
+        self._rows = made.map(_without_data)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for row in self._rows:
+            if isinstance(row, dict):
+                self.count += 1
+                yield row
+            else:
+                self.failed += 1
+                line(id=_name(row.input), error=problem(row.exception))
+
+
+def _read(picture: str | Unreadable) -> dict[str, Any]:
+    if isinstance(picture, Unreadable):
+        raise picture.error
+    try:
+        picture.encode()
+    except UnicodeEncodeError:
+        raise InputError("The file's name is not UTF-8, so it can be no id: rename it.") from None
+    if "\0" in picture:
+        raise InputError("A path cannot hold NUL; list paths one a line.")
+    # Not waiting: opening a pipe would, until somebody writes into it.
+    handle = os.open(picture, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise InputError("This is no file, but a folder, a pipe or a device.")
+        with open(handle, "rb", closefd=False) as file:
+            data = file.read(_LARGEST_FILE + 1)
+    finally:
+        os.close(handle)
+    if len(data) > _LARGEST_FILE:
+        raise InputError(f"The file is larger than {_LARGEST_FILE // 2**20} MiB.")
+    digest = hashlib.sha256(data).hexdigest()
+    return {"id": picture, "sha256": digest, "bytes": len(data), "data": data}
+
+
+def _without_data(row: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if key != "data"}
+
+
+def _name(given: Any) -> str:
+    """The path that a failed row began with, printable."""
+    if isinstance(given, dict):
+        given = given["id"]
+    path = given.path if isinstance(given, Unreadable) else str(given)
+    return path.encode(errors="backslashreplace").decode()

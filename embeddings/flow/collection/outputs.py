@@ -1,0 +1,103 @@
+"""The ways to end a collection: rows are read to give a value, a file or a table to look at."""
+
+import itertools
+import os
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Generator
+from typing import Any
+
+from numpy.typing import NDArray
+
+from embeddings.errors import InputError
+
+StrPath = str | os.PathLike[str]
+
+
+class Ends(ABC):
+    """The methods of `DataCollection` that read its rows."""
+
+    @abstractmethod
+    def __iter__(self) -> Generator[Any, None, None]:
+        """The rows, from the beginning."""
+
+    def to_list(self) -> list[Any]:
+        """All rows."""
+        return list(self)
+
+    def to_numpy(self) -> NDArray[Any]:
+        """All rows as one array: vectors (D,) as (N, D) with their dtype, numbers as (N,).
+
+        Raises `InputError`, naming the row, for rows of different shapes.
+        """
+        from embeddings.flow.sinks import as_array
+
+        return as_array(self)
+
+    def to_csv(self, path: StrPath) -> int:
+        """Write the rows as a CSV file (UTF-8), whole or not at all; the number of rows.
+
+        A dict is a row with columns, another value the one column "value"; arrays are written
+        as JSON. Raises `InputError` for rows that have no place in a table, such as pictures,
+        and `OutputError` where the file cannot be written.
+        """
+        from embeddings.flow.sinks import write_csv
+
+        return write_csv(self, path)
+
+    def to_parquet(self, path: StrPath) -> int:
+        """Write the rows as a Parquet file, as `to_csv` does; vectors as lists of float32.
+
+        Memory does not grow with the number of rows.
+        """
+        from embeddings.flow.sinks import write_parquet
+
+        return write_parquet(self, path)
+
+    def to_milvus(self, collection: Any, batch_size: int = 1000) -> int:
+        """Insert the rows into a Milvus collection, `batch_size` at a time; their number.
+
+        `collection` is a `pymilvus.Collection`, or a pair of a `MilvusClient` and a name.
+        """
+        from embeddings.flow.sinks import insert_into_milvus
+
+        return insert_into_milvus(self, collection, batch_size)
+
+    def first(self) -> Any:
+        """The first row; the source is read only as far as it needs. Raises `InputError` if
+        there is none.
+        """
+        rows = iter(self)
+        try:
+            for row in rows:
+                return row
+        finally:
+            rows.close()
+        raise InputError("There is no first row: the collection is empty.")
+
+    def count(self) -> int:
+        """The number of rows; all are computed."""
+        return sum(1 for _ in self)
+
+    def show(self, limit: int = 5) -> None:
+        """Show the first rows: as text, in a notebook as a table with small pictures."""
+        from embeddings.flow.display.table import shown
+
+        if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+            raise InputError(f"limit must be a whole number, 1 or more; not {limit!r}.")
+        # One more is read, to say whether others follow.
+        table = shown(list(itertools.islice(iter(self), limit + 1)), limit=limit)
+        if _in_notebook():
+            from IPython import display
+
+            notebook: Any = display
+            notebook.display(table)
+        else:
+            print(table)
+
+
+def _in_notebook() -> bool:
+    """Whether a kernel shows what this program displays."""
+    shell = sys.modules.get("IPython")
+    running = shell.get_ipython() if shell is not None else None
+    return running is not None and hasattr(running, "kernel")

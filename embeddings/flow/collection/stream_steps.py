@@ -1,0 +1,133 @@
+"""Steps over the whole stream of rows; all run in the caller's thread and read as they go.
+
+A row that is `Empty` is no part of a batch, a window or a group: it goes past, ahead of the one
+that is being gathered.
+"""
+
+import contextlib
+import itertools
+import random
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from embeddings.flow.collection.empty import Empty
+from embeddings.flow.sources.source import Source
+
+Rows = Iterator[Any]
+
+
+def headed(rows: Rows, count: int) -> Rows:
+    """The first `count` rows; the next is not read."""
+    return itertools.islice(rows, count)
+
+
+def batched(rows: Rows, size: int, drop_tail: bool) -> Rows:
+    """Lists of `size` rows; the last may be shorter, or is dropped."""
+    batch: list[Any] = []
+    for row in rows:
+        if type(row) is Empty:
+            yield row
+            continue
+        batch.append(row)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch and not drop_tail:
+        yield batch
+
+
+def windows(rows: Rows, size: int, step: int) -> Rows:
+    """Lists of `size` rows, one every `step` rows; the last ones may be shorter."""
+    held: deque[Any] = deque()
+    skip = 0
+    for row in rows:
+        if type(row) is Empty:
+            yield row
+        elif skip:
+            skip -= 1
+        else:
+            held.append(row)
+            if len(held) == size:
+                yield list(held)
+                skip = max(0, step - size)
+                for _ in range(min(step, size)):
+                    held.popleft()
+    while held:
+        yield list(held)
+        for _ in range(min(step, len(held))):
+            held.popleft()
+
+
+def reservoir(rows: Rows, count: int, seed: int | None) -> Rows:
+    """`count` rows, each set of them as likely as another, in their order; reads all first."""
+    chosen = random.Random(seed)  # noqa: S311 - a sample, not a secret
+    kept: list[tuple[int, Any]] = []
+    for at, row in enumerate(rows):
+        if len(kept) < count:
+            kept.append((at, row))
+        elif (place := chosen.randrange(at + 1)) < count:
+            kept[place] = at, row
+    kept.sort(key=lambda pair: pair[0])
+    for _, row in kept:
+        yield row
+
+
+def thinned(rows: Rows, ratio: float, seed: int | None) -> Rows:
+    """Each row with probability `ratio`."""
+    chosen = random.Random(seed)  # noqa: S311
+    return (row for row in rows if chosen.random() < ratio)
+
+
+def shuffled(rows: Rows, seed: int | None, buffer: int) -> Rows:
+    """Rows in random order, out of a buffer that is filled first and refilled row by row."""
+    chosen = random.Random(seed)  # noqa: S311
+    held: list[Any] = []
+    for row in rows:
+        if len(held) < buffer:
+            held.append(row)
+            continue
+        place = chosen.randrange(buffer)
+        out, held[place] = held[place], row
+        yield out
+    chosen.shuffle(held)
+    held.reverse()
+    while held:
+        yield held.pop()
+
+
+def grouped(pairs: Rows) -> Rows:
+    """(key, list of rows) for each key of pairs (key, row), in the order in which keys come."""
+    groups: dict[Any, list[Any]] = {}
+    for pair in pairs:
+        if type(pair) is Empty:
+            yield pair
+        else:
+            groups.setdefault(pair[0], []).append(pair[1])
+    yield from groups.items()
+
+
+def zipped(rows: Rows, others: Sequence[Source]) -> Rows:
+    """Tuples of a row of each, to the end of the shortest; an `Empty` stands for its tuple."""
+    with contextlib.ExitStack() as stack:
+        iterators = [stack.enter_context(other.reading()) for other in others]
+        for row in zip(rows, *iterators, strict=False):
+            yield next((one for one in row if type(one) is Empty), row)
+
+
+def joined(rows: Rows, others: Sequence[Source]) -> Rows:
+    """The rows, then those of each other."""
+    yield from rows
+    for other in others:
+        with other.reading() as others_rows:
+            yield from others_rows
+
+
+def watched(rows: Rows, label: str | None, total: int | None) -> Rows:
+    """The rows, and a bar on stderr (in a notebook a widget) that counts them."""
+    from tqdm.auto import tqdm
+
+    with tqdm(desc=label, total=total, unit=" rows") as bar:
+        for row in rows:
+            yield row
+            bar.update()

@@ -1,0 +1,271 @@
+"""Exact nearest neighbours among vectors in memory, or in a file that is mapped into it.
+
+Scores come from float32 matrix products first, which are quick, but round differently from
+place to place. Whatever may be among the best by the bound of that rounding is computed again
+in float64, row by row, so that the result is exact and equal rows have equal scores.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embeddings.errors import InputError, UnknownName
+from embeddings.flow.sinks.array import as_array
+
+METRICS = ("cosine", "ip", "l2")
+
+# Data is read in blocks of this size, and so many queries go through a block at once.
+_BLOCK_BYTES = 16 * 1024 * 1024
+_QUERIES = 256
+# Lengths beyond these have squares outside of float32.
+_LONGEST, _SHORTEST = 1e18, 1e-18
+_ROUNDING = 2.0**-24
+
+
+@dataclass(frozen=True, eq=False)
+class Hits:
+    """What a search has found, best first: `ids`, and `scores`, float32 (K,).
+
+    Iterates as pairs (id, score).
+    """
+
+    ids: tuple[Any, ...]
+    scores: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __iter__(self) -> Iterator[tuple[Any, float]]:
+        return zip(self.ids, self.scores.tolist(), strict=True)
+
+    def __repr__(self) -> str:
+        found = ", ".join(f"{one!r}: {score:.4g}" for one, score in self)
+        return f"Hits({found})"
+
+
+class Searcher:
+    """The `top_k` nearest vectors of `data` for a vector, exactly, best first.
+
+    Call it with one vector (D,), or `batch` with several. Where there are fewer than `top_k`
+    vectors it gives all of them; equal scores come in the order of the data. Thread-safe and
+    picklable (mapped data is then copied). Memory beside the data is four bytes a vector and
+    some blocks of 16 MiB.
+
+    The metric says what a score is:
+
+    - "cosine": cosine similarity, -1 to 1, highest first. A vector of zeros (or shorter than
+      1e-18) has no direction; its score with everything is 0.
+    - "ip": inner product, highest first.
+    - "l2": Euclidean distance, not squared, lowest first.
+    """
+
+    def __init__(
+        self,
+        data: Any,
+        metric: str = "cosine",
+        top_k: int = 10,
+        ids: Iterable[Any] | None = None,
+    ) -> None:
+        """`data` is an array (N, D), a sequence of vectors, or an object with `vectors` and
+        `ids`, such as a bundle; it is compared in float32. `ids` are what hits are called by;
+        without them they have their places in the data, from 0.
+
+        Raises `UnknownName` for another metric, `InputError` for data of another shape, with
+        NaN, infinity or a vector longer than 1e18 (it names the row, counted from 1), for a
+        `top_k` below 1, and for as many ids as there are not vectors.
+        """
+        if metric not in METRICS:
+            raise UnknownName("metric", metric, METRICS)
+        if isinstance(top_k, bool) or not isinstance(top_k, int | np.integer) or top_k < 1:
+            raise InputError(f"top_k must be 1 or more, not {top_k!r}.")
+        self.metric = metric
+        self.top_k = int(top_k)
+        if hasattr(data, "vectors"):
+            ids = getattr(data, "ids", None) if ids is None else ids
+            data = data.vectors
+        self._vectors = _matrix(data, "The data")
+        self._ids: list[Any] | None = None
+        if ids is not None:
+            self._ids = ids.tolist() if isinstance(ids, np.ndarray) else list(ids)
+            if len(self._ids) != len(self._vectors):
+                raise InputError(
+                    f"There are {len(self._ids)} ids for {len(self._vectors)} vectors."
+                )
+        self._block = max(1, _BLOCK_BYTES // (4 * max(1, self._vectors.shape[1])))
+        self._lengths = np.empty(len(self._vectors), np.float32)
+        for start, block in self._blocks():
+            self._lengths[start : start + len(block)] = _lengths(block, start, "Row")
+
+    def __len__(self) -> int:
+        return len(self._vectors)
+
+    def __repr__(self) -> str:
+        size, dimension = self._vectors.shape
+        return f"<Searcher {self.metric}, {size} vectors of {dimension}, top {self.top_k}>"
+
+    def __call__(self, vector: Any) -> Hits:
+        """The hits for one vector (D,). Raises `InputError` for another shape, NaN or infinity."""
+        query = np.asarray(vector)
+        if query.ndim != 1:
+            raise InputError(f"A query is a vector (D,), not of shape {query.shape}; see batch().")
+        return self.batch(query[None])[0]
+
+    def batch(self, vectors: Any) -> list[Hits]:
+        """The hits for each of several vectors (Q, D).
+
+        Raises `InputError` for another dimension than the data's, for NaN and infinity.
+        """
+        queries = _float32(_matrix(vectors, "The queries"))
+        if not len(queries):
+            return []
+        dimension = self._vectors.shape[1]
+        if not len(self._vectors):
+            return [Hits((), np.empty(0, np.float32)) for _ in queries]
+        if queries.shape[1] != dimension:
+            raise InputError(
+                f"The data has {dimension} dimensions, but the query {queries.shape[1]}."
+            )
+        lengths = _lengths(queries, 0, "Query")
+        hits: list[Hits] = []
+        for start in range(0, len(queries), _QUERIES):
+            part = slice(start, start + _QUERIES)
+            hits.extend(self._hits(queries[part], lengths[part]))
+        return hits
+
+    def _hits(self, queries: NDArray[np.float32], lengths: NDArray[np.float32]) -> Iterator[Hits]:
+        found = [
+            _Best(self.metric, self.top_k, query, length)
+            for query, length in zip(queries, lengths.tolist(), strict=True)
+        ]
+        sides = queries
+        if self.metric == "cosine":
+            sides = queries * _inverse(lengths)[:, None]
+        for start, block in self._blocks():
+            norms = self._lengths[start : start + len(block)]
+            ranks = sides @ block.T
+            if self.metric == "cosine":
+                ranks *= _inverse(norms)
+            elif self.metric == "l2":
+                ranks -= norms * norms / 2
+            longest = float(norms.max())
+            for best, row, length in zip(found, ranks, lengths.tolist(), strict=True):
+                best.look(row, block, norms, start, self._bound(longest, length))
+        for best in found:
+            places = best.places.tolist()
+            names = places if self._ids is None else [self._ids[place] for place in places]
+            yield Hits(tuple(names), best.scores)
+
+    def _bound(self, longest: float, length: float) -> float:
+        """How far the quick ranks of a block may be from the exact ones.
+
+        The bound of a sum of D products in any order, twice, for the lengths are rounded too;
+        sixteen more for the steps that follow, the rounding of the score among them.
+        """
+        part: float = 2 * (self._vectors.shape[1] + 16) * _ROUNDING
+        if self.metric == "cosine":
+            return part
+        if self.metric == "ip":
+            return part * longest * length
+        return part * (longest + length) ** 2
+
+    def _blocks(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        for start in range(0, len(self._vectors), self._block):
+            yield start, _float32(self._vectors[start : start + self._block])
+
+
+class _Best:
+    """The best of the rows that one query has met so far."""
+
+    def __init__(self, metric: str, top_k: int, query: NDArray[np.float32], length: float) -> None:
+        self._metric = metric
+        self._top_k = top_k
+        self._query = query.astype(np.float64)
+        self._length = float(np.sqrt(self._query @ self._query)) if length else 0.0
+        self._ranks = np.empty(0)
+        self.scores = np.empty(0, np.float32)
+        self.places = np.empty(0, np.int64)
+
+    def look(
+        self,
+        ranks: NDArray[np.float32],
+        block: NDArray[np.float32],
+        norms: NDArray[np.float32],
+        start: int,
+        bound: float,
+    ) -> None:
+        """Take in what is good enough of a block, whose quick ranks are at most `bound` off."""
+        if len(self._ranks) == self._top_k:
+            floor = float(self._ranks[-1]) - 2 * bound
+        elif len(ranks) > self._top_k:
+            floor = float(np.partition(ranks, -self._top_k)[-self._top_k]) - 2 * bound
+        else:
+            floor = -np.inf
+        rows = np.flatnonzero(ranks >= floor)
+        if not len(rows):
+            return
+        exact, scores = self._exact(block[rows].astype(np.float64), norms[rows] > 0)
+        exact = np.concatenate([self._ranks, exact])
+        scores = np.concatenate([self.scores, scores])
+        places = np.concatenate([self.places, start + rows])
+        worse = scores if self._metric == "l2" else -scores
+        order = np.lexsort((places, worse))[: self._top_k]
+        self._ranks, self.scores, self.places = exact[order], scores[order], places[order]
+
+    def _exact(
+        self, rows: NDArray[np.float64], directed: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        """The ranks and the scores of rows; a row's do not depend on the others.
+
+        `directed` are those that have a direction.
+        """
+        if self._metric == "l2":
+            away = rows - self._query
+            squares = np.einsum("ij,ij->i", away, away)
+            return (self._length**2 - squares) / 2, np.sqrt(squares).astype(np.float32)
+        ranks = np.einsum("ij,j->i", rows, self._query)
+        if self._metric == "cosine":
+            lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows)) * directed
+            ranks *= _inverse(lengths * self._length)
+            ranks = ranks.clip(-1, 1)
+        return ranks, ranks.astype(np.float32)
+
+
+def _matrix(data: Any, what: str) -> NDArray[Any]:
+    """An array (N, D) of real numbers; (0, D) may be (0,)."""
+    array = data if isinstance(data, np.ndarray) else as_array(data)
+    if array.shape == (0,):
+        array = array.reshape(0, 0)
+    if array.ndim != 2 or array.dtype.kind not in "biuf":
+        raise InputError(
+            f"{what} must be vectors of real numbers, an array (N, D); not {array.dtype} of "
+            f"shape {array.shape}."
+        )
+    return array
+
+
+def _float32(array: NDArray[Any]) -> NDArray[np.float32]:
+    with np.errstate(over="ignore"):  # infinity is refused with a sentence
+        return np.asarray(array, np.float32)
+
+
+def _lengths(block: NDArray[np.float32], start: int, what: str) -> NDArray[np.float32]:
+    """The lengths of vectors, 0 for the very short ones."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        lengths: NDArray[np.float32] = np.sqrt(np.einsum("ij,ij->i", block, block))
+    usable = lengths <= _LONGEST  # false for NaN too
+    if not usable.all():
+        row = int(np.argmin(usable))
+        reason = "is longer than 1e18" if np.isfinite(block[row]).all() else "holds NaN or infinity"
+        raise InputError(f"{what} {start + row + 1} {reason}, so that nothing is near it.")
+    lengths[lengths < _SHORTEST] = 0
+    return lengths
+
+
+def _inverse(lengths: NDArray[Any]) -> NDArray[Any]:
+    """One divided by each, and 0 for 0."""
+    inverse = np.zeros_like(lengths)
+    np.divide(1, lengths, out=inverse, where=lengths > 0)
+    return inverse

@@ -1,0 +1,1 @@
+"""Rows as tables, for a terminal and for a notebook."""

@@ -1,0 +1,119 @@
+"""Chunks of rows to workers and back: in order, some ahead, never many."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from embeddings.flow.collection.steps import Failure
+
+# A source that takes so long (seconds) for a chunk is slow: what is done goes out meanwhile.
+_SLOW = 0.01
+
+
+@dataclass(frozen=True)
+class Done:
+    """What became of a chunk, and the seconds that it took its worker."""
+
+    outcomes: list[Any]
+    seconds: float
+
+
+class Task(Protocol):
+    """A chunk on its way."""
+
+    def done(self) -> bool: ...
+
+    def result(self) -> Done: ...
+
+    def cancel(self) -> object: ...
+
+
+class Sizes:
+    """How many rows the next chunk takes: one at first.
+
+    For nodes with batches each chunk doubles, up to `most`. Else chunks double only while they
+    are quick (fewer seconds than `quick`), so that slow functions are spread over all workers.
+    """
+
+    def __init__(self, most: int, quick: float | None = None) -> None:
+        self._most = most
+        self._quick = quick
+        self.size = 1
+
+    def taken(self) -> None:
+        """A chunk of this size was sent off."""
+        if self._quick is None:
+            self.size = min(2 * self.size, self._most)
+
+    def finished(self, rows: int, seconds: float) -> None:
+        """A chunk of so many rows came back."""
+        if self._quick is None:
+            return
+        if seconds < self._quick and rows >= self.size:
+            self.size = min(2 * self.size, self._most)
+        elif seconds > 4 * self._quick and rows <= self.size:
+            self.size = max(1, self.size // 2)
+
+
+def in_order(
+    rows: Iterator[Any], submit: Callable[[list[Any]], Task], sizes: Sizes, ahead: int
+) -> Iterator[Any]:
+    """The outcomes of the rows, in order; at most `ahead` chunks are on their way or done.
+
+    Raises what a `Failure` holds at its place, and what `rows` raises behind the outcomes of
+    the rows before.
+    """
+    waiting: deque[tuple[Task, int]] = deque()
+    broken: Exception | None = None
+    more = True
+
+    def ready() -> bool:
+        return bool(waiting) and waiting[0][0].done()
+
+    def first() -> list[Any]:
+        task, count = waiting.popleft()
+        done = task.result()
+        sizes.finished(count, done.seconds)
+        return done.outcomes
+
+    try:
+        while more or waiting:
+            # What is done goes out before the source, which may be slow, is asked.
+            while more and len(waiting) < ahead and not ready():
+                chunk: list[Any] = []
+                size, started = sizes.size, time.monotonic()
+                while len(chunk) < size:
+                    try:
+                        chunk.append(next(rows))
+                    except StopIteration:
+                        more = False
+                        break
+                    except Exception as error:  # of the source
+                        more, broken = False, error
+                        break
+                    if time.monotonic() - started < _SLOW:
+                        continue
+                    while ready():
+                        yield from given(first())
+                    if not waiting:  # nobody works: what there is goes
+                        break
+                if chunk:
+                    waiting.append((submit(chunk), len(chunk)))
+                    sizes.taken()
+            if waiting:
+                yield from given(first())
+    finally:
+        for task, _ in waiting:
+            task.cancel()
+    if broken is not None:
+        raise broken
+
+
+def given(outcomes: Iterable[Any]) -> Iterator[Any]:
+    """The outcomes; raises at a `Failure`."""
+    for outcome in outcomes:
+        if isinstance(outcome, Failure):
+            raise outcome.error
+        yield outcome

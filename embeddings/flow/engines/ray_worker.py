@@ -1,0 +1,161 @@
+"""What runs inside a process of Ray, and how rows and errors travel there and back."""
+
+import pickle
+import time
+import traceback
+from collections.abc import Sequence
+from typing import Any
+
+from embeddings import thread_count
+from embeddings.errors import EmbeddingsError, InputError, WorkerError
+from embeddings.flow.collection.empty import Empty, shown
+from embeddings.flow.collection.segment import Segment
+from embeddings.flow.collection.steps import Failure
+from embeddings.flow.engines.ordered_chunks import Done
+
+
+class RemoteTraceback(Exception):
+    """The traceback of another process, as the cause of the error that came from there."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+    def __str__(self) -> str:
+        return f"\n{self.text}"
+
+
+class Worker:
+    """An actor: it holds the segments, with their models, and takes chunks of rows."""
+
+    def __init__(self, threads: int) -> None:
+        """`threads` is how many a model computes with here."""
+        thread_count.set_threads(threads)
+        self._segments: list[Segment] | None = None
+
+    def ready(self) -> None:
+        """Answers as soon as the process is there."""
+
+    def run(self, held: list[Any], number: int, rows: bytes, only: int | None) -> bytes:
+        """What becomes of pickled rows in a segment, or in one step of it (`only`).
+
+        `held` is the reference of the segments, in a list that keeps Ray from fetching them.
+        """
+        started = time.perf_counter()
+        try:
+            segment = self._loaded(held[0])[number]
+            taken = pickle.loads(rows)  # noqa: S301 - by the process that started this one
+        except Exception as error:
+            return packed([Failure(_not_read(error), traceback.format_exc())], started)
+        if only is not None:
+            segment = Segment([segment.steps[only]])
+        outcomes = segment.traced(taken)
+        last = segment.steps[-1]
+        sent: list[Any] = []
+        for value, origin in outcomes:
+            value = _travelling(value)
+            if not isinstance(value, Failure):
+                reason = why_not_sent(value)
+                if reason is not None:
+                    refused = InputError(
+                        f"What {last.name} gives cannot go to another process ({reason}): "
+                        f"{shown(value)}."
+                    )
+                    value = last.failed(origin, origin, refused)
+            sent.append(value)
+            if isinstance(value, Failure):
+                break
+        return packed(sent, started)
+
+    def _loaded(self, held: Any) -> list[Segment]:
+        if self._segments is None:
+            import ray
+
+            data, buffers = ray.get(held)
+            # Arrays stay where they are, in memory that the processes of a machine share.
+            self._segments = pickle.loads(data, buffers=buffers)  # noqa: S301
+        return self._segments
+
+
+def packed(outcomes: Sequence[Any], started: float) -> bytes:
+    """Outcomes as they travel, with the time that they took."""
+    return dumps(Done(list(outcomes), time.perf_counter() - started))
+
+
+def unpacked(data: bytes, label: str) -> Done:
+    """What `packed` has made; errors with the traceback that they had.
+
+    Raises `WorkerError` for what cannot be made again here.
+    """
+    try:
+        done: Done = pickle.loads(data)  # noqa: S301 - by a process that this one started
+    except Exception as error:
+        raise WorkerError(
+            f"What came of {label} cannot be read back ({type(error).__name__}: {error})."
+        ) from error
+    for outcome in done.outcomes:
+        if isinstance(outcome, Failure) and outcome.trace:
+            outcome.error.__cause__ = RemoteTraceback(outcome.trace)
+    return done
+
+
+def dumps(value: Any, buffers: list[pickle.PickleBuffer] | None = None) -> bytes:
+    """Pickled, functions and classes that no module holds included.
+
+    Arrays go into `buffers`, uncopied, where that is given.
+    """
+    from ray import cloudpickle
+
+    pickler: Any = cloudpickle
+    data: bytes = pickler.dumps(
+        value, protocol=5, buffer_callback=None if buffers is None else buffers.append
+    )
+    return data
+
+
+def why_not_sent(value: Any) -> str | None:
+    """Why a value cannot be pickled; None where it can."""
+    try:
+        dumps(value, [])
+    except Exception as error:  # each class may fail in its own way
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+def _travelling(outcome: Any) -> Any:
+    """A failure whose error can travel; other values as they are."""
+    if isinstance(outcome, Failure):
+        error = outcome.error
+        trace = "".join(traceback.format_exception(error)).rstrip()
+        return Failure(_sendable(error), trace)
+    if isinstance(outcome, Empty):
+        row = outcome.input if why_not_sent(outcome.input) is None else shown(outcome.input)
+        return Empty(row, _sendable(outcome.exception), outcome.step)
+    return outcome
+
+
+def _sendable(error: Exception) -> Exception:
+    """The error, if it survives the way with its notes; else one that says what it was."""
+    notes = getattr(error, "__notes__", [])
+    try:
+        again = pickle.loads(dumps(error))  # noqa: S301 - what this process has just made
+        if type(again) is type(error) and getattr(again, "__notes__", []) == notes:
+            return error
+    except Exception:  # each class may fail in its own way; said below
+        again = None
+    plain = WorkerError(
+        f"{type(error).__module__}.{type(error).__qualname__}: {error} (the error itself cannot "
+        "go to another process)."
+    )
+    for note in notes:
+        plain.add_note(note)
+    return plain
+
+
+def _not_read(error: Exception) -> Exception:
+    if isinstance(error, EmbeddingsError):
+        return error
+    return WorkerError(
+        f"The steps or rows cannot be read in a worker process ({type(error).__name__}: {error}); "
+        "what they import must be installed there."
+    )

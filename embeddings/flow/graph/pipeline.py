@@ -1,0 +1,311 @@
+"""`Pipeline`: built step by step from columns, called on rows."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from embeddings.errors import InputError, RecipeError, UnknownName
+from embeddings.flow.graph import executor, serialization
+from embeddings.flow.graph.steps import (
+    Kind,
+    Node,
+    Step,
+    checked_node,
+    columns,
+    is_image_pipeline,
+    node_name,
+)
+from embeddings.recipes import Recipe
+
+Columns = str | tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Pipeline:
+    """A graph of operators, functions and other pipelines over named columns.
+
+    Start with `Pipeline.input`, add steps, end with `output`. Each call gives a new pipeline
+    and leaves the old one as it is, so that several can share a beginning. A finished pipeline
+    is called with one row's inputs; `batch` and `stream` take many rows. Thread-safe, as far
+    as its functions are; those run in several threads.
+
+    A pipeline of `map` steps gives one result per row: the output column's value, or a tuple
+    for several columns. With `flat_map`, `filter` or `window` it gives a list of such results.
+    """
+
+    inputs: tuple[str, ...]
+    columns: Mapping[str, int]
+    steps: tuple[Step, ...] = ()
+    value_names: tuple[str, ...] = ()
+    outputs: tuple[str, ...] | None = None
+
+    @classmethod
+    def input(cls, *names: str) -> "Pipeline":
+        """A pipeline that takes these columns. Raises `RecipeError` for names that are none."""
+        inputs = columns(names)
+        return cls(inputs, {name: at for at, name in enumerate(inputs)}, (), inputs)
+
+    def map(self, inputs: Columns, outputs: Columns, node: Node) -> "Pipeline":
+        """Each row's `outputs` are what `node` makes of its `inputs`.
+
+        For several outputs the node gives a tuple or list of as many values. Raises
+        `UnknownName` for a column that is not there and `RecipeError` for what is no node.
+        """
+        return self._with("map", inputs, outputs, node)
+
+    def flat_map(self, inputs: Columns, outputs: Columns, node: Node) -> "Pipeline":
+        """Each row becomes as many rows as `node` gives items; other columns are repeated."""
+        return self._with("flat_map", inputs, outputs, node)
+
+    def filter(self, inputs: Columns, predicate: Node) -> "Pipeline":
+        """Keep the rows for which `predicate` of the inputs is true."""
+        return self._with("filter", inputs, (), predicate)
+
+    def window(
+        self, inputs: Columns, outputs: Columns, size: int, step: int, node: Node
+    ) -> "Pipeline":
+        """One row for each `size` rows that came of one input, every `step` rows.
+
+        `node` is called with a list of values for each input column. The last windows may hold
+        fewer rows. Other columns are those of the window's first row.
+        """
+        for number in (size, step):
+            if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+                raise RecipeError(f"A window's size and step must be 1 or more, not {number!r}.")
+        return self._with("window", inputs, outputs, node, size=size, step=step)
+
+    def concat(self, *others: "Pipeline") -> "Pipeline":
+        """The columns of this pipeline and of others with the same inputs, side by side.
+
+        Steps that they share are computed once. Raises `RecipeError` where two branches have
+        different columns of one name, or only one of them has a certain `flat_map`, `filter`
+        or `window`, so that their rows would not fit together.
+        """
+        joined = self
+        for other in others:
+            joined = joined._joined(other)
+        return joined
+
+    def output(self, *names: str) -> "Pipeline":
+        """The finished pipeline, which gives these columns."""
+        self._open()
+        outputs = columns(names)
+        for name in outputs:
+            self._value(name)
+        return replace(self, outputs=outputs)
+
+    def __call__(self, *values: Any) -> Any:
+        """The result for one row; its inputs are separate arguments.
+
+        A list given to a pipeline with one input is many rows, as for `batch`. Raises what
+        the nodes raise, with a note that names the node and the row's input, and `InputError`
+        for a wrong number of inputs.
+        """
+        self._finished()
+        if len(self.inputs) == 1 and len(values) == 1 and isinstance(values[0], list):
+            return self.batch(values[0])
+        (outcome,) = executor.run(self, [self._row(values)], None)
+        if isinstance(outcome, executor.Failure):
+            raise outcome.error
+        return outcome
+
+    def batch(self, rows: Sequence[Any], *, errors: Literal["raise", "return"] = "raise") -> Any:
+        """The results for many rows, a list in their order; as `stream`."""
+        return list(self._stream(rows, 32, 4, errors, early=False))
+
+    def stream(
+        self,
+        rows: Iterable[Any],
+        *,
+        chunk: int = 32,
+        threads: int = 4,
+        errors: Literal["raise", "return"] = "raise",
+    ) -> Iterator[Any]:
+        """The results for many rows one by one, in their order; `rows` is read as it is needed.
+
+        A row is its input, or a tuple where the pipeline has several. Rows are taken in chunks:
+        nodes with batches get a whole chunk, others run row by row in `threads` threads. Two
+        chunks are under way at once, so that one is decoded while the other is in the model.
+        Chunks grow (1 row, then at most 2, 4, ... up to `chunk`), and where nothing is under way
+        a row does not wait for others, so that a slow iterable's results come soon. With 1, each
+        result is given before the next row is read.
+
+        The first error ends the stream after the results before it, unless `errors` is
+        "return": then it takes the place of its row's result. What `rows` itself raises always
+        ends the stream, after the results of all rows before.
+        """
+        return self._stream(rows, chunk, threads, errors, early=True)
+
+    def _stream(
+        self, rows: Iterable[Any], chunk: int, threads: int, errors: str, *, early: bool
+    ) -> Iterator[Any]:
+        self._finished()
+        if chunk < 1 or threads < 1:
+            raise InputError("chunk and threads must be 1 or more.")
+        if errors not in ("raise", "return"):
+            raise InputError(f"errors must be 'raise' or 'return', not {errors!r}.")
+        taken = self._taken(iter(rows))
+        return executor.stream(self, taken, chunk, threads, errors == "return", early)
+
+    def _taken(self, rows: Iterator[Any]) -> Iterator[executor.Input]:
+        """The inputs of each row; an error in the place of a bad row, or of the last."""
+        several = len(self.inputs) > 1
+        try:
+            for row in rows:
+                yield self._checked(row if several else (row,))
+        except Exception as error:  # the iterable's, which is of any kind
+            yield executor.Failure(error, last=True)
+
+    def _checked(self, values: Any) -> executor.Input:
+        try:
+            return self._row(values)
+        except InputError as error:
+            return executor.Failure(error)
+
+    @property
+    def changes_rows(self) -> bool:
+        """Whether results are lists of rows."""
+        return any(step.changes_rows for step in self.steps)
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """What the pipeline does, as plain JSON types, for `from_recipe`.
+
+        Raises `RecipeError`, naming the node, where one is a plain function.
+        """
+        self._finished()
+        return serialization.to_dict(self)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256, 64 hex digits, of what the outputs are computed by.
+
+        Names of columns and the order of independent steps do not count, nor do steps that no
+        output needs. A chain of operators from one input to one output has the fingerprint of
+        the `Recipe` with these operators; an `ImagePipeline` counts as its operators. Raises
+        `RecipeError` where a node is a function.
+        """
+        return serialization.fingerprint(self.recipe)
+
+    def explain(self) -> str:
+        """The steps and their parameters, to read."""
+        return serialization.explain(self)
+
+    @classmethod
+    def from_recipe(
+        cls, data: Mapping[str, Any] | Recipe, local: Mapping[str, Mapping[str, Any]] | None = None
+    ) -> "Pipeline":
+        """The pipeline whose `recipe` this is.
+
+        A `Recipe`, or its dictionary, becomes the chain of its operators, from a column
+        "picture" to a column "vector".
+
+        `local` gives operators what recipes do not hold, by the operator's name:
+        `{"image_decode.url": {"fetch": fetch}}`. Raises `RecipeError` where the recipe is
+        malformed and `UnknownName` for operators that are not there.
+        """
+        return serialization.from_dict(cls, serialization.graph_of(data), local or {})
+
+    def __repr__(self) -> str:
+        ends = ", ".join(self.outputs) if self.outputs else "(no output yet)"
+        return f"<Pipeline {', '.join(self.inputs)} → {ends}, {len(self.steps)} steps>"
+
+    def _with(
+        self, kind: Kind, inputs: Columns, outputs: Columns, node: Node, **window: int
+    ) -> "Pipeline":
+        self._open()
+        taken = columns(inputs)
+        reads = tuple(self._value(name) for name in taken)
+        given = () if kind == "filter" else columns(outputs)
+        name = node_name(checked_node(node))
+        if isinstance(node, Pipeline):
+            _fits(node, kind, taken, given)
+            name = f"pipeline {', '.join(node.inputs)} → {', '.join(node.outputs or ())}"
+        elif is_image_pipeline(node) and (kind, len(taken), len(given)) != ("map", 1, 1):
+            raise RecipeError(f"{name} can only `map` one column to one.")
+        count = len(self.value_names)
+        writes = tuple(range(count, count + len(given)))
+        ends = f" → {', '.join(given)}" if given else ""
+        label = f"{kind} {', '.join(taken)}{ends}: {name}"
+        step = Step(kind, node, reads, writes, label, **window)
+        return replace(
+            self,
+            columns={**self.columns, **dict(zip(given, writes, strict=True))},
+            steps=(*self.steps, step),
+            value_names=(*self.value_names, *given),
+        )
+
+    def _joined(self, other: "Pipeline") -> "Pipeline":
+        self._open()
+        if not isinstance(other, Pipeline) or other.inputs != self.inputs:
+            raise RecipeError(
+                f"concat joins pipelines with the same inputs, here {', '.join(self.inputs)}; "
+                f"not {other!r}."
+            )
+        other._open()
+        mine, theirs = (
+            [step.origin for step in pipeline.steps if step.changes_rows]
+            for pipeline in (self, other)
+        )
+        if mine != theirs:
+            raise RecipeError(
+                "Branches can be joined only where each flat_map, filter and window comes before "
+                "they part; afterwards their rows would not fit together."
+            )
+        steps, names = list(self.steps), list(self.value_names)
+        # Their values' numbers to ours; inputs are the same.
+        ours = {at: at for at in range(len(self.inputs))}
+        known = {step.origin: step for step in steps}
+        for step in other.steps:
+            same = known.get(step.origin)
+            if same is None:
+                writes = tuple(range(len(names), len(names) + len(step.writes)))
+                names += [other.value_names[at] for at in step.writes]
+                same = step.renumbered(tuple(ours[at] for at in step.reads), writes)
+                steps.append(same)
+            ours |= dict(zip(step.writes, same.writes, strict=True))
+        joined = dict(self.columns)
+        for name, at in other.columns.items():
+            if joined.setdefault(name, ours[at]) != ours[at]:
+                raise RecipeError(
+                    f"Both branches make a column {name!r}, and not the same one; give one of "
+                    "them another name."
+                )
+        return replace(self, columns=joined, steps=tuple(steps), value_names=tuple(names))
+
+    def _value(self, name: str) -> int:
+        try:
+            return self.columns[name]
+        except KeyError:
+            raise UnknownName("column", name, self.columns) from None
+
+    def _row(self, values: Any) -> tuple[Any, ...]:
+        if not isinstance(values, tuple | list) or len(values) != len(self.inputs):
+            count = len(values) if isinstance(values, tuple | list) else 1
+            raise InputError(
+                f"This pipeline takes {len(self.inputs)} inputs a row "
+                f"({', '.join(self.inputs)}), not {count}."
+            )
+        return tuple(values)
+
+    def _open(self) -> None:
+        if self.outputs is not None:
+            raise RecipeError("This pipeline has its output; branch off before `output`.")
+
+    def _finished(self) -> None:
+        if self.outputs is None:
+            raise RecipeError(
+                "This pipeline has no output yet; end it with `.output(...)`, one or more of "
+                f"{', '.join(self.columns)}."
+            )
+
+
+def _fits(node: Pipeline, kind: Kind, taken: tuple[str, ...], given: tuple[str, ...]) -> None:
+    """Raise `RecipeError` where a pipeline as a node has other numbers of columns."""
+    node._finished()
+    if len(node.inputs) != len(taken):
+        raise RecipeError(
+            f"{node!r} takes {len(node.inputs)} columns, but is given {', '.join(taken)}."
+        )
+    if kind == "map" and not node.changes_rows and len(given) not in (1, len(node.outputs or ())):
+        raise RecipeError(f"{node!r} does not give as many columns as {', '.join(given)}.")

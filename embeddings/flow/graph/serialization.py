@@ -1,0 +1,220 @@
+"""A graph pipeline as data: recipe, fingerprint, explanation, and back."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from embeddings.errors import RecipeError
+from embeddings.flow.graph.steps import Step, is_image_pipeline, is_pipeline, node_name
+from embeddings.operators.bound import BoundOperator
+from embeddings.recipes import Operator, Recipe
+
+if TYPE_CHECKING:
+    from embeddings.flow.graph.pipeline import Pipeline
+
+_KINDS = ("map", "flat_map", "filter", "window")
+
+
+def to_dict(pipeline: "Pipeline") -> dict[str, Any]:
+    """The finished pipeline as plain JSON types. Raises `RecipeError` for a plain function.
+
+    Each value has a name of its own: a column that is written again is `name:2`.
+    """
+    names: list[str] = []
+    for name in pipeline.value_names:
+        names.append(_free(name, names))
+    taken = list(names)
+    nodes: list[dict[str, Any]] = []
+    for step in pipeline.steps:
+        if is_image_pipeline(step.node):
+            nodes += _chain(
+                step.node.recipe.operators, names[step.reads[0]], names[step.writes[0]], taken
+            )
+        else:
+            nodes.append(_node(step, names))
+    return {
+        "inputs": list(pipeline.inputs),
+        "nodes": nodes,
+        "outputs": [names[pipeline.columns[name]] for name in pipeline.outputs or ()],
+    }
+
+
+def graph_of(data: Mapping[str, Any] | Recipe) -> Mapping[str, Any]:
+    """The recipe of a graph, also where `data` is a `Recipe` or its dictionary.
+
+    Raises `RecipeError` for such a dictionary that is malformed.
+    """
+    if isinstance(data, Recipe):
+        data = data.to_dict()
+    if not isinstance(data, Mapping) or "operators" not in data:
+        return data
+    first, last = "picture", "vector"
+    nodes = _chain(Recipe.from_dict(data).operators, first, last, [first, last])
+    return {"inputs": [first], "nodes": nodes, "outputs": [last]}
+
+
+def _chain(
+    operators: Sequence[Operator], first: str, last: str, taken: list[str]
+) -> list[dict[str, Any]]:
+    """The nodes of operators that lead from one column to another.
+
+    The columns between are named by their tasks; `taken` are the names in use, theirs are added.
+    """
+    names = [first]
+    for operator in operators[:-1]:
+        names.append(_free(operator.name.partition(".")[0], taken))
+        taken.append(names[-1])
+    return [
+        {"kind": "map", "inputs": [before], "outputs": [after], "operator": operator.to_dict()}
+        for operator, before, after in zip(operators, names, [*names[1:], last], strict=True)
+    ]
+
+
+def _free(name: str, taken: Sequence[str]) -> str:
+    number, free = 1, name
+    while free in taken:
+        number += 1
+        free = f"{name}:{number}"
+    return free
+
+
+def _node(step: Step, names: Sequence[str]) -> dict[str, Any]:
+    node: dict[str, Any] = {"kind": step.kind, "inputs": [names[at] for at in step.reads]}
+    if step.kind != "filter":
+        node["outputs"] = [names[at] for at in step.writes]
+    if step.kind == "window":
+        node |= {"size": step.size, "step": step.step}
+    if isinstance(step.node, BoundOperator):
+        node["operator"] = step.node.recipe.to_dict()
+    elif is_pipeline(step.node):
+        node["pipeline"] = to_dict(step.node)
+    else:
+        raise RecipeError(
+            f"The function {node_name(step.node)} ({step.label}) is no registered operator, so "
+            "that this pipeline has no recipe and no fingerprint. Register it by an entry point "
+            "of the group 'embeddings.operators'."
+        )
+    return node
+
+
+def from_dict(
+    cls: type["Pipeline"], data: Mapping[str, Any], local: Mapping[str, Mapping[str, Any]]
+) -> "Pipeline":
+    """The pipeline of a recipe; see `Pipeline.from_recipe`."""
+    try:
+        made = cls.input(*data["inputs"])
+        for node in data["nodes"]:
+            kind, inputs = node["kind"], tuple(node["inputs"])
+            what: Any
+            if "pipeline" in node:
+                what = from_dict(cls, node["pipeline"], local)
+            else:
+                item = node["operator"]
+                operator = Operator.of(item["name"], item["version"], item["parameters"])
+                what = BoundOperator.from_recipe(operator, local.get(operator.name))
+            if kind == "filter":
+                made = made.filter(inputs, what)
+            elif kind == "window":
+                outputs = tuple(node["outputs"])
+                made = made.window(inputs, outputs, node["size"], node["step"], what)
+            elif kind in _KINDS:
+                made = getattr(made, kind)(inputs, tuple(node["outputs"]), what)
+            else:
+                raise RecipeError(f"A node is one of {', '.join(_KINDS)}, not {kind!r}.")
+        return made.output(*data["outputs"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RecipeError(
+            "A pipeline's recipe is an object with 'inputs', 'nodes' and 'outputs', each node "
+            "with 'kind', 'inputs', 'outputs', and 'operator' or 'pipeline'; this one is not "
+            f"({error!r})."
+        ) from error
+
+
+@dataclass(frozen=True)
+class _Value:
+    """What a value is computed by: a digest, and the operators where they form a chain."""
+
+    digest: str
+    chain: tuple[str, ...] | None = None
+
+
+def fingerprint(data: Mapping[str, Any]) -> str:
+    """SHA-256 of what the outputs of a recipe are computed by; see `Pipeline.fingerprint`."""
+    count = len(data["inputs"])
+    inputs = [_Value(_digest(["input", at]), () if count == 1 else None) for at in range(count)]
+    rows, outputs = _followed(data, inputs)
+    if rows is None and len(outputs) == 1 and outputs[0].chain:
+        # As `Recipe.fingerprint`, so that such vectors can be told to be comparable.
+        return _sha256("[" + ",".join(outputs[0].chain) + "]")
+    return _digest(["pipeline", count, rows, [value.digest for value in outputs]])
+
+
+def _followed(data: Mapping[str, Any], inputs: Sequence[_Value]) -> tuple[str | None, list[_Value]]:
+    """What decides which rows there are (None: the inputs alone), and the outputs."""
+    rows: str | None = None
+    values = dict(zip(data["inputs"], inputs, strict=True))
+    for node in data["nodes"]:
+        kind, taken = node["kind"], [values[name] for name in node["inputs"]]
+        inner = node.get("pipeline")
+        if kind == "map" and inner is not None and _maps_only(inner):
+            _, made = _followed(inner, taken)
+            if len(made) == len(node["outputs"]):
+                values |= zip(node["outputs"], made, strict=True)
+                continue
+        if inner is not None:
+            what = fingerprint(inner)
+        else:
+            item = node["operator"]
+            what = Operator.of(item["name"], item["version"], item["parameters"]).canonical
+        parts = [kind, what, [value.digest for value in taken]]
+        if kind == "window":
+            parts += [rows, node["size"], node["step"]]
+        elif kind == "flat_map":
+            parts += [rows]
+        if kind != "map":
+            rows = _digest(["rows", rows, *parts])
+        chain = None
+        if kind == "map" and inner is None and len(taken) == len(node["outputs"]) == 1:
+            before = taken[0].chain
+            chain = None if before is None else (*before, what)
+        for at, name in enumerate(node.get("outputs", ())):
+            values[name] = _Value(_digest([*parts, at, len(node["outputs"])]), chain)
+    return rows, [values[name] for name in data["outputs"]]
+
+
+def _maps_only(data: Mapping[str, Any]) -> bool:
+    return all(node["kind"] == "map" for node in data["nodes"])
+
+
+def _digest(parts: list[Any]) -> str:
+    return _sha256(json.dumps(parts, separators=(",", ":"), ensure_ascii=True))
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def explain(pipeline: "Pipeline") -> str:
+    """The steps and their parameters, to read."""
+    ends = ", ".join(pipeline.outputs) if pipeline.outputs else "(no output yet)"
+    try:
+        said = f"fingerprint {pipeline.fingerprint}"
+    except RecipeError as error:
+        said = f"no fingerprint: {error.detail}"
+    lines = [f"{', '.join(pipeline.inputs)} → {ends}; {said}"]
+    for number, step in enumerate(pipeline.steps, 1):
+        lines.append(f"{number}. {step.label}")
+        if step.kind == "window":
+            lines.append(f"     size: {step.size}, step: {step.step}")
+        if isinstance(step.node, BoundOperator):
+            operator = step.node.recipe
+            lines[-1] += f" (version {operator.version})"
+            for key, value in operator.parameters:
+                shown = ", ".join(map(str, value)) if isinstance(value, tuple) else value
+                lines.append(f"     {key}: {shown}")
+        elif is_pipeline(step.node) or is_image_pipeline(step.node):
+            inner = step.node.explain()
+            lines += [f"     {line}" for line in inner.splitlines()]
+    return "\n".join(lines)

@@ -1,0 +1,182 @@
+"""From pictures to rows, many at once: what all pipelines of recipes share."""
+
+import itertools
+import os
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from embeddings import thread_count as process
+from embeddings.errors import InputError
+from embeddings.operators.decode.pillow import DEFAULT_MAX_PIXELS, Decoded, Source
+from embeddings.recipes import Recipe
+from embeddings.runtimes.spec import Network, max_batch
+
+Row = TypeVar("Row")
+
+# What one thread of `stream` takes at a time is this part of the largest batch: enough for a
+# forward pass, little enough to share out.
+_STREAM_PART = 4
+# So many chunks for each thread are on their way, done or not, so that none waits for the first.
+_AHEAD = 3
+
+
+class PicturePipeline(ABC, Generic[Row]):
+    """Decodes pictures, prepares them, and computes a `Row` for each, as one recipe says.
+
+    A class of it calls `_begin` and `_computed_by` when it is made, and says what a row is. All
+    of it is thread-safe.
+    """
+
+    recipe: Recipe
+    fingerprint: str
+    runtime: str
+    precision: str
+    device: str
+    max_batch: int
+    _decode: Any
+    _transforms: Sequence[Any]
+    _shape: tuple[int, ...]
+
+    def _begin(self, recipe: Recipe, decode: Any, transforms: Sequence[Any]) -> tuple[int, int]:
+        """Set what leads up to the model; height and width of the pixels that it is given."""
+        self.recipe, self.fingerprint = recipe, recipe.fingerprint
+        self._decode, self._transforms = decode, transforms
+        # A square of the size that the transform gives says which network is needed.
+        self._shape = self.prepare(Image.new("RGB", (8, 8))).shape
+        return self._shape[-2], self._shape[-1]
+
+    def _computed_by(self, network: Network) -> None:
+        """Set what the network says of itself."""
+        self.runtime, self.precision = network.runtime, network.precision
+        self.device, self.max_batch = network.device, max_batch(network.device)
+
+    def _check_given(self, pictures: Any) -> None:
+        """Raise `InputError` for an iterator, which only a stream can take."""
+        if isinstance(pictures, Iterator) and not hasattr(pictures, "read"):
+            raise InputError("A pipeline takes a picture or a list; for an iterator use stream().")
+
+    @abstractmethod
+    def rows(self, batch: Sequence[NDArray[np.uint8]]) -> Sequence[Row]:
+        """A row for each prepared picture; raises what computing them raises."""
+
+    def stream(self, pictures: Iterable[Any], workers: int | None = None) -> Iterator[Row]:
+        """The row of each picture, in order; memory does not grow with their number.
+
+        `workers` threads (all cores, unless given) each decode some pictures and run them
+        through the model as one batch, so that decoding and computing share the cores without
+        waiting for each other. Pictures are taken from the iterable a little ahead of their
+        rows: one, two, four, up to eight (128 for a graphics card) at a time, and three such
+        chunks for each thread.
+
+        Raises what a call raises, at the place of the picture, and what the iterable raises,
+        after the rows of the pictures before.
+        """
+        if isinstance(pictures, str | bytes | os.PathLike) or not isinstance(pictures, Iterable):
+            raise InputError(
+                f"A stream takes several pictures, such as a list; not {type(pictures).__name__}."
+            )
+        workers = process.cores() if workers is None else workers
+        if not isinstance(workers, int) or workers < 1:
+            raise InputError(f"workers must be 1 or more, not {workers!r}.")
+        return self._streamed(pictures, workers)
+
+    def _streamed(self, pictures: Iterable[Any], workers: int) -> Iterator[Row]:
+        chunks = _chunked(pictures, self.max_batch // _STREAM_PART)
+        waiting: deque[Future[list[Row | Exception]]] = deque()
+        broken: Exception | None = None
+        more = True
+        with ThreadPoolExecutor(workers, thread_name_prefix="embeddings") as pool:
+            try:
+                while more or waiting:
+                    # What is done goes out before the iterable, which may be slow, is asked.
+                    while more and len(waiting) < workers * _AHEAD and not _done(waiting):
+                        try:
+                            waiting.append(pool.submit(self._chunk, next(chunks)))
+                        except StopIteration:
+                            more = False
+                        except Exception as error:  # of the iterable
+                            more, broken = False, error
+                    for result in waiting.popleft().result() if waiting else ():
+                        if isinstance(result, Exception):
+                            raise result
+                        yield result
+            finally:
+                for future in waiting:
+                    future.cancel()
+        if broken is not None:
+            raise broken
+
+    def decode(self, source: Source, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Decoded:
+        """Decode a file as this recipe does; see `embeddings.operators.decode.pillow.decode`."""
+        decoded: Decoded = self._decode.decode(source, max_pixels=max_pixels)
+        return decoded
+
+    def prepare(self, image: Image.Image) -> NDArray[np.uint8]:
+        """What the model takes: uint8 (3, H, W), or (V, 3, H, W) for V views; contiguous.
+
+        `image` is a picture from `decode`, or any that Pillow has opened. Safe to call from
+        many threads at once; Pillow drops the GIL while it works.
+        """
+        if type(image) is not Image.Image or image.mode != "RGB" or image.info:
+            image = self._decode(image)
+        pixels: Any = image
+        for transform in self._transforms:
+            pixels = transform(pixels)
+        prepared: NDArray[np.uint8] = pixels
+        return prepared
+
+    def _check_prepared(self, batch: Sequence[NDArray[np.uint8]]) -> None:
+        for prepared in batch:
+            if np.shape(prepared) != self._shape or prepared.dtype != np.uint8:
+                raise InputError(
+                    f"Prepared pixels are uint8 of shape {self._shape}, as prepare() gives them; "
+                    f"not {getattr(prepared, 'dtype', type(prepared).__name__)} of shape "
+                    f"{np.shape(prepared)}."
+                )
+
+    def _chunk(self, pictures: list[Any]) -> list[Row | Exception]:
+        """A row for each picture up to the first that fails, then its exception."""
+        prepared: list[NDArray[np.uint8]] = []
+        failure: Exception | None = None
+        for picture in pictures:
+            try:
+                prepared.append(self._prepared(picture))
+            except Exception as error:  # raised again at the picture's place, in the caller
+                failure = error
+                break
+        results: list[Row | Exception] = [*self.rows(prepared)]
+        return results if failure is None else [*results, failure]
+
+    def _prepared(self, picture: Any) -> NDArray[np.uint8]:
+        return self.prepare(self._decode(picture))
+
+
+def _chunked(items: Iterable[Any], most: int) -> Iterator[list[Any]]:
+    """Chunks of 1, 2, 4, … `most` items: the first is not kept waiting by those behind it.
+
+    What the iterable raises is raised behind the items before.
+    """
+    taken, size = iter(items), 1
+    while True:
+        chunk: list[Any] = []
+        try:
+            chunk.extend(itertools.islice(taken, size))  # keeps what came before an error
+        except Exception:
+            if chunk:
+                yield chunk
+            raise
+        if not chunk:
+            return
+        yield chunk
+        size = min(2 * size, most)
+
+
+def _done(waiting: "deque[Future[Any]]") -> bool:
+    return bool(waiting) and waiting[0].done()

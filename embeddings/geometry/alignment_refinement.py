@@ -1,0 +1,132 @@
+"""Laying one picture on another to a part of a pixel, by the pictures themselves."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embeddings.geometry.alignment import shade, slopes
+from embeddings.geometry.local_features import LocalFeatures
+
+_BLURS = (2.0, 0.8)  # pixels: first what is far from its place is brought near
+_ROUNDS = 5  # of each
+_STILL = 0.02  # pixels: nothing moves any more
+_STEEP = 0.006  # light and shade that change less from one pixel to the next tell nothing
+_UNLIKE = 0.05  # light and shade: what differs by much more than is usual counts little
+_HELD = 1e-4  # keeps the map where nothing tells how it should be
+_PIXELS, _LEAST = 1000, 60  # the steepest ones are looked at; with fewer nothing is moved
+_FARTHEST = 0.06  # of the long side: what moves a corner further has lost its way
+
+
+class _Grounds(NamedTuple):
+    """The coarser picture and the finer one at the same detail, grey, and the map between them.
+
+    `into` brings pixels of `fixed` to pixels of `moving`.
+    """
+
+    fixed: NDArray[np.float32]
+    moving: NDArray[Any]
+    into: NDArray[np.float64]
+    is_query_fixed: bool
+
+    def shares(self, into: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The map of shares of the sides, from the query to the other, that `into` is."""
+        middle = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
+        sizes = [np.diag([*one.shape[1::-1], 1.0]) for one in (self.fixed, self.moving)]
+        found = np.linalg.inv(sizes[1]) @ middle @ into @ np.linalg.inv(middle) @ sizes[0]
+        return found if self.is_query_fixed else np.linalg.inv(found)
+
+
+def _grounds(
+    query: LocalFeatures, other: LocalFeatures, shares: NDArray[np.float64]
+) -> _Grounds | None:
+    import cv2
+
+    sizes = [np.array([*one.small.shape[1::-1], 1.0]) for one in (query, other)]
+    across = np.diag(sizes[1]) @ shares @ np.diag(1 / sizes[0])
+    finer = np.sqrt(abs(np.linalg.det(across[:2, :2])))
+    if not 1 / 32 < finer < 32:
+        return None
+    is_query_fixed = finer >= 1
+    fixed, moving = (query.grey, other.grey) if is_query_fixed else (other.grey, query.grey)
+    finer = max(finer, 1 / finer)
+    if finer > 1.2:
+        height, width = moving.shape
+        size = max(1, round(width / finer)), max(1, round(height / finer))
+        moving = np.asarray(cv2.resize(moving, size, interpolation=cv2.INTER_AREA), np.float32)
+    middle = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
+    scales = [np.diag([*one.shape[1::-1], 1.0]) for one in (fixed, moving)]
+    wanted = shares if is_query_fixed else np.linalg.inv(shares)
+    into = np.linalg.inv(middle) @ scales[1] @ wanted @ np.linalg.inv(scales[0]) @ middle
+    return _Grounds(fixed, moving, into, bool(is_query_fixed))
+
+
+def refined(
+    query: LocalFeatures, other: LocalFeatures, shares: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The map near `shares` (places of the query to the other's, both as shares of the sides) on
+    which light and shade of the small pictures agree best; `shares` itself where none does.
+
+    Least squares, in which what does not agree at all counts little: text that lies on one.
+    """
+    ground = _grounds(query, other, shares)
+    if ground is None:
+        return shares
+    into = ground.into
+    for blur in _BLURS:
+        moved = _moved(ground, into, blur)
+        if moved is None:
+            return shares
+        into = moved
+    height, width = ground.fixed.shape[:2]
+    corners = np.array([[0, width, width, 0], [0, 0, height, height], [1, 1, 1, 1]])
+    far = np.abs((into - ground.into)[:2] @ corners).max()
+    if far > _FARTHEST * max(ground.moving.shape[:2]):
+        return shares
+    return ground.shares(into)
+
+
+def _moved(ground: _Grounds, into: NDArray[np.float64], blur: float) -> NDArray[np.float64] | None:
+    import cv2
+
+    fixed, moving = (shade(one, blur) for one in (ground.fixed, ground.moving))
+    right, down = slopes(moving)
+    parts = np.dstack([moving, right, down])
+    steep = np.hypot(*slopes(fixed))
+    height, width = moving.shape
+    y, x = np.mgrid[0 : fixed.shape[0], 0 : fixed.shape[1]].astype(np.float32)
+    at = into[:2] @ np.stack([x.ravel(), y.ravel(), np.ones(x.size)])
+    inside = (at[0] > 1) & (at[0] < width - 2) & (at[1] > 1) & (at[1] < height - 2)
+    strength = np.where(inside, steep.ravel(), 0)
+    count = min(_PIXELS, int((strength > _STEEP).sum()))
+    if count < _LEAST:
+        return None
+    chosen = np.argpartition(-strength, count - 1)[:count]
+    places = np.stack([x.ravel()[chosen], y.ravel()[chosen], np.ones(count)]).astype(np.float64)
+    wanted = fixed.ravel()[chosen]
+    size = max(fixed.shape)
+    scaled = places / np.array([[size], [size], [1]])
+    into = into.copy()
+    for _ in range(_ROUNDS):
+        there = (into[:2] @ places).astype(np.float32)
+        seen = cv2.remap(
+            parts, there[0], there[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        ).reshape(count, 3)
+        wrong, sloping = wanted - seen[:, 0], seen[:, 1:]
+        usual = 1.5 * float(np.median(np.abs(wrong))) + _UNLIKE
+        weights = 1 / (1 + (wrong / usual) ** 2) ** 2
+        columns = (sloping[:, :, None] * scaled.T[:, None, :]).reshape(count, 6)
+        weighted = columns * weights[:, None]
+        try:
+            step = np.linalg.solve(weighted.T @ columns + _HELD * np.eye(6), weighted.T @ wrong)
+        except np.linalg.LinAlgError:
+            return None
+        step = step.reshape(2, 3) / np.array([size, size, 1])
+        into[:2] += step
+        if not np.isfinite(into).all():
+            return None
+        if np.abs(step @ [size, size, 1]).max() < _STILL:
+            break
+    return into

@@ -1,0 +1,205 @@
+"""Which points of two pictures lie alike: one map for all of them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embeddings.geometry.local_features import LocalFeatures
+
+# A point's partner counts if nothing else in the other picture is nearly as near to it.
+_RATIO = 0.9
+_CLEAR, _PLAIN = 0.8, 15  # how clear a pair speaks for mirrored or not; how many pairs decide
+_MOST = 100  # pairs that are looked at, the clearest first
+# How far a pair may be from where a map puts it, in long sides of the larger one: while the map
+# is that of another pair, and when it is that of all.
+_GUESSED, _FITTED = 0.03, 0.02
+_TURN, _SCALE = 0.5, 0.5  # how much a pair's own direction (radians) and size (ln) may differ
+_ROUNDS = (_GUESSED, _GUESSED, _GUESSED, _FITTED, _FITTED)
+_AFFINE_FROM = 10  # pairs: with fewer, a map that may also stretch would follow their errors
+_AFFINE_SPREAD = 0.06  # of all together, across where they spread least; square long sides
+_MOST_STRETCH = 2.0
+
+# What SIFT says of a point in the mirrored picture: rows of cells the other way round, and
+# directions too.
+_MIRRORED = np.arange(128).reshape(4, 4, 8)[::-1][:, :, -np.arange(8) % 8].reshape(-1)
+
+
+class Consensus(NamedTuple):
+    """Points that lie alike: `pairs` of them, rows of points of the query and of the other.
+
+    `map` brings places of the query to the other's, both in long sides of their picture.
+    """
+
+    pairs: NDArray[np.intp]
+    map: NDArray[np.float64]
+    mirrored: bool
+
+    @property
+    def inliers(self) -> int:
+        return len(self.pairs)
+
+
+def consensus(query: LocalFeatures, other: LocalFeatures) -> Consensus | None:
+    """The map on which most pairs of points agree, mirrored or not; None where none do."""
+    count = len(query.points)
+    if min(count, len(other.points)) < 2:
+        return None
+    turned = np.concatenate([query.directions, query.directions[:, _MIRRORED]])
+    likeness = turned @ other.directions.T
+    nearest = likeness.argmax(axis=1)
+    best = likeness[np.arange(2 * count), nearest]
+    likeness -= other.neighbours[nearest]
+    unclear = (1 - best) / np.maximum(1 - likeness.max(axis=1), 1e-6)
+    clear = (unclear < _CLEAR).reshape(2, count).sum(axis=1)
+    found: list[Consensus] = []
+    # The likelier one first: where it is plain, there is no need to try the other.
+    for mirrored in (False, True) if clear[0] >= clear[1] else (True, False):
+        half = slice(count, None) if mirrored else slice(count)
+        one = _agreed(query, other, mirrored, nearest[half], unclear[half])
+        if one is not None:
+            found.append(one)
+            if one.inliers >= _PLAIN:
+                break
+    return max(found, key=lambda one: one.inliers, default=None)
+
+
+def _agreed(
+    query: LocalFeatures,
+    other: LocalFeatures,
+    mirrored: bool,
+    nearest: NDArray[np.intp],
+    unclear: NDArray[np.float32],
+) -> Consensus | None:
+    chosen = np.flatnonzero(unclear < _RATIO)
+    if len(chosen) < 2:
+        return None
+    chosen = chosen[np.argsort(unclear[chosen], kind="stable")][:_MOST]
+    partners = nearest[chosen]
+    here, there = query.places[chosen], other.places[partners]
+    angles = np.radians(query.points[chosen, 3])
+    if mirrored:
+        here[:, 0] = np.float32(query.sides[0]) - here[:, 0]
+        angles = np.float32(np.pi) - angles
+    turns = np.radians(other.points[partners, 3]) - angles
+    scales = np.log(other.points[partners, 2] / np.maximum(query.points[chosen, 2], 1e-6))
+    pairs = _Pairs(here, there, turns, scales)
+    agreeing, fitted = pairs.largest()
+    if fitted is None or len(agreeing) < 2:
+        return None
+    kept = _once(partners, there, agreeing)
+    if mirrored:
+        fitted = fitted @ np.array([[-1, 0, query.sides[0]], [0, 1, 0], [0, 0, 1]])
+    return Consensus(np.stack([chosen[kept], partners[kept]], axis=1), fitted, mirrored)
+
+
+class _Pairs:
+    """Pairs of places, each with the turn and the scale that its own two points speak of."""
+
+    def __init__(
+        self,
+        here: NDArray[np.float32],
+        there: NDArray[np.float32],
+        turns: NDArray[np.float32],
+        scales: NDArray[np.float32],
+    ) -> None:
+        self.here, self.there, self.turns, self.scales = here, there, turns, scales
+
+    def largest(self) -> tuple[NDArray[np.intp], NDArray[np.float64] | None]:
+        """The pairs that agree on a map, and the map: each pair alone proposes one."""
+        size = np.exp(self.scales)
+        cosine, sine = size * np.cos(self.turns), size * np.sin(self.turns)
+        away = self.here[None] - self.here[:, None]
+        error_x = self.there[:, None, 0] + cosine[:, None] * away[..., 0]
+        error_x += -sine[:, None] * away[..., 1] - self.there[None, :, 0]
+        error_y = self.there[:, None, 1] + sine[:, None] * away[..., 0]
+        error_y += cosine[:, None] * away[..., 1] - self.there[None, :, 1]
+        near = error_x**2 + error_y**2 < (_GUESSED * np.maximum(1, size[:, None])) ** 2
+        near &= np.abs(self.scales[:, None] - self.scales) < _SCALE
+        near &= np.abs(_wrapped(self.turns[:, None] - self.turns)) < _TURN
+        agreeing = np.flatnonzero(near[near.sum(axis=1).argmax()])
+        fitted = None
+        for far in _ROUNDS:
+            again = self._fit(agreeing)
+            if again is None:
+                break
+            fitted, agreeing = again, self._near(again, far)
+        return agreeing, fitted
+
+    def errors(self, fitted: NDArray[np.float64]) -> NDArray[np.float64]:
+        """How far each pair is from where a map puts it, in long sides of the larger picture."""
+        missed = self.here @ fitted[:2, :2].T + fitted[:2, 2] - self.there
+        far: NDArray[np.float64] = np.hypot(missed[:, 0], missed[:, 1])
+        return far / max(1.0, _scale(fitted))
+
+    def _near(self, fitted: NDArray[np.float64], far: float) -> NDArray[np.intp]:
+        turn = math.atan2(fitted[1, 0] - fitted[0, 1], fitted[0, 0] + fitted[1, 1])
+        near = self.errors(fitted) < far
+        near &= np.abs(self.scales - math.log(_scale(fitted))) < _SCALE
+        near &= np.abs(_wrapped(self.turns - turn)) < _TURN
+        return np.flatnonzero(near)
+
+    def _fit(self, chosen: NDArray[np.intp]) -> NDArray[np.float64] | None:
+        """The map of least squares: a similarity, or where it is well held one that stretches."""
+        if len(chosen) < 2:
+            return None
+        number = len(chosen)
+        here, there = self.here[chosen].astype(np.float64), self.there[chosen].astype(np.float64)
+        from_here, from_there = here.sum(axis=0) / number, there.sum(axis=0) / number
+        here, there = here - from_here, there - from_there
+        within, across = here.T @ here, here.T @ there
+        least, most = _spreads(within / number)
+        if most < 1e-5:
+            return None
+        linear = None
+        if number >= _AFFINE_FROM and number * least > _AFFINE_SPREAD:
+            linear = np.linalg.solve(within, across).T
+            narrow, wide = _spreads(linear @ linear.T)
+            if _area(linear) <= 0 or wide > _MOST_STRETCH**2 * narrow:
+                linear = None
+        if linear is None:
+            total = within[0, 0] + within[1, 1]
+            cosine = (across[0, 0] + across[1, 1]) / total
+            sine = (across[0, 1] - across[1, 0]) / total
+            linear = np.array([[cosine, -sine], [sine, cosine]])
+        if not 1e-4 < abs(_area(linear)) < 1e4:
+            return None
+        fitted = np.eye(3)
+        fitted[:2, :2], fitted[:2, 2] = linear, from_there - linear @ from_here
+        return fitted
+
+
+# What NumPy has for matrices of any size takes longer than all the rest.
+
+
+def _area(matrix: NDArray[np.float64]) -> float:
+    """The determinant of what a map does to directions."""
+    return float(matrix[0, 0] * matrix[1, 1] - matrix[0, 1] * matrix[1, 0])
+
+
+def _scale(fitted: NDArray[np.float64]) -> float:
+    return math.sqrt(abs(_area(fitted)))
+
+
+def _spreads(matrix: NDArray[np.float64]) -> tuple[float, float]:
+    """The eigenvalues of a symmetric matrix, the smaller one first."""
+    middle = (matrix[0, 0] + matrix[1, 1]) / 2
+    apart = math.hypot((matrix[0, 0] - matrix[1, 1]) / 2, matrix[0, 1])
+    return float(middle - apart), float(middle + apart)
+
+
+def _wrapped(angles: NDArray[Any]) -> NDArray[Any]:
+    """Between -π and π."""
+    turns: NDArray[Any] = np.round(angles * np.float32(0.5 / np.pi))
+    return angles - np.float32(2 * np.pi) * turns
+
+
+def _once(
+    partners: NDArray[np.intp], there: NDArray[np.float32], agreeing: NDArray[np.intp]
+) -> NDArray[np.intp]:
+    """Of pairs that lead to one place only the first: it is one piece of evidence."""
+    _, first = np.unique(np.round(there[agreeing] * 100), axis=0, return_index=True)
+    return agreeing[np.sort(first)]

@@ -1,5 +1,0 @@
-"""Graph pipelines: columns, and the operators and functions that lead from one to the next."""
-
-from embeddings.graph.pipeline import Pipeline
-
-__all__ = ["Pipeline"]

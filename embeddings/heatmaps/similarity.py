@@ -1,0 +1,128 @@
+"""Which region of each of two pictures speaks for their match.
+
+With average pooling, the cosine of two vectors is a sum over all pairs of places, one of each
+picture: what a place adds to the score is known exactly, and nothing is trained or guessed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from embeddings.errors import InputError
+from embeddings.heatmaps.feature_map import Places
+from embeddings.heatmaps.palette import COLOURS
+
+# How much of the picture a region covers that speaks not at all, and the one that speaks most.
+_FAINT, _STRONG = 0.10, 0.72
+_UNSEEN = (0, 0, 0, 110)  # what the model did not look at
+_LEAST = 1e-12
+
+
+@dataclass(frozen=True)
+class Shares:
+    """What each pair of places adds to the score of two pictures.
+
+    `pairs` is float32 (places of the first, places of the second). Where `exact`, it sums to
+    `score`, the cosine of the two; else, for models that do not average, it says how much alike
+    the places are, on a scale of its own.
+    """
+
+    pairs: NDArray[np.float32]
+    score: float
+    exact: bool
+
+    @property
+    def first(self) -> NDArray[np.float32]:
+        """What each place of the first picture adds."""
+        return self._of_places(1)
+
+    @property
+    def second(self) -> NDArray[np.float32]:
+        return self._of_places(0)
+
+    def _of_places(self, axis: int) -> NDArray[np.float32]:
+        """What the places add, over those of the other picture."""
+        added = self.pairs.sum(axis=axis) if self.exact else self.pairs.max(axis=axis)
+        return np.asarray(added, np.float32)
+
+
+def shares(first: Places, second: Places, *, averaged: bool) -> Shares:
+    """Share the score of two pictures out among their places.
+
+    `averaged` says whether vectors are the mean of their places, scaled to unit length:
+    `ImagePipeline.averages_places`. Raises `InputError` for places of two models.
+    """
+    one, two = first.vectors.astype(np.float64), second.vectors.astype(np.float64)
+    if one.ndim != 2 or two.ndim != 2 or one.shape[1] != two.shape[1]:
+        raise InputError("The places of two models cannot be compared.")
+    means = one.mean(axis=0), two.mean(axis=0)
+    length = max(_LEAST, float(np.linalg.norm(means[0]) * np.linalg.norm(means[1])))
+    score = float(means[0] @ means[1]) / length
+    if averaged:
+        pairs = one @ two.T / (len(one) * len(two) * length)
+    else:
+        lengths = np.linalg.norm(one, axis=1)[:, None] * np.linalg.norm(two, axis=1)[None, :]
+        pairs = np.maximum(0, one @ two.T / np.maximum(lengths, _LEAST))
+    return Shares(pairs.astype(np.float32), score, averaged)
+
+
+def overlay(
+    values: NDArray[np.float32], places: Places, size: tuple[int, int], peak: float
+) -> Image.Image:
+    """What to lay over a picture: an RGBA image of `size`, strong where `values` are near `peak`.
+
+    `values` has one number for each place. What the model did not see is darkened.
+    """
+    width, height = size
+    x = (np.arange(width) + 0.5) / width
+    y = (np.arange(height) + 0.5) / height
+    heat = np.zeros((height, width), np.float32)
+    times = np.zeros((height, width), np.float32)
+    grids = values.reshape(len(places.views), places.side, places.side)
+    for grid, view in zip(grids, places.views, strict=True):
+        across, down = _into(x, view.left, view.right), _into(y, view.top, view.bottom)
+        inside = ((down >= 0) & (down <= 1))[:, None] & ((across >= 0) & (across <= 1))[None, :]
+        heat += np.where(inside, _smooth(grid, across, down), np.float32(0))
+        times += inside
+    seen = times > 0
+    strength = np.clip(heat / np.maximum(times, 1) / max(peak, _LEAST), 0, 1)
+    pixels = np.empty((height, width, 4), np.uint8)
+    pixels[..., :3] = _palette()[np.round(strength * 255).astype(np.uint8)]
+    pixels[..., 3] = np.round(255 * (_FAINT + (_STRONG - _FAINT) * strength))
+    pixels[~seen] = _UNSEEN
+    return Image.fromarray(pixels, "RGBA")
+
+
+def _into(shares: NDArray[np.float64], start: float, end: float) -> NDArray[np.float64]:
+    """Shares of a picture's side as shares of a view's."""
+    width = end - start
+    return (shares - start) / (width if abs(width) > _LEAST else _LEAST)
+
+
+def _smooth(
+    grid: NDArray[np.float32], across: NDArray[np.float64], down: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """The values of a grid between its places, bilinear."""
+    side = grid.shape[0]
+    rows = _weights(down, side)
+    columns = _weights(across, side)
+    return np.asarray(rows @ grid @ columns.T, np.float32)
+
+
+def _weights(shares: NDArray[np.float64], side: int) -> NDArray[np.float32]:
+    """For each share, how much of each of `side` places there is: (shares, side)."""
+    at = np.clip(shares * side - 0.5, 0, side - 1)
+    near = np.maximum(0, 1 - np.abs(at[:, None] - np.arange(side)[None, :]))
+    return np.asarray(near, np.float32)
+
+
+def _palette() -> NDArray[np.uint8]:
+    """The colours of 256 strengths."""
+    stops = np.array([[int(one[at : at + 2], 16) for at in (1, 3, 5)] for one in COLOURS])
+    places = np.linspace(0, len(stops) - 1, 256)
+    channels = [np.interp(places, np.arange(len(stops)), stops[:, of]) for of in range(3)]
+    return np.round(np.stack(channels, axis=1)).astype(np.uint8)

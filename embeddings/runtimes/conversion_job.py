@@ -1,0 +1,46 @@
+"""Convert in a process of its own: `python -m embeddings.runtimes.conversion_job` with a spec, a
+runtime and a precision.
+
+Converting needs torch, which a process never gives back. One that has not loaded it has another
+process do so, once per machine.
+"""
+
+import importlib
+import json
+import sys
+from dataclasses import asdict
+
+from embeddings.runtimes import cache
+from embeddings.runtimes.spec import FeatureSpec
+from embeddings.runtimes.subprocess_job import run_module
+
+_MODULES = {
+    "openvino": "embeddings.runtimes.openvino_network",
+    "onnxruntime": "embeddings.runtimes.onnx_network",
+}
+
+
+def is_converted(spec: FeatureSpec, runtime: str) -> bool:
+    """Whether loading `spec` in `runtime` converts nothing first."""
+    if runtime not in _MODULES:
+        return True
+    return cache.is_kept(importlib.import_module(_MODULES[runtime]).kept_name(spec))
+
+
+def convert_elsewhere(spec: FeatureSpec, runtime: str, precision: str) -> None:
+    """Have another process convert `spec` for `runtime` and keep it, if it can, where that is not
+    done and this process has no torch."""
+    if "torch" not in sys.modules and not is_converted(spec, runtime):
+        run_module(__name__, json.dumps(asdict(spec)), runtime, precision)
+
+
+def main(text: str, runtime: str, precision: str) -> None:
+    from embeddings.runtimes.loader import load_network
+
+    fields = json.loads(text)
+    fields |= {"mean": tuple(fields["mean"]), "std": tuple(fields["std"])}
+    load_network(FeatureSpec(**fields), runtime, precision)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:4])

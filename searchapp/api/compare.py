@@ -1,0 +1,145 @@
+"""`POST /api/v1/compare/`: two pictures, how alike they are, of which kind, and why."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+from django.urls import reverse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from searchapp.api.search_serializers import BoxField
+from searchapp.models import Query, Scope
+from searchapp.services import search
+from searchapp.services.compare import pair_comparison, text
+from searchapp.services.compare.pair_comparison import Comparison, Side
+from searchapp.services.errors import Invalid, ServiceError
+from searchapp.services.operations import cleanup
+
+_WAYS = ("image", "image_id", "query", "url")
+SECOND = "with_"
+
+
+class CompareSerializer(serializers.Serializer[Any]):
+    """Two pictures, each as a file, a stored image, a kept query or an address."""
+
+    image = serializers.FileField(required=False, allow_empty_file=True)
+    image_id = serializers.IntegerField(required=False, min_value=1, max_value=2**63 - 1)
+    query = serializers.CharField(required=False, max_length=64)
+    url = serializers.CharField(required=False, max_length=2000)
+    box = BoxField(required=False, allow_null=True, default=None)
+    with_image = serializers.FileField(required=False, allow_empty_file=True)
+    with_image_id = serializers.IntegerField(required=False, min_value=1, max_value=2**63 - 1)
+    with_query = serializers.CharField(required=False, max_length=64)
+    with_url = serializers.CharField(required=False, max_length=2000)
+    with_box = BoxField(required=False, allow_null=True, default=None)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        unknown = sorted(set(self.initial_data) - set(self.fields))
+        if unknown:
+            raise serializers.ValidationError(
+                {unknown[0]: [f"There is no such field; there are: {', '.join(self.fields)}."]}
+            )
+        for prefix, which in (("", "first"), (SECOND, "second")):
+            names = [f"{prefix}{way}" for way in _WAYS]
+            if len([name for name in names if name in attrs]) != 1:
+                raise serializers.ValidationError(
+                    f"Send one {which} picture: `{names[0]}` (a file, multipart), "
+                    f"`{names[1]}`, `{names[2]}` or `{names[3]}`."
+                )
+        return attrs
+
+
+class Compare(APIView):
+    """Send two pictures, learn how alike they are, of which kind, and why."""
+
+    scope = Scope.READ
+
+    @extend_schema(request=CompareSerializer, responses={200: OpenApiTypes.OBJECT})
+    def post(self, request: Request) -> Response:
+        if any(len(request.FILES.getlist(name)) > 1 for name in request.FILES):
+            raise Invalid("too_many_files", "A comparison takes two pictures.")
+        given = CompareSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        asked = given.validated_data
+        made: list[Query] = []
+        try:
+            sides = [self._side(request, asked, prefix, made) for prefix in ("", SECOND)]
+            found = pair_comparison.compare(*sides)
+        except ServiceError:
+            for query in made:  # nobody was told of it
+                cleanup.discard_query(query.token, query.sha256)
+            raise
+        return Response(comparison_answer(found, request))
+
+    def _side(
+        self, request: Request, asked: dict[str, Any], prefix: str, made: list[Query]
+    ) -> Side:
+        box = asked[f"{prefix}box"]
+        if f"{prefix}image" in asked:
+            made.append(search.ask_upload(asked[f"{prefix}image"], request.user))
+            return Side(query=made[-1], box=box)
+        if f"{prefix}url" in asked:
+            made.append(search.ask_url(asked[f"{prefix}url"], request.user))
+            return Side(query=made[-1], box=box)
+        if f"{prefix}query" in asked:
+            return Side(query=search.find_query(asked[f"{prefix}query"]), box=box)
+        return Side(
+            image=pair_comparison.find_image(asked[f"{prefix}image_id"], request.user), box=box
+        )
+
+
+def comparison_answer(found: Comparison, request: Request) -> dict[str, Any]:
+    site = f"{request.scheme}://{request.get_host()}"
+    asked = urlencode(pair_comparison.parameters(found.first, found.second), safe=",")
+    geometry = found.geometry
+    first, second = found.first_facts, found.second_facts
+    return {
+        "score": found.score,
+        "kind": found.kind,
+        "edits": list(found.edits),
+        "verdict": text.verdict(
+            found.kind,
+            found.edits,
+            geometry,
+            (first["width"], first["height"]),
+            (second["width"], second["height"]),
+        ),
+        "reason": found.reason,
+        "geometry": {
+            "inliers": geometry.inliers,
+            "agreement": round(geometry.agreement, 4),
+            "mirrored": geometry.mirrored,
+            "transform": geometry.transform,
+            "outline": geometry.outline,
+            "keypoints": geometry.keypoints,
+        },
+        "first": _side_answer(found.first, first, site),
+        "second": _side_answer(found.second, second, site),
+        "heatmaps": {
+            name: f"{site}{reverse('compare-heat', args=[name])}?{asked}"
+            for name in ("first", "second")
+        },
+        "pipeline": {"name": found.pipeline.name, "fingerprint": found.pipeline.fingerprint},
+        "page_url": f"{site}{reverse('compare')}?{asked}",
+        "took_ms": 0.0 if found.cached else found.took_ms,
+    }
+
+
+def _side_answer(side: Side, facts: Any, site: str) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "width": facts["width"],
+        "height": facts["height"],
+        "format": facts["format"],
+        "sha256": side.picture.sha256,
+        "box": list(side.box.numbers) if side.box else None,
+    }
+    if side.image is not None:
+        return {"image_id": side.image.pk, "url": site + side.image.original_url} | told
+    assert side.query is not None  # noqa: S101 (one of the two is always given)
+    return {"query": side.query.token, "expires": side.query.expires} | told

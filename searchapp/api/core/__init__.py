@@ -1,0 +1,1 @@
+"""Authentication, permissions, pagination and errors of the REST API."""

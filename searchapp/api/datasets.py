@@ -1,0 +1,161 @@
+"""The REST API, version 1: datasets and images."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from django.contrib.auth.models import User
+from django.shortcuts import get_object_or_404
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.parsers import MultiPartParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from searchapp.api.core.pagination import DatasetPages, ImagePages
+from searchapp.api.core.permissions import require_editor, require_owner, visible_dataset
+from searchapp.api.serializers import (
+    DatasetSerializer,
+    ImageSerializer,
+    ItemSerializer,
+    UploadAnswerSerializer,
+    UploadRequestSerializer,
+    UploadSerializer,
+)
+from searchapp.infra.upload_handler import HashedUpload
+from searchapp.models import Dataset, Image, ImageState
+from searchapp.services.datasets import dataset_deletion, dataset_service
+from searchapp.services.errors import Invalid
+from searchapp.services.images import image_deletion
+from searchapp.services.ingest import acceptance
+
+
+def _dataset_body(dataset: Dataset) -> dict[str, Any]:
+    context = {"counts": dataset_service.counts_of([dataset])}
+    return DatasetSerializer(dataset, context=context).data
+
+
+class DatasetList(APIView):
+    """The datasets that one may see, and new ones."""
+
+    pagination_class = DatasetPages
+
+    @extend_schema(responses=DatasetSerializer(many=True))
+    def get(self, request: Request) -> Response:
+        pages = self.pagination_class()
+        page = pages.paginate_queryset(Dataset.objects.visible_to(request.user), request) or []
+        context = {"counts": dataset_service.counts_of(page)}
+        return pages.get_paginated_response(
+            DatasetSerializer(page, many=True, context=context).data
+        )
+
+    @extend_schema(request=DatasetSerializer, responses={201: DatasetSerializer})
+    def post(self, request: Request) -> Response:
+        given = DatasetSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        dataset = dataset_service.create_dataset(
+            owner=cast(User, request.user), **given.validated_data
+        )
+        return Response(_dataset_body(dataset), status=201)
+
+
+class DatasetDetail(APIView):
+    """One dataset."""
+
+    @extend_schema(responses=DatasetSerializer)
+    def get(self, request: Request, slug: str) -> Response:
+        return Response(_dataset_body(visible_dataset(request, slug)))
+
+    @extend_schema(request=DatasetSerializer, responses=DatasetSerializer)
+    def patch(self, request: Request, slug: str) -> Response:
+        dataset = visible_dataset(request, slug)
+        require_owner(request, dataset)
+        given = DatasetSerializer(dataset, data=request.data, partial=True)
+        given.is_valid(raise_exception=True)
+        dataset_service.change_dataset(dataset, **given.validated_data)
+        return Response(_dataset_body(visible_dataset(request, dataset.slug)))
+
+    @extend_schema(responses={204: None})
+    def delete(self, request: Request, slug: str) -> Response:
+        dataset = visible_dataset(request, slug)
+        require_owner(request, dataset)
+        dataset_deletion.delete_dataset(dataset)
+        return Response(status=204)
+
+
+class DatasetImages(APIView):
+    """The images of a dataset, newest first, and new ones."""
+
+    pagination_class = ImagePages
+    parser_classes = [MultiPartParser]
+
+    @extend_schema(
+        parameters=[OpenApiParameter("state", str, enum=ImageState.values)],
+        responses=ImageSerializer(many=True),
+    )
+    def get(self, request: Request, slug: str) -> Response:
+        dataset = visible_dataset(request, slug)
+        found = dataset.images.select_related("dataset")
+        state = request.query_params.get("state")
+        if state is None:
+            found = found.exclude(state=ImageState.DELETED)
+        elif state in ImageState.values:
+            if state == ImageState.DELETED:  # they are seen by those who could bring them back
+                require_editor(request, dataset)
+            found = found.filter(state=state)
+        else:
+            raise Invalid("invalid_state", f"state is one of: {', '.join(ImageState.values)}.")
+        pages = self.pagination_class()
+        page = pages.paginate_queryset(found, request)
+        body = ImageSerializer(page, many=True, context={"request": request}).data
+        return pages.get_paginated_response(body)
+
+    @extend_schema(request=UploadRequestSerializer, responses={202: UploadAnswerSerializer})
+    def post(self, request: Request, slug: str) -> Response:
+        dataset = visible_dataset(request, slug)
+        require_editor(request, dataset)
+        uploads = cast(list[HashedUpload], request.FILES.getlist("file"))
+        if not uploads:
+            raise Invalid("no_file", "Send one or more files in the multipart field `file`.")
+        fields = cast(dict[str, Any], request.data)
+        given = UploadSerializer(
+            data={name: fields[name] for name in ("title", "metadata") if name in fields}
+        )
+        given.is_valid(raise_exception=True)
+        job = acceptance.accept(dataset, uploads, user=request.user, **given.validated_data)
+        items = ItemSerializer(job.items.all(), many=True).data
+        return Response({"job": str(job.pk), "items": items}, status=202)
+
+
+class ImageDetail(APIView):
+    """One image."""
+
+    def _image(self, request: Request, pk: int) -> Image:
+        visible = Image.objects.visible_to(request.user).select_related("dataset")
+        return get_object_or_404(visible, pk=pk)
+
+    @extend_schema(responses=ImageSerializer)
+    def get(self, request: Request, pk: int) -> Response:
+        return self._answer(request, self._image(request, pk))
+
+    @extend_schema(request=ImageSerializer, responses=ImageSerializer)
+    def patch(self, request: Request, pk: int) -> Response:
+        image = self._image(request, pk)
+        require_editor(request, image.dataset)
+        given = ImageSerializer(
+            image, data=request.data, partial=True, context={"request": request}
+        )
+        given.is_valid(raise_exception=True)
+        if given.validated_data:  # only what was sent: a worker may be writing other columns
+            Image.objects.filter(pk=pk).update(**given.validated_data)
+        return self._answer(request, self._image(request, pk))
+
+    @extend_schema(responses={204: None})
+    def delete(self, request: Request, pk: int) -> Response:
+        image = self._image(request, pk)
+        require_editor(request, image.dataset)
+        image_deletion.delete_image(image)
+        return Response(status=204)
+
+    def _answer(self, request: Request, image: Image) -> Response:
+        return Response(ImageSerializer(image, context={"request": request}).data)

@@ -1,0 +1,178 @@
+"""Managing by program: members, many images at once, copies, and what was deleted."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from django.contrib.auth.models import User
+from django.http import Http404
+from django.shortcuts import get_object_or_404
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from searchapp.api.core.permissions import require_editor, require_owner, visible_dataset
+from searchapp.api.serializers import (
+    BulkAnswerSerializer,
+    BulkSerializer,
+    CopySerializer,
+    DatasetSerializer,
+    ImageSerializer,
+    MemberSerializer,
+    RoleSerializer,
+    TransferSerializer,
+)
+from searchapp.models import Dataset, Image, ImageState
+from searchapp.services.datasets import dataset_deletion, dataset_service, members
+from searchapp.services.images import bulk_actions, image_deletion
+from searchapp.services.images.bulk_actions import Action, Outcome
+from searchapp.services.images.selection import Selection, of_filter, of_keys
+from searchapp.services.ingest import acceptance
+
+
+def _managed(request: Request, slug: str) -> Dataset:
+    dataset = visible_dataset(request, slug)
+    require_owner(request, dataset)
+    return dataset
+
+
+def _body(dataset: Dataset) -> dict[str, object]:
+    context = {"counts": dataset_service.counts_of([dataset])}
+    return DatasetSerializer(dataset, context=context).data
+
+
+class Members(APIView):
+    """Who is in a dataset, and with which role."""
+
+    @extend_schema(responses=MemberSerializer(many=True))
+    def get(self, request: Request, slug: str) -> Response:
+        found = members.members_of(_managed(request, slug))
+        return Response(MemberSerializer(found, many=True).data)
+
+
+class MemberDetail(APIView):
+    """One member."""
+
+    @extend_schema(responses=MemberSerializer)
+    def get(self, request: Request, slug: str, username: str) -> Response:
+        found = members.find(_managed(request, slug), username)
+        if found is None:
+            raise Http404
+        return Response(MemberSerializer(found).data)
+
+    @extend_schema(request=RoleSerializer, responses=MemberSerializer)
+    def put(self, request: Request, slug: str, username: str) -> Response:
+        dataset = _managed(request, slug)
+        given = RoleSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        made = members.put(dataset, username, given.validated_data["role"])
+        return Response(MemberSerializer(made).data)
+
+    @extend_schema(responses={204: None})
+    def delete(self, request: Request, slug: str, username: str) -> Response:
+        dataset = visible_dataset(request, slug)
+        if username != cast(User, request.user).get_username():  # anybody may leave
+            require_owner(request, dataset)
+        members.remove(dataset, username)
+        return Response(status=204)
+
+
+class Transfer(APIView):
+    """Hand a dataset over to somebody else."""
+
+    @extend_schema(request=TransferSerializer, responses=MemberSerializer(many=True))
+    def post(self, request: Request, slug: str) -> Response:
+        dataset = _managed(request, slug)
+        if not members.may_transfer(dataset, cast(User, request.user)):
+            raise members.NotTheHolder(dataset)
+        given = TransferSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        members.transfer(dataset, given.validated_data["username"])
+        return Response(MemberSerializer(members.members_of(dataset), many=True).data)
+
+
+class Restore(APIView):
+    """Bring a deleted dataset back, by the slug that it had."""
+
+    @extend_schema(request=None, responses=DatasetSerializer)
+    def post(self, request: Request, slug: str) -> Response:
+        dataset = dataset_deletion.deleted_for(request.user).filter(slug_before=slug).first()
+        if dataset is None:
+            raise Http404
+        return Response(_body(dataset_deletion.restore_dataset(dataset)))
+
+
+class Copy(APIView):
+    """Copy a whole dataset into a new one."""
+
+    @extend_schema(request=CopySerializer, responses={202: BulkAnswerSerializer})
+    def post(self, request: Request, slug: str) -> Response:
+        dataset = visible_dataset(request, slug)
+        given = CopySerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        user = cast(User, request.user)
+        made, job = bulk_actions.copy_dataset(dataset, name=given.validated_data["name"], user=user)
+        return Response({"dataset": _body(made), "job": str(job.pk)}, status=202)
+
+
+class Bulk(APIView):
+    """One action on many images."""
+
+    @extend_schema(
+        request=BulkSerializer, responses={200: BulkAnswerSerializer, 202: BulkAnswerSerializer}
+    )
+    def post(self, request: Request, slug: str) -> Response:
+        dataset = visible_dataset(request, slug)
+        given = BulkSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        outcome = self._carry_out(request, dataset, given.validated_data)
+        return Response(
+            {
+                "number": outcome.number,
+                "job": None if outcome.job is None else str(outcome.job.pk),
+                "deleted_at": outcome.moment or None,
+            },
+            status=200 if outcome.job is None else 202,
+        )
+
+    def _carry_out(self, request: Request, dataset: Dataset, asked: dict[str, object]) -> Outcome:
+        selection = _selection(asked)
+        user = cast(User, request.user)
+        action = str(asked["action"])
+        if action != Action.COPY:
+            require_editor(request, dataset)
+        if action in (Action.COPY, Action.MOVE):
+            target = visible_dataset(request, str(asked["target"]))
+            require_editor(request, target)
+            return bulk_actions.copy(
+                dataset, selection, target, user=user, move=action == Action.MOVE
+            )
+        change = bulk_actions.change_of(
+            action, label=asked["label"], add=asked["add_tags"], remove=asked["remove_tags"]
+        )
+        return bulk_actions.carry_out(dataset, selection, change, user=user)
+
+
+def _selection(asked: dict[str, object]) -> Selection:
+    if "ids" in asked:
+        return of_keys(cast(list[int], asked["ids"]))
+    chosen = cast(dict[str, str], asked["filter"])
+    return of_filter(chosen["state"], chosen["label"], chosen["deleted_at"])
+
+
+class RestoreImage(APIView):
+    """Bring a deleted image back."""
+
+    @extend_schema(request=None, responses=ImageSerializer)
+    def post(self, request: Request, pk: int) -> Response:
+        visible = Dataset.objects.visible_to(request.user)
+        gone = Image.objects.filter(state=ImageState.DELETED, dataset__in=visible)
+        image = get_object_or_404(gone.select_related("dataset"), pk=pk)
+        if image.dataset.role_of(request.user) is None:
+            raise Http404  # what was deleted is nobody else's business
+        require_editor(request, image.dataset)
+        image_deletion.restore_image(image)
+        acceptance.wake(1)
+        image.refresh_from_db()
+        return Response(ImageSerializer(image, context={"request": request}).data)

@@ -1,0 +1,1 @@
+"""Everything outside the process: Redis, files, buckets, the web and Milvus."""

@@ -1,0 +1,140 @@
+"""Fetch one picture: every hop judged in full, every byte counted."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Protocol
+
+import h11
+
+from searchapp.infra.fetch.connection import Connection
+from searchapp.infra.fetch.deadline import Deadline
+from searchapp.infra.fetch.errors import FetchError
+from searchapp.infra.fetch.policy import FetchPolicy
+from searchapp.infra.fetch.resolve import Resolver, permitted_addresses, system_resolver
+from searchapp.infra.fetch.target import Target, parse_target
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_WORTH_ANOTHER_TRY = frozenset({408, 425, 429})
+
+
+class Writer(Protocol):
+    """What the picture is written to, piece by piece."""
+
+    def write(self, data: bytes, /) -> object: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What arrived: from where in the end, how many bytes, and their SHA-256 in hexadecimal."""
+
+    final_url: str
+    bytes: int
+    sha256: str
+
+
+def fetch_picture(
+    url: str,
+    destination: Writer,
+    *,
+    policy: FetchPolicy | None = None,
+    resolver: Resolver = system_resolver,
+) -> Fetched:
+    """Download ``url`` into ``destination``, which is written from where it stands.
+
+    ``policy`` is the installation's (:meth:`FetchPolicy.from_settings`) unless given. No cookies,
+    credentials or proxies are used. Each redirect is read, looked up and judged as if a person had
+    typed it.
+
+    Raises :class:`FetchError` with one of these codes: ``address_invalid``,
+    ``scheme_not_allowed``, ``credentials_not_allowed``, ``port_not_allowed``,
+    ``address_not_allowed``, ``host_not_found``, ``certificate_invalid``, ``too_many_redirects``,
+    ``fetch_timeout``, ``fetch_status``, ``encoding_not_supported``, ``file_too_large``,
+    ``fetch_failed``. ``destination`` may then hold a part of the body. What ``destination.write``
+    raises comes through unchanged.
+    """
+    if policy is None:
+        policy = FetchPolicy.from_settings()
+    deadline = Deadline(policy.timeout)
+    target = parse_target(url)
+    for _ in range(policy.max_redirects + 1):
+        addresses = permitted_addresses(target, policy, resolver, deadline)
+        with Connection.open(target, addresses, deadline) as connection:
+            response = connection.get(target)
+            if response.status_code not in _REDIRECTS:
+                _check_head(response, policy)
+                return _receive(connection, destination, target, policy)
+        target = target.follow(_location(response))
+    raise FetchError(
+        "too_many_redirects",
+        f"This address forwards more than {policy.max_redirects} times. Give the address of the "
+        "picture itself.",
+    )
+
+
+def _receive(
+    connection: Connection, destination: Writer, target: Target, policy: FetchPolicy
+) -> Fetched:
+    size = 0
+    digest = hashlib.sha256()
+    for piece in connection.body():
+        size += len(piece)
+        if size > policy.max_bytes:
+            raise _too_large(policy)
+        digest.update(piece)
+        destination.write(piece)
+    return Fetched(final_url=target.url, bytes=size, sha256=digest.hexdigest())
+
+
+def _check_head(response: h11.Response, policy: FetchPolicy) -> None:
+    status = response.status_code
+    if status != 200:
+        raise FetchError(
+            "fetch_status",
+            f"The server did not give the picture; it answered with status {status}.",
+            retryable=status >= 500 or status in _WORTH_ANOTHER_TRY,
+        )
+    encodings = _header(response, b"content-encoding").lower().replace(" ", "")
+    if encodings not in ("", "identity"):
+        raise FetchError(
+            "encoding_not_supported",
+            "The server sends the picture compressed, though it was asked not to. Upload the "
+            "picture from your device instead.",
+        )
+    announced = _header(response, b"content-length")
+    # h11 has refused a length that is no number; the body is counted whatever is announced.
+    if announced and int(announced) > policy.max_bytes:
+        raise _too_large(policy)
+
+
+def _location(response: h11.Response) -> str:
+    location = _header(response, b"location")
+    if not location:
+        raise FetchError(
+            "fetch_status",
+            "The server forwards to another address, but does not say which "
+            f"(status {response.status_code}).",
+        )
+    return location
+
+
+def _header(response: h11.Response, name: bytes) -> str:
+    """All values of a header as one text, or an empty one. Names come in lower case from h11."""
+    value = b",".join(content for header, content in response.headers if header == name)
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
+
+
+def _too_large(policy: FetchPolicy) -> FetchError:
+    return FetchError(
+        "file_too_large",
+        f"The picture at this address is larger than {_in_words(policy.max_bytes)}, which is the "
+        "limit here.",
+    )
+
+
+def _in_words(size: int) -> str:
+    if size >= 1_000_000:
+        return f"{size / 1_000_000:g} MB"
+    return f"{size} bytes"

@@ -1,0 +1,1 @@
+"""The page that lays two pictures side by side."""

@@ -1,0 +1,183 @@
+"""Drawings of two pictures: one laid on the other, and the points that they share.
+
+All numbers are those of SVG, made here: a page has no inline styles, and works without scripts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from embeddings.heatmaps.palette import COLOURS
+from searchapp.services.compare.pair_comparison import Side
+from searchapp.services.search.verification import Geometry, Place
+
+Size = tuple[int, int]
+_UNKNOWN = (4, 3)
+# A drawing of points is so high, and has so much between its pictures.
+_HEIGHT, _GAP = 360.0, 24.0
+# A picture that is laid on another may reach so far beyond it, in sides of that.
+_BEYOND = 2.0
+_LONG = 1000.0  # the long side of a picture in its own drawing
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A picture in a drawing of its own: sides in units of the drawing, and what part of the file
+    it is."""
+
+    shown: Any
+    width: str
+    height: str
+    part: str  # the viewBox that cuts its box from the whole
+    pixels: str  # '640 × 480'
+
+
+def _number(value: float) -> str:
+    return f"{value:.4f}".rstrip("0").rstrip(".")
+
+
+def part_of(side: Side) -> str:
+    return " ".join(_number(share) for share in (side.box.numbers if side.box else (0, 0, 1, 1)))
+
+
+def size_of(side: Side) -> Size:
+    """Its size, as far as its row knows it."""
+    image = side.image
+    if image is None or not image.width or not image.height:
+        return _UNKNOWN
+    if side.box is None:
+        return image.width, image.height
+    left, top, right, bottom = side.box.pixels(image.width, image.height)
+    return right - left, bottom - top
+
+
+def sides(shown: Sequence[Any], sizes: Sequence[Size]) -> list[Drawn]:
+    drawn = []
+    for one, (width, height) in zip(shown, sizes, strict=True):
+        scale = _LONG / max(width, height)
+        pixels = "" if (width, height) == _UNKNOWN else f"{width} × {height}"
+        drawn.append(
+            Drawn(
+                one,
+                _number(max(1.0, width * scale)),
+                _number(max(1.0, height * scale)),
+                part_of(one.side),
+                pixels,
+            )
+        )
+    return drawn
+
+
+@dataclass(frozen=True)
+class Laid:
+    """The first picture laid on the second, in the second's units of `_LONG`."""
+
+    box: str  # the viewBox
+    left: str
+    top: str
+    width: str
+    height: str
+    first: str  # matrices that bring a unit square to where the picture lies
+    second: str
+    is_aligned: bool
+
+
+def laid(geometry: Geometry, first: Size, second: Size) -> Laid:
+    """Lay the first on the second where its points say; else by their middles."""
+    scale = _LONG / max(second)
+    width, height = second[0] * scale, second[1] * scale
+    found = geometry.transform
+    is_aligned = found is not None and all(math.isfinite(one) for row in found for one in row)
+    if found is None or not is_aligned:
+        fit = min(width / first[0], height / first[1])
+        wide, high = first[0] * fit, first[1] * fit
+        matrix = (wide, 0.0, 0.0, high, (width - wide) / 2, (height - high) / 2)
+    else:
+        (a, b, x), (c, d, y) = found
+        matrix = (a * width, c * height, b * width, d * height, x * width, y * height)
+    corners = [_at(matrix, place) for place in ((0, 0), (1, 0), (1, 1), (0, 1))]
+    left = max(-_BEYOND * width, min(0.0, *(x for x, _ in corners)))
+    top = max(-_BEYOND * height, min(0.0, *(y for _, y in corners)))
+    right = min((1 + _BEYOND) * width, max(width, *(x for x, _ in corners)))
+    bottom = min((1 + _BEYOND) * height, max(height, *(y for _, y in corners)))
+    frame = [_number(one) for one in (left, top, right - left, bottom - top)]
+    return Laid(
+        box=" ".join(frame),
+        left=frame[0],
+        top=frame[1],
+        width=frame[2],
+        height=frame[3],
+        first=" ".join(map(_number, matrix)),
+        second=" ".join(map(_number, (width, 0, 0, height, 0, 0))),
+        is_aligned=is_aligned,
+    )
+
+
+def _at(matrix: Sequence[float], place: Place) -> Place:
+    a, b, c, d, e, f = matrix
+    return a * place[0] + c * place[1] + e, b * place[0] + d * place[1] + f
+
+
+@dataclass(frozen=True)
+class Pair:
+    x: str
+    y: str
+    to_x: str
+    to_y: str
+    colour: str
+
+
+@dataclass(frozen=True)
+class Points:
+    """Both pictures beside each other, with lines between the points that they share."""
+
+    width: str
+    height: str
+    first: str  # widths of the two
+    second: str
+    start: str  # where the second begins
+    pairs: list[Pair]
+    outline: str  # of the first, in the second; empty where it is all of it
+
+
+def points(geometry: Geometry, first: Size, second: Size) -> Points | None:
+    """Draw the points that lie alike; None where there are none to show."""
+    if not geometry.keypoints or geometry.transform is None:
+        return None
+    wide, other = (_HEIGHT * size[0] / size[1] for size in (first, second))
+    widest = 6 * _HEIGHT  # of a panorama, the rest is squeezed in
+    wide, other = min(wide, widest), min(other, widest)
+    start = wide + _GAP
+    number = max(1, len(geometry.keypoints) - 1)
+    # Colours follow the points from left to right, so that lines that cross can be told apart.
+    ordered = sorted(geometry.keypoints, key=lambda pair: pair[0][0])
+    pairs = [
+        Pair(
+            _number(here[0] * wide),
+            _number(here[1] * _HEIGHT),
+            _number(start + there[0] * other),
+            _number(there[1] * _HEIGHT),
+            COLOURS[2 + round((len(COLOURS) - 3) * place / number)],
+        )
+        for place, (here, there) in enumerate(ordered)
+    ]
+    corners = [
+        f"{_number(start + x * other)},{_number(y * _HEIGHT)}" for x, y in geometry.outline or ()
+    ]
+    return Points(
+        _number(start + other),
+        _number(_HEIGHT),
+        _number(wide),
+        _number(other),
+        _number(start),
+        pairs,
+        " ".join(corners),
+    )
+
+
+def legend() -> list[tuple[int, str]]:
+    """The colours of a heatmap, weak to strong, with their places."""
+    return list(enumerate(COLOURS))

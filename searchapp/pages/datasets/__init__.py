@@ -1,0 +1,1 @@
+"""Pages of a dataset: list, gallery, settings, indexes."""

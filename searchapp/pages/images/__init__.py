@@ -1,0 +1,1 @@
+"""Pages of stored images: detail, picture files, actions on many."""

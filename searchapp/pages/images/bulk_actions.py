@@ -1,0 +1,121 @@
+"""What is done with many pictures of a gallery at once, and undoing it."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from urllib.parse import urlencode
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods
+
+from searchapp.models import Dataset
+from searchapp.pages.access import find_dataset, own_dataset, visible_dataset
+from searchapp.pages.responses import count
+from searchapp.services.errors import Invalid, ServiceError
+from searchapp.services.images import bulk_actions as service
+from searchapp.services.images.bulk_actions import Action, Outcome
+from searchapp.services.images.selection import Selection, of_filter, of_keys, parsed_moment
+
+_DONE = {
+    Action.DELETE: "{0} deleted.",
+    Action.RESTORE: "{0} back. A worker makes them searchable again.",
+    Action.LABEL: "{0} labelled.",
+    Action.TAGS: "{0} tagged anew.",
+}
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def bulk(request: HttpRequest, slug: str) -> HttpResponse:
+    """Carry out one action on what is selected; it leads back to where that was, or to the job."""
+    dataset = visible_dataset(request.user, slug)
+    if request.method != "POST" or not request.user.is_authenticated:
+        return redirect(dataset)
+    action = request.POST.get("action", "")
+    if action != Action.COPY:
+        dataset = own_dataset(request.user, slug)
+    try:
+        selection = _selection(request.POST)
+        if action in (Action.COPY, Action.MOVE):
+            target = _target(request)
+            outcome = service.copy(
+                dataset, selection, target, user=request.user, move=action == Action.MOVE
+            )
+        else:
+            change = service.change_of(
+                action,
+                label=request.POST.get("label", ""),
+                add=request.POST.get("add", ""),
+                remove=request.POST.get("remove", ""),
+            )
+            outcome = service.carry_out(dataset, selection, change, user=request.user)
+    except ServiceError as error:
+        messages.error(request, error.detail)
+        return redirect(_back(dataset, request.POST))
+    if outcome.job is not None:
+        return redirect("job", outcome.job.pk)
+    _say(request, dataset, Action(action), outcome)
+    return redirect(_back(dataset, request.POST))
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def undo(request: HttpRequest, slug: str) -> HttpResponse:
+    """Bring back what was deleted in the moment `?at=`."""
+    dataset = own_dataset(request.user, slug)
+    moment = parsed_moment(request.GET.get("at", ""))
+    if request.method != "POST" or not request.user.is_authenticated or moment is None:
+        return redirect(dataset)
+    outcome = service.undo_deletion(dataset, moment, user=request.user)
+    if outcome.job is not None:
+        return redirect("job", outcome.job.pk)
+    if outcome.number:
+        _say(request, dataset, Action.RESTORE, outcome)
+    else:
+        messages.error(request, "There is nothing left to bring back.")
+    return redirect(dataset)
+
+
+def undo_address(dataset: Dataset, moment: datetime | str) -> str:
+    """Where a form has to be sent to bring back what was deleted in that moment."""
+    at = moment if isinstance(moment, str) else moment.isoformat()
+    return f"{reverse('dataset-undo', args=[dataset.slug])}?{urlencode({'at': at})}"
+
+
+def _say(request: HttpRequest, dataset: Dataset, action: Action, outcome: Outcome) -> None:
+    sentence = _DONE[action].format(count(outcome.number, "picture is", "pictures are"))
+    undoable = action == Action.DELETE and outcome.number
+    address = undo_address(dataset, outcome.moment) if undoable else ""
+    messages.success(request, sentence, extra_tags=address)
+
+
+def _selection(sent: QueryDict) -> Selection:
+    if sent.get("all"):
+        return of_filter(sent.get("state") or "ready", sent.get("of_label", ""))
+    # Boxes that are ticked, and with JavaScript a list of what was ticked on pages before.
+    words = [word for value in sent.getlist("image") for word in re.split(r"[,\s]+", value)]
+    return of_keys(
+        int(word) for word in words if word.isascii() and word.isdigit() and len(word) < 20
+    )
+
+
+def _target(request: HttpRequest) -> Dataset:
+    slug = request.POST.get("target", "")
+    if not slug:
+        raise Invalid("no_target", "Choose the dataset that the pictures go into.")
+    dataset = find_dataset(request.user, slug)
+    if not dataset.may_edit(request.user):
+        raise Invalid("no_target", "You may look at that dataset, but not change its pictures.")
+    return dataset
+
+
+def _back(dataset: Dataset, sent: QueryDict) -> str:
+    kept = {"state": sent.get("state", ""), "label": sent.get("of_label", "")}
+    shown = {name: value for name, value in kept.items() if value}
+    address = dataset.get_absolute_url()
+    return f"{address}?{urlencode(shown)}" if shown else address

@@ -1,0 +1,1 @@
+"""Pages of imports: the form, jobs and their ledgers."""

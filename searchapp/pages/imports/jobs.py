@@ -1,0 +1,240 @@
+"""Imports: all that one may see, each one's progress, and what can be done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.dateparse import parse_datetime
+from django.utils.timezone import is_naive
+from django.views.decorators.http import require_POST, require_safe
+
+from searchapp.models import ENDED_JOBS, ImportItem, ImportJob, ItemState, JobState
+from searchapp.pages.access import visible_job
+from searchapp.pages.imports import ledger
+from searchapp.pages.responses import count, duration, fragment_of, is_fragment, news, number
+from searchapp.services.errors import ServiceError
+from searchapp.services.imports import control, creation, job_progress, ledger_report
+from searchapp.services.imports.job_progress import JobProgress
+from searchapp.services.operations import worker_health
+
+PAGE = 30
+MOST_FAILURES = 5
+# htmx stops to poll at this status.
+STOP_POLLING = 286
+BAD = (ItemState.REJECTED, ItemState.FAILED)
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A stretch of a job's bar, in thousandths."""
+
+    kind: str
+    start: int
+    width: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """A job as people read it."""
+
+    job: ImportJob
+    progress: JobProgress
+    segments: list[Segment]
+    said: str
+    pace: str
+
+    @property
+    def is_over(self) -> bool:
+        return self.job.state in ENDED_JOBS
+
+    @property
+    def bad(self) -> int:
+        return self.progress.rejected + self.progress.failed
+
+    @property
+    def kind(self) -> str:
+        return self.job.get_state_display()
+
+
+def row_of(job: ImportJob, progress: JobProgress) -> Row:
+    return Row(job, progress, _segments(progress), _said(progress), _pace(job, progress))
+
+
+def _segments(progress: JobProgress) -> list[Segment]:
+    parts = (
+        ("good", progress.ready + progress.checked),
+        ("bad", progress.rejected + progress.failed),
+        ("off", progress.cancelled),
+    )
+    made: list[Segment] = []
+    start = 0
+    for kind, files in parts:
+        if files:
+            # What there is can be seen, however little of the whole it is.
+            width = min(max(4, round(1000 * files / progress.total)), 1000 - start)
+            made.append(Segment(kind, start, width))
+            start += width
+    return made
+
+
+def _said(progress: JobProgress) -> str:
+    """'4,950 of 5,000 ready, 50 rejected'."""
+    total = number(progress.total)
+    if progress.checked:
+        parts = [f"{number(progress.checked)} of {total} would be added"]
+    else:
+        parts = [f"{number(progress.ready)} of {total} ready"]
+    for files, word in (
+        (progress.rejected, "rejected"),
+        (progress.failed, "failed"),
+        (progress.cancelled, "cancelled"),
+    ):
+        if files:
+            parts.append(f"{number(files)} {word}")
+    return ", ".join(parts)
+
+
+def _pace(job: ImportJob, progress: JobProgress) -> str:
+    """How quick it is, and when it is over; of an ended job, how long it took."""
+    parts: list[str] = []
+    if progress.rate:
+        parts.append(f"{progress.rate:.1f} files a second")
+    if job.state in ENDED_JOBS:
+        if progress.seconds >= 1:
+            parts.insert(0, f"took {duration(progress.seconds)}")
+    elif job.state == JobState.RUNNING and progress.seconds_left:
+        more = " for what has come so far" if job.is_open else ""
+        parts.append(f"about {duration(progress.seconds_left)} left{more}")
+    return " · ".join(parts)
+
+
+@login_required
+@require_safe
+def job_list(request: HttpRequest) -> HttpResponse:
+    """Imports, newest first; `?before=TIME` begins below that moment."""
+    found = ledger_report.jobs_visible_to(request.user).select_related("dataset", "user")
+    before = _moment(request.GET.get("before", ""))
+    if before is not None:
+        found = found.filter(created__lt=before)
+    page = list(found.order_by("-created")[: PAGE + 1])
+    numbers = job_progress.progress_of(page[:PAGE])
+    rows = [row_of(job, numbers[job.pk]) for job in page[:PAGE]]
+    work = worker_health.snapshot()
+    context = {
+        "rows": rows,
+        "older": page[PAGE - 1].created.isoformat() if len(page) > PAGE else None,
+        "before": before,
+        "health": work,
+        "waiting": _waiting(work),
+        "featureless": _counted(work.featureless, "picture", "pictures"),
+        "most_counted": worker_health.MOST_COUNTED,
+    }
+    if is_fragment(request):
+        return news(request, "jobs/_list.html", context)
+    return render(request, "jobs/list.html", context | {"seen": ""})
+
+
+def _waiting(work: worker_health.Snapshot) -> str:
+    """What waits for workers, in words."""
+    parts = (_counted(work.images, "picture", "pictures"), _counted(work.files, "file", "files"))
+    return " and ".join(part for part in parts if part)
+
+
+def _counted(waiting: int, one: str, many: str) -> str:
+    if not waiting:
+        return ""
+    more = "more than " if waiting >= worker_health.MOST_COUNTED else ""
+    return f"{more}{count(waiting, one, many)}"
+
+
+@login_required
+@require_safe
+def detail(request: HttpRequest, pk: UUID) -> HttpResponse:
+    job = visible_job(request.user, pk)
+    if is_fragment(request):
+        return _progress(request, job)
+    context = progress_context(request, job)
+    context |= ledger.context_of(request, job, context["row"].progress)
+    return render(request, "jobs/detail.html", context | {"seen": ""})
+
+
+def progress_context(request: HttpRequest, job: ImportJob) -> dict[str, Any]:
+    """What `jobs/_progress.html` shows."""
+    row = row_of(job, job_progress.progress(job))
+    bad: list[ImportItem] = []
+    if row.bad:
+        bad = list(job.items.filter(state__in=BAD).order_by("position")[:MOST_FAILURES])
+    return {
+        "job": job,
+        "row": row,
+        "sources": [source for source in job.sources.all()[:100] if source.error_code],
+        "failures": bad,
+        "may_control": ledger_report.may_control(job, request.user),
+        "may_pause": job.state in (JobState.QUEUED, JobState.RUNNING),
+        "may_retry": bool(row.progress.failed),
+    }
+
+
+def _progress(request: HttpRequest, job: ImportJob, error: str = "") -> HttpResponse:
+    context = progress_context(request, job) | {
+        "error": error,
+        # On its own page, the end is said aloud; elsewhere, whoever shows it says it.
+        "fragment": (request.headers.get("HX-Current-URL") or "").find(job.get_absolute_url()) >= 0,
+    }
+    if job.state not in ENDED_JOBS:
+        return news(request, "jobs/_progress.html", context)
+    page = render(request, "jobs/_progress.html", context | {"seen": ""}, status=STOP_POLLING)
+    page["HX-Trigger"] = "job-ended"
+    return fragment_of(page)
+
+
+ACTIONS: dict[str, tuple[Callable[[ImportJob], object], str]] = {
+    "pause": (control.pause, "The import is paused."),
+    "resume": (control.resume, "The import goes on."),
+    "cancel": (control.cancel, "The import is cancelled. What was added before stays."),
+    "retry": (control.retry_failed, "What failed is tried again."),
+    "close": (creation.close, "The import takes no more files."),
+}
+
+
+@login_required
+@require_POST
+def act(request: HttpRequest, pk: UUID, action: str) -> HttpResponse:
+    """Pause, resume, cancel, retry what failed, or close."""
+    job = visible_job(request.user, pk)
+    if action not in ACTIONS or not ledger_report.may_control(job, request.user):
+        raise Http404("There is no such import, or it is somebody else's.")
+    do, said = ACTIONS[action]
+    error = ""
+    try:
+        do(job)
+    except ServiceError as refused:
+        error = refused.detail
+    if is_fragment(request):
+        job = visible_job(request.user, pk)
+        page = render(
+            request, "jobs/_progress.html", progress_context(request, job) | {"error": error}
+        )
+        page["HX-Trigger"] = "job-changed"
+        return fragment_of(page)
+    if error:
+        messages.error(request, error)
+    else:
+        messages.success(request, said)
+    return redirect("job", pk)
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        moment = parse_datetime(text.replace(" ", "+"))
+        return None if moment is None or is_naive(moment) else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None

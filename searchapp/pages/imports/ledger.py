@@ -1,0 +1,175 @@
+"""The ledger of an import: one row a file, paged by its position."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.contrib.auth.decorators import login_required
+from django.db.models import Count, QuerySet
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.views.decorators.http import require_safe
+
+from searchapp.models import ENDED_JOBS, PENDING_ITEMS, ImportItem, ImportJob, ItemState
+from searchapp.models.partial_indexes import ITEM_HAS_CODE
+from searchapp.pages.access import visible_job
+from searchapp.pages.responses import news
+from searchapp.services.imports import job_progress, ledger_report
+from searchapp.services.imports.job_progress import JobProgress
+
+PAGE = 100
+MOST_CODES = 50
+LARGEST_POSITION = 2**31 - 1
+STATES: dict[str, tuple[ItemState, ...]] = {
+    "ready": (ItemState.READY,),
+    "checked": (ItemState.CHECKED,),
+    "waiting": PENDING_ITEMS,
+    "rejected": (ItemState.REJECTED,),
+    "failed": (ItemState.FAILED,),
+    "cancelled": (ItemState.CANCELLED,),
+}
+_WORDS = {"checked": "Would be added"}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Which rows, and in which order."""
+
+    state: str = ""
+    code: str = ""
+    name: str = ""
+    last_first: bool = False
+    after: int | None = None
+
+    @classmethod
+    def of(cls, request: HttpRequest) -> Asked:
+        """Read an address; what makes no sense in it is as if it were not there."""
+        given = request.GET
+        after = given.get("after", "")
+        position = int(after[:10]) if after.isascii() and after.isdigit() else -1
+        return cls(
+            state=given.get("state", "") if given.get("state", "") in STATES else "",
+            code=given.get("code", "").replace("\0", "")[:60],
+            name=given.get("name", "").replace("\0", "").strip()[:200],
+            last_first=given.get("order") == "last",
+            after=position if 0 <= position <= LARGEST_POSITION else None,
+        )
+
+    def query(self, **changes: Any) -> str:
+        """The address of these rows, or of others: '' or '?…'."""
+        values = {
+            "state": self.state,
+            "code": self.code,
+            "name": self.name,
+            "order": "last" if self.last_first else "",
+            "after": "" if self.after is None else str(self.after),
+        } | changes
+        written = urlencode({key: value for key, value in values.items() if value != ""})
+        return f"?{written}" if written else "?"
+
+    @property
+    def is_filtered(self) -> bool:
+        return bool(self.state or self.code or self.name)
+
+
+@dataclass(frozen=True)
+class Tab:
+    """A choice of rows, and how many there are."""
+
+    name: str
+    word: str
+    files: int
+    address: str
+
+
+def rows_of(job: ImportJob, asked: Asked) -> QuerySet[ImportItem]:
+    """The rows, from `asked.after` on. Every page costs what the first one does."""
+    found = ImportItem.objects.filter(job=job)
+    if asked.state:
+        found = found.filter(state__in=STATES[asked.state])
+    if asked.code:
+        found = found.filter(ITEM_HAS_CODE, error_code=asked.code)
+    if asked.name:
+        found = found.filter(name__icontains=asked.name)
+    if asked.after is not None:
+        found = found.filter(
+            **{"position__lt" if asked.last_first else "position__gt": asked.after}
+        )
+    return found.order_by("-position" if asked.last_first else "position").defer("locator", "given")
+
+
+def context_of(request: HttpRequest, job: ImportJob, progress: JobProgress) -> dict[str, Any]:
+    """What `jobs/_ledger.html` shows."""
+    asked = Asked.of(request)
+    found = list(rows_of(job, asked)[: PAGE + 1])
+    rows = found[:PAGE]
+    more = len(found) > PAGE
+    return {
+        "job": job,
+        "asked": asked,
+        "items": rows,
+        "here": asked.query(),
+        "next": asked.query(after=rows[-1].position) if more else "",
+        "first": asked.query(after="") if asked.after is not None else "",
+        "turned": asked.query(after="", order="" if asked.last_first else "last"),
+        "everything": asked.query(after="", state="", code="", name=""),
+        "tabs_of_states": _tabs(progress, asked),
+        "codes": _codes(job, asked),
+        # Rows that may still change, on a page whose rows keep their places.
+        "is_live": job.state not in ENDED_JOBS
+        and not asked.is_filtered
+        and not asked.last_first
+        and (not more or any(item.is_pending for item in rows)),
+    }
+
+
+def _tabs(progress: JobProgress, asked: Asked) -> list[Tab]:
+    numbers = {name: int(getattr(progress, name)) for name in STATES}
+    every = [Tab("", "All", progress.total, asked.query(after="", state="", code=""))]
+    return every + [
+        Tab(
+            name,
+            _WORDS.get(name, name.capitalize()),
+            files,
+            asked.query(after="", state=name, code=""),
+        )
+        for name, files in numbers.items()
+        if files or name == asked.state
+    ]
+
+
+def _codes(job: ImportJob, asked: Asked) -> list[Tab]:
+    """The reasons that occur, with their numbers, the most frequent first."""
+    if asked.state and asked.state not in ("rejected", "failed"):
+        return []
+    found = ImportItem.objects.filter(ITEM_HAS_CODE, job=job)
+    if asked.state:
+        found = found.filter(state__in=STATES[asked.state])
+    counted = found.order_by().values_list("error_code").annotate(files=Count("pk"))
+    return [
+        Tab(code, code, files, asked.query(after="", code="" if code == asked.code else code))
+        for code, files in counted.order_by("-files")[:MOST_CODES]
+    ]
+
+
+@login_required
+@require_safe
+def items(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """The ledger alone, for htmx."""
+    job = visible_job(request.user, pk)
+    return news(request, "jobs/_ledger.html", context_of(request, job, job_progress.progress(job)))
+
+
+@login_required
+@require_safe
+def as_csv(request: HttpRequest, pk: UUID) -> StreamingHttpResponse:
+    """The whole ledger as a file."""
+    job = visible_job(request.user, pk)
+    answer = StreamingHttpResponse(
+        ledger_report.ledger_csv(job), content_type="text/csv; charset=utf-8"
+    )
+    answer["Content-Disposition"] = f'attachment; filename="import-{job.pk}.csv"'
+    answer["Cache-Control"] = "no-store"
+    return answer

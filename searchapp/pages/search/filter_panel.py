@@ -1,0 +1,231 @@
+"""The panel that a search is narrowed with: ordinary fields of a form, and chips for what holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import unquote, urlencode
+
+from django.http import QueryDict
+
+from searchapp.models import Dataset
+from searchapp.pages.responses import number as thousands
+from searchapp.pages.search.search_params import STEPS, Asked
+from searchapp.services.errors import ServiceError
+from searchapp.services.filters import query_string
+from searchapp.services.filters.facets import Facet, schema_of
+from searchapp.services.filters.fields import FIXED, METADATA, Kind, Op
+from searchapp.services.search.types import Sort
+
+SORTS = ((Sort.SIMILARITY, "Most alike"), (Sort.SIZE, "Largest"), (Sort.DATE, "Newest"))
+# Fields that are shown at once; the others are behind 'More fields'.
+FIRST_FIELDS = 6
+# Chips for single values; where there are more, each field has one for all that it is asked.
+_MOST_CHIPS = 24
+# What is longer is a text of its own, and no value that pictures share.
+_LONGEST_VALUE = 60
+_WORDS_OF_OPS = {
+    "min": "from {}",
+    "max": "to {}",
+    Op.WORDS: "has ‘{}’",
+    Op.BEGINS: "begins with ‘{}’",
+    Op.ALL: "{}",
+    Op.NONE: "not {}",
+    Op.EXISTS: "is given: {}",
+}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A box to tick."""
+
+    value: str
+    text: str
+    count: str
+    is_chosen: bool
+
+
+@dataclass(frozen=True)
+class Field:
+    """A part of the panel: boxes to tick, a text, or two ends."""
+
+    name: str  # of its parameters in the address
+    title: str
+    choices: Sequence[Choice] = ()
+    text: str | None = None  # what was typed, where words can be looked for
+    kind: str = ""  # of the two inputs: number or date
+    low: str = ""
+    high: str = ""
+    least: str = ""
+    most: str = ""
+    is_active: bool = False
+
+
+@dataclass(frozen=True)
+class Chip:
+    """Something that holds, and the address without it."""
+
+    text: str
+    link: str
+
+
+@dataclass(frozen=True)
+class Panel:
+    datasets: Sequence[Choice]
+    fields: Sequence[Field]
+    more: Sequence[Field]  # behind 'More fields'
+    chips: Sequence[Chip]
+    clear: str  # the address without any of them
+    hidden: Sequence[tuple[str, str]]  # what has no field here and stays
+    sorts: Sequence[tuple[str, str, bool]]
+    steps: Sequence[tuple[int, bool]]
+    grid: str  # addresses of the two ways of showing
+    list: str
+    problem: str = ""  # why there are no fields
+
+    @property
+    def active(self) -> int:
+        return sum(field.is_active for field in (*self.fields, *self.more))
+
+
+def panel_of(asked: Asked, choices: Sequence[Dataset], datasets: Sequence[Dataset]) -> Panel:
+    """Return the panel for a search in `datasets`, of which `choices` can be chosen."""
+    given = QueryDict(urlencode(query_string.write(asked.condition)), mutable=True)
+    problem = ""
+    facets: Sequence[Facet] = ()
+    try:
+        # A page waits for nobody: the next one has the fields.
+        facets = schema_of(datasets, patience=0).facets
+    except ServiceError as error:
+        problem = error.detail
+    titles = {facet.name: facet.title for facet in facets}
+    fields = [field for facet in facets if (field := _field(facet, given)) is not None]
+    fields.sort(key=lambda field: not field.is_active)
+    shown = {name for field in fields for name in _names(field)}
+    hidden = [(name, value) for name, values in given.lists() for value in values
+              if name not in shown]  # fmt: skip
+    return Panel(
+        datasets=_datasets(asked, choices, datasets),
+        fields=fields[:FIRST_FIELDS],
+        more=fields[FIRST_FIELDS:],
+        chips=_chips(asked, given, titles, datasets),
+        clear=asked.but(datasets=(), condition=None, once=False).link,
+        hidden=hidden,
+        sorts=[(str(sort), text, sort == asked.sort) for sort, text in SORTS],
+        steps=[(step, step == asked.number) for step in STEPS],
+        grid=asked.but(layout="grid", after=asked.after).link,
+        list=asked.but(layout="list", after=asked.after).link,
+        problem=problem,
+    )
+
+
+def _datasets(
+    asked: Asked, choices: Sequence[Dataset], datasets: Sequence[Dataset]
+) -> list[Choice]:
+    shown = {dataset.slug: dataset for dataset in (*choices, *datasets)}
+    return [
+        Choice(slug, dataset.name, "", slug in asked.datasets) for slug, dataset in shown.items()
+    ]
+
+
+def _names(field: Field) -> list[str]:
+    if field.kind:
+        return [f"{field.name}~min", f"{field.name}~max"]
+    names = [field.name] if field.choices else []
+    return names + ([f"{field.name}~{Op.WORDS}"] if field.text is not None else [])
+
+
+def _field(facet: Facet, given: QueryDict) -> Field | None:
+    name = query_string.name_of(facet.name)
+    if facet.kind in (Kind.NUMBER, Kind.DATE):
+        return _range(facet, name, given)
+    chosen = given.getlist(name)
+    typed = given.get(f"{name}~{Op.WORDS}", "")
+    values = [value for value in facet.values if len(value.value) <= _LONGEST_VALUE]
+    # Where nearly every picture has a value of its own, words are looked for instead.
+    is_shared = any(value.number > 1 for value in values) or facet.kind != Kind.TEXT
+    if not is_shared:
+        values = []
+    told = {value.value for value in values}
+    choices = [
+        Choice(value.value, _shown(value.value, facet.kind), thousands(value.number),
+               value.value in chosen)
+        for value in values
+    ] + [Choice(value, value, "", True) for value in chosen if value not in told]  # fmt: skip
+    words = facet.kind == Kind.TEXT and (not values or facet.others > 0)
+    fixed = FIXED.get(facet.name)
+    if words and fixed is not None and Op.WORDS not in fixed.operators:
+        words = False
+    if not choices and not words:
+        return None
+    return Field(
+        name,
+        facet.title,
+        choices,
+        typed if words else None,
+        is_active=bool(chosen or typed),
+    )
+
+
+def _range(facet: Facet, name: str, given: QueryDict) -> Field | None:
+    low, high = given.get(f"{name}~min", ""), given.get(f"{name}~max", "")
+    if facet.low is None or (facet.low == facet.high and not low and not high):
+        return None
+    return Field(
+        name,
+        facet.title,
+        kind="date" if facet.kind == Kind.DATE else "number",
+        low=low[:10] if facet.kind == Kind.DATE else low,
+        high=high[:10] if facet.kind == Kind.DATE else high,
+        least=_end(facet.low),
+        most=_end(facet.high),
+        is_active=bool(low or high),
+    )
+
+
+def _end(value: float | str | None) -> str:
+    if isinstance(value, str):
+        return value[:10]
+    return "" if value is None else f"{value:.10g}"
+
+
+def _shown(value: str, kind: Kind) -> str:
+    return {"true": "yes", "false": "no"}.get(value, value) if kind == Kind.YES_NO else value
+
+
+def _chips(
+    asked: Asked, given: QueryDict, titles: dict[str, str], datasets: Sequence[Dataset]
+) -> list[Chip]:
+    names = {dataset.slug: dataset.name for dataset in datasets}
+    chips = [
+        Chip(
+            f"in {names.get(slug, slug)}",
+            asked.but(datasets=tuple(other for other in asked.datasets if other != slug)).link,
+        )
+        for slug in asked.datasets
+    ]
+    pairs = [(name, value) for name, values in given.lists() for value in values]
+    parts = [pairs[place : place + 1] for place in range(len(pairs))]
+    if len(pairs) > _MOST_CHIPS:  # every one of them has the whole address
+        parts = [[(name, value) for value in values] for name, values in given.lists()]
+    for part in parts:
+        rest = QueryDict(urlencode([pair for pair in pairs if pair not in part]))
+        link = asked.but(condition=query_string.read(rest)).link
+        more = f" and {thousands(len(part) - 1)} more" if len(part) > 1 else ""
+        chips.append(Chip(_said(*part[0], titles) + more, link))
+    if asked.once:
+        chips.append(Chip("each picture once", asked.but(once=False).link))
+    return chips
+
+
+def _said(name: str, value: str, titles: dict[str, str]) -> str:
+    """A parameter of the address in words: 'Width from 800'."""
+    if name == query_string.WHOLE:
+        return "a filter of its own"
+    quoted, mark, op = name.removeprefix(query_string.PREFIX).rpartition("~")
+    field = unquote(quoted if mark else op)
+    fixed = FIXED.get(field)
+    title = titles.get(field) or (fixed.title if fixed else field.removeprefix(METADATA))
+    if not mark:
+        return f"{title}: {value}"
+    return f"{title} {_WORDS_OF_OPS.get(op, '{}').format(value)}"

@@ -1,0 +1,98 @@
+"""What is drawn over the query picture: the box that is asked about, or boxes to ask about."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from urllib.parse import urlencode
+
+from django.urls import reverse
+
+from searchapp.models import Image, Query
+from searchapp.pages.search.search_params import Asked
+from searchapp.services.search import Box, remembered_regions
+
+# The drawing is 100 units wide, whatever the picture is.
+_WIDTH = 100.0
+# A picture that is so much longer than wide is shown too small for suggestions.
+_LONGEST = 3.0
+# Resolved once, not for every match of a page.
+address_of = cache(reverse)
+
+
+@dataclass(frozen=True)
+class Rect:
+    """A box in the units of the drawing, as text for its attributes."""
+
+    x: str
+    y: str
+    width: str
+    height: str
+    middle_x: str
+    middle_y: str
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    rect: Rect
+    link: str
+    number: int
+
+
+@dataclass(frozen=True)
+class Lens:
+    width: str
+    height: str
+    box: Rect | None
+    suggestions: Sequence[Suggestion]
+    ask: str  # the address that has a worker look for suggestions; empty where it has looked
+
+
+def lens_of(source: Query | Image, asked: Asked, width: int, height: int) -> Lens | None:
+    """Return the drawing for a picture of this size, in pixels; None where that is not known."""
+    if width < 1 or height < 1:
+        return None
+    tall = _WIDTH * height / width
+    regions: list[Box] | None = []
+    if asked.box is None and 1 / _LONGEST <= height / width <= _LONGEST:
+        regions = remembered_regions(source)
+    return Lens(
+        width=f"{_WIDTH:g}",
+        height=f"{tall:.2f}",
+        box=None if asked.box is None else _rect(asked.box, tall),
+        suggestions=[
+            Suggestion(_rect(box, tall), asked.but(box=box).link, number)
+            for number, box in enumerate(regions or [], start=1)
+        ],
+        ask=_ask(source, asked, width, height) if regions is None else "",
+    )
+
+
+def _rect(box: Box, tall: float) -> Rect:
+    return Rect(
+        x=f"{_WIDTH * box.left:.2f}",
+        y=f"{tall * box.top:.2f}",
+        width=f"{_WIDTH * box.width:.2f}",
+        height=f"{tall * box.height:.2f}",
+        middle_x=f"{_WIDTH * (box.left + box.width / 2):.2f}",
+        middle_y=f"{tall * (box.top + box.height / 2):.2f}",
+    )
+
+
+def _ask(source: Query | Image, asked: Asked, width: int, height: int) -> str:
+    if isinstance(source, Query):
+        path = reverse("query-regions", args=[source.token])
+    else:
+        path = reverse("image-regions", args=[source.pk])
+    size = [("width", str(width)), ("height", str(height))]
+    return f"{path}?{urlencode(asked.pairs() + size, safe=',')}"
+
+
+def compare_link(source: Query | Image, image: Image, asked: Asked) -> str:
+    """The address where what was searched with and a match lie side by side."""
+    subject = ("query", source.token) if isinstance(source, Query) else ("image", str(source.pk))
+    pairs = [subject, ("with", str(image.pk))]
+    if asked.box is not None:
+        pairs.append(("box", str(asked.box)))
+    return f"{address_of('compare')}?{urlencode(pairs, safe=',')}"

@@ -1,0 +1,121 @@
+"""Measuring what scores mean in an index, by a sample of its own vectors: no model is needed."""
+
+from __future__ import annotations
+
+import random
+import time
+
+import numpy as np
+from django.db import transaction
+from django.db.models import Count, F
+from django.utils import timezone
+
+from searchapp.infra.vectors.store import get_store
+from searchapp.models import Calibration, Image, ImageState, Index, IndexState
+from searchapp.services.calibration.statistics import Scores, figures
+
+TASK = "maintenance.calibrate"
+VERSION = 1
+# Fewer pictures say nothing about strangers.
+LEAST = 30
+MOST_SAMPLED = 256
+# Of those, so many are searched for; an exact search looks at every vector, so it ends in time.
+MOST_SEARCHED = 128
+SEARCH_SECONDS = 4.0
+_CALIBRATED = (IndexState.ACTIVE, IndexState.READY)
+# Made again when there are so many times as many pictures, or so few.
+_GROWN, _SHRUNK = 1.5, 0.5
+# Spreads keys evenly: the sample must not follow the order in which pictures came.
+_SPREAD, _RANGE = 2_654_435_761, 2**32
+_LARGEST_KEY = 2**31
+
+
+def due() -> list[Index]:
+    """Return the indexes that have no calibration, or one of far fewer or more pictures."""
+    rows = Index.objects.filter(state__in=_CALIBRATED, dataset__deleted=None)
+    rows = rows.defer("recipe").select_related("calibration").order_by("pk")
+    live = list(rows)
+    numbers = dict(
+        Image.objects.filter(
+            dataset__in={index.dataset_id for index in live}, state=ImageState.READY
+        )
+        .order_by()
+        .values_list("dataset_id")
+        .annotate(number=Count("pk"))
+    )
+    return [index for index in live if _is_due(index, numbers.get(index.dataset_id, 0))]
+
+
+def _is_due(index: Index, images: int) -> bool:
+    made: Calibration | None = getattr(index, "calibration", None)
+    if images < LEAST:
+        return False
+    if made is None or made.version != VERSION:
+        return True
+    return not _SHRUNK * made.images < images < _GROWN * made.images
+
+
+def calibrate(index: Index) -> Calibration | None:
+    """Measure an index and keep the figures; None where it holds too little, or is given up.
+
+    May be done twice at once, and be killed at any time.
+
+    Raises:
+        VectorsUnavailable: while Milvus is down.
+    """
+    images = Image.objects.filter(dataset=index.dataset_id, state=ImageState.READY).count()
+    keys = sample(index, images)
+    vectors = get_store().fetch(index.collection, keys)
+    if len(vectors) < LEAST:
+        return None
+    sampled = np.stack([vectors[key] for key in sorted(vectors)])
+    scores = (sampled @ sampled.T)[np.triu_indices(len(sampled), 1)]
+    found = figures(scores, _nearest(index, vectors), images)
+    with transaction.atomic():
+        # It may have been retired, or deleted, while it was measured.
+        there = Index.objects.select_for_update().filter(pk=index.pk, state__in=_CALIBRATED)
+        if there.first() is None:
+            return None
+        made, _ = Calibration.objects.update_or_create(
+            index=index,
+            defaults={
+                "version": VERSION,
+                "images": images,
+                "sampled": len(sampled),
+                "pairs": len(scores),
+                "lower": found.lower,
+                "usual": found.usual,
+                "upper": found.upper,
+                "random_counts": found.random_counts,
+                "nearest_counts": found.nearest_counts,
+                "quantiles": found.quantiles,
+                "made": timezone.now(),
+            },
+        )
+    return made
+
+
+def sample(index: Index, images: int) -> list[int]:
+    """Keys of ready pictures, evenly from all over the dataset; others at another time."""
+    ready = Image.objects.filter(dataset=index.dataset_id, state=ImageState.READY).order_by()
+    drawn = random.Random()  # noqa: S311 (a sample, not a secret)
+    if images > 8 * MOST_SAMPLED:
+        wanted = 2 * MOST_SAMPLED * _RANGE // images
+        place = (F("pk") % _LARGEST_KEY * _SPREAD + drawn.randrange(_RANGE)) % _RANGE
+        ready = ready.alias(place=place).filter(place__lt=wanted)
+    keys = list(ready.values_list("pk", flat=True)[: 8 * MOST_SAMPLED])
+    return drawn.sample(keys, min(MOST_SAMPLED, len(keys)))
+
+
+def _nearest(index: Index, vectors: dict[int, Scores]) -> Scores:
+    """Of some sampled pictures: the score of the one most like each, itself left out."""
+    until = time.monotonic() + SEARCH_SECONDS
+    best: list[float] = []
+    for key in list(vectors)[:MOST_SEARCHED]:
+        if best and time.monotonic() > until:
+            break
+        hits = get_store().search(index.collection, vectors[key], 2)
+        others = [hit.score for hit in hits if hit.image_id != key]
+        if others:
+            best.append(others[0])
+    return np.array(best, dtype=np.float32)

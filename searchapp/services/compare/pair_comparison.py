@@ -1,0 +1,258 @@
+"""Two pictures side by side: how alike they are, of which kind, and why.
+
+The query pool does the work (`worker.tasks.compare`). Its answers are cached for some minutes, so
+that a page, its heatmaps and a reload cost one comparison.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
+
+from embeddings.geometry.kinds import Edit, Kind
+from embeddings.recipes import DEFAULT_PIPELINE, recipe
+from searchapp.infra import queue
+from searchapp.models import Image, ImageState, Index, Query
+from searchapp.services import calibration
+from searchapp.services.errors import Conflict, Invalid, ServiceError, Unavailable
+from searchapp.services.query_rpc import refused
+from searchapp.services.search.box import Box, parse_box
+from searchapp.services.search.stored_queries import find_query
+from searchapp.services.search.verification import Geometry, Subject, Verified
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+COMPARE = "query.compare"
+EXPLAIN = "query.explain"
+REMEMBERED_SECONDS = 900
+_LARGEST_KEY = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two: a query picture that is kept or a stored image, or a box of it."""
+
+    query: Query | None = None
+    image: Image | None = None
+    box: Box | None = None
+
+    @property
+    def picture(self) -> Query | Image:
+        found = self.query or self.image
+        assert found is not None  # noqa: S101 (one of the two is always given)
+        return found
+
+    @property
+    def subject(self) -> Subject:
+        return Subject.of(self.picture, self.box)
+
+    @property
+    def content(self) -> str:
+        """The same for the same pixels."""
+        if self.image is not None:
+            return f"{self.image.thumbnail_key}:{self.box or ''}"
+        return f"{self.picture.sha256}:{self.box or ''}"
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """What a comparison is made with, and the index that it is of, where it is one's."""
+
+    name: str
+    fingerprint: str
+    index: Index | None = None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What is known of two pictures together. Sizes are width and height in pixels."""
+
+    first: Side
+    second: Side
+    pipeline: Pipeline
+    score: float
+    kind: Kind
+    edits: tuple[Edit, ...]
+    reason: str
+    geometry: Geometry
+    first_facts: Mapping[str, Any] = field(default_factory=dict)  # width, height, format
+    second_facts: Mapping[str, Any] = field(default_factory=dict)
+    took_ms: float = 0.0
+    cached: bool = False
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Which regions speak for the match.
+
+    `overlays` are two WebP pictures to be laid over the two; `grids` and `pairs` say what each
+    pair of places adds: see `embeddings.heatmaps.similarity`. `exact` says whether they sum to
+    `score`.
+    """
+
+    score: float
+    exact: bool
+    grids: tuple[Mapping[str, Any], Mapping[str, Any]]
+    pairs: bytes
+    overlays: tuple[bytes, bytes]
+
+
+# How an address names the two: image, query and box of each.
+FIRST_NAMES = ("image", "query", "box")
+SECOND_NAMES = ("with", "with_query", "with_box")
+
+
+def parameters(first: Side | None, second: Side | None) -> dict[str, str]:
+    """Return the parameters of an address that names these sides; `side_of` reads them."""
+    named: dict[str, str] = {}
+    for side, (image, query, box) in ((first, FIRST_NAMES), (second, SECOND_NAMES)):
+        if side is not None:
+            named[image if side.image is not None else query] = str(side.picture.pk)
+            if side.box is not None:
+                named[box] = str(side.box)
+    return named
+
+
+def side_of(
+    given: Mapping[str, Any], names: tuple[str, str, str], user: User | AnonymousUser
+) -> Side | None:
+    """Return the side that an address names; None where it names none.
+
+    Raises:
+        ServiceError: `not_found` for what the user may not see, `query_gone`, `image_not_ready`,
+            `invalid_box`.
+    """
+    image, query, box = (given.get(name) or "" for name in names)
+    if image:
+        return Side(image=find_image(image, user), box=parse_box(box))
+    if query:
+        return Side(query=find_query(str(query)[:64]), box=parse_box(box))
+    return None
+
+
+def find_image(given: Any, user: User | AnonymousUser) -> Image:
+    """Return a ready image that the user may see, by its id.
+
+    Raises:
+        ServiceError: `not_found`, `image_not_ready`.
+    """
+    text = str(given).strip()
+    key = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
+    visible = Image.objects.visible_to(user).select_related("dataset")
+    image = visible.filter(pk=key).first() if 0 < key <= _LARGEST_KEY else None
+    if image is None:
+        raise ServiceError("not_found", f"There is no picture {text[:40]}.", status=404)
+    if image.state != ImageState.READY:
+        raise Conflict(
+            "image_not_ready",
+            f"The picture {image.pk} is {image.state}: only one that is ready can be compared.",
+        )
+    return image
+
+
+def pipeline_of(first: Side, second: Side) -> Pipeline:
+    """The pipeline that a comparison is made with: that of the second's dataset, in which it may
+    have been found; else that of the first's; else the default one."""
+    for side in (second, first):
+        if side.image is not None:
+            index = side.image.dataset.active_index
+            return Pipeline(index.pipeline, index.fingerprint, index)
+    return Pipeline(DEFAULT_PIPELINE, recipe(DEFAULT_PIPELINE).fingerprint)
+
+
+def compare(first: Side, second: Side) -> Comparison:
+    """Compare two pictures.
+
+    Raises:
+        ServiceError: the worker's refusal; `busy`, `compare_timeout` or `queue_unavailable` where
+            none answers.
+    """
+    pipeline = pipeline_of(first, second)
+    payload, cached = _ask(COMPARE, first, second, pipeline)
+    told = json.loads(payload)
+    if "error" in told:
+        raise refused(**told["error"])
+    verified = Verified.from_json(told)
+    kind, reason = verified.verdict.kind, verified.verdict.reason
+    if kind is None:
+        kind, reason = _by_score(told["score"], pipeline)
+    return Comparison(
+        first=first,
+        second=second,
+        pipeline=pipeline,
+        score=told["score"],
+        kind=kind,
+        edits=verified.verdict.edits,
+        reason=reason,
+        geometry=verified.geometry,
+        first_facts=told["first"],
+        second_facts=told["second"],
+        took_ms=told["took_ms"],
+        cached=cached,
+    )
+
+
+def _by_score(score: float, pipeline: Pipeline) -> tuple[Kind, str]:
+    """Where geometry says nothing, what the scores of the dataset around the pictures say."""
+    if pipeline.index is not None:
+        bounds = calibration.bounds_of([pipeline.index])
+    else:
+        bounds = calibration.general_bounds(pipeline.name)
+    if score >= bounds.usual:
+        return Kind.SIMILAR, f"No points lie alike, but the score is {bounds.usual:.2f} or more."
+    return Kind.WEAK, f"No points lie alike, and the score is below {bounds.usual:.2f}."
+
+
+def explain(first: Side, second: Side) -> Explanation:
+    """Ask which regions of two pictures speak for their match; raises what `compare` raises."""
+    payload, _ = _ask(EXPLAIN, first, second, pipeline_of(first, second))
+    line, _, pictures = payload.partition(b"\n")
+    told = json.loads(line)
+    if "error" in told:
+        raise refused(**told["error"])
+    length = told["lengths"][0]
+    return Explanation(
+        score=told["score"],
+        exact=told["exact"],
+        grids=(told["first"], told["second"]),
+        pairs=base64.b64decode(told["pairs"]),
+        overlays=(pictures[:length], pictures[length:]),
+    )
+
+
+def _ask(task: str, first: Side, second: Side, pipeline: Pipeline) -> tuple[bytes, bool]:
+    """Return the worker's answer to a comparison, and whether it was remembered."""
+    if first.content == second.content and first.picture == second.picture:
+        raise Invalid("same_picture", "These are one and the same picture: choose another one.")
+    pair = f"{first.content} {second.content} {pipeline.fingerprint}"
+    key = f"lookalike:{task}:{hashlib.sha256(pair.encode()).hexdigest()}"
+    remembered, waiting = queue.recall(key, queue.QUERY)
+    if remembered is not None:
+        return remembered, True
+    if waiting >= settings.MAX_WAITING_QUERIES:
+        raise Unavailable("busy", "Very many searches are waiting. Please try again shortly.")
+    reply = f"lookalike:reply:{uuid.uuid4().hex}"
+    queue.send(
+        task,
+        answers=True,
+        expires=settings.QUERY_TIMEOUT + 5,
+        reply=reply,
+        first=first.subject.to_json(),
+        second=second.subject.to_json(),
+        pipeline=pipeline.name,
+        fingerprint=pipeline.fingerprint,
+        remember=key,
+    )
+    payload = queue.wait_for_reply(reply, settings.QUERY_TIMEOUT)
+    if payload is None:
+        raise Unavailable("compare_timeout", "The comparison took too long. Please try again.")
+    return payload, False

@@ -1,0 +1,1 @@
+"""Datasets: creation, members, deletion, and the demo gallery."""

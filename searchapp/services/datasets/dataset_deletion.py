@@ -1,0 +1,150 @@
+"""Deleting a dataset, bringing it back within a day, and removing it for good after it."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from searchapp.models import (
+    ENDED_JOBS,
+    Dataset,
+    FormerSlug,
+    Image,
+    ImportItem,
+    ImportJob,
+    VectorCleanup,
+)
+from searchapp.services.errors import Conflict, Gone, Invalid
+from searchapp.services.images import image_deletion
+from searchapp.services.images.image_deletion import GRACE, UNDO, still_kept
+from searchapp.services.imports import control
+from searchapp.services.operations import cleanup
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AnonymousUser, User
+
+_ITEMS_AT_ONCE = 2000
+
+
+def pictures_in(dataset: Dataset) -> int:
+    """How many pictures go with a dataset: the number that has to be typed to delete it."""
+    return Image.objects.filter(dataset=dataset).there().count()
+
+
+def check_number(dataset: Dataset, given: int | None) -> None:
+    """Raise Invalid, code `wrong_number`, unless `given` is the number of pictures."""
+    number = pictures_in(dataset)
+    if given != number:
+        raise Invalid(
+            "wrong_number", f"Type {number}, the number of pictures that go with this dataset."
+        )
+
+
+def delete_dataset(dataset: Dataset) -> None:
+    """Delete a dataset. Nobody sees it from now on; for a day `restore_dataset` brings it back.
+
+    Its slug is free at once, its jobs are cancelled.
+
+    Raises:
+        Gone: code `dataset_deleted` when somebody was quicker.
+    """
+    with transaction.atomic():
+        there = Dataset.objects.filter(pk=dataset.pk, deleted=None)
+        slug = there.select_for_update().values_list("slug", flat=True).first()
+        if slug is None:
+            raise Gone("dataset_deleted", "This dataset was deleted already.")
+        there.update(
+            deleted=timezone.now(),
+            slug=f"deleted-{dataset.pk}-{secrets.token_hex(4)}",
+            slug_before=slug,
+        )
+    for job in ImportJob.objects.filter(dataset=dataset).exclude(state__in=ENDED_JOBS):
+        with suppress(Conflict):  # it has just ended by itself
+            control.cancel(job)
+
+
+def deleted_for(user: User | AnonymousUser) -> QuerySet[Dataset]:
+    """Deleted datasets that `user` can bring back, those deleted last first."""
+    found = Dataset.objects.managed_by(user).filter(deleted__gte=still_kept())
+    return found.order_by("-deleted", "-pk")
+
+
+def restore_dataset(dataset: Dataset) -> Dataset:
+    """Bring a deleted dataset back, under its slug or, where that is taken, one with a number.
+
+    Raises:
+        Gone: code `gone_for_good` when its day is over.
+        Conflict: code `not_deleted`.
+    """
+    if dataset.deleted is None:
+        raise Conflict("not_deleted", "This dataset is not deleted.")
+    stem = dataset.slug_before[:70]
+    candidates = [dataset.slug_before, *(f"{stem}-{number}" for number in range(2, 1000))]
+    taken = set(Dataset.objects.filter(slug__startswith=stem).values_list("slug", flat=True)) | set(
+        FormerSlug.objects.filter(slug__startswith=stem)
+        .exclude(dataset=dataset)
+        .values_list("slug", flat=True)
+    )
+    for slug in candidates:
+        if slug in taken:
+            continue
+        try:
+            with transaction.atomic():
+                # Compare-and-swap: of two who bring it back, one does.
+                kept = Dataset.objects.filter(pk=dataset.pk, deleted__gte=still_kept())
+                if not kept.update(deleted=None, slug=slug, slug_before=""):
+                    break
+                FormerSlug.objects.filter(slug=slug).delete()
+        except IntegrityError:
+            continue
+        dataset.deleted, dataset.slug, dataset.slug_before = None, slug, ""
+        return dataset
+    raise Gone(
+        "gone_for_good", "This dataset was deleted more than a day ago and cannot come back."
+    )
+
+
+def purge(seconds: float = 20.0) -> bool:
+    """Remove, for good, datasets and images whose day is over, for about so many seconds.
+
+    In small transactions, whatever the number of pictures; killed in the middle, it goes on with
+    its next call. Returns whether there is more to do.
+    """
+    until = time.monotonic() + seconds
+    while image_deletion.purge():
+        if time.monotonic() > until:
+            return True
+    for dataset in Dataset.objects.filter(deleted__lt=timezone.now() - UNDO - GRACE):
+        while image_deletion.purge_of(dataset) or _purge_items(dataset):
+            if time.monotonic() > until:
+                return True
+        _remove_rest(dataset)
+    return False
+
+
+def _purge_items(dataset: Dataset) -> int:
+    """Remove some of the ledgers' rows; returns how many."""
+    rows = ImportItem.objects.filter(job__dataset=dataset).order_by()
+    chosen = list(rows.values_list("pk", flat=True)[:_ITEMS_AT_ONCE])
+    ImportItem.objects.filter(pk__in=chosen).delete()
+    return len(chosen)
+
+
+def _remove_rest(dataset: Dataset) -> None:
+    with transaction.atomic():
+        VectorCleanup.objects.bulk_create(
+            VectorCleanup(collection=index.collection) for index in dataset.indexes.all()
+        )
+        # Pictures that were on their way when the last chunk was removed go with the dataset.
+        gone = {
+            cleanup.Files.of(image)
+            for image in dataset.images.order_by().only("sha256", "box").iterator()
+        }
+        dataset.delete()
+        transaction.on_commit(lambda: cleanup.after_deletion(gone))

@@ -1,0 +1,1 @@
+"""Stored images: deletion, selection, and actions on many at once."""

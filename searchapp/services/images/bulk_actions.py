@@ -1,0 +1,208 @@
+"""Many images at once: delete, bring back, label, tag, copy, move.
+
+Some hundreds are done at once; more become a job with a ledger (`imports.sources.dataset`), which
+goes on where it was when it is interrupted. Copying and moving is always a job: that of the
+dataset that the pictures go into.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from searchapp.models import Dataset, Image, ImportJob, OnDuplicate, SourceKind
+from searchapp.services.datasets.dataset_service import create_dataset
+from searchapp.services.errors import Invalid
+from searchapp.services.images import image_deletion
+from searchapp.services.images.selection import Selection, of_filter, parsed_moment
+from searchapp.services.imports import creation, image_fields
+from searchapp.services.imports.options import ImportOptions
+from searchapp.services.ingest import acceptance
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+AT_ONCE = 500
+
+
+class Action(StrEnum):
+    DELETE = "delete"
+    RESTORE = "restore"
+    LABEL = "label"
+    TAGS = "tags"
+    COPY = "copy"
+    MOVE = "move"
+
+
+@dataclass(frozen=True)
+class Change:
+    """What is to be done with each image."""
+
+    action: Action
+    label: str = ""
+    add: tuple[str, ...] = ()
+    remove: tuple[str, ...] = ()
+    # Of a deletion: its moment, by which it can be undone.
+    moment: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "action": str(self.action), "label": self.label, "add": list(self.add),
+            "remove": list(self.remove), "moment": self.moment,
+        }  # fmt: skip
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Change:
+        return cls(
+            Action(data["action"]), data["label"], tuple(data["add"]), tuple(data["remove"]),
+            data["moment"],
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a request: so many images were changed, or a job does it."""
+
+    number: int
+    job: ImportJob | None = None
+    moment: str = ""
+
+
+def change_of(action: str, *, label: Any = "", add: Any = (), remove: Any = ()) -> Change:
+    """Check what was asked for.
+
+    Raises:
+        Invalid: code `invalid_action` or `invalid_words`.
+    """
+    if action not in list(Action):
+        raise Invalid("invalid_action", f"An action is one of: {', '.join(Action)}.")
+    try:
+        change = Change(
+            Action(action),
+            image_fields.label(label),
+            image_fields.tags(add),
+            image_fields.tags(remove),
+        )
+    except ValueError as error:
+        raise Invalid("invalid_words", str(error)) from None
+    if change.action == Action.TAGS and not (change.add or change.remove):
+        raise Invalid("invalid_words", "Name a tag to add or to remove.")
+    return change
+
+
+def carry_out(dataset: Dataset, selection: Selection, change: Change, *, user: User) -> Outcome:
+    """Do `change` to the selected images of `dataset`, at once or as a job."""
+    if change.action in (Action.COPY, Action.MOVE):
+        raise ValueError("copying needs a dataset to copy into: see `copy`")
+    moment = ""
+    if change.action == Action.DELETE:
+        moment = timezone.now().isoformat()
+        change = Change(change.action, moment=moment)
+    keys = list(selection.images(dataset).values_list("pk", flat=True)[: AT_ONCE + 1])
+    if len(keys) <= AT_ONCE:
+        number = apply(dataset, keys, change)
+        if number and change.action == Action.RESTORE:
+            acceptance.wake(number)
+        return Outcome(number, moment=moment)
+    meant = selection.upto_now(dataset)
+    job = creation.create(
+        dataset,
+        user=user,
+        kind=SourceKind.DATASET,
+        name=_NAMES[change.action],
+        location=location(dataset, meant, change),
+    )
+    return Outcome(meant.images(dataset).count(), job, moment)
+
+
+_NAMES = {
+    Action.DELETE: "Delete pictures",
+    Action.RESTORE: "Bring pictures back",
+    Action.LABEL: "Set the label",
+    Action.TAGS: "Change tags",
+}
+
+
+def location(dataset: Dataset, selection: Selection, change: Change) -> str:
+    """What the source of a job is told of its images: see `imports.sources.dataset`."""
+    return json.dumps(
+        {"dataset": dataset.pk, "selection": selection.to_dict(), "change": change.to_dict()}
+    )
+
+
+def apply(dataset: Dataset, keys: Sequence[int], change: Change) -> int:
+    """Do `change` to these images in one short transaction; returns how many it was done to.
+
+    Doing it again changes nothing more.
+    """
+    if change.action == Action.DELETE:
+        return image_deletion.delete(dataset.pk, keys, parsed_moment(change.moment))
+    if change.action == Action.RESTORE:
+        return image_deletion.restore(dataset.pk, keys)
+    there = Image.objects.filter(dataset=dataset, pk__in=keys).there().order_by()
+    if change.action == Action.LABEL:
+        return there.update(label=change.label)
+    with transaction.atomic():
+        rows = list(there.select_for_update().only("tags"))
+        changed = [row for row in rows if _retag(row, change)]
+        Image.objects.bulk_update(changed, ["tags"])
+    return len(rows)
+
+
+def _retag(image: Image, change: Change) -> bool:
+    before = list(image.tags)
+    kept = [tag for tag in before if tag not in change.remove]
+    image.tags = list(dict.fromkeys([*kept, *change.add]))[: image_fields.MOST_TAGS]
+    return bool(image.tags != before)
+
+
+def copy(
+    source: Dataset, selection: Selection, target: Dataset, *, user: User, move: bool = False
+) -> Outcome:
+    """Copy images into another dataset as a job of that one; what it has already stays as it is.
+
+    With `move`, each picture leaves `source` when its copy is ready.
+
+    Raises:
+        Invalid: code `same_dataset`.
+    """
+    if source.pk == target.pk:
+        raise Invalid("same_dataset", "These pictures are in that dataset already.")
+    meant = replace(selection.upto_now(source), ready_only=not source.may_edit(user))
+    action = Action.MOVE if move else Action.COPY
+    job = creation.create(
+        target,
+        user=user,
+        kind=SourceKind.DATASET,
+        name=f"{'Moved' if move else 'Copied'} from {source.name}"[:255],
+        location=location(source, meant, Change(action)),
+        options=ImportOptions(on_duplicate=OnDuplicate.SKIP, move=move),
+    )
+    return Outcome(meant.images(source).count(), job)
+
+
+def copy_dataset(source: Dataset, *, name: str, user: User) -> tuple[Dataset, ImportJob]:
+    """Copy a whole dataset into a new private one of `user`, with the same pipeline.
+
+    Raises:
+        Invalid: code `invalid_name`.
+    """
+    made = create_dataset(
+        name=name, owner=user, description=source.description, index_like=source.active_index
+    )
+    outcome = copy(source, of_filter("all"), made, user=user)
+    assert outcome.job is not None  # noqa: S101 (copying is always a job)
+    return made, outcome.job
+
+
+def undo_deletion(dataset: Dataset, moment: datetime, *, user: User) -> Outcome:
+    """Bring back what was deleted in that moment."""
+    deleted = of_filter("deleted", moment=moment.isoformat())
+    return carry_out(dataset, deleted, Change(Action.RESTORE), user=user)

@@ -1,0 +1,44 @@
+"""What imports leave behind: rows of cancelled jobs, files that were kept for them."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from pathlib import Path
+
+from django.conf import settings
+from django.utils import timezone
+
+from searchapp.infra import storage
+from searchapp.models import ImportJob, ImportSource, JobState
+from searchapp.services.imports import control, creation, step, wakeup
+from searchapp.services.imports.sources.files import KEPT
+
+# What failed may be tried again for so long; its archive stays for that.
+_RETRY_LIFE = timedelta(days=7)
+_COPY_LIFE = 86_400  # seconds that nobody read a copy; it is made again where it is needed
+
+
+def sweep() -> None:
+    """Call workers for imports that wait, and go on with cancelling large ones."""
+    for job in ImportJob.objects.filter(state=JobState.CANCELLED, counts__isnull=True)[:10]:
+        control.give_up(job, 5000)
+    if step.wanting().exists():
+        wakeup.call()
+
+
+def tidy() -> None:
+    """Close what nobody goes on with, and remove files that no import will read any more."""
+    creation.close_abandoned()
+    kept = ImportSource.objects.filter(location__startswith=KEPT)
+    over = kept.filter(job__state__in=(JobState.FINISHED, JobState.CANCELLED))
+    old = kept.filter(
+        job__state=JobState.FINISHED_WITH_ERRORS, job__ended__lt=timezone.now() - _RETRY_LIFE
+    )
+    for source in (*over[:500], *old[:500]):
+        storage.delete_import(source.location.removeprefix(KEPT))
+        # Nothing is there to be read any more, and nobody looks for it again.
+        ImportSource.objects.filter(pk=source.pk).update(location="")
+    for copy in Path(settings.UPLOAD_DIR).glob("source-*"):
+        if time.time() - copy.stat().st_mtime > _COPY_LIFE:
+            copy.unlink(missing_ok=True)

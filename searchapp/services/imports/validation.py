@@ -1,0 +1,67 @@
+"""What is judged of a file before any model sees it: cheap, and without decoding."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from embeddings.errors import ImageError
+from embeddings.operators.decode.sniff import sniff
+from searchapp.infra.content_keys import content_key
+from searchapp.infra.upload_handler import HashedUpload
+from searchapp.models import Image, ImageState
+from searchapp.services.imports.detection import is_archive
+from searchapp.services.imports.options import ImportOptions
+from searchapp.services.ingest.acceptance import Arrival
+
+# Of a dataset's images in one of these states the bytes are taken anew.
+GONE = (ImageState.REJECTED, ImageState.FAILED, ImageState.DELETED)
+_HEAD = 4096  # bytes that a format is told by
+
+
+def refusal_of_upload(upload: HashedUpload, *, nested: bool = False) -> tuple[str, str] | None:
+    """Return code and sentence where the file is empty, too large or no picture.
+
+    With `nested` an archive is told apart: it came out of one.
+    """
+    if upload.refusal is not None:
+        return upload.refusal
+    with upload.path.open("rb") as file:
+        head = file.read(_HEAD)
+    if nested and is_archive(head):
+        return "nested_archive", "This is an archive inside an archive; only one level is opened."
+    try:
+        sniff(head)
+    except ImageError as error:
+        return error.code, error.detail
+    return None
+
+
+def is_there(dataset_id: int, sha256: str, box: list[int] | None = None) -> bool:
+    """Whether the dataset has a living image of these bytes."""
+    found = Image.objects.filter(dataset=dataset_id, content_key=content_key(sha256, box))
+    return found.exclude(state__in=GONE).exists()
+
+
+def arrival(
+    upload: HashedUpload,
+    given: Mapping[str, Any],
+    options: ImportOptions,
+    *,
+    name: str,
+    sent: str = "",
+    reference: str = "",
+) -> Arrival:
+    """Bring together what the source says of a file and what the import's options say of all."""
+    return Arrival(
+        upload=upload,
+        name=name.rpartition("/")[2],
+        title=given.get("title", ""),
+        metadata={**options.metadata, **given.get("metadata", {})},
+        label=given.get("label") or options.label,
+        tags=tuple(dict.fromkeys([*given.get("tags", ()), *options.tags])),
+        box=given.get("box"),
+        reference=reference,
+        sent=sent,
+        on_duplicate=options.on_duplicate,
+    )

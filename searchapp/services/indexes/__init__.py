@@ -1,0 +1,1 @@
+"""Indexes of datasets: their lifecycle, building and comparison."""

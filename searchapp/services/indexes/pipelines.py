@@ -1,0 +1,114 @@
+"""The pipelines that an index can be made with, in words for people who choose one.
+
+Cards and recipes are read; no model is loaded, and torch is never imported.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from embeddings import recipes
+from embeddings.errors import EmbeddingsError, UnknownName
+from embeddings.models import cards
+from embeddings.models.card_schema import ModelCard
+from embeddings.models.weights import weights_path
+from searchapp.services.errors import Invalid
+
+PREFIX = "image-embedding-"
+_OF_MODELS = {
+    "efficientnet-lite0": "The smallest and quickest model; good for copies and things alike.",
+    "efficientnet-lite1": "A little larger than Lite0 and a little slower; sees finer detail.",
+    "efficientnet-lite2": "The largest EfficientNet-Lite here; sees finer detail, costs more.",
+    "resnet50": "A classic of object recognition, with long vectors.",
+    "convnext-tiny": "A modern convolutional model; good for things of one kind.",
+    "dinov2-vit-s14": "Learned without labels; good for the same thing seen anew, short vectors.",
+    "siglip-base-p16-224": "Learned from captions; good for pictures of one subject.",
+    "clip-vit-b32": "Learned from captions; good for pictures of one subject, quick.",
+}
+_OF_VARIANTS = {
+    "": "Large JPEGs are decoded at a smaller scale, which saves time and changes little.",
+    "exact": "Every pixel is decoded: the reference, slower for large pictures.",
+    "gem": "What stands out counts more: finds more of heavily edited copies, at the same cost.",
+    "five-crop": "Corners and middle are looked at too: finds most, at five times the cost.",
+    "concepts": "What the model's classifier sees; comparable with words, coarser for copies.",
+    "text": "Comparable with the vectors of words.",
+}
+# Passes of the model for one picture.
+_PASSES = {"five-crop": 5}
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A pipeline that can be had here."""
+
+    name: str
+    model: str
+    variant: str
+    sentence: str
+    dimension: int
+    fingerprint: str
+    input_size: int  # pixels a side
+    passes: int  # of the model, a picture
+    licence: str
+
+
+def available() -> list[Pipeline]:
+    """Return the pipelines whose weights are on this machine, by name."""
+    here = {name: card for name in cards.names() if (card := _card_here(name)) is not None}
+    found = []
+    for name in recipes.names():
+        model, _, variant = name.removeprefix(PREFIX).partition(":")
+        if model in here:
+            try:
+                found.append(_pipeline(name, here[model], variant))
+            except EmbeddingsError:  # a file of weights that went a moment ago
+                continue
+    return found
+
+
+def find(name: str) -> recipes.Recipe:
+    """Return the recipe of a pipeline that can be had here.
+
+    Raises:
+        Invalid: codes `unknown_pipeline`, `weights_missing`.
+    """
+    try:
+        chosen = recipes.recipe(name)
+        weights_path(cards.model_card(name.removeprefix(PREFIX).partition(":")[0]))
+    except UnknownName as error:
+        raise Invalid("unknown_pipeline", error.detail) from error
+    except EmbeddingsError as error:
+        raise Invalid("weights_missing", error.detail) from error
+    return chosen
+
+
+def sentence_of(name: str) -> str:
+    """What a pipeline is good for, in a sentence or two."""
+    model, _, variant = name.removeprefix(PREFIX).partition(":")
+    return (
+        f"{_OF_MODELS.get(model, 'A model of your own.')} {_OF_VARIANTS.get(variant, '')}".strip()
+    )
+
+
+def _card_here(name: str) -> ModelCard | None:
+    try:
+        card = cards.model_card(name)
+        weights_path(card)
+    except EmbeddingsError:
+        return None
+    return card
+
+
+def _pipeline(name: str, card: ModelCard, variant: str) -> Pipeline:
+    chosen = recipes.recipe(name)
+    return Pipeline(
+        name=name,
+        model=card.name,
+        variant=variant,
+        sentence=sentence_of(name),
+        dimension=chosen.dimension,
+        fingerprint=chosen.fingerprint,
+        input_size=card.input_size,
+        passes=_PASSES.get(variant, 1),
+        licence=card.licence,
+    )

@@ -1,0 +1,115 @@
+"""Local features: made of ready images when nothing more urgent waits, stored beside thumbnails.
+
+They let a pair of pictures be compared by geometry in milliseconds. Search does not need them: what
+has none yet is looked at on the spot. So an image without them is ready all the same, and
+`Image.features` is the only thing that this stage changes, by compare-and-swap under a claim.
+
+A new version of the features needs a migration that sets the column to 0; until an image's turn has
+come, files of the old version are taken for missing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from searchapp.infra import queue
+from searchapp.models import Features, Image, ImageState
+from searchapp.models.partial_indexes import IMAGE_UNFEATURED
+
+TASK = "features.advance"
+BATCH = 32
+LEASE = timedelta(seconds=60)
+_WAITING = (Features.NONE, Features.ALONE)
+_CLAIMED = (Features.CLAIMED, Features.CLAIMED_ALONE)
+# What a page says waits is counted so far and no further.
+MOST_COUNTED = 10_000
+
+
+def call_workers() -> None:
+    """Call for a worker to make features. A lost call loses nothing: the sweeper calls again."""
+    with contextlib.suppress(queue.QueueUnavailable):
+        queue.send_once(TASK)
+
+
+def waits() -> bool:
+    """Whether there are images whose features could be made now."""
+    return _unfeatured().filter(features__in=_WAITING).order_by().exists()
+
+
+def left() -> int:
+    """Return how many ready images have no features yet, counting to `MOST_COUNTED`."""
+    return _unfeatured().order_by().values("pk")[:MOST_COUNTED].count()
+
+
+def claim(limit: int = BATCH) -> list[Image]:
+    """Claim up to `limit` images for this caller alone, the oldest first.
+
+    Those at which a worker has died are claimed one by one, when there are no others.
+    """
+    return _claim(limit, Features.NONE, Features.CLAIMED) or _claim(
+        1, Features.ALONE, Features.CLAIMED_ALONE
+    )
+
+
+def _claim(limit: int, waiting: Features, claimed: Features) -> list[Image]:
+    token = secrets.token_hex(16)
+    chosen = _unfeatured().filter(features=waiting).order_by("pk").values("pk")[:limit]
+    # Another worker may choose the same rows: only those that still wait become ours.
+    won = Image.objects.filter(pk__in=chosen, state=ImageState.READY, features=waiting).update(
+        features=claimed, claim=token, lease_until=timezone.now() + LEASE
+    )
+    if not won:
+        return []
+    mine = _unfeatured().filter(features=claimed, claim=token).order_by("pk")
+    return list(mine.only("pk", "sha256", "box", "reference", "claim", "width", "height"))
+
+
+def finish(claimed: Sequence[Image], outcome: Mapping[int, int]) -> list[int]:
+    """Write down what became of claimed images; `outcome` holds versions, or one of `Features`, by
+    image. Those that it does not name wait again.
+
+    Returns:
+        The ids of those that are not ours any more: deleted, say, or given to somebody else.
+    """
+    by_value: dict[int, list[int]] = {}
+    for image in claimed:
+        by_value.setdefault(outcome.get(image.pk, Features.NONE), []).append(image.pk)
+    claims = {image.claim for image in claimed}
+    ours = Image.objects.filter(claim__in=claims, state=ImageState.READY, features__in=_CLAIMED)
+    there = set(ours.filter(pk__in=[image.pk for image in claimed]).values_list("pk", flat=True))
+    for value, keys in by_value.items():
+        ours.filter(pk__in=keys).update(features=value, claim="", lease_until=None)
+    return [image.pk for image in claimed if image.pk not in there]
+
+
+def note(stored: Sequence[Image], version: int) -> None:
+    """Say of images that had none that their features are stored: somebody needed them at once."""
+    Image.objects.filter(
+        pk__in=[image.pk for image in stored], state=ImageState.READY, features__in=_WAITING
+    ).update(features=version)
+
+
+def free_expired() -> int:
+    """Free what a dead worker held; what it died over a second time gets no features.
+
+    Returns:
+        How many images wait anew.
+    """
+    over = Q(lease_until=None) | Q(lease_until__lt=timezone.now())
+    held = Image.objects.filter(over, state=ImageState.READY)
+    held.filter(IMAGE_UNFEATURED, features=Features.CLAIMED_ALONE).update(
+        features=Features.CANNOT, claim="", lease_until=None
+    )
+    return held.filter(IMAGE_UNFEATURED, features=Features.CLAIMED).update(
+        features=Features.ALONE, claim="", lease_until=None
+    )
+
+
+def _unfeatured() -> QuerySet[Image]:
+    return Image.objects.filter(IMAGE_UNFEATURED)

@@ -1,0 +1,1 @@
+"""Clean-up, failed tasks and the health of workers."""

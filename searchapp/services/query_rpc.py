@@ -1,0 +1,198 @@
+"""How the web process and the query workers talk about one query picture.
+
+The web process asks by a task and waits on a Redis list that only this question uses; the worker
+answers with one payload: a line of JSON, then the vector's raw bytes. The same payload is
+remembered for a day by (picture, box, fingerprint), so that asking again costs no model time. (A
+Celery result backend would carry the vector as JSON, at several times the size and cost.)
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from django.conf import settings
+
+from searchapp.infra import queue
+from searchapp.services.errors import BadPicture, ServiceError, Unavailable
+
+# Codes of a worker's refusals that are not the picture's fault.
+_STATUS = {
+    "query_gone": 410,
+    "image_gone": 410,
+    "original_missing": 410,
+    "original_changed": 410,
+    "original_unreachable": 503,
+    "pipeline_unavailable": 503,
+    "heatmap_not_ready": 503,
+    "internal_error": 500,
+    "fetch_timeout": 504,
+    "busy": 503,
+}
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """A query picture as the worker saw it; times in milliseconds."""
+
+    vector: np.ndarray  # float32, (dimension,), unit length
+    sha256: str
+    width: int
+    height: int
+    decode: float
+    embed: float
+    cached: bool = False
+
+    def to_payload(self) -> bytes:
+        facts = asdict(self)
+        vector = facts.pop("vector").astype("<f4")
+        del facts["cached"]
+        raw: bytes = vector.tobytes()
+        return json.dumps(facts).encode() + b"\n" + raw
+
+    @classmethod
+    def from_payload(cls, payload: bytes, *, cached: bool) -> Embedded:
+        line, _, raw = payload.partition(b"\n")
+        facts = json.loads(line)
+        if "error" in facts:
+            raise refused(**facts["error"])
+        if cached:
+            facts["decode"] = facts["embed"] = 0.0
+        return cls(vector=np.frombuffer(raw, dtype="<f4"), cached=cached, **facts)
+
+
+def refusal_payload(code: str, detail: str) -> bytes:
+    """What a worker answers when it has no vector to give."""
+    return json.dumps({"error": {"code": code, "detail": detail}}).encode() + b"\n"
+
+
+def refused(code: str, detail: str) -> ServiceError:
+    """A worker's refusal, as the web process raises it."""
+    if code not in _STATUS:
+        return BadPicture(code, detail)
+    status = _STATUS[code]
+    return ServiceError(code, detail, status=status, retry_after=5 if status == 503 else None)
+
+
+def vector_key(key: str, fingerprint: str, box: str = "") -> str:
+    """What the vector of (a box of) a picture is remembered by; `key` is that of its content."""
+    return f"lookalike:vector:{fingerprint[:16]}:{key}{':' if box else ''}{box}"
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question that was sent; `answer` waits for what the worker says."""
+
+    payload: bytes | None
+    reply: str = ""
+
+    def answer(self, timeout: float | None = None) -> Embedded:
+        """Return the vector.
+
+        Raises:
+            ServiceError: the worker's refusal; code `search_timeout` when it says nothing in time.
+        """
+        if self.payload is not None:
+            return Embedded.from_payload(self.payload, cached=True)
+        payload = queue.wait_for_reply(self.reply, timeout or settings.QUERY_TIMEOUT)
+        if payload is None:
+            raise Unavailable("search_timeout", "The search took too long. Please try again.")
+        return Embedded.from_payload(payload, cached=False)
+
+
+def ask_stored(
+    sha256: str, pipeline: str, fingerprint: str, box: str = "", look: bool = False
+) -> Question:
+    """Ask for the vector of (a box of) a stored query picture. With `look`, the worker begins to
+    make its local features meanwhile, because they will be asked for next."""
+    remembered, waiting = queue.recall(vector_key(sha256, fingerprint, box), queue.QUERY)
+    if remembered is not None:
+        return Question(remembered)
+    return _send(
+        "query.embed",
+        waiting,
+        sha256=sha256,
+        pipeline=pipeline,
+        fingerprint=fingerprint,
+        box=box,
+        look=look,
+    )
+
+
+def ask_image(image_id: int, key: str, pipeline: str, fingerprint: str, box: str) -> Question:
+    """Ask for the vector of a box of an image; `key` is that of its thumbnails."""
+    remembered, waiting = queue.recall(vector_key(key, fingerprint, box), queue.QUERY)
+    if remembered is not None:
+        return Question(remembered)
+    return _send(
+        "query.embed_image",
+        waiting,
+        image_id=image_id,
+        pipeline=pipeline,
+        fingerprint=fingerprint,
+        box=box,
+    )
+
+
+def regions_key(key: str) -> str:
+    """What the regions of a picture are remembered by; `key` is that of its content."""
+    return f"lookalike:regions:{key}"
+
+
+def remembered_regions(key: str) -> list[list[float]] | None:
+    """Return the regions of a picture as left, top, width, height; None while nobody knows them."""
+    payload, _ = queue.recall(regions_key(key), queue.QUERY)
+    return None if payload is None else _regions(payload)
+
+
+def ask_regions(key: str, image_id: int | None) -> list[list[float]]:
+    """Have a worker look for regions in a stored query picture or, with `image_id`, an image."""
+    payload, waiting = queue.recall(regions_key(key), queue.QUERY)
+    if payload is None:
+        question = _send("query.regions", waiting, key=key, image_id=image_id)
+        payload = queue.wait_for_reply(question.reply, settings.QUERY_TIMEOUT)
+    if payload is None:
+        raise Unavailable("search_timeout", "The picture took too long. Please try again.")
+    return _regions(payload)
+
+
+def _regions(payload: bytes) -> list[list[float]]:
+    facts = json.loads(payload)
+    if "error" in facts:
+        raise refused(**facts["error"])
+    found: list[list[float]] = facts["regions"]
+    return found
+
+
+def ask_address(
+    url: str, token: str, user_id: int | None, pipeline: str, fingerprint: str, box: str = ""
+) -> Question:
+    """Ask a worker to fetch a picture, keep it as the query `token`, and embed it."""
+    return _send(
+        "query.fetch",
+        queue.waiting(queue.QUERY),
+        url=url,
+        token=token,
+        user_id=user_id,
+        pipeline=pipeline,
+        fingerprint=fingerprint,
+        box=box,
+    )
+
+
+def ask_thumbnail(sha256: str) -> None:
+    """Have a worker make the thumbnail of a stored query picture, and wait until it is there."""
+    question = _send("query.thumbnail", queue.waiting(queue.QUERY), sha256=sha256)
+    if queue.wait_for_reply(question.reply, settings.QUERY_TIMEOUT) is None:
+        raise Unavailable("search_timeout", "The picture took too long. Please try again.")
+
+
+def _send(task: str, waiting: int, **kwargs: str | int | None) -> Question:
+    """Send a task to the query pool, for which `waiting` were counted a moment ago."""
+    if waiting >= settings.MAX_WAITING_QUERIES:
+        raise Unavailable("busy", "Very many searches are waiting. Please try again shortly.")
+    reply = f"lookalike:reply:{uuid.uuid4().hex}"
+    queue.send(task, answers=True, expires=settings.QUERY_TIMEOUT + 5, reply=reply, **kwargs)
+    return Question(None, reply)

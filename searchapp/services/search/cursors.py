@@ -1,0 +1,125 @@
+"""Cursors: where a list of matches goes on, so that nothing comes twice and nothing is left out.
+
+A cursor says up to which place, in the order of the list, everything has been shown, and what has
+been shown beyond it (matches that were raised). Places are scores and keys, not numbers: what
+arrives meanwhile moves nothing. A cursor is signed, and belongs to one question.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass, replace
+from typing import Any
+
+from django.core import signing
+
+from searchapp.services.errors import Invalid
+from searchapp.services.search.cutoff import Cut
+from searchapp.services.search.types import Cutoff, Match, Wanted
+
+_SALT = "lookalike.search.cursor"
+_LONGEST = 16_384  # characters
+# A place in an ascending order: minus the score, then the key; or, in a list by something else,
+# whether it is weak, minus its size or date, then minus the key.
+Place = tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """How far a list has been shown."""
+
+    shown: int = 0  # matches, on all pages so far
+    after: Place | None = None  # everything up to here
+    beyond: tuple[int, ...] = ()  # images that come later and were shown before their turn
+    least: Place | None = None  # of a sorted list: the last of the matches that are sorted
+    cut: Cut | None = None  # where the first page drew the line between similar and weak
+    good: tuple[int, ...] = ()  # of a sorted list: images that are not weak, whatever they score
+
+
+def read(wanted: Wanted) -> Cursor:
+    """Return the cursor that `wanted` goes on from.
+
+    Raises:
+        Invalid: code `invalid_cursor` for one that is not ours, or of another question.
+    """
+    if not wanted.after:
+        return Cursor()
+    try:
+        if len(wanted.after) > _LONGEST:
+            raise signing.BadSignature
+        question, shown, after, beyond, least, cut, good = signing.loads(wanted.after, salt=_SALT)
+    except (signing.BadSignature, ValueError):
+        raise Invalid(
+            "invalid_cursor", "after must be the `next` of an answer, exactly as it was given."
+        ) from None
+    if question != _question(wanted):
+        raise Invalid(
+            "invalid_cursor",
+            "This cursor is of another search: send it with the filter, order, min_score and "
+            "pipeline of the answer that had it.",
+        )
+    return Cursor(
+        shown, _place(after), tuple(beyond), _place(least), cut and Cut(*cut), tuple(good)
+    )
+
+
+def write(wanted: Wanted, cursor: Cursor) -> str:
+    """Return the cursor as text."""
+    cut = cursor.cut and astuple(cursor.cut)
+    places = cursor.after, cursor.beyond, cursor.least
+    said = [_question(wanted), cursor.shown, *places, cut, cursor.good]
+    return signing.dumps(said, salt=_SALT, compress=True)
+
+
+def _place(given: Any) -> Place | None:
+    return None if given is None else tuple(given)
+
+
+def _question(wanted: Wanted) -> str:
+    """What must be the same on all pages. (Datasets may come and go, and `top_k` may change.)"""
+    condition = wanted.condition.to_json() if wanted.condition is not None else None
+    said = [wanted.fingerprint, condition, str(wanted.sort), wanted.collapse, wanted.min_score]
+    return hashlib.blake2b(json.dumps(said, sort_keys=True).encode(), digest_size=9).hexdigest()
+
+
+@dataclass(frozen=True)
+class Found:
+    """What comes after a cursor, in the order of the list: enough to choose a page from.
+
+    `places` are those of the candidates, and of what the cursor has beyond it, as far as known.
+    """
+
+    candidates: Sequence[Match]
+    cursor: Cursor
+    places: dict[int, Place]
+    more: bool  # whether others come after the candidates
+    best: Sequence[float]  # the best scores of the whole list, descending
+
+    def next(self, wanted: Wanted, shown: Sequence[Match], cutoff: Cutoff) -> str:
+        """Return the cursor of the page after one that shows `shown`, some of the candidates in
+        any order; empty where nothing is left."""
+        keys = {match.image.pk for match in shown}
+        left = [match for match in self.candidates if match.image.pk not in keys]
+        if not shown or not (left or self.more):
+            return ""
+        after = self.cursor.after
+        for match in self.candidates:
+            if match.image.pk not in keys:
+                break
+            after = self.places[match.image.pk]
+        beyond = [
+            key
+            for key in dict.fromkeys((*self.cursor.beyond, *keys))
+            if after is None or key not in self.places or self.places[key] > after
+        ]
+        number = self.cursor.shown + len(shown)
+        cut = Cut(cutoff.score, cutoff.reason, cutoff.nothing)
+        cursor = replace(self.cursor, shown=number, after=after, beyond=tuple(beyond), cut=cut)
+        return write(wanted, cursor)
+
+
+def ranked(matches: Sequence[Match], cursor: Cursor) -> list[Match]:
+    """Number the matches of a page."""
+    return [replace(one, rank=rank) for rank, one in enumerate(matches, start=cursor.shown + 1)]

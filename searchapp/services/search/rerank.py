@@ -1,0 +1,202 @@
+"""What the matches of a search are: their kinds, the cut-off, and which are raised.
+
+The vector search gives candidates. The best of them are verified by the geometry of the pictures
+(`searchapp.services.search.verification`), which tells copies from look-alikes. For the others, the
+score decides between similar and weak.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from django.conf import settings
+
+from embeddings.geometry.kinds import Kind
+from searchapp.infra.content_keys import thumbnail_key
+from searchapp.models import Image
+from searchapp.services import calibration
+from searchapp.services.search import verification, verification_cache
+from searchapp.services.search.box import Box
+from searchapp.services.search.cursors import Found
+from searchapp.services.search.cutoff import LOOKED_AT, Cut, cut_off
+from searchapp.services.search.sorting import listed
+from searchapp.services.search.types import Clock, Cutoff, Match, Sort, Wanted
+from searchapp.services.search.verification_cache import Judgement
+
+# Candidates that are looked at again: the first of them always, the others if none of those is a
+# copy. Heavily edited copies lie deep: of screenshots, one in a hundred is not among the first 16.
+FIRST, MOST = 12, 48
+# Milliseconds that make it worth to go on.
+_LEAST_MS = 20.0
+# Candidates that a search has for judging, however few are wanted.
+LEAST_CANDIDATES = max(LOOKED_AT, MOST)
+_ORDER = {Kind.IDENTICAL: 0, Kind.NEAR_DUPLICATE: 1, Kind.SAME_THING: 2}
+# Copies that differ by less than one of so many steps of closeness fit equally well.
+_STEPS_OF_FIT = 10
+_COPY = (Kind.IDENTICAL, Kind.NEAR_DUPLICATE)
+_SAME_FILE = Judgement(Kind.IDENTICAL, (), "Both have the same bytes.")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The picture that a search is made with: its file, and the stored image where it is one."""
+
+    sha256: str
+    image: Image | None = None
+    box: Box | None = None
+
+    @property
+    def content(self) -> str:
+        """What verdicts are remembered under: the same for the same pixels."""
+        whole = self.image.thumbnail_key if self.image else thumbnail_key(self.sha256, None)
+        return f"{whole}:{self.box}" if self.box else whole
+
+    @property
+    def subject(self) -> verification.Subject:
+        part = None if self.box is None else self.box.numbers
+        if self.image is not None:
+            return verification.Subject(image=self.image.pk, box=part)
+        return verification.Subject(query=self.sha256, box=part)
+
+    def is_same_file(self, other: Image) -> bool:
+        return self.box is None and other.thumbnail_key == self.content
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The matches as they are answered, and what is said of them together; `found` is what they
+    were chosen from."""
+
+    found: Found
+    matches: list[Match]
+    cutoff: Cutoff
+    verified: bool
+    raised: tuple[int, ...]
+    ms: float
+    unfinished: bool = False  # a deep look might find more
+    found_deep: bool = False  # something was found below the first candidates
+
+
+def judge(found: Found, asked: Asked, wanted: Wanted) -> Judged:
+    """Name the kinds of what was found, and return the `top_k` best by kind, then score; where
+    they are listed by something else, the first `top_k`."""
+    clock = Clock()
+    nearest = found.candidates[:MOST]
+    judgements, verified = _look_again(nearest, asked, wanted)
+    ms = clock.ms if wanted.verify else 0.0
+    cut = found.cursor.cut or _cut(found, judgements, wanted)
+    if wanted.sort != Sort.SIMILARITY:
+        decided = [pk for pk, judgement in judgements.items() if judgement.kind is not None]
+        found = listed(found, wanted, cut.score, decided)
+    candidates = found.candidates
+    named = [_named(match, judgements.get(match.image.pk), cut) for match in candidates]
+    order = list(range(len(named)))
+    if wanted.sort == Sort.SIMILARITY:
+        order.sort(key=lambda place: _order(place, named, judgements))
+    chosen = order[: wanted.top_k]
+    first = candidates[0].rank if candidates else 1
+    matches = [replace(named[place], rank=rank) for rank, place in enumerate(chosen, start=first)]
+    counts = Counter(match.kind for match in matches)
+    cutoff = Cutoff(cut.score, cut.reason, counts, cut.nothing)
+    below = [match.image.pk for match in nearest[FIRST:]]
+    has_copy = any(one.kind in _COPY for one in judgements.values())
+    return Judged(
+        found,
+        matches,
+        cutoff,
+        verified,
+        _raised(chosen, candidates),
+        ms,
+        unfinished=verified and not has_copy and any(pk not in judgements for pk in below),
+        found_deep=any(pk in judgements and judgements[pk].kind is not None for pk in below),
+    )
+
+
+def _cut(found: Found, judgements: Mapping[int, Judgement], wanted: Wanted) -> Cut:
+    """Draw the line by the best scores of the whole search, on its first page.
+
+    What geometry has decided is left out: how far a copy is from the rest says nothing about
+    where, among the rest, likeness ends.
+    """
+    decided = Counter(
+        match.score
+        for match in found.candidates
+        if (judgement := judgements.get(match.image.pk)) is not None and judgement.kind is not None
+    )
+    open_scores = list((Counter(found.best) - decided).elements())
+    cut = cut_off(open_scores, calibration.bounds_of(wanted.indexes))
+    return replace(cut, nothing=not decided and max(open_scores, default=-1.0) < cut.score)
+
+
+def _look_again(
+    candidates: Sequence[Match], asked: Asked, wanted: Wanted
+) -> tuple[dict[int, Judgement], bool]:
+    """Return judgements by image, and whether geometry has been heard where it was wanted."""
+    images = [match.image for match in candidates]
+    found = {image.pk: _SAME_FILE for image in images if asked.is_same_file(image)}
+    if not wanted.verify or not settings.VERIFY_MS:
+        return found, False
+    contents = {image.pk: image.thumbnail_key for image in images if image.pk not in found}
+    known = verification_cache.recall(asked.content, contents.values())
+    found |= {pk: known[content] for pk, content in contents.items() if content in known}
+    clock, heard = Clock(), True
+    for part in (images[:FIRST], images[FIRST:] if wanted.deep else []):
+        missing = [image.pk for image in part if image.pk not in found]
+        left = settings.VERIFY_MS - clock.ms
+        if missing and left >= _LEAST_MS:
+            fresh = _verified(asked, missing, left)
+            verification_cache.remember(
+                asked.content, {contents[pk]: one for pk, one in fresh.items()}
+            )
+            found |= fresh
+            heard = heard and bool(fresh)
+        if not heard or any(one.kind in _COPY for one in found.values()):
+            break
+    return found, heard
+
+
+def _verified(asked: Asked, images: Sequence[int], budget_ms: float) -> dict[int, Judgement]:
+    answered = verification.verify(asked.subject, images, budget_ms=budget_ms)
+    return {pk: Judgement.of(one) for pk, one in answered.items() if pk in images}
+
+
+def _named(match: Match, judgement: Judgement | None, cut: Cut) -> Match:
+    if judgement is not None and judgement.kind is not None:
+        return replace(
+            match,
+            kind=judgement.kind,
+            edits=tuple(str(edit) for edit in judgement.edits),
+            reason=judgement.reason,
+            verified=True,
+        )
+    above = match.score >= cut.score
+    return replace(
+        match,
+        kind=Kind.SIMILAR if above else Kind.WEAK,
+        reason=f"Its score is {'above' if above else 'below'} the cut-off.",
+        verified=judgement is not None,
+    )
+
+
+def _order(
+    place: int, named: Sequence[Match], judgements: Mapping[int, Judgement]
+) -> tuple[int, int, int]:
+    """Copies first, by kind; within a kind by score, as they come. Of near-duplicates, a picture
+    that fits plainly better comes first: another photograph that was taken for a copy, or a copy
+    with more written over it, may score higher."""
+    kind, fit = named[place].kind, 0
+    if kind == Kind.NEAR_DUPLICATE:
+        judgement = judgements[named[place].image.pk]
+        fit = round(_STEPS_OF_FIT * judgement.closeness)
+    return _ORDER.get(kind, len(_ORDER)), -fit, place
+
+
+def _raised(chosen: Sequence[int], candidates: Sequence[Match]) -> tuple[int, ...]:
+    """Of the candidates that are answered: those before which, by score, others are not."""
+    shown = set(chosen)
+    first_left = next((place for place in range(len(candidates)) if place not in shown), None)
+    if first_left is None:
+        return ()
+    return tuple(candidates[place].image.pk for place in chosen if place > first_left)

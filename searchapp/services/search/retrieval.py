@@ -1,0 +1,223 @@
+"""The vector search: the pictures nearest to a vector, those that a filter lets through.
+
+The filter acts inside Milvus, so that twenty come back where twenty exist, however rare they are.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from math import inf
+
+import numpy as np
+
+from searchapp.infra.vectors.errors import VectorsUnavailable
+from searchapp.infra.vectors.store import get_store
+from searchapp.models import Dataset, Image, ImageState, Index, IndexState
+from searchapp.models.dataset import DatasetQuerySet
+from searchapp.models.scalars import SCALAR_COLUMNS
+from searchapp.services.errors import Unavailable
+from searchapp.services.filters import scalar_sync
+from searchapp.services.filters.expressions import expression, judge_of
+from searchapp.services.search import cursors
+from searchapp.services.search.cursors import Cursor, Found, Place, ranked
+from searchapp.services.search.types import MAX_DATASETS, Match, Sort, Wanted
+
+# What a match shows of its image; the other columns are read if somebody asks for them.
+_SHOWN = ("name", "title", "metadata", "width", "height", "color", "sha256", "box")
+# How many matches one can page through, and how many of the best a list by size or date sorts.
+MAX_DEPTH = 10_000
+SORTED_AMONG = 1_000
+BEST = 100  # scores that say how good the best matches are
+_SPARE = 8  # hits that are asked for beyond what is needed, for some will not do
+_ROWS_AT_ONCE = 5_000  # a statement has room for so many keys on every database
+
+
+def indexes_of(datasets: DatasetQuerySet | Sequence[Dataset]) -> list[Index]:
+    """Return the active indexes of `datasets`, in one statement: what a search is to look at.
+
+    One more than a search allows are enough for it to refuse.
+    """
+    active = Index.objects.filter(state=IndexState.ACTIVE, dataset__in=datasets)
+    return list(active.defer("recipe")[: MAX_DATASETS + 1])
+
+
+def nearest(vector: np.ndarray, wanted: Wanted, least: int = 0) -> Found:
+    """Return the best images that are ready, as many as are wanted where so many exist; `least`
+    of them, where fewer are wanted; all of the best, where they are to be listed by something else.
+
+    Vectors whose rows are gone a moment ago, or no longer pass the filter, must not shorten the
+    answer: where some are met, more are asked for.
+
+    Raises:
+        Invalid: code `invalid_cursor`.
+        Unavailable: codes `vectors_unavailable`, `filters_not_ready`.
+    """
+    cursor = cursors.read(wanted)
+    if wanted.condition is not None:
+        scalar_sync.require(wanted.indexes)
+    hits = _Hits(vector, wanted)
+    try:
+        if wanted.sort != Sort.SIMILARITY:
+            return _sorted(hits, wanted, cursor)
+        return _by_similarity(hits, wanted, cursor, max(wanted.top_k, least))
+    except VectorsUnavailable as error:
+        raise vectors_unavailable() from error
+
+
+def vectors_unavailable() -> Unavailable:
+    return Unavailable(
+        "vectors_unavailable",
+        "The vector store (Milvus) cannot be reached. Please try again shortly.",
+    )
+
+
+class _Hits:
+    """What Milvus finds, best first, as deep as it was asked; and the rows of that."""
+
+    def __init__(self, vector: np.ndarray, wanted: Wanted) -> None:
+        self._vector = vector
+        self._wanted = wanted
+        condition = wanted.condition
+        self._expression = None if condition is None else expression(condition)
+        self._holds = None if condition is None else judge_of(condition)
+        filtered = SCALAR_COLUMNS if condition is not None else ()
+        dated = ("created",) if wanted.sort == Sort.DATE else ()
+        self._columns = tuple(dict.fromkeys((*_SHOWN, *filtered, *dated)))
+        self._rows: dict[int, Image | None] = {}
+        self._asked = 0
+        self.places: dict[int, Place] = {}  # by image, in order
+        self.is_all = False  # nothing is deeper
+
+    def ask(self, depth: int) -> None:
+        """Look so deep, at most `MAX_DEPTH`. Raises VectorsUnavailable."""
+        depth = min(depth, MAX_DEPTH)
+        if depth <= self._asked or self.is_all:
+            return
+        found: list[tuple[float, int]] = []
+        # Of a collection that has more, nothing is certain from the score of its last hit on:
+        # others that are shown with it, and come
+        # before it by their keys, may not be among the hits.
+        edge = inf
+        for index in self._wanted.indexes:
+            hits = get_store().search(index.collection, self._vector, depth, self._expression)
+            # What is shown is what is compared. (And no zero is negative.)
+            places = [(0.0 - round(max(-1.0, min(1.0, h.score)), 6), h.image_id) for h in hits]
+            if len(hits) == depth and depth < MAX_DEPTH:
+                edge = min(edge, places[-1][0])
+            found += places
+        found = sorted(place for place in found if place[0] < edge)
+        complete = depth == MAX_DEPTH or (edge == inf and len(found) <= depth)
+        del found[depth:]  # of several datasets, no more rows are read than of one
+        if self._wanted.min_score is not None:
+            good = [place for place in found if -place[0] >= self._wanted.min_score]
+            complete = complete or len(good) < len(found)
+            found = good
+        self.is_all = complete
+        self._asked = depth
+        self.places = {key: (minus, key) for minus, key in found}
+
+    def deeper(self) -> None:
+        self.ask(2 * self._asked)
+
+    def images(self, keys: Iterable[int]) -> dict[int, Image]:
+        """Return those of these images that are ready and, as their rows are now, pass the filter;
+        each row is read once."""
+        wanted = list(keys)
+        missing = [key for key in wanted if key not in self._rows]
+        for start in range(0, len(missing), _ROWS_AT_ONCE):
+            part = missing[start : start + _ROWS_AT_ONCE]
+            ready = Image.objects.filter(pk__in=part, state=ImageState.READY).order_by()
+            rows = {image.pk: image for image in ready.only(*self._columns)}
+            for key in part:
+                image = rows.get(key)
+                self._rows[key] = image if image is not None and self._passes(image) else None
+        found = {key: self._rows[key] for key in wanted}
+        return {key: image for key, image in found.items() if image is not None}
+
+    def _passes(self, image: Image) -> bool:
+        return self._holds is None or self._holds(image)
+
+    def match(self, image: Image, copies: int = 0) -> Match:
+        return Match(0, 0.0 - self.places[image.pk][0], image, copies=copies)
+
+    @property
+    def best(self) -> list[float]:
+        return [0.0 - minus for minus, _ in list(self.places.values())[:BEST]]
+
+
+def _by_similarity(hits: _Hits, wanted: Wanted, cursor: Cursor, number: int) -> Found:
+    beyond = set(cursor.beyond)
+    hits.ask(cursor.shown + number + _SPARE)
+    while True:
+        ahead = [
+            key
+            for key, place in hits.places.items()
+            if (cursor.after is None or place > cursor.after) and key not in beyond
+        ]
+        if wanted.collapse:
+            kept, copies = _collapsed(hits)
+            there = [key for key in ahead if key in kept][: number + 1]
+        else:
+            copies, there = Counter(), _first(hits, ahead, number + 1)
+        if len(there) > number or hits.is_all:
+            break
+        hits.deeper()
+    images = hits.images(there)
+    matches = [hits.match(images[key], copies[key]) for key in there[:number]]
+    return Found(ranked(matches, cursor), cursor, hits.places, len(there) > number, hits.best)
+
+
+def _first(hits: _Hits, keys: Sequence[int], number: int) -> list[int]:
+    """Return the first `number` of `keys` whose images are there, and read few rows beyond."""
+    there: list[int] = []
+    for start in range(0, len(keys), number):
+        there += hits.images(keys[start : start + number])
+        if len(there) >= number:
+            break
+    return there[:number]
+
+
+def _collapsed(hits: _Hits) -> tuple[dict[int, Image], Counter[int]]:
+    """Return, of all hits that are the same picture, the first one, and how many follow it."""
+    kept: dict[int, Image] = {}
+    copies: Counter[int] = Counter()
+    first: dict[str, int] = {}
+    for key, image in hits.images(hits.places).items():
+        before = first.setdefault(image.thumbnail_key, key)
+        if before == key:
+            kept[key] = image
+        else:
+            copies[before] += 1
+    return kept, copies
+
+
+def _deepest(hits: _Hits) -> Place:
+    """The place of the last hit; where more are equally alike than were asked for, none is sure."""
+    return next(reversed(hits.places.values()), (-inf,))
+
+
+def _sorted(hits: _Hits, wanted: Wanted, cursor: Cursor) -> Found:
+    """All of the best matches, for `listing` to choose a page from: the same ones for each page,
+    and what is like them as much and arrives meanwhile."""
+    hits.ask(SORTED_AMONG + _SPARE)
+    while not hits.is_all and (
+        len(hits.images(hits.places)) < SORTED_AMONG
+        if cursor.least is None
+        else _deepest(hits) <= cursor.least
+    ):
+        hits.deeper()
+    images = hits.images(hits.places)
+    if cursor.least is None:
+        images = dict(list(images.items())[:SORTED_AMONG])
+        cursor = replace(cursor, least=hits.places[next(reversed(images))] if images else None)
+    else:
+        least = cursor.least
+        images = {key: image for key, image in images.items() if hits.places[key] <= least}
+    copies: Counter[int] = Counter()
+    if wanted.collapse:
+        kept, copies = _collapsed(hits)
+        images = {key: image for key, image in images.items() if key in kept}
+    matches = [hits.match(image, copies[key]) for key, image in images.items()]
+    return Found(matches, cursor, hits.places, False, hits.best)

@@ -1,0 +1,192 @@
+"""A question is asked: a query picture in, the pictures most like it out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
+
+from searchapp.infra import storage
+from searchapp.infra.upload_handler import HashedUpload
+from searchapp.infra.vectors.errors import VectorsUnavailable
+from searchapp.infra.vectors.store import get_store
+from searchapp.models import Image, ImageState, Index, IndexState, Query
+from searchapp.models.query import new_token
+from searchapp.services import query_rpc
+from searchapp.services.errors import Conflict, Invalid, ServiceError
+from searchapp.services.operations.cleanup import discard_query
+from searchapp.services.query_rpc import Embedded, Question
+from searchapp.services.search.box import Box
+from searchapp.services.search.rerank import LEAST_CANDIDATES, Asked, judge
+from searchapp.services.search.retrieval import nearest, vectors_unavailable
+from searchapp.services.search.stored_queries import find_query, keep, refuse
+from searchapp.services.search.types import Answer, Clock, Took, Wanted, pipelines_differ
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+
+def search_upload(
+    upload: HashedUpload, user: User | AnonymousUser, wanted: Wanted, box: Box | None = None
+) -> tuple[Query, Answer]:
+    """Keep an uploaded query picture and search with (a box of) it; a picture that is refused is
+    not kept."""
+    clock = Clock()
+    refuse(upload)
+    token = new_token()
+    try:
+        storage.put_query(upload)
+        question = _ask_stored(upload.sha256, wanted, box)
+        query = keep(upload, user.pk, token=token)  # while the worker embeds
+        embedded = _insist(question, query, wanted, box)
+    except ServiceError:
+        discard_query(token, upload.sha256)  # nobody was told of it
+        raise
+    return query, _answer(embedded, wanted, clock, box)
+
+
+def _insist(question: Question, query: Query, wanted: Wanted, box: Box | None) -> Embedded:
+    """Wait for the answer; ask once more where the picture was taken away before its row was there.
+
+    That is so when another search with the same picture was refused at that moment.
+    """
+    try:
+        return question.answer()
+    except ServiceError as error:
+        if error.code != "query_gone":
+            raise
+        return _ask_stored(query.sha256, wanted, box).answer()
+
+
+def ask_url(url: str, user: User | AnonymousUser) -> Query:
+    """Let a worker fetch a picture and keep it as a query picture for a day.
+
+    Raises:
+        ServiceError: with the code of the refusal, such as `address_not_allowed`.
+    """
+    index = Index.objects.filter(state=IndexState.ACTIVE).first()
+    if index is None:
+        raise Invalid("no_dataset", "There is no dataset to search in yet.")
+    return _fetch(url, user, index)[0]
+
+
+def search_url(
+    url: str, user: User | AnonymousUser, wanted: Wanted, box: Box | None = None
+) -> tuple[Query, Answer]:
+    """Let a worker fetch a picture, keep it as a query picture, and search with (a box of) it."""
+    clock = Clock()
+    query, embedded = _fetch(url, user, wanted.indexes[0], box)
+    return query, _answer(embedded, wanted, clock, box)
+
+
+def _fetch(
+    url: str, user: User | AnonymousUser, index: Index, box: Box | None = None
+) -> tuple[Query, Embedded]:
+    token = new_token()
+    question = query_rpc.ask_address(
+        url, token, user.pk, index.pipeline, index.fingerprint, _text(box)
+    )
+    embedded = question.answer(settings.FETCH_TIMEOUT + settings.QUERY_TIMEOUT)
+    return find_query(token), embedded
+
+
+def answer_query(query: Query, wanted: Wanted, box: Box | None = None) -> Answer:
+    """Search with (a box of) a kept query picture."""
+    clock = Clock()
+    return _answer(_ask_stored(query.sha256, wanted, box).answer(), wanted, clock, box)
+
+
+def answer_image(image: Image, wanted: Wanted, box: Box | None = None) -> Answer:
+    """Search with a stored picture, by the vector that its own index has of it; with a box of it,
+    by the vector of that part, which a worker makes.
+
+    The picture itself is among the matches where its dataset is searched.
+
+    Raises:
+        Conflict: code `image_not_ready`.
+        ServiceError: with a box, where the original cannot be read.
+    """
+    clock = Clock()
+    if box is not None:
+        return _answer(_embedded_part(image, wanted, box), wanted, clock, box, image)
+    embedded = Embedded(
+        vector=_vector_of(image, wanted),
+        sha256=image.sha256,
+        width=image.width or 0,
+        height=image.height or 0,
+        decode=0.0,
+        embed=0.0,
+        cached=True,
+    )
+    return _answer(embedded, wanted, clock, None, image)
+
+
+def _embedded_part(image: Image, wanted: Wanted, box: Box) -> Embedded:
+    check_ready(image)
+    question = query_rpc.ask_image(
+        image.pk, image.thumbnail_key, wanted.pipeline, wanted.fingerprint, str(box)
+    )
+    return question.answer()
+
+
+def check_ready(image: Image) -> None:
+    """Raise Conflict (`image_not_ready`) for an image that cannot be searched with."""
+    if image.state != ImageState.READY:
+        raise Conflict(
+            "image_not_ready",
+            f"This picture is {image.state}: only a picture that is ready can be searched with.",
+        )
+
+
+def _vector_of(image: Image, wanted: Wanted) -> np.ndarray:
+    # Of the indexes that are searched, where its own is one: another may be activated right now.
+    own = next((index for index in wanted.indexes if index.dataset_id == image.dataset_id), None)
+    own = own or image.dataset.active_index
+    check_ready(image)
+    if own.fingerprint != wanted.fingerprint:
+        raise pipelines_differ()
+    try:
+        found = get_store().fetch(own.collection, [image.pk])
+    except VectorsUnavailable as error:
+        raise vectors_unavailable() from error
+    if image.pk not in found:
+        raise Conflict("image_not_ready", "This picture's vector is missing.")
+    return found[image.pk]
+
+
+def _ask_stored(sha256: str, wanted: Wanted, box: Box | None) -> Question:
+    look = wanted.verify and settings.VERIFY_MS > 0
+    return query_rpc.ask_stored(sha256, wanted.pipeline, wanted.fingerprint, _text(box), look)
+
+
+def _text(box: Box | None) -> str:
+    return "" if box is None else str(box)
+
+
+def _answer(
+    embedded: Embedded, wanted: Wanted, clock: Clock, box: Box | None, image: Image | None = None
+) -> Answer:
+    searching = Clock()
+    found = nearest(embedded.vector, wanted, LEAST_CANDIDATES)
+    search_ms = searching.ms
+    asked = Asked(image.sha256 if image else embedded.sha256, image, box)
+    judged = judge(found, asked, wanted)
+    return Answer(
+        pipeline=wanted.pipeline,
+        fingerprint=wanted.fingerprint,
+        took=Took(embedded.decode, embedded.embed, search_ms, clock.ms, judged.ms),
+        matches=judged.matches,
+        cached=embedded.cached,
+        width=embedded.width,
+        height=embedded.height,
+        indexes=wanted.indexes,
+        cutoff=judged.cutoff,
+        verified=judged.verified,
+        unfinished=judged.unfinished and not wanted.deep,
+        found_deep=judged.found_deep,
+        raised=judged.raised,
+        next=judged.found.next(wanted, judged.matches, judged.cutoff),
+        box=box,
+    )

@@ -1,0 +1,81 @@
+"""What geometry said of a query picture and a stored one: remembered, so that asking the same
+again costs no time."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from django.conf import settings
+
+import embeddings
+from embeddings.geometry.kinds import Edit, Kind
+from searchapp.infra import queue
+from searchapp.services.search.verification import Verified
+
+# Of one query picture: what many pages and filters of one search come to.
+_MOST = 2000
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The verdict on one pair. `kind` is None where the score decides; `inliers`, `agreement`
+    and `closeness` say how surely the one lies on the other."""
+
+    kind: Kind | None
+    edits: tuple[Edit, ...]
+    reason: str
+    inliers: int = 0
+    agreement: float = 0.0
+    closeness: float = 0.0
+
+    @classmethod
+    def of(cls, verified: Verified) -> Judgement:
+        verdict, geometry = verified.verdict, verified.geometry
+        return cls(
+            verdict.kind,
+            verdict.edits,
+            verdict.reason,
+            geometry.inliers,
+            geometry.agreement,
+            round(geometry.closeness, 4),
+        )
+
+    def to_bytes(self) -> bytes:
+        facts = (self.kind, self.edits, self.reason, self.inliers, round(self.agreement, 4))
+        return json.dumps([*facts, self.closeness]).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Judgement:
+        kind, edits, *facts = json.loads(data)
+        named = None if kind is None else Kind(kind)
+        return cls(named, tuple(Edit(edit) for edit in edits), *facts)
+
+
+def recall(content: str, others: Iterable[str]) -> dict[str, Judgement]:
+    """Return what is remembered of `content` and those of `others`, by their contents.
+
+    Nothing is while Redis is down.
+    """
+    with contextlib.suppress(queue.QueueUnavailable):
+        found = queue.recall_fields(_key(content), list(others))
+        return {other: Judgement.from_bytes(data) for other, data in found.items()}
+    return {}
+
+
+def remember(content: str, judgements: Mapping[str, Judgement]) -> None:
+    """Remember what was said of `content` and others, for as long as query pictures are kept."""
+    with contextlib.suppress(queue.QueueUnavailable):
+        queue.remember_fields(
+            _key(content),
+            {other: judgement.to_bytes() for other, judgement in judgements.items()},
+            settings.QUERY_KEEP_HOURS * 3600,
+            _MOST,
+        )
+
+
+def _key(content: str) -> str:
+    # Another version may judge otherwise.
+    return f"lookalike:verdicts:{embeddings.__version__}:{content}"

@@ -1,0 +1,1 @@
+"""What tasks share: loaded models, caches, leases and replies."""

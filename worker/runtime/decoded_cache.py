@@ -1,0 +1,84 @@
+"""Decoded query pictures, kept for some minutes: a crop that changes is cut from one of them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import BinaryIO
+
+from cachetools import TTLCache
+from django.conf import settings
+from PIL import Image as PillowImage
+
+from embeddings.operators.decode.pillow import Decoded, decode
+from searchapp.services.search.box import Box
+
+KEPT_SECONDS = 300.0
+# Of pixels in memory, three bytes each; a picture beyond that is decoded for every crop anew.
+MOST_BYTES = 256 * 2**20
+
+
+def _bytes(decoded: Decoded) -> int:
+    return 3 * decoded.width * decoded.height
+
+
+_kept: TTLCache[str, Decoded] = TTLCache(MOST_BYTES, KEPT_SECONDS, getsizeof=_bytes)
+_decoding: dict[str, threading.Lock] = {}
+_lock = threading.Lock()
+_clock: threading.Timer | None = None
+
+
+def whole(key: str, open_file: Callable[[], BinaryIO]) -> Decoded:
+    """Return the picture of this content key at its full size; whoever comes at the same time
+    waits for the one who decodes it.
+
+    Raises:
+        ImageError: for a picture that cannot be used.
+        FileNotFoundError: and what else `open_file` raises.
+    """
+    with _lock:
+        decoding = _decoding.setdefault(key, threading.Lock())
+    try:
+        with decoding:
+            with _lock:
+                found = _kept.get(key)
+            if found is None:
+                with open_file() as file:
+                    found = decode(file, max_pixels=settings.MAX_PIXELS)
+                _keep(key, found)
+            return found
+    finally:
+        with _lock:
+            _decoding.pop(key, None)
+
+
+def cut(decoded: Decoded, box: Box | None) -> PillowImage.Image:
+    """Return the pixels of `box`, at their full size."""
+    if box is None:
+        return decoded.image
+    return decoded.image.crop(box.pixels(decoded.image.width, decoded.image.height))
+
+
+def _keep(key: str, decoded: Decoded) -> None:
+    if _bytes(decoded) > MOST_BYTES:
+        return
+    with _lock:
+        _kept[key] = decoded
+        _set_clock()
+
+
+def _set_clock() -> None:
+    """Entries go when others come or somebody looks; where nobody does, the clock sees to it."""
+    global _clock
+    if _clock is None and _kept:
+        _clock = threading.Timer(KEPT_SECONDS + 1, _expire)
+        _clock.daemon = True
+        _clock.start()
+
+
+def _expire() -> None:
+    global _clock
+    with _lock:
+        _kept.expire()
+        _clock = None
+        _set_clock()

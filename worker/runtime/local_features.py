@@ -1,0 +1,187 @@
+"""The local features of query pictures and of stored images: read, or made on the spot."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+
+import redis
+from django.conf import settings
+
+from embeddings.errors import EmbeddingsError
+from embeddings.geometry.local_features import VERSION, LocalFeatures, local_features
+from embeddings.operators.decode.pillow import Decoded, decode
+from searchapp.infra import queue, storage
+from searchapp.models import Image
+from searchapp.services.search.box import Box
+from worker.runtime import decoded_cache
+from worker.runtime.image_decoding import cut_out
+
+log = logging.getLogger(__name__)
+# Of larger JPEG files a quicker, smaller decode shows all that points are made of, though not what
+# the file was compressed with.
+_SHORT_SIDE = 1000
+# Features in the memory of this process, some 20 KB each.
+_MOST_HELD = 1000
+# A storage across the network answers many at once as quickly as one.
+_READERS = 8
+
+_held: OrderedDict[str, LocalFeatures] = OrderedDict()
+_lock = threading.Lock()
+_readers = ThreadPoolExecutor(_READERS, thread_name_prefix="features")
+# Features of queries that are being made, before anybody has asked for them.
+_MOST_BEGUN = 32  # beyond that, whoever needs them makes them
+_begun: dict[str, Future[LocalFeatures]] = {}
+_makers = ThreadPoolExecutor(2, thread_name_prefix="query-features")
+
+
+def stored(images: Iterable[Image]) -> dict[int, LocalFeatures]:
+    """Return the features of those images that have some, by id."""
+    found: dict[int, LocalFeatures] = {}
+    to_read: list[Image] = []
+    for image in images:
+        with _lock:
+            held = _held.get(image.thumbnail_key)
+            if held is not None:
+                _held.move_to_end(image.thumbnail_key)
+        if held is not None:
+            found[image.pk] = held
+        elif image.features > 0:
+            to_read.append(image)
+    read = _readers.map(_read, [image.thumbnail_key for image in to_read])
+    for image, features in zip(to_read, read, strict=True):
+        if features is not None:
+            found[image.pk] = features
+    return found
+
+
+def _read(key: str) -> LocalFeatures | None:
+    try:
+        features = LocalFeatures.from_bytes(storage.read_features(key))
+    except FileNotFoundError:
+        return None
+    except EmbeddingsError as error:
+        log.warning("the local features %s cannot be read: %s", key[:12], error)
+        return None
+    _hold(key, features)
+    return features
+
+
+def _hold(key: str, features: LocalFeatures) -> None:
+    with _lock:
+        _held[key] = features
+        _held.move_to_end(key)
+        while len(_held) > _MOST_HELD:
+            _held.popitem(last=False)
+
+
+def make(image: Image) -> LocalFeatures:
+    """Make the features of a stored image and keep them.
+
+    Of an original that is not kept here its thumbnail serves: nothing is fetched again for this.
+
+    Raises:
+        ImageError, BadBox: for a picture that cannot be used.
+        FileNotFoundError: where there is neither an original nor a thumbnail.
+    """
+    features = of_decoded(_decoded(image))
+    storage.put_features(image.thumbnail_key, features.to_bytes())
+    _hold(image.thumbnail_key, features)
+    return features
+
+
+def _decoded(image: Image) -> Decoded:
+    if not image.reference:
+        try:
+            with storage.open_original(image.sha256) as file:
+                data = file.read()
+        except FileNotFoundError:
+            log.warning("image %d has no original: its thumbnail is looked at", image.pk)
+        else:
+            if image.box is not None:
+                return cut_out(image, decode(data, max_pixels=settings.MAX_PIXELS))
+            return decode(data, max_pixels=settings.MAX_PIXELS, draft_short_side=_SHORT_SIDE)
+    return of_thumbnail(image)
+
+
+def of_thumbnail(image: Image) -> Decoded:
+    """An image as its largest thumbnail shows it.
+
+    Raises:
+        FileNotFoundError: where there is none.
+    """
+    with storage.open_thumbnail(image.thumbnail_key, max(storage.THUMBNAIL_SIDES)) as file:
+        small = decode(file)
+    return replace(small, width=image.width or small.width, height=image.height or small.height)
+
+
+def of_decoded(decoded: Decoded) -> LocalFeatures:
+    """The features of a picture that may have been decoded smaller than it is."""
+    return local_features(decoded.image, size=(decoded.width, decoded.height))
+
+
+def begin(sha256: str, box: Box | None) -> None:
+    """Begin to make what `of_query` will be asked for, beside the model."""
+    key = _query_key(sha256, box)
+    with _lock:
+        if key in _begun or len(_begun) >= _MOST_BEGUN:
+            return
+        begun = _begun[key] = _makers.submit(_of_query, sha256, box)
+
+    def forget(_: Future[LocalFeatures]) -> None:
+        with _lock:
+            _begun.pop(key, None)
+
+    begun.add_done_callback(forget)
+
+
+def of_query(sha256: str, box: Box | None) -> LocalFeatures:
+    """The features of a query picture, or of a box of it; remembered as long as it is kept.
+
+    Raises:
+        ImageError: for a picture that cannot be used.
+        FileNotFoundError: where it is not kept any more.
+    """
+    with _lock:
+        begun = _begun.get(_query_key(sha256, box))
+    return begun.result() if begun is not None else _of_query(sha256, box)
+
+
+def _query_key(sha256: str, box: Box | None) -> str:
+    return f"lookalike:features:{VERSION}:{sha256}:{box or ''}"
+
+
+def _of_query(sha256: str, box: Box | None) -> LocalFeatures:
+    key = _query_key(sha256, box)
+    try:
+        remembered = queue.client().get(key)
+        if isinstance(remembered, bytes):
+            return LocalFeatures.from_bytes(remembered)
+    except (redis.RedisError, EmbeddingsError) as error:
+        log.warning("the features of a query cannot be recalled: %s", error)
+    features = of_decoded(_shown(sha256, box))
+    try:
+        life = settings.QUERY_KEEP_HOURS * 3600
+        queue.client().set(key, features.to_bytes(), ex=life)
+    except redis.RedisError as error:
+        log.warning("the features of a query cannot be remembered: %s", error)
+    return features
+
+
+def _shown(sha256: str, box: Box | None) -> Decoded:
+    if box is not None:
+        return cut(decoded_cache.whole(sha256, lambda: storage.open_query(sha256)), box)
+    with storage.open_query(sha256) as file:
+        return decode(file, max_pixels=settings.MAX_PIXELS, draft_short_side=_SHORT_SIDE)
+
+
+def cut(whole: Decoded, box: Box | None) -> Decoded:
+    """Cut a box from a picture that was decoded at its full size; without one, all of it."""
+    if box is None:
+        return whole
+    part = decoded_cache.cut(whole, box)
+    return Decoded(part, whole.format, part.width, part.height)

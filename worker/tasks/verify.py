@@ -1,0 +1,121 @@
+"""The task that compares a query with candidates, by geometry."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from typing import Any
+
+import numpy as np
+from PIL import Image as PillowImage
+
+from embeddings.errors import ImageError
+from embeddings.geometry.feature_matching import Geometry, match
+from embeddings.geometry.kinds import Kind, Verdict, judge
+from embeddings.geometry.local_features import VERSION, LocalFeatures
+from embeddings.geometry.local_features import local_features as find_features
+from searchapp.infra.queue import celery_app
+from searchapp.models import Image, ImageState
+from searchapp.services.ingest import feature_claims as feature_service
+from searchapp.services.search import verification
+from searchapp.services.search.verification import Subject
+from worker.runtime import local_features
+from worker.runtime.comparison_side import COLUMNS, Side
+from worker.runtime.image_decoding import BadBox
+from worker.runtime.replies import Reply, answer
+
+log = logging.getLogger(__name__)
+# Of pictures with the same pixels, what is kept of them differs by no more: one may have been
+# decoded in a quicker way.
+_SMALL_DIFFERENCE = 3.0
+
+
+@celery_app.task(name=verification.TASK)
+def verify(reply: str, subject: dict[str, Any], images: list[int], budget_ms: float) -> None:
+    """Compare a picture with stored images, in their order, until the time is over."""
+    answer(reply, lambda: Reply(_verified(Subject.from_json(subject), images, budget_ms)))
+
+
+def warm_up() -> None:
+    """Compare something once: what the first comparison loads takes longer than it may take."""
+    noise = np.random.default_rng(0).integers(0, 256, (160, 160, 3), dtype=np.uint8)
+    features = find_features(PillowImage.fromarray(noise))
+    judge(match(features, features), features, features)
+
+
+def _verified(subject: Subject, keys: list[int], budget_ms: float) -> bytes:
+    until = time.monotonic() + budget_ms / 1000
+    wanted = {*keys, subject.image}
+    rows = Image.objects.filter(pk__in=wanted, state=ImageState.READY).only(*COLUMNS).order_by()
+    found = rows.in_bulk()
+    side = Side.of(subject, found.get(subject.image))
+    others = [found[pk] for pk in keys if pk in found]
+    known = local_features.stored(others)
+    until = max(until, time.monotonic() + budget_ms / 2000)  # however long the query itself took
+    verified: dict[int, dict[str, Any]] = {}
+    made: list[Image] = []
+    for image in others:
+        if time.monotonic() > until:
+            break
+        features = known.get(image.pk)
+        if features is None:
+            features = made_now(image)
+            if features is None:
+                continue
+            made.append(image)
+        verdict, geometry = compare(side, Side(features, image=image))
+        verified[image.pk] = told(verdict, geometry)
+        del verified[image.pk]["keypoints"]  # which nobody looks at in a list
+    if made:
+        feature_service.note(made, VERSION)
+    return json.dumps({"verified": verified}).encode()
+
+
+def told(verdict: Verdict, geometry: Geometry) -> dict[str, Any]:
+    """Verdict and geometry as `Verified.from_json` reads them."""
+    return {
+        "kind": verdict.kind,
+        "edits": verdict.edits,
+        "reason": verdict.reason,
+        "inliers": geometry.inliers,
+        "agreement": geometry.agreement,
+        "closeness": geometry.closeness,
+        "transform": geometry.transform,
+        "mirrored": geometry.mirrored,
+        "outline": geometry.outline,
+        "keypoints": geometry.keypoints,
+    }
+
+
+def made_now(image: Image) -> LocalFeatures | None:
+    """Make the features of a candidate that has none yet; None where it cannot have any."""
+    try:
+        return local_features.make(image)
+    except (ImageError, BadBox, OSError) as error:
+        log.info("image %d cannot be compared: %s", image.pk, error)
+    except Exception:
+        log.exception("image %d cannot be compared", image.pk)
+    return None
+
+
+def compare(query: Side, other: Side) -> tuple[Verdict, Geometry]:
+    """Lay one picture on the other and judge."""
+    geometry = match(query.features, other.features)
+    same_bytes = query.is_whole and other.is_whole and query.sha256 == other.sha256
+    verdict = judge(geometry, query.features, other.features, same_bytes=same_bytes)
+    if verdict.kind != Kind.IDENTICAL and _have_same_pixels(query, other):
+        verdict = judge(geometry, query.features, other.features, same_pixels=True)
+    return verdict, geometry
+
+
+def _have_same_pixels(query: Side, other: Side) -> bool:
+    """Whether two files show exactly the same, saved without loss in two ways."""
+    one, two = query.features, other.features
+    if (one.width, one.height) != (two.width, two.height) or one.small.shape != two.small.shape:
+        return False
+    difference = np.abs(one.small.astype(np.int16) - two.small.astype(np.int16)).mean()
+    if difference > _SMALL_DIFFERENCE:
+        return False
+    here, there = query.pixels(), other.pixels()
+    return here is not None and there is not None and np.array_equal(here, there)
