@@ -1,6 +1,7 @@
 """The application's tables, one file a family."""
 
 from searchapp.models.api_key import ApiKey, key_digest
+from searchapp.models.audit_report import AuditReport
 from searchapp.models.calibration import Calibration
 from searchapp.models.choices import (
     ACTIVE_JOBS,
@@ -20,20 +21,15 @@ from searchapp.models.choices import (
     SourceKind,
     Visibility,
 )
-from searchapp.models.dataset import (
-    Dataset,
-    FormerSlug,
-    Index,
-    IndexChunk,
-    IndexGap,
-    Membership,
-    VectorCleanup,
-)
+from searchapp.models.dataset import Dataset, FormerSlug, Membership
+from searchapp.models.failed_task import FailedTask
 from searchapp.models.image import Image
-from searchapp.models.import_job import MOVED, ImportItem, ImportJob, ImportSource, PartialUpload
-from searchapp.models.operations import AuditReport, FailedTask
+from searchapp.models.import_job import MOVED, ImportItem, ImportJob, ImportSource
+from searchapp.models.index import Index, IndexChunk, IndexGap
+from searchapp.models.partial_upload import PartialUpload
 from searchapp.models.query import Query
 from searchapp.models.scalars import DatasetFacets, StaleScalars
+from searchapp.models.vector_cleanup import VectorCleanup
 
 __all__ = [
     "ACTIVE_JOBS",

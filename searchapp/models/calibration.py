@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 
-from searchapp.models.dataset import Index
+from searchapp.models.index import Index
 
 
 class Calibration(models.Model):

@@ -69,7 +69,7 @@ def test_what_is_no_plain_file_inside_is_refused(
 def test_a_link_put_in_place_of_a_listed_file_is_not_followed(
     dataset: Dataset, owner: User, root: Path, tmp_path: Path
 ) -> None:
-    from searchapp.services.imports import claim, enumeration, step
+    from searchapp.services.imports import enumeration, job_claim, step
 
     (root / "a.png").write_bytes(picture(1))
     outside = tmp_path / "secret.png"
@@ -78,7 +78,7 @@ def test_a_link_put_in_place_of_a_listed_file_is_not_followed(
     found = step._claim()
     assert found is not None
     enumeration.step(found[0], ImportOptions())
-    claim.held(found[0]).update(claim="", lease_until=None)
+    job_claim.held(found[0]).update(claim="", lease_until=None)
     (root / "a.png").unlink()
     (root / "a.png").symlink_to(outside)
     run(job)
@@ -115,14 +115,14 @@ def test_only_folders_inside_the_roots_are_read(
 def test_an_unreadable_file_fails_and_is_tried_again(
     dataset: Dataset, owner: User, root: Path
 ) -> None:
-    from searchapp.services.imports import claim, control, enumeration, step
+    from searchapp.services.imports import control, enumeration, job_claim, step
 
     (root / "a.png").write_bytes(picture(1))
     job = creation.create(dataset, user=owner, kind=SourceKind.FOLDER, location=str(root))
     found = step._claim()
     assert found is not None
     enumeration.step(found[0], ImportOptions())
-    claim.held(found[0]).update(claim="", lease_until=None)
+    job_claim.held(found[0]).update(claim="", lease_until=None)
     (root / "a.png").rename(root / "away.png")
     run(job)
     assert rows(job) == [("a.png", ItemState.FAILED, "path_missing")]

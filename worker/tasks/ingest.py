@@ -26,7 +26,7 @@ from searchapp.infra.vectors.store import get_store
 from searchapp.models import Image, ImageState, Index, IndexState, Source, VectorCleanup
 from searchapp.services.errors import ServiceError
 from searchapp.services.filters.scalar_tokens import scalars_of
-from searchapp.services.imports import wakeup
+from searchapp.services.imports import job_claim
 from searchapp.services.indexes import lifecycle
 from searchapp.services.ingest import claims, feature_claims
 from searchapp.services.ingest.claims import Bad
@@ -63,7 +63,7 @@ def process() -> None:
             with prolonged(partial(claims.renew, batch)):
                 _process(batch, live[dataset_id])
     if any(image.source in (Source.IMPORT, Source.COPY) for image in images):
-        wakeup.call()  # there is room for more of that import
+        job_claim.wake_worker()  # there is room for more of that import
     if len(images) == settings.INGEST_BATCH or claims.waiting():
         with contextlib.suppress(queue.QueueUnavailable):  # then the sweeper calls
             queue.send("ingest.process")

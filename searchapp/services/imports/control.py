@@ -20,7 +20,7 @@ from searchapp.models import (
     JobState,
 )
 from searchapp.services.errors import Conflict
-from searchapp.services.imports import job_progress, wakeup
+from searchapp.services.imports import job_claim, job_progress
 from searchapp.services.imports.creation import FAR, STORAGE_FULL
 from searchapp.services.ingest import acceptance, claims
 from searchapp.services.operations import cleanup
@@ -70,7 +70,7 @@ def resume(job: ImportJob) -> None:
         )
         number = _own_images(row).update(lease_until=None)
     acceptance.wake(number)
-    wakeup.call()
+    job_claim.wake_worker()
     job_progress.settle([job.pk])
 
 
@@ -158,7 +158,7 @@ def retry_failed(job: ImportJob) -> int:
         if not tried:
             break
     acceptance.wake(number)
-    wakeup.call()
+    job_claim.wake_worker()
     return number
 
 

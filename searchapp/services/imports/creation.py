@@ -33,7 +33,7 @@ from searchapp.models import (
 )
 from searchapp.services.errors import Conflict, Invalid, ServiceError
 from searchapp.services.imports import image_fields as said
-from searchapp.services.imports import job_progress, validation, wakeup
+from searchapp.services.imports import job_claim, job_progress, validation
 from searchapp.services.imports.detection import kind_of
 from searchapp.services.imports.options import REFERENCE, ImportOptions
 from searchapp.services.imports.sources import source_class
@@ -111,7 +111,7 @@ def _check_options(kind: SourceKind, options: ImportOptions) -> None:
 
 def _after(job: ImportJob) -> None:
     job_progress.settle([job.pk])
-    wakeup.call()
+    job_claim.wake_worker()
 
 
 def add_upload(
@@ -177,7 +177,7 @@ def _add_source(
         source, _ = ImportSource.objects.get_or_create(
             job=job, location=KEPT + key, defaults={"kind": kind, "name": name[:255]}
         )
-        transaction.on_commit(wakeup.call)
+        transaction.on_commit(job_claim.wake_worker)
     return source
 
 
@@ -209,7 +209,7 @@ def _add_picture(
         with transaction.atomic():
             item.position, _ = _make_room(job, 1)
             item.save()
-            transaction.on_commit(wakeup.call)
+            transaction.on_commit(job_claim.wake_worker)
         return item
     with transaction.atomic():
         lock_contents([upload.sha256])

@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.models import F
 
 from searchapp.models import ImportItem, ImportJob, ImportSource, ItemState
-from searchapp.services.imports.claim import Lost, held, renew
+from searchapp.services.imports.job_claim import Lost, held, renew
 from searchapp.services.imports.options import ImportOptions
 from searchapp.services.imports.sources import Listed, SourceError, source_of
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from searchapp.infra import storage
 from searchapp.models import ImportJob, ImportSource, JobState
-from searchapp.services.imports import control, creation, step, wakeup
+from searchapp.services.imports import control, creation, job_claim, step
 from searchapp.services.imports.sources.files import KEPT
 
 # What failed may be tried again for so long; its archive stays for that.
@@ -24,7 +24,7 @@ def sweep() -> None:
     for job in ImportJob.objects.filter(state=JobState.CANCELLED, counts__isnull=True)[:10]:
         control.give_up(job, 5000)
     if step.wanting().exists():
-        wakeup.call()
+        job_claim.wake_worker()
 
 
 def tidy() -> None:

@@ -33,10 +33,10 @@ from searchapp.models import Source as Origin
 from searchapp.models.partial_indexes import JOB_ACTIVE
 from searchapp.services.errors import ServiceError
 from searchapp.services.imports import enumeration, job_progress, validation
-from searchapp.services.imports.claim import Lost, held, lease_end, renew
 from searchapp.services.imports.control import pause_for_room
 from searchapp.services.imports.creation import STORAGE_FULL, full_disks
 from searchapp.services.imports.file_reader import Read, Refusal, read
+from searchapp.services.imports.job_claim import Lost, held, lease_end, renew
 from searchapp.services.imports.options import ImportOptions
 from searchapp.services.imports.sources import InPlaceSource, source_of
 from searchapp.services.ingest import acceptance

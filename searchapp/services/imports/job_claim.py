@@ -1,14 +1,18 @@
-"""A job is one worker's at a time, until its lease ends."""
+"""The claim on an import job, with its lease, and the task that wakes a worker for it."""
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime, timedelta
 
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from searchapp.infra import queue
 from searchapp.models import ACTIVE_JOBS, ImportJob
 
+log = logging.getLogger(__name__)
+TASK = "imports.advance"
 _LEASE = timedelta(seconds=60)
 
 
@@ -29,3 +33,14 @@ def renew(job: ImportJob) -> None:
     """Prolong the lease; raises Lost where the job is no longer the caller's."""
     if not held(job).update(lease_until=lease_end()):
         raise Lost
+
+
+def wake_worker() -> None:
+    """Send the task that advances imports, unless one is waiting already.
+
+    A lost task does no harm: the periodic sweep sends the next.
+    """
+    try:
+        queue.send_once(TASK)
+    except queue.QueueUnavailable:
+        log.warning("Redis is down: imports wait for the sweeper")

@@ -1,0 +1,28 @@
+"""Vectors that Milvus must still delete."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db import models
+
+if TYPE_CHECKING:
+    pass
+
+
+class VectorCleanup(models.Model):
+    """A vector, or a whole collection, whose rows are gone and which Milvus must forget too.
+
+    Written in the transaction that deletes the rows, so that nothing is forgotten while Milvus
+    is down; the sweeper works it off.
+    """
+
+    collection = models.CharField(max_length=120)
+    image_id = models.BigIntegerField(null=True, blank=True, help_text="empty: all of it")
+    created = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["pk"]
+
+    def __str__(self) -> str:
+        return f"{self.collection} {self.image_id or '(all)'}"
