@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from benchmarks.options import Options
 from benchmarks.report import Findings, Table, aim, percentile
+from benchmarks.search.browser import Painted
 from benchmarks.search.load import AT_ONCE, TOP_K
-
-if TYPE_CHECKING:
-    from benchmarks.search.browser import Painted
-    from benchmarks.search.search import Found
+from benchmarks.searching_measurements import Measurements
 
 AIM_TIMES, AIM_MORE_MS = 1.5, 60.0
 AIM_REPEATED_MS, AIM_THROUGHPUT, AIM_BESIDE = 40.0, 0.8, 1.5
@@ -19,7 +16,7 @@ AIM_REPEATED_MS, AIM_THROUGHPUT, AIM_BESIDE = 40.0, 0.8, 1.5
 AIM_LARGEST_MS, AIM_SHIFT = 2500.0, 0.1
 
 
-def findings(options: Options, found: Found) -> Findings:
+def findings(options: Options, measured: Measurements) -> Findings:
     return [
         f"{options.gallery:,} images, each with an original, thumbnails, local features and a "
         "vector of its own name; the files are hard links to those of 400 different JPEGs of 640 "
@@ -28,11 +25,11 @@ def findings(options: Options, found: Found) -> Findings:
         "the click (or the choice of a file) to the second frame after all thumbnails in view are "
         "decoded. The bare call decodes, embeds and asks the same Milvus Lite for the same "
         "picture, in one process, in turns.",
-        *_clicked(found),
-        *_repeated(found),
-        *_many(found),
-        *_boxed(found),
-        *_seen(found),
+        *_clicked(measured),
+        *_repeated(measured),
+        *_many(measured),
+        *_boxed(measured),
+        *_seen(measured),
     ]
 
 
@@ -52,20 +49,20 @@ def _rows(label: str, painted: Sequence[Painted]) -> list[list[str]]:
     ]
 
 
-def _clicked(found: Found) -> Findings:
+def _clicked(measured: Measurements) -> Findings:
     table = Table(
         ["milliseconds", "p50", "p95"],
         [
-            *_rows("click on a match", found.clicks),
-            _row("  bare call", found.bare_of_clicks),
-            *_rows("another picture", found.uploads),
-            _row("  bare call", found.bare_of_uploads),
+            *_rows("click on a match", measured.clicks),
+            _row("  bare call", measured.bare_of_clicks),
+            *_rows("another picture", measured.uploads),
+            _row("  bare call", measured.bare_of_uploads),
         ],
     )
     said = []
     for name, painted, bare in (
-        ("A click on a match", found.clicks, found.bare_of_clicks),
-        ("Another picture", found.uploads, found.bare_of_uploads),
+        ("A click on a match", measured.clicks, measured.bare_of_clicks),
+        ("Another picture", measured.uploads, measured.bare_of_uploads),
     ):
         took, limit = _half([one.all for one in painted]), AIM_TIMES * _half(bare) + AIM_MORE_MS
         said.append(
@@ -76,22 +73,22 @@ def _clicked(found: Found) -> Findings:
     return [table, " ".join(said)]
 
 
-def _repeated(found: Found) -> Findings:
-    took = _half(found.repeated)
-    again = [one.first_byte for one in found.again]
+def _repeated(measured: Measurements) -> Findings:
+    took = _half(measured.repeated)
+    again = [one.first_byte for one in measured.again]
     return [
         f"The same picture once more, over HTTP: **{took:.1f} ms** at p50, "
-        f"{percentile(found.repeated, 95):.1f} at p95 "
+        f"{percentile(measured.repeated, 95):.1f} at p95 "
         f"{aim(took <= AIM_REPEATED_MS, f'at most {AIM_REPEATED_MS:.0f} ms')}. The same page of "
         f"results loaded again in the browser: {_half(again):.1f} ms to the first byte, "
-        f"{_half([one.all for one in found.again]):.0f} ms to painted thumbnails."
+        f"{_half([one.all for one in measured.again]):.0f} ms to painted thumbnails."
     ]
 
 
-def _many(found: Found) -> Findings:
-    batch = sum(found.batches) / len(found.batches)
+def _many(measured: Measurements) -> Findings:
+    batch = sum(measured.batches) / len(measured.batches)
     rows = [["the library in batches of 20, one process", f"{batch:.1f}", "1.00", "", ""]]
-    for name, load in found.loads.items():
+    for name, load in measured.loads.items():
         rows.append(
             [
                 f"{AT_ONCE} at once, {name}",
@@ -100,9 +97,9 @@ def _many(found: Found) -> Findings:
                 *(f"{percentile(load.each, percent):.0f}" for percent in (50, 95)),
             ]
         )
-    plain = found.loads["not verified"].rate / batch
-    verified = found.loads["verified"].rate / batch
-    alone, beside = percentile(found.alone, 95), percentile(found.beside, 95)
+    plain = measured.loads["not verified"].rate / batch
+    verified = measured.loads["verified"].rate / batch
+    alone, beside = percentile(measured.alone, 95), percentile(measured.beside, 95)
     return [
         f"{AT_ONCE} clients over HTTP at once, top_k {TOP_K}, different pictures of 500 px; the "
         "library decodes, embeds each batch as one tensor and asks Milvus Lite for all of it at "
@@ -116,8 +113,8 @@ def _many(found: Found) -> Findings:
     ]
 
 
-def _boxed(found: Found) -> Findings:
-    others = [one for boxes in found.boxes for one in boxes.others]
+def _boxed(measured: Measurements) -> Findings:
+    others = [one for boxes in measured.boxes for one in boxes.others]
 
     def row(label: str, samples: Sequence[dict[str, float]]) -> list[str]:
         parts = ("all", "decode", "embed", "search", "verify")
@@ -128,17 +125,17 @@ def _boxed(found: Found) -> Findings:
         Table(
             ["milliseconds, p50", "all", "decode", "embed", "search", "verify"],
             [
-                row("the whole picture", [boxes.whole for boxes in found.boxes]),
-                row("the first box", [boxes.first for boxes in found.boxes]),
+                row("the whole picture", [boxes.whole for boxes in measured.boxes]),
+                row("the first box", [boxes.first for boxes in measured.boxes]),
                 row("another box", others),
             ],
         ),
     ]
 
 
-def _seen(found: Found) -> Findings:
+def _seen(measured: Measurements) -> Findings:
     rows, largest, shifted = [], 0.0, 0.0
-    for (name, width), loads in found.vitals.items():
+    for (name, width), loads in measured.vitals.items():
         paint, shift = _half([one.largest for one in loads]), max(one.shifted for one in loads)
         largest, shifted = max(largest, paint), max(shifted, shift)
         rows.append([f"{name}, {width}", f"{paint:.0f}", f"{shift:.4f}"])

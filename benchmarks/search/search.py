@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,7 @@ from benchmarks.report import Findings
 from benchmarks.search.browser import (
     DESKTOP,
     PHONE,
-    Painted,
     Visitor,
-    Vitals,
     chromium,
     needed_browser,
     visitor,
@@ -34,12 +32,12 @@ from benchmarks.search.load import (
     AT_ONCE,
     TOP_K,
     Boxes,
-    Load,
     Searches,
     importing,
     in_batch,
 )
 from benchmarks.search.query import ONE_THREAD
+from benchmarks.searching_measurements import Measurements
 from tests.installation import ROOT, Client, Installation, clean_environment, wait_until
 
 DISTINCT = 400  # pictures of the gallery
@@ -49,24 +47,6 @@ _BOXES = 20
 _LARGE = 4000  # pixels of the long side of the picture that boxes are drawn on
 _IMPORTED = 3000  # files of the import that runs beside searches
 _BARE = ("decode", "embed", "search")
-
-
-@dataclass
-class Found:
-    """Everything that was measured; milliseconds."""
-
-    clicks: list[Painted] = field(default_factory=list)
-    bare_of_clicks: list[float] = field(default_factory=list)
-    uploads: list[Painted] = field(default_factory=list)
-    bare_of_uploads: list[float] = field(default_factory=list)
-    again: list[Painted] = field(default_factory=list)
-    repeated: list[float] = field(default_factory=list)
-    alone: list[float] = field(default_factory=list)
-    beside: list[float] = field(default_factory=list)
-    loads: dict[str, Load] = field(default_factory=dict)
-    batches: list[float] = field(default_factory=list)  # searches a second
-    boxes: list[Boxes] = field(default_factory=list)
-    vitals: dict[tuple[str, str], list[Vitals]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -95,8 +75,8 @@ def run(options: Options) -> Findings:
             )  # fmt: skip
             environment = clean_environment(**ONE_THREAD)
             with Peer("benchmarks.search.bare_search", *arguments, environment=environment) as peer:
-                found = _measured(options, installation, gallery, peer, root)
-    return findings(options, found)
+                measured = _measured(options, installation, gallery, peer, root)
+    return findings(options, measured)
 
 
 def _filled(installation: Installation, root: Path, number: int) -> Gallery:
@@ -124,27 +104,27 @@ def _filled(installation: Installation, root: Path, number: int) -> Gallery:
 
 def _measured(
     options: Options, installation: Installation, gallery: Gallery, peer: Peer, root: Path
-) -> Found:
-    found = Found()
+) -> Measurements:
+    measured = Measurements()
     asked = pictures.make(root / "asked", _WARM_UP + options.searches, 500, seed=61)
     with chromium() as browser:
         with visitor(browser, installation.url) as someone:
-            _uploads(found, someone, peer, asked)
-            _clicks(found, someone, peer, gallery, options.searches)
-            found.again = [someone.again() for _ in range(options.searches)]
+            _uploads(measured, someone, peer, asked)
+            _clicks(measured, someone, peer, gallery, options.searches)
+            measured.again = [someone.again() for _ in range(options.searches)]
             kept = someone.page.url.removeprefix(installation.url)
-        _pages(found, browser, installation.url, kept)
+        _pages(measured, browser, installation.url, kept)
     searches = Searches(installation, gallery.slug)
     once = pictures.make(root / "once", 1, 500, seed=62)
     searches.one_by_one(once)
-    found.repeated = searches.one_by_one(once * options.searches)
-    found.boxes = [_boxes(searches, root, place) for place in range(3)]
-    _at_once(found, searches, peer, root, options.searches)
-    _beside(found, searches, installation, root, options.searches)
-    return found
+    measured.repeated = searches.one_by_one(once * options.searches)
+    measured.boxes = [_boxes(searches, root, place) for place in range(3)]
+    _at_once(measured, searches, peer, root, options.searches)
+    _beside(measured, searches, installation, root, options.searches)
+    return measured
 
 
-def _uploads(found: Found, someone: Visitor, peer: Peer, asked: Sequence[Path]) -> None:
+def _uploads(measured: Measurements, someone: Visitor, peer: Peer, asked: Sequence[Path]) -> None:
     someone.begin(asked[0])
     for place_in_row, picture in enumerate(asked[1:], start=1):
         if place_in_row % 2:
@@ -152,11 +132,13 @@ def _uploads(found: Found, someone: Visitor, peer: Peer, asked: Sequence[Path]) 
         else:
             bare, painted = _barely(peer, picture), someone.upload(picture)
         if place_in_row >= _WARM_UP:
-            found.uploads.append(painted)
-            found.bare_of_uploads.append(bare)
+            measured.uploads.append(painted)
+            measured.bare_of_uploads.append(bare)
 
 
-def _clicks(found: Found, someone: Visitor, peer: Peer, gallery: Gallery, number: int) -> None:
+def _clicks(
+    measured: Measurements, someone: Visitor, peer: Peer, gallery: Gallery, number: int
+) -> None:
     """Go from match to match; where a page shows no other picture, begin with another one."""
     chosen, past = random.Random(5), set[int]()
     for place_in_row in range(_WARM_UP + number):
@@ -169,8 +151,8 @@ def _clicks(found: Found, someone: Visitor, peer: Peer, gallery: Gallery, number
         bare = _barely(peer, gallery.picture_of(image))
         painted = someone.click(image)
         if place_in_row >= _WARM_UP:
-            found.clicks.append(painted)
-            found.bare_of_clicks.append(bare)
+            measured.clicks.append(painted)
+            measured.bare_of_clicks.append(bare)
 
 
 def _barely(peer: Peer, picture: Path) -> float:
@@ -178,13 +160,13 @@ def _barely(peer: Peer, picture: Path) -> float:
     return sum(sample[stage] for stage in _BARE)
 
 
-def _pages(found: Found, browser: Any, url: str, results: str) -> None:
+def _pages(measured: Measurements, browser: Any, url: str, results: str) -> None:
     for size in (DESKTOP, PHONE):
         for name, path in (("start page", "/"), ("results", results)):
             for _ in range(_LOADS):
                 with visitor(browser, url, size) as newcomer:
                     seen = newcomer.vitals(path)
-                found.vitals.setdefault((name, f"{size[0]} px"), []).append(seen)
+                measured.vitals.setdefault((name, f"{size[0]} px"), []).append(seen)
 
 
 def _boxes(searches: Searches, root: Path, seed: int) -> Boxes:
@@ -198,24 +180,26 @@ def _boxes(searches: Searches, root: Path, seed: int) -> Boxes:
     return searches.by_boxes(source, [f"{left:.4f},{top:.4f},0.4,0.4" for left, top in sides])
 
 
-def _at_once(found: Found, searches: Searches, peer: Peer, root: Path, number: int) -> None:
+def _at_once(
+    measured: Measurements, searches: Searches, peer: Peer, root: Path, number: int
+) -> None:
     """The library in batch before and after: whatever else the machine does falls on both."""
     for place_in_row, (name, fields) in enumerate(
         {"verified": {}, "not verified": {"verify": "false"}}.items()
     ):
         seed = 66 + place_in_row
         many = pictures.make(root / f"many-{seed}", AT_ONCE + 2 * number, 500, seed=seed)
-        found.batches.append(in_batch(peer, many[:number]))
+        measured.batches.append(in_batch(peer, many[:number]))
         searches.at_once(many[:AT_ONCE], **fields)
-        found.loads[name] = searches.at_once(many[AT_ONCE:], **fields)
-        found.batches.append(in_batch(peer, many[:number]))
+        measured.loads[name] = searches.at_once(many[AT_ONCE:], **fields)
+        measured.batches.append(in_batch(peer, many[:number]))
 
 
 def _beside(
-    found: Found, searches: Searches, installation: Installation, root: Path, number: int
+    measured: Measurements, searches: Searches, installation: Installation, root: Path, number: int
 ) -> None:
     many = pictures.make(root / "alone", 3 * number, 500, seed=68)
-    found.alone = searches.one_by_one(many[:number])
+    measured.alone = searches.one_by_one(many[:number])
     with importing(installation, root, _IMPORTED):
-        found.beside = searches.one_by_one(many[number : 2 * number])
-        found.loads["beside an import"] = searches.at_once(many[2 * number :])
+        measured.beside = searches.one_by_one(many[number : 2 * number])
+        measured.loads["beside an import"] = searches.at_once(many[2 * number :])
