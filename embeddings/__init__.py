@@ -7,6 +7,8 @@ pipeline is built. The names below are looked up on first use.
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from embeddings.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from embeddings import bundle, ops
     from embeddings.bundle import Bundle, BundleWriter
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
     from embeddings.recipes import DEFAULT_PIPELINE, Recipe, recipe
     from embeddings.text.encoder import TextEncoder, text_encoder
     from embeddings.text.image_text import ImageText, ImageTextPipeline
-
-__version__ = "0.1.0"
 
 __all__ = [
     "DEFAULT_PIPELINE",

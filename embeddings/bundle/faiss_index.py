@@ -6,23 +6,21 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from embeddings.atomic_write import Destination, written_file
 from embeddings.bundle.manifest import sha256
 from embeddings.bundle.optional_packages import needed
+from embeddings.bundle.rows import Rows
 from embeddings.errors import InputError, OutputError
-
-if TYPE_CHECKING:
-    from embeddings.bundle.reader import Bundle
 
 BESIDE = ".ids.parquet"
 _SHA256 = re.compile("[0-9a-f]{64}")
 
 
-def to_faiss(bundle: "Bundle", path: Destination) -> int:
+def to_faiss(bundle: Rows, path: Destination) -> int:
     """Write an exact index of inner products to `path`, and `<path>.ids.parquet`; its size.
 
     The index is an `IndexIDMap2` over an `IndexFlatIP`. Its keys are the first 63 bits of the

@@ -13,8 +13,11 @@ from numpy.typing import NDArray
 from embeddings.atomic_write import Destination
 from embeddings.bundle import manifest
 from embeddings.bundle.checks import Seen, check_ids, not_unit
+from embeddings.bundle.faiss_index import to_faiss
 from embeddings.bundle.formats import FORMATS, Block, Reader
 from embeddings.bundle.provenance import restored
+from embeddings.bundle.rows import Batch
+from embeddings.bundle.writer import export
 from embeddings.errors import BundleError, InputError, PackageMissing
 from embeddings.recipes import Recipe
 
@@ -24,14 +27,6 @@ if TYPE_CHECKING:
 
 # A number of a vector takes at least so many bytes in any format: a digit and a comma.
 _BYTES_A_NUMBER = 2
-
-
-class Batch(NamedTuple):
-    """Some rows of a bundle: texts, float32 (n, D), and dictionaries."""
-
-    ids: list[str]
-    vectors: NDArray[np.float32]
-    metadata: list[dict[str, Any]]
 
 
 class Bundle:
@@ -104,14 +99,10 @@ class Bundle:
 
     def export(self, path: Destination, *, format: str = "npy", overwrite: bool = False) -> None:
         """Write it again, in any format: see `embeddings.bundle.export`."""
-        from embeddings.bundle.writer import export
-
         export(self, path, format=format, overwrite=overwrite)
 
     def to_faiss(self, path: Destination) -> int:
         """Make an index of it: see `embeddings.bundle.to_faiss`."""
-        from embeddings.bundle.faiss_index import to_faiss
-
         return to_faiss(self, path)
 
     def verify_rows(self) -> None:

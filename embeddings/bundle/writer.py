@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from embeddings import __version__
 from embeddings.atomic_write import Destination, written_folder
 from embeddings.bundle import manifest
 from embeddings.bundle.checks import Seen, check_ids, check_vectors, metadata_texts
 from embeddings.bundle.formats import Writer, format_named, rows_at_once
 from embeddings.bundle.provenance import models, provenance
+from embeddings.bundle.rows import Rows
 from embeddings.errors import BundleError, InputError, OutputError
+from embeddings.version import __version__
 
 if TYPE_CHECKING:
     from embeddings.bundle.provenance import AnyRecipe
-    from embeddings.bundle.reader import Bundle
 
 
 class BundleWriter:
@@ -225,7 +225,7 @@ class BundleWriter:
 
 
 def export(
-    bundle: "Bundle", path: Destination, *, format: str = "npy", overwrite: bool = False
+    bundle: Rows, path: Destination, *, format: str = "npy", overwrite: bool = False
 ) -> None:
     """Write the rows of a bundle into a new one, of any format; memory stays flat.
 

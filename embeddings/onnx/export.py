@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from embeddings import __version__, thread_count
+from embeddings import thread_count
 from embeddings.atomic_write import Destination, written_file
 from embeddings.bundle.optional_packages import needed
 from embeddings.bundle.provenance import models
@@ -24,6 +24,7 @@ from embeddings.pipelines import ImagePipeline, pipeline
 from embeddings.recipes import Operator, Recipe
 from embeddings.runtimes.selection import LEAST_COSINE, LEAST_MEAN_COSINE, check_pixels
 from embeddings.runtimes.spec import FeatureSpec
+from embeddings.version import __version__
 
 if TYPE_CHECKING:
     from onnx import ModelProto

@@ -53,7 +53,7 @@ class DataCollection(Sources, Ends):
         steps = "".join(f" → {step.label}" for step in self._steps)
         return f"<DataCollection {self._source.label}{steps}>"
 
-    def __getattr__(self, name: str) -> OperatorTask:
+    def __getattr__(self, name: str) -> "OperatorTask[DataCollection]":
         """The operators of a task. Raises an error that is `UnknownName` and AttributeError."""
         if name.startswith("_"):  # what copying, pickling and notebooks look for
             raise AttributeError(name)
@@ -61,7 +61,7 @@ class DataCollection(Sources, Ends):
         if name not in tasks:
             methods = [one for one in object.__dir__(self) if not one.startswith("_")]
             raise UnknownOperator("task or method", name, [*tasks, *methods])
-        return OperatorTask(self, getattr(ops, name))
+        return OperatorTask(self.map, getattr(ops, name))
 
     def __dir__(self) -> list[str]:
         return sorted({*object.__dir__(self), *dir(ops)})

@@ -1,24 +1,28 @@
 """Operators as methods of a collection: `dc.image_decode.pillow["path", "image"]()`."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
 
 from embeddings.errors import InputError
 from embeddings.ops import Implementation, Task
 
-if TYPE_CHECKING:
-    from embeddings.flow.collection.data_collection import DataCollection
+Collection = TypeVar("Collection")
 
 
-class OperatorTask:
-    """The implementations of one task, as steps of a collection."""
+class OperatorTask(Generic[Collection]):
+    """The implementations of one task, as steps of a collection.
 
-    def __init__(self, collection: "DataCollection", task: Task) -> None:
-        self._collection = collection
+    `add` is the collection's `map`: a node, the columns that it reads and those that it writes,
+    to the collection with this step behind it.
+    """
+
+    def __init__(self, add: Callable[[Any, Any, Any], Collection], task: Task) -> None:
+        self._add = add
         self._task = task
 
-    def __getattr__(self, name: str) -> "OperatorStep":
+    def __getattr__(self, name: str) -> "OperatorStep[Collection]":
         """Raises an error that is both `UnknownName` and AttributeError."""
-        return OperatorStep(self._collection, getattr(self._task, name))
+        return OperatorStep(self._add, getattr(self._task, name))
 
     def __dir__(self) -> list[str]:
         return dir(self._task)
@@ -27,21 +31,21 @@ class OperatorTask:
         return repr(self._task)
 
 
-class OperatorStep:
+class OperatorStep(Generic[Collection]):
     """One implementation; call it with the operator's parameters for the collection behind it."""
 
     def __init__(
         self,
-        collection: "DataCollection",
+        add: Callable[[Any, Any, Any], Collection],
         implementation: Implementation,
         inputs: Any = None,
         outputs: Any = None,
     ) -> None:
-        self._collection = collection
+        self._add = add
         self._implementation = implementation
         self._columns = inputs, outputs
 
-    def __getitem__(self, columns: Any) -> "OperatorStep":
+    def __getitem__(self, columns: Any) -> "OperatorStep[Collection]":
         """The same with columns: `["path", "image"]` reads the one and writes the other.
 
         Either may be a tuple. Raises `InputError` for another number than two.
@@ -51,14 +55,14 @@ class OperatorStep:
                 "An operator takes two columns, the one that it reads and the one that it writes: "
                 f'["path", "image"]; not {columns!r}.'
             )
-        return OperatorStep(self._collection, self._implementation, *columns)
+        return OperatorStep(self._add, self._implementation, *columns)
 
-    def __call__(self, *arguments: Any, **keywords: Any) -> "DataCollection":
+    def __call__(self, *arguments: Any, **keywords: Any) -> Collection:
         """The collection behind the operator, in its newest version.
 
         Raises what making the operator raises, such as `RecipeError` for wrong parameters.
         """
-        return self._collection.map(self._implementation(*arguments, **keywords), *self._columns)
+        return self._add(self._implementation(*arguments, **keywords), *self._columns)
 
     def __repr__(self) -> str:
         return repr(self._implementation)
