@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from embeddings.geometry.feature_matching import Geometry, match
-    from embeddings.geometry.kinds import Edit, Kind, Verdict, judge
+    from embeddings.geometry.kinds import Edit, Kind, Verdict
     from embeddings.geometry.local_features import LocalFeatures
+    from embeddings.geometry.verdicts import judge
 
 __all__ = [
     "Edit",
@@ -29,7 +30,7 @@ _EXPORTS = {
     "Kind": "kinds",
     "LocalFeatures": "local_features",
     "Verdict": "kinds",
-    "judge": "kinds",
+    "judge": "verdicts",
     "match": "feature_matching",
 }
 

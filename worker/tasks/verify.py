@@ -12,9 +12,10 @@ from PIL import Image as PillowImage
 
 from embeddings.errors import ImageError
 from embeddings.geometry.feature_matching import Geometry, match
-from embeddings.geometry.kinds import Kind, Verdict, judge
+from embeddings.geometry.kinds import Kind, Verdict
 from embeddings.geometry.local_features import VERSION, LocalFeatures
 from embeddings.geometry.local_features import local_features as find_features
+from embeddings.geometry.verdicts import judge
 from searchapp.infra.queue import celery_app
 from searchapp.models import Image, ImageState
 from searchapp.services.ingest import feature_claims as feature_service

@@ -10,14 +10,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from embeddings.errors import InputError
-from embeddings.flow.graph.steps import Step, is_image_pipeline, is_pipeline, node_name
+from embeddings.flow.graph.steps import Graph, Step, is_image_pipeline, is_pipeline, node_name
 from embeddings.operators.bound import BoundOperator
-
-if TYPE_CHECKING:
-    from embeddings.flow.graph.pipeline import Pipeline
 
 # What a node with batches gets at most: a flat_map may have made many rows of a chunk.
 MAX_BATCH = 32
@@ -48,7 +45,7 @@ Input = tuple[Any, ...] | Failure
 
 
 def stream(
-    pipeline: "Pipeline",
+    pipeline: Graph,
     rows: Iterator[Input],
     chunk: int,
     threads: int,
@@ -105,7 +102,7 @@ def _given(outcomes: Sequence[Any], return_errors: bool) -> Iterator[Any]:
             raise outcome.error
 
 
-def run(pipeline: "Pipeline", inputs: Sequence[Input], pool: Executor | None) -> list[Any]:
+def run(pipeline: Graph, inputs: Sequence[Input], pool: Executor | None) -> list[Any]:
     """The result for each row of inputs, or a `Failure`. Without a pool in this thread."""
     chunk = _Chunk(pipeline, inputs, pool)
     for position, steps in _segments(pipeline.steps):
@@ -116,9 +113,7 @@ def run(pipeline: "Pipeline", inputs: Sequence[Input], pool: Executor | None) ->
 class _Chunk:
     """Some rows on their way through a pipeline."""
 
-    def __init__(
-        self, pipeline: "Pipeline", inputs: Sequence[Input], pool: Executor | None
-    ) -> None:
+    def __init__(self, pipeline: Graph, inputs: Sequence[Input], pool: Executor | None) -> None:
         self._pipeline = pipeline
         self._count = len(inputs)
         self._pool = pool

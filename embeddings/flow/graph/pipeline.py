@@ -7,21 +7,26 @@ from typing import Any, Literal
 from embeddings.errors import InputError, RecipeError, UnknownName
 from embeddings.flow.graph import executor, serialization
 from embeddings.flow.graph.steps import (
+    Graph,
     Kind,
     Node,
     Step,
+    check_finished,
     checked_node,
     columns,
     is_image_pipeline,
     node_name,
 )
-from embeddings.recipes import Recipe
+from embeddings.operators.bound import BoundOperator
+from embeddings.recipes import Operator, Recipe
+
+_KINDS = ("map", "flat_map", "filter", "window")
 
 Columns = str | tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Pipeline:
+class Pipeline(Graph):
     """A graph of operators, functions and other pipelines over named columns.
 
     Start with `Pipeline.input`, add steps, end with `output`. Each call gives a new pipeline
@@ -32,12 +37,6 @@ class Pipeline:
     A pipeline of `map` steps gives one result per row: the output column's value, or a tuple
     for several columns. With `flat_map`, `filter` or `window` it gives a list of such results.
     """
-
-    inputs: tuple[str, ...]
-    columns: Mapping[str, int]
-    steps: tuple[Step, ...] = ()
-    value_names: tuple[str, ...] = ()
-    outputs: tuple[str, ...] | None = None
 
     @classmethod
     def input(cls, *names: str) -> "Pipeline":
@@ -101,7 +100,7 @@ class Pipeline:
         the nodes raise, with a note that names the node and the row's input, and `InputError`
         for a wrong number of inputs.
         """
-        self._finished()
+        check_finished(self)
         if len(self.inputs) == 1 and len(values) == 1 and isinstance(values[0], list):
             return self.batch(values[0])
         (outcome,) = executor.run(self, [self._row(values)], None)
@@ -139,7 +138,7 @@ class Pipeline:
     def _stream(
         self, rows: Iterable[Any], chunk: int, threads: int, errors: str, *, early: bool
     ) -> Iterator[Any]:
-        self._finished()
+        check_finished(self)
         if chunk < 1 or threads < 1:
             raise InputError("chunk and threads must be 1 or more.")
         if errors not in ("raise", "return"):
@@ -163,17 +162,11 @@ class Pipeline:
             return executor.Failure(error)
 
     @property
-    def changes_rows(self) -> bool:
-        """Whether results are lists of rows."""
-        return any(step.changes_rows for step in self.steps)
-
-    @property
     def recipe(self) -> dict[str, Any]:
         """What the pipeline does, as plain JSON types, for `from_recipe`.
 
         Raises `RecipeError`, naming the node, where one is a plain function.
         """
-        self._finished()
         return serialization.to_dict(self)
 
     @property
@@ -204,7 +197,7 @@ class Pipeline:
         `{"image_decode.url": {"fetch": fetch}}`. Raises `RecipeError` where the recipe is
         malformed and `UnknownName` for operators that are not there.
         """
-        return serialization.from_dict(cls, serialization.graph_of(data), local or {})
+        return _from_graph(cls, serialization.graph_of(data), local or {})
 
     def __repr__(self) -> str:
         ends = ", ".join(self.outputs) if self.outputs else "(no output yet)"
@@ -292,20 +285,46 @@ class Pipeline:
         if self.outputs is not None:
             raise RecipeError("This pipeline has its output; branch off before `output`.")
 
-    def _finished(self) -> None:
-        if self.outputs is None:
-            raise RecipeError(
-                "This pipeline has no output yet; end it with `.output(...)`, one or more of "
-                f"{', '.join(self.columns)}."
-            )
-
 
 def _fits(node: Pipeline, kind: Kind, taken: tuple[str, ...], given: tuple[str, ...]) -> None:
     """Raise `RecipeError` where a pipeline as a node has other numbers of columns."""
-    node._finished()
+    check_finished(node)
     if len(node.inputs) != len(taken):
         raise RecipeError(
             f"{node!r} takes {len(node.inputs)} columns, but is given {', '.join(taken)}."
         )
     if kind == "map" and not node.changes_rows and len(given) not in (1, len(node.outputs or ())):
         raise RecipeError(f"{node!r} does not give as many columns as {', '.join(given)}.")
+
+
+def _from_graph(
+    cls: type[Pipeline], data: Mapping[str, Any], local: Mapping[str, Mapping[str, Any]]
+) -> Pipeline:
+    """The pipeline of a graph's recipe; see `Pipeline.from_recipe`."""
+    try:
+        pipeline = cls.input(*data["inputs"])
+        for node in data["nodes"]:
+            kind, inputs = node["kind"], tuple(node["inputs"])
+            what: Any
+            if "pipeline" in node:
+                what = _from_graph(cls, node["pipeline"], local)
+            else:
+                item = node["operator"]
+                operator = Operator.of(item["name"], item["version"], item["parameters"])
+                what = BoundOperator.from_recipe(operator, local.get(operator.name))
+            if kind == "filter":
+                pipeline = pipeline.filter(inputs, what)
+            elif kind == "window":
+                outputs = tuple(node["outputs"])
+                pipeline = pipeline.window(inputs, outputs, node["size"], node["step"], what)
+            elif kind in _KINDS:
+                pipeline = getattr(pipeline, kind)(inputs, tuple(node["outputs"]), what)
+            else:
+                raise RecipeError(f"A node is one of {', '.join(_KINDS)}, not {kind!r}.")
+        return pipeline.output(*data["outputs"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RecipeError(
+            "A pipeline's recipe is an object with 'inputs', 'nodes' and 'outputs', each node "
+            "with 'kind', 'inputs', 'outputs', and 'operator' or 'pipeline'; this one is not "
+            f"({error!r})."
+        ) from error

@@ -1,27 +1,31 @@
-"""A graph pipeline as data: recipe, fingerprint, explanation, and back."""
+"""A graph pipeline as data: its recipe, fingerprint and explanation."""
 
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from embeddings.errors import RecipeError
-from embeddings.flow.graph.steps import Step, is_image_pipeline, is_pipeline, node_name
+from embeddings.flow.graph.steps import (
+    Graph,
+    Step,
+    check_finished,
+    is_image_pipeline,
+    is_pipeline,
+    node_name,
+)
 from embeddings.operators.bound import BoundOperator
 from embeddings.recipes import Operator, Recipe
 
-if TYPE_CHECKING:
-    from embeddings.flow.graph.pipeline import Pipeline
 
-_KINDS = ("map", "flat_map", "filter", "window")
+def to_dict(pipeline: Graph) -> dict[str, Any]:
+    """The finished pipeline as plain JSON types.
 
-
-def to_dict(pipeline: "Pipeline") -> dict[str, Any]:
-    """The finished pipeline as plain JSON types. Raises `RecipeError` for a plain function.
-
-    Each value has a name of its own: a column that is written again is `name:2`.
+    Each value has a name of its own: a column that is written again is `name:2`. Raises
+    `RecipeError` for a plain function, and for a pipeline that has no output yet.
     """
+    check_finished(pipeline)
     names: list[str] = []
     for name in pipeline.value_names:
         names.append(_free(name, names))
@@ -99,39 +103,6 @@ def _node(step: Step, names: Sequence[str]) -> dict[str, Any]:
     return node
 
 
-def from_dict(
-    cls: type["Pipeline"], data: Mapping[str, Any], local: Mapping[str, Mapping[str, Any]]
-) -> "Pipeline":
-    """The pipeline of a recipe; see `Pipeline.from_recipe`."""
-    try:
-        made = cls.input(*data["inputs"])
-        for node in data["nodes"]:
-            kind, inputs = node["kind"], tuple(node["inputs"])
-            what: Any
-            if "pipeline" in node:
-                what = from_dict(cls, node["pipeline"], local)
-            else:
-                item = node["operator"]
-                operator = Operator.of(item["name"], item["version"], item["parameters"])
-                what = BoundOperator.from_recipe(operator, local.get(operator.name))
-            if kind == "filter":
-                made = made.filter(inputs, what)
-            elif kind == "window":
-                outputs = tuple(node["outputs"])
-                made = made.window(inputs, outputs, node["size"], node["step"], what)
-            elif kind in _KINDS:
-                made = getattr(made, kind)(inputs, tuple(node["outputs"]), what)
-            else:
-                raise RecipeError(f"A node is one of {', '.join(_KINDS)}, not {kind!r}.")
-        return made.output(*data["outputs"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise RecipeError(
-            "A pipeline's recipe is an object with 'inputs', 'nodes' and 'outputs', each node "
-            "with 'kind', 'inputs', 'outputs', and 'operator' or 'pipeline'; this one is not "
-            f"({error!r})."
-        ) from error
-
-
 @dataclass(frozen=True)
 class _Value:
     """What a value is computed by: a digest, and the operators where they form a chain."""
@@ -196,11 +167,11 @@ def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
-def explain(pipeline: "Pipeline") -> str:
+def explain(pipeline: Graph) -> str:
     """The steps and their parameters, to read."""
     ends = ", ".join(pipeline.outputs) if pipeline.outputs else "(no output yet)"
     try:
-        said = f"fingerprint {pipeline.fingerprint}"
+        said = f"fingerprint {fingerprint(to_dict(pipeline))}"
     except RecipeError as error:
         said = f"no fingerprint: {error.detail}"
     lines = [f"{', '.join(pipeline.inputs)} → {ends}; {said}"]
@@ -214,7 +185,12 @@ def explain(pipeline: "Pipeline") -> str:
             for key, value in operator.parameters:
                 shown = ", ".join(map(str, value)) if isinstance(value, tuple) else value
                 lines.append(f"     {key}: {shown}")
-        elif is_pipeline(step.node) or is_image_pipeline(step.node):
-            inner = step.node.explain()
-            lines += [f"     {line}" for line in inner.splitlines()]
+        elif is_pipeline(step.node):
+            lines += _indented(explain(step.node))
+        elif is_image_pipeline(step.node):
+            lines += _indented(step.node.explain())
     return "\n".join(lines)
+
+
+def _indented(text: str) -> list[str]:
+    return [f"     {line}" for line in text.splitlines()]

@@ -1,6 +1,7 @@
-"""One step of a graph pipeline, and what may be a node of one."""
+"""The steps of a graph pipeline, the graph that they form, and what may be a node."""
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeGuard, Union
 
@@ -9,12 +10,11 @@ from embeddings.operators.bound import BoundOperator
 from embeddings.ops import Implementation
 
 if TYPE_CHECKING:
-    from embeddings.flow.graph.pipeline import Pipeline
     from embeddings.flow.picture_pipeline import PicturePipeline
     from embeddings.pipelines import ImagePipeline
 
 Kind = Literal["map", "flat_map", "filter", "window"]
-Node = Union[Callable[..., Any], BoundOperator, "Pipeline"]
+Node = Union[Callable[..., Any], BoundOperator, "Graph"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +45,39 @@ class Step:
         return replace(self, reads=reads, writes=writes)
 
 
+@dataclass(frozen=True, eq=False, repr=False)
+class Graph(ABC):
+    """The columns and steps of a graph pipeline: what `Pipeline` builds and runs.
+
+    `columns` says which value each column is now, by its number; `value_names` has the name of
+    every value, those of the inputs first. `outputs` is None until the pipeline is finished.
+    """
+
+    inputs: tuple[str, ...]
+    columns: Mapping[str, int]
+    steps: tuple[Step, ...] = ()
+    value_names: tuple[str, ...] = ()
+    outputs: tuple[str, ...] | None = None
+
+    @abstractmethod
+    def __call__(self, *values: Any) -> Any:
+        """The result for one row; its inputs are separate arguments."""
+
+    @property
+    def changes_rows(self) -> bool:
+        """Whether results are lists of rows."""
+        return any(step.changes_rows for step in self.steps)
+
+
+def check_finished(graph: Graph) -> None:
+    """Raise `RecipeError` for a pipeline that has no output yet."""
+    if graph.outputs is None:
+        raise RecipeError(
+            "This pipeline has no output yet; end it with `.output(...)`, one or more of "
+            f"{', '.join(graph.columns)}."
+        )
+
+
 def checked_node(node: Any) -> Any:
     """The node, if it can be one. Raises `RecipeError`."""
     if isinstance(node, Implementation):
@@ -57,11 +90,9 @@ def checked_node(node: Any) -> Any:
     return node
 
 
-def is_pipeline(node: Any) -> "TypeGuard[Pipeline]":
+def is_pipeline(node: Any) -> TypeGuard[Graph]:
     """Whether a node is itself a graph pipeline."""
-    from embeddings.flow.graph.pipeline import Pipeline  # which is built from steps
-
-    return isinstance(node, Pipeline)
+    return isinstance(node, Graph)
 
 
 def is_image_pipeline(node: Any) -> "TypeGuard[ImagePipeline]":
