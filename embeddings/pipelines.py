@@ -1,74 +1,24 @@
 """A recipe at work: `pipeline(name)` gives an `ImagePipeline`, pictures to vectors."""
 
 import os
-import re
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from embeddings.errors import InputError, RecipeError
 from embeddings.flow.picture_pipeline import PicturePipeline
-from embeddings.operators import registry
+from embeddings.operators.chain import build_chain
 from embeddings.recipes import DEFAULT_PIPELINE, Recipe, names
 from embeddings.recipes import recipe as recipe_named
 from embeddings.runtimes.spec import PLACES, FeatureSpec
-
-if TYPE_CHECKING:
-    from embeddings.text.image_text import ImageTextPipeline
+from embeddings.text.image_text import ImageTextPipeline, image_text_pipeline
 
 Vector = NDArray[np.float32]
-
-# One decoder, transforms (the last ones may make views), one model, normalizations.
-_TASKS = re.compile("image_decode (image_transform )+image_(text_)?embedding (normalize )+")
-
-
-@dataclass(frozen=True)
-class Built:
-    """The operators of a recipe, in their order."""
-
-    decode: Any
-    transforms: Sequence[Any]
-    model: Any
-    normalizations: Sequence[Callable[[Vector], Vector]]
-
-
-def build(recipe: Recipe, **way: Any) -> Built:
-    """Every operator of the recipe; `way` is what the model takes beside it.
-
-    Raises `UnknownName` for an operator that does not exist, and `RecipeError` for operators
-    that make no pipeline.
-    """
-    tasks = [operator.name.partition(".")[0] for operator in recipe.operators]
-    # An unknown operator has the more helpful message: it goes first.
-    for operator in recipe.operators:
-        registry.find(operator)
-    if not _TASKS.fullmatch("".join(f"{task} " for task in tasks)):
-        raise RecipeError(
-            "A pipeline is image_decode, image_transform, image_embedding (or "
-            "image_text_embedding) and normalize, in this order (transforms and normalizations "
-            f"once or more); the recipe {recipe.name!r} has {', '.join(tasks)}."
-        )
-    if recipe.operators[-1].name != "normalize.l2":
-        raise RecipeError(
-            "A pipeline gives vectors of unit length: its last operator is normalize.l2, "
-            f"not {recipe.operators[-1].name}."
-        )
-    model = next(place for place, task in enumerate(tasks) if task.endswith("_embedding"))
-    built = [
-        registry.build(operator, way if place == model else None)
-        for place, operator in enumerate(recipe.operators)
-    ]
-    if built[model].dimension != recipe.dimension:
-        raise RecipeError(
-            f"The recipe {recipe.name!r} says {recipe.dimension} dimensions, but its model "
-            f"gives {built[model].dimension}."
-        )
-    return Built(built[0], built[1:model], built[model], built[model + 1 :])
 
 
 class ImagePipeline(PicturePipeline[Vector]):
@@ -98,10 +48,10 @@ class ImagePipeline(PicturePipeline[Vector]):
         that make no pipeline, `WeightsError` where the model cannot be loaded, and
         `RuntimeUnavailable` where it cannot compute so here.
         """
-        built = build(recipe, runtime=runtime, precision=precision, device=device)
-        self._model, self._normalizations = built.model, built.normalizations
+        chain = build_chain(recipe, runtime=runtime, precision=precision, device=device)
+        self._model, self._normalizations = chain.model, chain.normalizations
         self._way = runtime, precision, device
-        size = self._begin(recipe, built.decode, built.transforms)
+        size = self._begin(recipe, chain.decode, chain.transforms)
         self._computed_by(self._model.network(*size))
 
     def __repr__(self) -> str:
@@ -177,14 +127,12 @@ class ImagePipeline(PicturePipeline[Vector]):
                 lines.append(f"     {key}: {shown}")
         return "\n".join(lines)
 
-    def with_text(self) -> "ImageTextPipeline":
+    def with_text(self) -> ImageTextPipeline:
         """The pipeline that gives these vectors and those beside texts from one forward pass.
 
         Its recipe, runtime, precision and device are asked for as here. Raises `RecipeError` for
         a model without a space of texts, and what `ImageTextPipeline` raises.
         """
-        from embeddings.text.image_text import image_text_pipeline
-
         return image_text_pipeline(self.recipe, *self._way)
 
     def rows(self, batch: Sequence[NDArray[np.uint8]]) -> Sequence[Vector]:

@@ -8,6 +8,7 @@ import threading
 from embeddings.errors import RuntimeUnavailable, UnknownName
 from embeddings.runtimes import selection
 from embeddings.runtimes.measurement_job import measure_elsewhere
+from embeddings.runtimes.networks import make_network
 from embeddings.runtimes.spec import PRECISIONS, RUNTIMES, FeatureSpec, Network
 
 _Way = tuple[FeatureSpec, str, str | None, str]
@@ -40,7 +41,7 @@ def load_network(
     way = spec, runtime, precision, device
     with _loading:
         if way not in _networks:
-            _networks[way] = _chosen(way) if runtime == "auto" else _loaded(*way)
+            _networks[way] = _chosen(way) if runtime == "auto" else make_network(*way)
         return _networks[way]
 
 
@@ -84,34 +85,12 @@ def _chosen(way: _Way) -> Network:
     def load(runtime: str, precision: str) -> Network:
         network = _networks.get((spec, runtime, precision, device))
         if network is None:
-            network = tried.get((runtime, precision)) or _loaded(spec, runtime, precision, device)
+            network = tried.get((runtime, precision)) or make_network(
+                spec, runtime, precision, device
+            )
         tried[runtime, precision] = network
         return network
 
     runtime, precision = selection.choose(spec, load)
     _networks[spec, runtime, precision, device] = network = load(runtime, precision)
     return network
-
-
-def _loaded(spec: FeatureSpec, runtime: str, precision: str | None, device: str) -> Network:
-    if device != "cpu" and runtime != "torch":
-        raise RuntimeUnavailable(f"{runtime} computes on 'cpu' here, not on {device!r}.")
-    if precision is None:
-        precision = "float32" if device == "cpu" else "bfloat16"
-    # Imported here, so that a process has only the runtime that it uses in memory.
-    try:
-        if runtime == "openvino":
-            from embeddings.runtimes.openvino_network import OpenVinoNetwork
-
-            return OpenVinoNetwork(spec, precision)
-        if runtime == "onnxruntime":
-            from embeddings.runtimes.onnx_network import OnnxNetwork
-
-            return OnnxNetwork(spec, precision)
-    except ImportError as error:
-        raise RuntimeUnavailable(
-            f"The runtime {runtime} is not installed: pip install {runtime}."
-        ) from error
-    from embeddings.runtimes.torch_network import TorchNetwork
-
-    return TorchNetwork(spec, precision, device)

@@ -4,12 +4,15 @@ Measuring and converting need torch, which a process never gives back. One that 
 has another process do so, once per machine, and then loads only what is the fastest.
 """
 
+import functools
 import json
 import sys
 from dataclasses import asdict
 
 from embeddings import thread_count
-from embeddings.runtimes.spec import FeatureSpec
+from embeddings.runtimes import selection
+from embeddings.runtimes.networks import make_network
+from embeddings.runtimes.spec import FeatureSpec, Network
 from embeddings.runtimes.subprocess_job import run_module
 
 
@@ -21,12 +24,17 @@ def measure_elsewhere(spec: FeatureSpec) -> None:
 def main(text: str, threads: str) -> None:
     import torch  # noqa: F401 (so that this process does not ask another one in turn)
 
-    from embeddings.runtimes.loader import load_network
-
     fields = json.loads(text)
     fields |= {"mean": tuple(fields["mean"]), "std": tuple(fields["std"])}
     thread_count.set_threads(int(threads))
-    load_network(FeatureSpec(**fields))
+    spec = FeatureSpec(**fields)
+
+    @functools.cache
+    def load(runtime_name: str, precision: str) -> Network:
+        return make_network(spec, runtime_name, precision)
+
+    # What was measured before may not be converted any more: the fastest is made in any case.
+    load(*selection.choose(spec, load))
 
 
 if __name__ == "__main__":

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from embeddings.errors import RecipeError
 from embeddings.flow.picture_pipeline import PicturePipeline
 from embeddings.operators import registry
+from embeddings.operators.chain import build_chain
 from embeddings.operators.embed import TimmEmbedding
 from embeddings.operators.multi_view import embed_views
 from embeddings.operators.normalize import L2
-from embeddings.pipelines import build
 from embeddings.recipes import Recipe, text_recipe
 from embeddings.runtimes.loader import check_process, load_network
 
@@ -52,19 +52,19 @@ class ImageTextPipeline(PicturePipeline[ImageText]):
         `image_embedding.timm` or has no space of texts.
         """
         way = {"runtime": runtime, "precision": precision, "device": device}
-        built = build(recipe, **way)
-        if type(built.model) is not TimmEmbedding:
+        chain = build_chain(recipe, **way)
+        if type(chain.model) is not TimmEmbedding:
             raise RecipeError(
                 "Two vectors of a picture need a recipe with image_embedding.timm; "
                 f"{recipe.name!r} has another model."
             )
-        self._normalizations = built.normalizations
+        self._normalizations = chain.normalizations
         self.text_recipe = text_recipe(recipe)
         self.text_fingerprint = self.text_recipe.fingerprint
         self._text: Any = registry.build(self.text_recipe.operators[-2], way)
         self._unit = L2()
-        size = self._begin(recipe, built.decode, built.transforms)
-        spec = replace(built.model.spec(*size), head=self._text.head)
+        size = self._begin(recipe, chain.decode, chain.transforms)
+        spec = replace(chain.model.spec(*size), head=self._text.head)
         self._network = load_network(spec, runtime, precision, device)
         self._computed_by(self._network)
 

@@ -1,0 +1,35 @@
+"""Make the network of a spec in one runtime."""
+
+from embeddings.errors import RuntimeUnavailable
+from embeddings.runtimes.spec import FeatureSpec, Network
+
+
+def make_network(
+    spec: FeatureSpec, runtime: str, precision: str | None = None, device: str = "cpu"
+) -> Network:
+    """A network of its own for each call; `load_network` shares one and explains the arguments.
+
+    Raises `RuntimeUnavailable` for what is not installed or cannot compute so here, and what
+    loading a model raises.
+    """
+    if device != "cpu" and runtime != "torch":
+        raise RuntimeUnavailable(f"{runtime} computes on 'cpu' here, not on {device!r}.")
+    if precision is None:
+        precision = "float32" if device == "cpu" else "bfloat16"
+    # Imported here, so that a process has only the runtime that it uses in memory.
+    try:
+        if runtime == "openvino":
+            from embeddings.runtimes.openvino_network import OpenVinoNetwork
+
+            return OpenVinoNetwork(spec, precision)
+        if runtime == "onnxruntime":
+            from embeddings.runtimes.onnx_network import OnnxNetwork
+
+            return OnnxNetwork(spec, precision)
+    except ImportError as error:
+        raise RuntimeUnavailable(
+            f"The runtime {runtime} is not installed: pip install {runtime}."
+        ) from error
+    from embeddings.runtimes.torch_network import TorchNetwork
+
+    return TorchNetwork(spec, precision, device)
