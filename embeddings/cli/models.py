@@ -118,7 +118,7 @@ def fetch_model(options: argparse.Namespace) -> int:
     card = user_models.fetch_model(options.name)
     print(f"The weights of {card.name} are here: SHA-256 {card.sha256}.")
     if options.text:
-        from embeddings.text.tower_files import fetch_text_tower
+        from embeddings.text.user_towers import fetch_text_tower
 
         tower = fetch_text_tower(options.name)
         print(f"Its text tower is here: SHA-256 {tower.digests.weights_sha256}.")
@@ -127,9 +127,9 @@ def fetch_model(options: argparse.Namespace) -> int:
 
 def add_text_tower(options: argparse.Namespace) -> int:
     """Copy the text tower of a CLIP or SigLIP model into the models folder."""
-    from embeddings.text import tower_files
+    from embeddings.text import user_towers
 
-    tower = tower_files.add_text_tower(options.name, options.path)
+    tower = user_towers.add_text_tower(options.name, options.path)
     print(f"Added the text tower of {options.name}: SHA-256 {tower.digests.weights_sha256}.")
     return 0
 

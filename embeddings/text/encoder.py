@@ -15,8 +15,8 @@ from embeddings.recipes import Operator, Recipe, text_recipe
 from embeddings.runtimes.loader import check_process
 from embeddings.text import constants
 from embeddings.text.minilm import MAX_TOKENS, minilm
-from embeddings.text.tower_files import Digests, TowerFiles, check_pair, files_in, text_tower
-from embeddings.text.towers import tower
+from embeddings.text.tower_files import Digests, TowerFiles, files_in, text_tower
+from embeddings.text.towers import check_pair, tower
 
 _CONCEPTS_NOTE = (
     "Approximate: a text finds what an ImageNet classifier sees, its 1,000 kinds of animals, "

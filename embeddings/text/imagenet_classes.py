@@ -4,6 +4,9 @@ The sentences are made of timm's descriptions and of WordNet's definitions, whic
 Measured on the demo and on the evaluation pictures: with definitions precision@5 of category
 names is 80 and 28 %, without them 75 and 21 %. Temperatures other than 1, several sentences a
 class, and taking their mean away gained nothing on both.
+
+`python -m embeddings.text.imagenet_classes` computes and keeps them: that needs torch, which a process
+never gives back, so that one that has not loaded it has another process do so, once per machine.
 """
 
 import functools
@@ -18,6 +21,7 @@ from numpy.typing import NDArray
 
 from embeddings.errors import WeightsError
 from embeddings.runtimes import cache
+from embeddings.runtimes.subprocess_job import run_module
 from embeddings.text.constants import MINILM_SHA256, PROMPT, SENTENCES_SHA256
 from embeddings.text.minilm import minilm
 
@@ -35,7 +39,7 @@ def class_matrix() -> NDArray[np.float32]:
     they can be read neither timm nor MiniLM is needed. Raises `PackageMissing`, `WeightsError`.
     """
     if "torch" not in sys.modules and not cache.is_kept(_NAME):
-        importlib.import_module("embeddings.text.prepare").convert_elsewhere()
+        run_module(__name__)
     try:
         matrix: Any = np.load(cache.kept_folder(_NAME, _keep) / _FILE, allow_pickle=False)
     except cache.CacheUnwritable:
@@ -83,3 +87,14 @@ def _computed() -> NDArray[np.float32]:
 
 def _keep(folder: Path) -> None:
     np.save(folder / _FILE, _computed())
+
+
+def main() -> None:
+    """Compute and keep the vectors, and what MiniLM was converted to on the way."""
+    import torch  # noqa: F401 (so that this process does not ask another one in turn)
+
+    class_matrix()
+
+
+if __name__ == "__main__":
+    main()

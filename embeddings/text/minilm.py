@@ -2,6 +2,9 @@
 
 `all-MiniLM-L6-v2` computes in OpenVINO where that is installed, converted once and kept, and in
 torch elsewhere. A process that finds it converted imports neither torch nor transformers.
+
+`python -m embeddings.text.minilm` converts and keeps it: that needs torch, which a process never
+gives back, so that one that has not loaded it has another process do so, once per machine.
 """
 
 import importlib.util
@@ -18,6 +21,7 @@ from numpy.typing import NDArray
 from embeddings.errors import InputError, RuntimeUnavailable
 from embeddings.runtimes import cache
 from embeddings.runtimes.loader import check_process, note_model
+from embeddings.runtimes.subprocess_job import run_module
 from embeddings.text import tokenization
 from embeddings.text.constants import (
     MINILM_DIMENSION,
@@ -148,13 +152,12 @@ class _OpenVino:
 
     def __init__(self) -> None:
         from embeddings.runtimes.openvino_network import compiled, version
-        from embeddings.text.prepare import convert_elsewhere
 
         # The package is read first, so that its absence is told as what it is.
         file("tokenizer.json", MINILM_TOKENIZER_SHA256)
         name = f"minilm-openvino-{version()}-{MINILM_SHA256[:32]}"
         if "torch" not in sys.modules and not cache.is_kept(name):
-            convert_elsewhere()
+            run_module(__name__)
         folder = cache.kept_folder(name, _convert)
         self._compiled: Any = compiled(folder / _MODEL, "float32")
         self._of_thread = threading.local()
@@ -185,3 +188,14 @@ def _convert(folder: Path) -> None:
     except Exception as error:  # of many kinds, as versions of both change
         raise RuntimeUnavailable(f"openvino cannot convert MiniLM: {error}") from error
     ov.save_model(converted, folder / _MODEL, compress_to_fp16=False)
+
+
+def main() -> None:
+    """Convert MiniLM and keep it."""
+    import torch  # noqa: F401 (so that this process does not ask another one in turn)
+
+    minilm("openvino")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,6 +1,7 @@
 """Where a text tower's files are: in the models folder, in the hub's cache, or where one says.
 
 A model's record, `NAME.tower` in the models folder, names the files by their digests.
+`embeddings.text.user_towers` adds and removes them.
 """
 
 import contextlib
@@ -16,7 +17,6 @@ from embeddings.errors import EmbeddingsError, InputError, UnknownName, WeightsE
 from embeddings.models import models_folder
 from embeddings.models.card_schema import TEXT_TOWERS
 from embeddings.models.cards import model_card
-from embeddings.models.hub import downloaded
 from embeddings.text import tokenization
 
 # The repositories whose text towers belong to the models that come with the library.
@@ -72,60 +72,6 @@ def kind_of(model: str) -> str:
     return card.head
 
 
-def add_text_tower(model: str, path: str | os.PathLike[str]) -> TowerFiles:
-    """Copy the text tower in the folder `path` into the models folder, as that of `model`.
-
-    It is loaded once, to see that it works and that its vectors are as long as the model's.
-    Raises `InputError`, `UnknownName`, `PackageMissing`, and `WeightsError`.
-    """
-    files = files_in(path)
-    check_pair(model, files)
-    stored = {}
-    for name in FILES:
-        stored[name] = _stored_name(name, asdict(files.digests).values())
-        models_folder.write_file(stored[name], files.read(name))
-    _record(model, {"source": "file", "files": stored}, files.digests)
-    return text_tower(model)
-
-
-def fetch_text_tower(model: str) -> TowerFiles:
-    """See to it that the text tower of a model of the library is here.
-
-    Downloads its three files into the hub's local cache, unless they are there or HF_HUB_OFFLINE
-    is set, checks that they load, and keeps their digests and the commit. Nothing else about text
-    downloads. Raises `InputError`, `UnknownName`, and `WeightsError` (`weights_missing` where
-    they cannot be had).
-    """
-    kind_of(model)
-    if model not in REPOSITORIES:
-        raise InputError(f"{model} has no repository of its own; add_text_tower takes a folder.")
-    with contextlib.suppress(WeightsError):
-        there = text_tower(model)
-        for name in FILES:
-            there.read(name)
-        return there
-    repository = REPOSITORIES[model]
-    places = {name: _downloaded(model, repository, name) for name in FILES}
-    files = files_in(places["model.safetensors"].parent)
-    check_pair(model, files)
-    revision = places["model.safetensors"].parent.name
-    _record(model, {"source": "hub", "repository": repository, "revision": revision}, files.digests)
-    return files
-
-
-def remove_text_tower(model: str) -> None:
-    """Forget the model's text tower, and remove its files from the models folder where no other
-    model needs them; the hub's cache is left alone. Raises `InputError` where there is none."""
-    record = _read_record(model)
-    if record is None:
-        raise InputError(f"{model} has no text tower in the models folder.")
-    place = models_folder.models_folder()
-    (place / f"{model}{_SUFFIX}").unlink(missing_ok=True)
-    needed = {name for _, other in _records() for name in other.get("files", {}).values()}
-    for name in set(record.get("files", {}).values()) - needed:
-        (place / name).unlink(missing_ok=True)
-
-
 def text_tower(model: str) -> TowerFiles:
     """The model's text tower, where it is here.
 
@@ -133,7 +79,7 @@ def text_tower(model: str) -> TowerFiles:
     (`weights_missing`), which says how to bring it.
     """
     kind_of(model)
-    record = _read_record(model)
+    record = read_record(model)
     if record is not None:
         return _of_record(record)
     fetch = (
@@ -153,7 +99,7 @@ def text_tower(model: str) -> TowerFiles:
 def tower_with(digests: Digests) -> TowerFiles:
     """The tower of any model whose files have these digests. Raises `UnknownName`."""
     known = []
-    for _, record in _records():
+    for _, record in records():
         files = _of_record(record)
         if files.digests == digests:
             return files
@@ -161,37 +107,23 @@ def tower_with(digests: Digests) -> TowerFiles:
     raise UnknownName("text tower", digests.weights_sha256, known)
 
 
-def check_pair(model: str, files: TowerFiles) -> None:
-    """Raise `WeightsError` (`weights_mismatch`) for a tower whose vectors are not as long as
-    those of the model's pictures, and what loading it raises."""
-    from embeddings.text.towers import tower
-
-    made = tower(kind_of(model), files)
-    wanted = model_card(model).head_dimension
-    if made.dimension != wanted:
-        raise WeightsError(
-            "weights_mismatch",
-            f"This text tower gives vectors of {made.dimension} numbers, {model} of {wanted}: "
-            "they are no pair.",
-        )
-
-
-def _found(path: Path) -> bytes:
-    return tokenization.read(path, None, f"a text tower is a folder with {', '.join(FILES)}.")
-
-
-def _stored_name(name: str, digests: Any) -> str:
-    digest = dict(zip(FILES, digests, strict=True))[name]
-    # No card's name ends so, and a tower's weights are no model's.
-    return f"{digest}.tower-{name.partition('.')[2]}"
-
-
-def _record(model: str, source: Mapping[str, Any], digests: Digests) -> None:
+def write_record(model: str, source: Mapping[str, Any], digests: Digests) -> None:
+    """Note the model's tower; `source` says where its files are: with "source" "file" the names
+    of "files" in the models folder, with "hub" the "repository" and its "revision"."""
     text = json.dumps({**source, "digests": asdict(digests)}, indent=2, sort_keys=True) + "\n"
     models_folder.write_file(f"{models_folder.check_name(model)}{_SUFFIX}", text.encode())
 
 
-def _read_record(model: str) -> dict[str, Any] | None:
+def remove_record(model: str) -> None:
+    """Forget the model's tower; its files are left alone."""
+    (models_folder.models_folder() / f"{model}{_SUFFIX}").unlink(missing_ok=True)
+
+
+def read_record(model: str) -> dict[str, Any] | None:
+    """The note of the model's tower; None where there is none.
+
+    Raises `WeightsError` (`card_damaged`) for one that cannot be read.
+    """
     path = models_folder.models_folder() / f"{model}{_SUFFIX}"
     try:
         record: dict[str, Any] = json.loads(path.read_bytes())
@@ -205,12 +137,17 @@ def _read_record(model: str) -> dict[str, Any] | None:
     return record
 
 
-def _records() -> Iterator[tuple[str, dict[str, Any]]]:
+def records() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each model that has a tower, and its note; those that cannot be read are left out."""
     for path in sorted(models_folder.models_folder().glob(f"*{_SUFFIX}")):
         with contextlib.suppress(EmbeddingsError):
-            record = _read_record(path.stem)
+            record = read_record(path.stem)
             if record is not None:
                 yield path.stem, record
+
+
+def _found(path: Path) -> bytes:
+    return tokenization.read(path, None, f"a text tower is a folder with {', '.join(FILES)}.")
 
 
 def _of_record(record: Mapping[str, Any]) -> TowerFiles:
@@ -235,11 +172,3 @@ def _in_cache(repository: str, name: str, revision: str) -> Path:
     found = huggingface_hub.try_to_load_from_cache(repository, name, revision=revision)
     # One that is not there is told by its name when it is read.
     return Path(found) if isinstance(found, str) else Path(repository, revision, name)
-
-
-def _downloaded(model: str, repository: str, name: str) -> Path:
-    instead = (
-        f"bring {', '.join(FILES)} here and run "
-        f"'python -m embeddings add-text-tower {model} --from FOLDER'."
-    )
-    return downloaded(repository, name, None, instead)

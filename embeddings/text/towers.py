@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 
 from embeddings import thread_count as runtime
 from embeddings.errors import WeightsError
+from embeddings.models.cards import model_card
 from embeddings.models.checkpoints import is_safetensors, tensors
 from embeddings.models.timm_import import timm
 from embeddings.runtimes.loader import check_process, note_model
 from embeddings.text import tokenization
-from embeddings.text.tower_files import TowerFiles
+from embeddings.text.tower_files import TowerFiles, kind_of
 
 _BUFFER = "text_model.embeddings.position_ids"  # which older checkpoints have, and no module
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -131,6 +132,19 @@ def tower(kind: str, files: TowerFiles) -> Tower:
             _shared[key] = Tower(kind, files)
             note_model()
         return _shared[key]
+
+
+def check_pair(model: str, files: TowerFiles) -> None:
+    """Raise `WeightsError` (`weights_mismatch`) for a tower whose vectors are not as long as
+    those of the model's pictures, and what loading it raises."""
+    made = tower(kind_of(model), files)
+    wanted = model_card(model).head_dimension
+    if made.dimension != wanted:
+        raise WeightsError(
+            "weights_mismatch",
+            f"This text tower gives vectors of {made.dimension} numbers, {model} of {wanted}: "
+            "they are no pair.",
+        )
 
 
 def _settings(data: bytes, kind: _Kind) -> dict[str, Any]:

@@ -28,13 +28,8 @@ from embeddings.errors import EmbeddingsError, InputError, RecipeError, UnknownN
 from embeddings.models.cards import model_card
 from embeddings.models.timm_import import timm
 from embeddings.models.user_models import add_model
-from embeddings.text.tower_files import (
-    FILES,
-    add_text_tower,
-    fetch_text_tower,
-    remove_text_tower,
-    text_tower,
-)
+from embeddings.text.tower_files import FILES, text_tower
+from embeddings.text.user_towers import add_text_tower, fetch_text_tower, remove_text_tower
 
 WORDS = ("a", "red", "car", "blue", "dog", "two", "on", "the", "street")
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -358,7 +353,8 @@ def test_a_tower_of_the_hub(tmp_path: Path, hub: tuple[str, list[str]]) -> None:
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     }
     code = (
-        "from embeddings.text.tower_files import fetch_text_tower, text_tower\n"
+        "from embeddings.text.tower_files import text_tower\n"
+        "from embeddings.text.user_towers import fetch_text_tower\n"
         "files = fetch_text_tower('clip-vit-b32')\n"
         "assert text_tower('clip-vit-b32').digests == files.digests\n"
         "print(files.digests.weights_sha256, str(files.places['config.json']).split('/')[-2])\n"
