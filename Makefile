@@ -23,6 +23,7 @@ lint: $(VENV)/.dev ## style, types, import rules, settings and migrations
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy .
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.import_cycles
 	$(BIN)/python -m tests.deploy_check
 
 format: $(VENV)/.dev ## format the code
