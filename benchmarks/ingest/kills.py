@@ -27,7 +27,7 @@ SEED = 5
 FILES = 600
 PIPELINES = ("image-embedding-efficientnet-lite0:gem", "image-embedding-efficientnet-lite0:exact")
 # Between two kills; a dead worker's claims lapse after thirty seconds.
-_LEAST_PAUSE, _MOST_PAUSE = 2.0, 12.0
+_MIN_PAUSE, _MAX_PAUSE = 2.0, 12.0
 _YOUNG_SECONDS = 30.0
 _PATIENCE_SECONDS = 1800.0
 
@@ -47,7 +47,7 @@ class Struck:
         have been killed in this phase; then wait for the end."""
         counter = self.kills.setdefault(phase, Counter())
         deadline = time.monotonic() + _PATIENCE_SECONDS
-        strike_at = time.monotonic() + self.chosen.uniform(0.5, _LEAST_PAUSE)
+        strike_at = time.monotonic() + self.chosen.uniform(0.5, _MIN_PAUSE)
         while not self._ask(ended):
             if time.monotonic() > deadline:
                 raise RuntimeError(f"{phase} does not come to an end")
@@ -58,7 +58,7 @@ class Struck:
                 strike(self.installation.process(program))
                 self.struck[program] = time.monotonic()
                 counter[disaster] += 1
-                strike_at = time.monotonic() + self.chosen.uniform(_LEAST_PAUSE, _MOST_PAUSE)
+                strike_at = time.monotonic() + self.chosen.uniform(_MIN_PAUSE, _MAX_PAUSE)
             time.sleep(0.2)
 
     def _old_enough(self) -> list[str]:
@@ -108,7 +108,7 @@ def run(options: Options) -> Findings:
     return [
         f"{options.kills} kills (seed {SEED}) at random moments of imports of {FILES} files, and "
         f"as many while an index is built over one of the {len(slugs)} datasets; "
-        f"{_LEAST_PAUSE:.0f} to {_MOST_PAUSE:.0f} s between two, so that many strike during the "
+        f"{_MIN_PAUSE:.0f} to {_MAX_PAUSE:.0f} s between two, so that many strike during the "
         "recovery from the one before.",
         _table(struck),
         f"Lost: **{lost}**, there twice: **{twice}** (images of {len(slugs)} jobs against the "

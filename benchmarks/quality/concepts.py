@@ -32,7 +32,7 @@ from tests.installation import ROOT
 Vectors = npt.NDArray[np.float32]
 
 _FOUND = 5
-_SMALLEST = 4  # pictures of a category that is asked for
+_MIN_CATEGORY = 4  # pictures of a category that is asked for
 _TEXTS = 100
 _AT_ONCE = 16
 _MODEL = "efficientnet-lite0"
@@ -58,9 +58,9 @@ def run(options: Options) -> Findings:
         raise NotHere(str(error)) from error
     paths = [str(one.path) for one in listed]
     categories = [one.category for one in listed]
-    asked = [name for name, size in Counter(categories).items() if size >= _SMALLEST]
+    asked = [name for name, size in Counter(categories).items() if size >= _MIN_CATEGORY]
     if not asked:
-        raise NotHere(f"{folder} has no category of {_SMALLEST} pictures.")
+        raise NotHere(f"{folder} has no category of {_MIN_CATEGORY} pictures.")
     words = [name.replace("-", " ").replace("_", " ") for name in asked]
     texts = encoder.encode(words)
     contestants = {
@@ -74,7 +74,7 @@ def run(options: Options) -> Findings:
     rows.append(["chance", f"{100 * _chance(categories, asked):.1f}", "–"])
     return [
         f"{len(listed)} pictures{'' if options.folder else ' of the demo'}; each of the "
-        f"{len(asked)} categories of {_SMALLEST} pictures or more is asked for by its name. "
+        f"{len(asked)} categories of {_MIN_CATEGORY} pictures or more is asked for by its name. "
         "Precision@5: how many of the first five are of the category (of all there are, where "
         "they are fewer); AP: average precision over the whole order; means over categories, in "
         "%. The prompt and the definitions in the sentences were chosen on the demo and on the "

@@ -23,7 +23,7 @@ from tests.installation import ROOT
 
 # As a search does it (`searchapp.services.search.rerank`): the first candidates always, the others
 # if none of those is a copy.
-FIRST, MOST = 12, 48
+FIRST, MAX_CANDIDATES = 12, 48
 _TWIN_SCORE = 0.9  # of the same photograph, twice in the gallery
 # The usual way takes minutes where ours takes seconds: it is asked of every eighth picture.
 _EVERY = 8
@@ -132,8 +132,8 @@ def run(options: Options) -> Findings:
     where = "" if options.folder else " of the demo"
     return [
         f"{len(gallery.pictures)} pictures{where} and eleven edited copies of each. Each copy is "
-        f"compared with the {FIRST} nearest pictures by vector, with the next up to {MOST} if none "
-        "of those is a copy, and with its original. "
+        f"compared with the {FIRST} nearest pictures by vector, with the next up to "
+        f"{MAX_CANDIDATES} if none of those is a copy, and with its original. "
         "Blocks: 800 points of SIFT at 480 pixels, a similarity by RANSAC, then the share of "
         "blocks of the aligned pictures that correlate: copies from 6 inliers and 60 % on. "
         f"Inliers: copies from 12 on, whatever the rest looks like. Both for one picture in "
@@ -171,7 +171,7 @@ def _gallery(options: Options) -> Gallery:
     for edit in EDITS:
         copies = [edited(picture, edit, place) for place, picture in enumerate(pictures)]
         scores = embed(copies)[DEFAULT_PIPELINE] @ vectors.T
-        order = np.argsort(-scores, axis=1, kind="stable")[:, :MOST]
+        order = np.argsort(-scores, axis=1, kind="stable")[:, :MAX_CANDIDATES]
         nearest[edit] = [[int(place) for place in row] for row in order]
     return Gallery(pictures, nearest, _twins(pictures, vectors))
 

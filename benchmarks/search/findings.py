@@ -13,7 +13,7 @@ from benchmarks.searching_measurements import Measurements
 AIM_TIMES, AIM_MORE_MS = 1.5, 60.0
 AIM_REPEATED_MS, AIM_THROUGHPUT, AIM_BESIDE = 40.0, 0.8, 1.5
 # What counts as good: https://web.dev/articles/vitals
-AIM_LARGEST_MS, AIM_SHIFT = 2500.0, 0.1
+AIM_LCP_MS, AIM_SHIFT = 2500.0, 0.1
 
 
 def findings(options: Options, measured: Measurements) -> Findings:
@@ -139,8 +139,8 @@ def _seen(measured: Measurements) -> Findings:
         paint, shift = _half([one.largest for one in loads]), max(one.shifted for one in loads)
         largest, shifted = max(largest, paint), max(shifted, shift)
         rows.append([f"{name}, {width}", f"{paint:.0f}", f"{shift:.4f}"])
-    good = largest <= AIM_LARGEST_MS and shifted <= AIM_SHIFT
-    wanted = f"what is called good: {AIM_LARGEST_MS:.0f} ms, {AIM_SHIFT}"
+    good = largest <= AIM_LCP_MS and shifted <= AIM_SHIFT
+    wanted = f"what is called good: {AIM_LCP_MS:.0f} ms, {AIM_SHIFT}"
     return [
         "As the browser itself counts (PerformanceObserver), with nothing in its cache; median of "
         "the paints and the worst of the shifts of five loads:",

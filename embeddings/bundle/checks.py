@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from embeddings.errors import InputError
 
-LONGEST_ID = 65_535  # bytes of UTF-8
-LONGEST_METADATA = 2**20
+MAX_ID_BYTES = 65_535  # bytes of UTF-8
+MAX_METADATA_BYTES = 2**20
 _FAR_FROM_UNIT = 1e-3
-_DEEPEST = 64
+_MAX_DEPTH = 64
 
 
 class Seen:
@@ -46,8 +46,8 @@ def check_ids(ids: Any) -> None:
             size = len(one.encode())
         except UnicodeEncodeError:
             raise InputError(f"The id {_shown(one)} is no Unicode text.") from None
-        if size > LONGEST_ID:
-            raise InputError(f"The id {_shown(one)} has {size:,} bytes; {LONGEST_ID:,} at most.")
+        if size > MAX_ID_BYTES:
+            raise InputError(f"The id {_shown(one)} has {size:,} bytes; {MAX_ID_BYTES:,} at most.")
 
 
 def check_vectors(vectors: Any, ids: Sequence[str], dimension: int | None) -> NDArray[np.float32]:
@@ -110,17 +110,17 @@ def _metadata_text(row: Any, one: str) -> str:
         size = len(text.encode())
     except (TypeError, ValueError) as error:  # with it: lone surrogates, far too long numbers
         raise InputError(f"The metadata of {_shown(one)} {wanted} ({error}).") from error
-    if size > LONGEST_METADATA:
+    if size > MAX_METADATA_BYTES:
         raise InputError(
-            f"The metadata of {_shown(one)} have {size:,} bytes; {LONGEST_METADATA:,} at most."
+            f"The metadata of {_shown(one)} have {size:,} bytes; {MAX_METADATA_BYTES:,} at most."
         )
     return text
 
 
 def _plain(value: Any, depth: int) -> Any:
     """The value with lists for tuples. Raises TypeError or ValueError for what is no JSON."""
-    if depth > _DEEPEST:
-        raise ValueError(f"it is nested more than {_DEEPEST} deep")
+    if depth > _MAX_DEPTH:
+        raise ValueError(f"it is nested more than {_MAX_DEPTH} deep")
     if isinstance(value, Mapping):
         for key in value:
             if not isinstance(key, str):

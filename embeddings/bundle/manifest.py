@@ -16,9 +16,9 @@ from embeddings.errors import BundleError, EmbeddingsError
 NAME = "manifest.json"
 KIND = "embeddings-bundle"
 VERSION = 1
-LARGEST_DIMENSION = 2**20
+MAX_DIMENSION = 2**20
 
-_MOST_BYTES = 16 * 2**20
+_MAX_BYTES = 16 * 2**20
 _SHA256 = re.compile("[0-9a-f]{64}")
 
 
@@ -59,7 +59,7 @@ _KEYS: Mapping[str, Callable[[Any], bool]] = {
     "format": lambda value: value in tuple(FORMATS),
     "fingerprint": _digest,
     "count": _whole,
-    "dimension": lambda value: _whole(value) and 1 <= value <= LARGEST_DIMENSION,
+    "dimension": lambda value: _whole(value) and 1 <= value <= MAX_DIMENSION,
     "dtype": lambda value: value == "float32",
     "created": _text,
     "library": _text,
@@ -165,8 +165,8 @@ def _raw(folder: Path) -> bytes:
     path = folder / NAME
     try:
         facts = path.lstat()
-        if not stat.S_ISREG(facts.st_mode) or facts.st_size > _MOST_BYTES:
-            raise damaged(folder, f"{NAME} is no plain file of at most {_MOST_BYTES} bytes")
+        if not stat.S_ISREG(facts.st_mode) or facts.st_size > _MAX_BYTES:
+            raise damaged(folder, f"{NAME} is no plain file of at most {_MAX_BYTES} bytes")
         return path.read_bytes()
     except OSError as error:
         raise BundleError(

@@ -120,8 +120,8 @@ class BundleWriter:
             raise InputError("Rows are added inside of 'with BundleWriter(...) as writer:'.")
         check_ids(ids)
         vectors = check_vectors(vectors, ids, self._dimension)
-        if vectors.shape[1] > manifest.LARGEST_DIMENSION:
-            raise InputError(f"Vectors have at most {manifest.LARGEST_DIMENSION:,} dimensions.")
+        if vectors.shape[1] > manifest.MAX_DIMENSION:
+            raise InputError(f"Vectors have at most {manifest.MAX_DIMENSION:,} dimensions.")
         texts = metadata_texts(metadata, ids)
         self._seen.added(ids)
         self._dimension = vectors.shape[1]

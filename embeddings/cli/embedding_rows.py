@@ -12,7 +12,7 @@ from embeddings.errors import InputError
 from embeddings.flow.collection import DataCollection
 
 # A picture is read whole: what is larger than this is no picture that anybody means.
-_LARGEST_FILE = 512 * 2**20
+_MAX_FILE_BYTES = 512 * 2**20
 
 
 class Rows:
@@ -63,11 +63,11 @@ def _read(picture: str | Unreadable) -> dict[str, Any]:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise InputError("This is no file, but a folder, a pipe or a device.")
         with open(handle, "rb", closefd=False) as file:
-            data = file.read(_LARGEST_FILE + 1)
+            data = file.read(_MAX_FILE_BYTES + 1)
     finally:
         os.close(handle)
-    if len(data) > _LARGEST_FILE:
-        raise InputError(f"The file is larger than {_LARGEST_FILE // 2**20} MiB.")
+    if len(data) > _MAX_FILE_BYTES:
+        raise InputError(f"The file is larger than {_MAX_FILE_BYTES // 2**20} MiB.")
     digest = hashlib.sha256(data).hexdigest()
     return {"id": picture, "sha256": digest, "bytes": len(data), "data": data}
 

@@ -19,7 +19,7 @@ _WRAPPERS = (
     "model",
     "module",
 )
-_MOST_WRAPPERS = 4
+_MAX_WRAPPERS = 4
 # What wrapped models (data parallel, compiled, Lightning) put before every name.
 _PREFIXES = ("module.", "_orig_mod.", "model.")
 
@@ -80,7 +80,7 @@ def unwrap(loaded: Any, name: str) -> dict[str, Any]:
 
     Raises `WeightsError` (`weights_mismatch`) where there is something else than tensors.
     """
-    for _ in range(_MOST_WRAPPERS):
+    for _ in range(_MAX_WRAPPERS):
         if not isinstance(loaded, Mapping):
             break
         inner = (loaded[key] for key in _WRAPPERS if isinstance(loaded.get(key), Mapping))

@@ -15,7 +15,7 @@ POOLINGS = ("avg", "max", "gem", "cls", "head")
 # Generalized mean: "Fine-tuning CNN Image Retrieval with No Human Annotation" (Radenović et al.,
 # 2018), whose fixed p = 3 is the usual choice without training.
 _GEM_P = 3.0
-_GEM_LEAST = 1e-6
+_GEM_MIN = 1e-6
 _UNEQUAL = 96, 224  # both divisible by 32, the last stride of most models
 _WITHOUT_CLS = "Pooling 'cls' needs a transformer's class token, which this layer does not have."
 
@@ -175,7 +175,7 @@ class Features(nn.Module):
             return places.mean(dim=1)
         if self.pooling == "max":
             return places.amax(dim=1)
-        return places.clamp(min=_GEM_LEAST).pow(_GEM_P).mean(dim=1).pow(1 / _GEM_P)
+        return places.clamp(min=_GEM_MIN).pow(_GEM_P).mean(dim=1).pow(1 / _GEM_P)
 
 
 def features_module(spec: FeatureSpec) -> Features:

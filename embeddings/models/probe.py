@@ -6,7 +6,7 @@ import torch
 
 from embeddings.errors import WeightsError
 
-_MOST_LAYERS = 3
+_MAX_LAYERS = 3
 
 
 def pooling_and_dimension(model: Any, input_size: int) -> tuple[str, int]:
@@ -53,4 +53,4 @@ def layers(model: Any) -> tuple[str, ...]:
     """'features', and the last stages before it that can be named."""
     modules = dict(model.named_modules())
     stages = [stage["module"] for stage in getattr(model, "feature_info", ())][:-1]
-    return ("features", *[name for name in reversed(stages) if name in modules][:_MOST_LAYERS])
+    return ("features", *[name for name in reversed(stages) if name in modules][:_MAX_LAYERS])

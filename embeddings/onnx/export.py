@@ -22,7 +22,7 @@ from embeddings.errors import InputError, RecipeError, RuntimeUnavailable
 from embeddings.operators.embed import three
 from embeddings.pipelines import ImagePipeline, pipeline
 from embeddings.recipes import Operator, Recipe
-from embeddings.runtimes.selection import LEAST_COSINE, LEAST_MEAN_COSINE, check_pixels
+from embeddings.runtimes.selection import MIN_COSINE, MIN_MEAN_COSINE, check_pixels
 from embeddings.runtimes.spec import FeatureSpec
 from embeddings.version import __version__
 
@@ -53,8 +53,8 @@ def export_onnx(
     given: AnyPipeline,
     path: Destination,
     *,
-    mean_cosine: float = LEAST_MEAN_COSINE,
-    least_cosine: float = LEAST_COSINE,
+    mean_cosine: float = MIN_MEAN_COSINE,
+    least_cosine: float = MIN_COSINE,
 ) -> Exported:
     """Write a pipeline as one ONNX file, its transforms and normalizations inside.
 

@@ -17,7 +17,7 @@ from embeddings.runtimes.loader import check_process, load_network
 from embeddings.runtimes.spec import PLACES, FeatureSpec, Network, max_batch
 
 _TAKES = ("image", "pixels")
-_LARGEST = 1000.0  # of mean and std: more is a mistake, and ends in infinity
+_MAX_STATISTIC = 1000.0  # of mean and std: more is a mistake, and ends in infinity
 
 
 class TimmEmbedding:
@@ -201,7 +201,7 @@ def three(name: str, values: Sequence[float]) -> tuple[float, float, float]:
     """Numbers for R, G and B, on a scale on which pixels are 0 to 1. Raises `RecipeError`."""
     numbers = tuple(values) if isinstance(values, list | tuple) else ()
     if len(numbers) != 3 or not all(
-        isinstance(one, int | float) and abs(one) <= _LARGEST for one in numbers
+        isinstance(one, int | float) and abs(one) <= _MAX_STATISTIC for one in numbers
     ):
         raise RecipeError(f"{name} must be three numbers, for R, G and B; not {values!r}.")
     return float(numbers[0]), float(numbers[1]), float(numbers[2])

@@ -14,13 +14,13 @@ Region = tuple[float, float, float, float]
 
 _SIDE = 160  # of the copy that is looked at, in pixels
 _SPECTRAL_SIDE = 64
-MOST = 4
+MAX_REGIONS = 4
 # Parts of the picture's area: what is smaller is a speck, what is larger is the picture.
-_LEAST_AREA, _MOST_AREA = 0.02, 0.6
+_MIN_AREA, _MAX_AREA = 0.02, 0.6
 _OVERLAP = 0.45
 
 
-def regions(image: Image.Image, most: int = MOST) -> list[Region]:
+def regions(image: Image.Image, most: int = MAX_REGIONS) -> list[Region]:
     """Boxes of what stands out, the clearest first: left, top, width, height, 0 to 1 of the sides.
 
     `image` is an RGB picture, as `decode` gives it. A picture that is one thing, or nothing but
@@ -105,7 +105,7 @@ def _boxes(salient: NDArray[np.float32], threshold: float) -> list[tuple[float, 
         x0, y0 = max(0.0, left - grow_x), max(0.0, top - grow_y)
         x1, y1 = min(width, left + across + grow_x), min(height, top + down + grow_y)
         part = (x1 - x0) * (y1 - y0) / (width * height)
-        if not _LEAST_AREA <= part <= _MOST_AREA:
+        if not _MIN_AREA <= part <= _MAX_AREA:
             continue
         inside = salient[top : top + down, left : left + across]
         score = float(inside.mean()) * part**0.6

@@ -7,7 +7,7 @@ from PIL import Image
 from embeddings.errors import InputError
 from embeddings.operators.decode.pillow import load
 
-_WEBP_LONGEST = 16383
+_MAX_WEBP_SIDE = 16383
 
 
 def shrink(image: Image.Image, side: int) -> Image.Image:
@@ -15,8 +15,8 @@ def shrink(image: Image.Image, side: int) -> Image.Image:
 
     Raises `InputError` for another side, for what is no PIL image, and what `load` raises.
     """
-    if isinstance(side, bool) or not isinstance(side, int) or not 1 <= side <= _WEBP_LONGEST:
-        raise InputError(f"A thumbnail's side must be 1 to {_WEBP_LONGEST} pixels, not {side!r}.")
+    if isinstance(side, bool) or not isinstance(side, int) or not 1 <= side <= _MAX_WEBP_SIDE:
+        raise InputError(f"A thumbnail's side must be 1 to {_MAX_WEBP_SIDE} pixels, not {side!r}.")
     rgb = _rgb(image)
     width, height = rgb.size
     scale = side / max(width, height)

@@ -19,7 +19,7 @@ _MIN_CROP = 0.05
 _MAX_SHORT = 65_536
 
 # From this many pixels to one on a picture is averaged before it is filtered.
-_LARGEST_RATIO = 1000
+_MAX_RATIO = 1000
 
 _FILTERS = {
     "bilinear": Image.Resampling.BILINEAR,
@@ -144,7 +144,7 @@ def _resized(image: Image.Image, size: tuple[int, int], filter_: Image.Resamplin
     # Pillow's filters have weights of 22 bits: over a hundred thousand pixels and more to one,
     # as in a picture of 100,000,000 x 1, the rounded weights no longer add up to 1.
     across, down = (
-        max(1, side // (_LARGEST_RATIO * new)) for side, new in zip(image.size, size, strict=True)
+        max(1, side // (_MAX_RATIO * new)) for side, new in zip(image.size, size, strict=True)
     )
     if max(across, down) > 1:
         image = image.reduce((across, down))

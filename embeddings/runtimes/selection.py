@@ -23,8 +23,8 @@ from embeddings.runtimes import cache
 from embeddings.runtimes.spec import PRECISIONS, RUNTIMES, FeatureSpec, Network
 
 # Vectors of two runtimes count as the same where their cosines with torch float32 are so high.
-LEAST_MEAN_COSINE = 0.9995
-LEAST_COSINE = 0.995
+MIN_MEAN_COSINE = 0.9995
+MIN_COSINE = 0.995
 CHECK_PICTURES = Path(__file__).parent / "check_pictures"
 _ROUNDS = 3
 # The flags of processors that compute in bfloat16 (Linux's names; x86 and ARM).
@@ -50,7 +50,7 @@ class Measured:
     @property
     def agrees(self) -> bool:
         """Whether its vectors may stand beside those of the reference."""
-        return self.mean_cosine >= LEAST_MEAN_COSINE and self.least_cosine >= LEAST_COSINE
+        return self.mean_cosine >= MIN_MEAN_COSINE and self.least_cosine >= MIN_COSINE
 
 
 def choose(spec: FeatureSpec, load: Callable[[str, str], Network]) -> tuple[str, str]:

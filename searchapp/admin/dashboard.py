@@ -153,7 +153,7 @@ def _queues(now: worker_health.Snapshot) -> dict[str, Any]:
 
 
 def _upto(number: int) -> str:
-    more = number >= worker_health.MOST_COUNTED
+    more = number >= worker_health.MAX_COUNTED
     return f"{'more than ' if more else ''}{number:,}"
 
 

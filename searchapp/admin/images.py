@@ -19,7 +19,7 @@ from searchapp.admin.base import COLORS, ReadOnlyAdmin
 from searchapp.models import Dataset, Image, ImageState, Query
 from searchapp.services.images import bulk_actions, image_deletion
 from searchapp.services.images.bulk_actions import Action, Change
-from searchapp.services.images.selection import MOST_KEYS, of_keys
+from searchapp.services.images.selection import MAX_KEYS, of_keys
 from searchapp.services.ingest import acceptance, claims
 
 _RETRIED = 500
@@ -105,7 +105,7 @@ class ImageAdmin(ModelAdmin):  # type: ignore[misc]
         for of, key in rows.iterator():
             by_dataset.setdefault(of, []).append(key)
         for dataset in Dataset.objects.filter(pk__in=by_dataset, deleted=None):
-            for keys in _parts(by_dataset[dataset.pk], MOST_KEYS):
+            for keys in _parts(by_dataset[dataset.pk], MAX_KEYS):
                 done = bulk_actions.carry_out(
                     dataset, of_keys(keys), Change(action), user=request.user
                 )

@@ -81,7 +81,7 @@ class NewIndexSerializer(serializers.Serializer[Any]):
 
 
 class ComparisonRequestSerializer(serializers.Serializer[Any]):
-    seed = serializers.IntegerField(default=1, min_value=0, max_value=comparison.LARGEST_SEED)
+    seed = serializers.IntegerField(default=1, min_value=0, max_value=comparison.MAX_SEED)
     with_ = serializers.IntegerField(min_value=1, max_value=2**63 - 1)
 
     def get_fields(self) -> dict[str, Any]:

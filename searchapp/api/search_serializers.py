@@ -12,7 +12,7 @@ from embeddings.geometry.kinds import Kind
 from searchapp.api.serializers import absolute
 from searchapp.models import Image, Query
 from searchapp.services.errors import Invalid
-from searchapp.services.filters.query_string import LONGEST_WHOLE
+from searchapp.services.filters.query_string import MAX_FILTER_LENGTH
 from searchapp.services.search import MAX_DATASETS, MAX_RESULTS, Answer, Sort, parse_box
 
 
@@ -33,8 +33,8 @@ class FilterField(serializers.JSONField):
     def to_internal_value(self, data: Any) -> Any:
         if not isinstance(data, str):
             return data
-        if len(data) > LONGEST_WHOLE:
-            raise Invalid("invalid_filter", f"filter: at most {LONGEST_WHOLE} characters.")
+        if len(data) > MAX_FILTER_LENGTH:
+            raise Invalid("invalid_filter", f"filter: at most {MAX_FILTER_LENGTH} characters.")
         try:
             return json.loads(data) if data.strip() else None
         except (ValueError, RecursionError):

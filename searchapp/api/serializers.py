@@ -18,7 +18,7 @@ from searchapp.models import (
     Visibility,
 )
 from searchapp.services.images.bulk_actions import Action
-from searchapp.services.images.selection import FILTERS, LARGEST_KEY, MOST_KEYS
+from searchapp.services.images.selection import FILTERS, MAX_KEY, MAX_KEYS
 from searchapp.services.imports import image_fields
 
 MAX_METADATA_BYTES = 16_384
@@ -133,8 +133,8 @@ class BulkSerializer(serializers.Serializer[Any]):
 
     action = serializers.ChoiceField(choices=[str(action) for action in Action])
     ids = serializers.ListField(
-        child=serializers.IntegerField(min_value=1, max_value=LARGEST_KEY),
-        max_length=MOST_KEYS,
+        child=serializers.IntegerField(min_value=1, max_value=MAX_KEY),
+        max_length=MAX_KEYS,
         required=False,
     )
     filter = FilterSerializer(required=False)

@@ -9,7 +9,7 @@ from typing import Any
 from django.db import connection, models
 
 # SQLite takes 32,766 parameters a statement.
-_MOST_PARAMETERS = 30_000
+_MAX_PARAMETERS = 30_000
 _LENGTH = re.compile(r"\(\d+\)")
 
 
@@ -26,7 +26,7 @@ def update_rows(rows: Iterable[models.Model], fields: Sequence[str]) -> None:
         return
     meta = members[0]._meta
     columns = [meta.get_field(name) for name in fields]
-    at_once = _MOST_PARAMETERS // (1 + len(columns))
+    at_once = _MAX_PARAMETERS // (1 + len(columns))
     for start in range(0, len(members), at_once):
         _update(members[start : start + at_once], meta.pk, columns)
 

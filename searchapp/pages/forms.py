@@ -104,7 +104,7 @@ class ImageForm(forms.ModelForm[Image]):
     words = forms.CharField(
         label="Tags",
         required=False,
-        max_length=given.MOST_TAGS * (given.TAG_LENGTH + 2),
+        max_length=given.MAX_TAGS * (given.TAG_LENGTH + 2),
         widget=forms.TextInput(attrs={"class": "input", "autocomplete": "off"}),
     )
 

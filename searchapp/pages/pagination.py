@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 
 from searchapp.models import Image
 
-LARGEST_KEY = 2**63 - 1
+MAX_KEY = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,6 @@ def page_of(images: QuerySet[Image], before: int | None, size: int) -> Page:
 
 def key_of(value: str | None) -> int | None:
     """Read a key from an address; None where there is none that makes sense."""
-    if value and value.isascii() and value.isdigit() and 0 < int(value[:20]) <= LARGEST_KEY:
+    if value and value.isascii() and value.isdigit() and 0 < int(value[:20]) <= MAX_KEY:
         return int(value[:20])
     return None

@@ -13,7 +13,7 @@ from pathlib import Path
 from django.core.exceptions import ImproperlyConfigured
 
 # Unix socket paths end at about 108 bytes; the longest name that we put below is 'milvus.sock'.
-_LONGEST_RUNTIME_DIR = 90
+_MAX_RUNTIME_DIR_LENGTH = 90
 # Clients get the sockets as addresses, in which %, #, ? and the like mean something else.
 _PLAIN = re.compile(r"[A-Za-z0-9_./-]+")
 
@@ -23,7 +23,7 @@ def runtime_dir(data_dir: Path) -> Path:
     short and plain enough, else a private folder under the temporary directory named after it.
     """
     inside = data_dir / "run"
-    if len(os.fsencode(inside)) <= _LONGEST_RUNTIME_DIR and _PLAIN.fullmatch(str(inside)):
+    if len(os.fsencode(inside)) <= _MAX_RUNTIME_DIR_LENGTH and _PLAIN.fullmatch(str(inside)):
         return inside
     digest = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:12]
     return Path(tempfile.gettempdir()) / f"lookalike-{os.getuid()}-{digest}"

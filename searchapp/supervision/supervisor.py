@@ -21,7 +21,7 @@ from searchapp.supervision.programs import Program
 
 # A program that dies young so often in a row will not get better by another start. Young: a start
 # takes some seconds, many on a busy machine, before what is wrong shows.
-MOST_YOUNG_DEATHS, YOUNG_SECONDS = 4, 30.0
+MAX_YOUNG_DEATHS, YOUNG_SECONDS = 4, 30.0
 _LAST_LINES = 15
 
 
@@ -128,7 +128,7 @@ class Watch:
         name = event.process.config.name
         young = time.time() - event.process.laststart < YOUNG_SECONDS
         self._young_deaths[name] = self._young_deaths[name] + 1 if young else 0
-        if self._young_deaths[name] >= MOST_YOUNG_DEATHS:
+        if self._young_deaths[name] >= MAX_YOUNG_DEATHS:
             self._give_up(name)
 
     def _note_fatal(self, event: Any) -> None:

@@ -106,7 +106,7 @@ def test_refusals_on_purpose_are_no_failures() -> None:
 
 
 def test_old_failures_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(failed_tasks, "MOST_KEPT", 3)
+    monkeypatch.setattr(failed_tasks, "MAX_KEPT", 3)
     for number in range(5):
         failed_tasks.record("ingest.process", keywords={}, error=ValueError(str(number)))
     assert FailedTask.objects.count() == 3

@@ -467,7 +467,7 @@ def test_a_full_disk_is_said_before_anything_is_sent(
 def test_unfinished_uploads_are_bounded(
     sender: Sender, job: ImportJob, monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:
-    monkeypatch.setattr(resumable, "MOST_UNFINISHED", 2)
+    monkeypatch.setattr(resumable, "MAX_UNFINISHED", 2)
     for _ in range(2):
         assert sender.create(job, 10, b"1").status_code == 201
     assert code(sender.create(job, 10, b"1")) == (429, "too_many_uploads")

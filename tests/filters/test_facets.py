@@ -108,7 +108,7 @@ def test_names_that_no_filter_can_ask_for_are_not_told(dataset: Dataset) -> None
 def test_what_few_have_is_found_and_many_values_are_bounded(
     dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(facet_counts, "_MOST_DISTINCT", 50)
+    monkeypatch.setattr(facet_counts, "_MAX_DISTINCT", 50)
     monkeypatch.setattr(facet_counts, "_ROWS_AT_ONCE", 64)
     facts: list[dict[str, Any]] = [
         {"metadata": {"id": f"n{place}", "size": place, "most": "x" if place % 2 else place}}

@@ -182,7 +182,7 @@ def test_a_listing_goes_on_where_it_was_left(
     dataset: Dataset, owner: User, root: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(enumeration, "_ROWS", 3)
-    monkeypatch.setattr(enumeration, "_MOST_ROWS", 3)
+    monkeypatch.setattr(enumeration, "_MAX_ROWS", 3)
     path = root / f"a.{suffix}"
     files = {f"{n:02}.png": picture(n) for n in range(20)}
     if suffix == "zip":

@@ -83,7 +83,7 @@ def test_a_listing_goes_on_where_it_was_left(
     dataset: Dataset, owner: User, root: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(enumeration, "_ROWS", 3)
-    monkeypatch.setattr(enumeration, "_MOST_ROWS", 3)
+    monkeypatch.setattr(enumeration, "_MAX_ROWS", 3)
     names = [f"{n}.png" for n in range(10)]
     for number, name in enumerate(names):
         (root / name).write_bytes(picture(number))

@@ -186,7 +186,7 @@ def built_or_not(index: Index) -> str:
 def test_a_picture_at_which_workers_die_is_left_out(dataset: Dataset, add: Add) -> None:
     killer, *others = add(3)
     index = lifecycle.create_index(dataset, OTHER)
-    for _ in range(build.MOST_ATTEMPTS):
+    for _ in range(build.MAX_ATTEMPTS):
         chunk = build.claim(index)
         assert chunk is not None
         IndexChunk.objects.update(lease_until=timezone.now() - timedelta(seconds=1))

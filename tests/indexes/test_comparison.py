@@ -61,7 +61,7 @@ def test_equal_vectors_overlap_wholly_and_find_themselves(
     for index in pair:
         _fill(store, index, images, _vectors(80, 1))
     found = comparison.compare(*pair)
-    assert (found.overlap, found.sampled) == (1.0, comparison.MOST_SAMPLED)
+    assert (found.overlap, found.sampled) == (1.0, comparison.MAX_SAMPLED)
     assert found.a.found_itself == found.b.found_itself == found.sampled
     row = found.rows[0]
     assert row.shared == 10

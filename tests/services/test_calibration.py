@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from searchapp.services.calibration.statistics import HIGHEST, STEPS, Scores, figures, histogram
+from searchapp.services.calibration.statistics import MAX_BOUND, STEPS, Scores, figures, histogram
 
 UNIT = st.floats(-1, 1, width=32)
 
@@ -56,7 +56,7 @@ def test_bounds_are_in_order_and_equal_pictures_are_never_weak(
     pairs: Scores, nearest: Scores, images: int
 ) -> None:
     found = figures(pairs, nearest, images)
-    assert found.lower <= found.usual <= found.upper <= HIGHEST
+    assert found.lower <= found.usual <= found.upper <= MAX_BOUND
     assert sum(found.random_counts) == len(pairs)
     assert sum(found.nearest_counts) == len(nearest)
 
@@ -72,4 +72,4 @@ def test_histograms_count_the_ends_too() -> None:
 @pytest.mark.parametrize("alike", [0.5, 1.0])
 def test_a_gallery_of_one_kind_calls_what_is_as_alike_similar(alike: float) -> None:
     pairs, nearest = np.full(435, alike, np.float32), np.full(30, alike, np.float32)
-    assert figures(pairs, nearest, 30).upper <= max(alike, HIGHEST)
+    assert figures(pairs, nearest, 30).upper <= max(alike, MAX_BOUND)

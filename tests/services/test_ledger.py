@@ -65,7 +65,7 @@ def images_after(number: int) -> list[Image]:
 
 def test_a_file_that_keeps_killing_its_worker_fails_with_a_reason(images: Images) -> None:
     image = images(1)[0]
-    for _ in range(claims.MOST_ATTEMPTS):
+    for _ in range(claims.MAX_ATTEMPTS):
         assert len(claims.claim(10)) == 1
         _expire()
         claims.free_expired()
@@ -78,7 +78,7 @@ def test_a_file_that_keeps_killing_its_worker_fails_with_a_reason(images: Images
 
 def test_waiting_for_a_service_is_no_attempt(images: Images) -> None:
     images(2)
-    for _ in range(claims.MOST_ATTEMPTS + 2):
+    for _ in range(claims.MAX_ATTEMPTS + 2):
         claims.release(claims.claim(2))
         assert claims.claim(2) == []  # not at once
         Image.objects.update(lease_until=None)

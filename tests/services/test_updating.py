@@ -66,7 +66,7 @@ def test_one_statement_for_all_and_none_for_nothing(dataset: Dataset) -> None:
 
 
 def test_more_than_a_statement_can_hold(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bulk_update, "_MOST_PARAMETERS", 10)
+    monkeypatch.setattr(bulk_update, "_MAX_PARAMETERS", 10)
     images = [add_image(dataset) for _ in range(12)]
     for place, image in enumerate(images):
         image.label = f"label {place}"

@@ -50,8 +50,8 @@ def test_what_a_write_has_overtaken_is_not_remembered() -> None:
 
 
 def test_no_more_is_remembered_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answer_cache, "MOST_ANSWERS", 2)
-    monkeypatch.setattr(answer_cache, "MOST_HITS", 1)
+    monkeypatch.setattr(answer_cache, "MAX_ANSWERS", 2)
+    monkeypatch.setattr(answer_cache, "MAX_HITS", 1)
     answers, search = Answers(), Counting()
     first = [answers.of(answers.moment("a"), question, search) for question in "xyxz"]
     assert first == [[(0, 1.0)], [(1, 1.0)], [(0, 1.0)], [(2, 1.0)]]

@@ -21,7 +21,7 @@ _ALL = np.concatenate(_PARTS)
 def test_many_who_ask_at_once_get_each_their_own(
     most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batched_products, "MOST", most)
+    monkeypatch.setattr(batched_products, "MAX_QUERIES", most)
     products, vectors = Products(_PARTS), random_vectors(60, 16)
     begin = threading.Barrier(12)
 

@@ -19,7 +19,7 @@ from worker.runtime.image_decoding import BadBox, cut_out
 # What a side needs to know of an image.
 COLUMNS = ("sha256", "box", "reference", "width", "height", "features", "format", "bytes", "state")
 # Only of pictures of up to this size are all pixels compared.
-_MOST_PIXELS = 30_000_000
+_MAX_PIXELS = 30_000_000
 
 
 class Side:
@@ -80,7 +80,7 @@ class Side:
 
     def pixels(self) -> NDArray[np.uint8] | None:
         """All its pixels; None where they are not at hand, or too many."""
-        if self.features.width * self.features.height > _MOST_PIXELS:
+        if self.features.width * self.features.height > _MAX_PIXELS:
             return None
         try:
             picture = self.picture()

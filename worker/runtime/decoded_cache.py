@@ -15,14 +15,14 @@ from searchapp.services.search.box import Box
 
 KEPT_SECONDS = 300.0
 # Of pixels in memory, three bytes each; a picture beyond that is decoded for every crop anew.
-MOST_BYTES = 256 * 2**20
+MAX_KEPT_BYTES = 256 * 2**20
 
 
 def _bytes(decoded: Decoded) -> int:
     return 3 * decoded.width * decoded.height
 
 
-_kept: TTLCache[str, Decoded] = TTLCache(MOST_BYTES, KEPT_SECONDS, getsizeof=_bytes)
+_kept: TTLCache[str, Decoded] = TTLCache(MAX_KEPT_BYTES, KEPT_SECONDS, getsizeof=_bytes)
 _decoding: dict[str, threading.Lock] = {}
 _lock = threading.Lock()
 _clock: threading.Timer | None = None
@@ -60,7 +60,7 @@ def cut(decoded: Decoded, box: Box | None) -> PillowImage.Image:
 
 
 def _keep(key: str, decoded: Decoded) -> None:
-    if _bytes(decoded) > MOST_BYTES:
+    if _bytes(decoded) > MAX_KEPT_BYTES:
         return
     with _lock:
         _kept[key] = decoded

@@ -30,7 +30,7 @@ class Engine:
 
 # Models in memory at once: the one that is searched with, one under construction, and more for
 # datasets of other pipelines. What is not among the latest is loaded again.
-MOST_ENGINES = 4
+MAX_ENGINES = 4
 # Whoever was given an engine has used it by then.
 _IDLE_SECONDS = 120.0
 
@@ -80,7 +80,7 @@ def _used(fingerprint: str, engine: Engine) -> Engine:
 
 def _let_go() -> None:
     """Forget the models that nobody has asked for lately, beyond the number that is kept."""
-    for fingerprint, engine in list(_engines.items())[:-MOST_ENGINES]:
+    for fingerprint, engine in list(_engines.items())[:-MAX_ENGINES]:
         if time.monotonic() - engine.used > _IDLE_SECONDS:
             del _engines[fingerprint]
             engine.batcher.close()

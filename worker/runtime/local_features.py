@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 # the file was compressed with.
 _SHORT_SIDE = 1000
 # Features in the memory of this process, some 20 KB each.
-_MOST_HELD = 1000
+_MAX_HELD = 1000
 # A storage across the network answers many at once as quickly as one.
 _READERS = 8
 
@@ -34,7 +34,7 @@ _held: OrderedDict[str, LocalFeatures] = OrderedDict()
 _lock = threading.Lock()
 _readers = ThreadPoolExecutor(_READERS, thread_name_prefix="features")
 # Features of queries that are being made, before anybody has asked for them.
-_MOST_BEGUN = 32  # beyond that, whoever needs them makes them
+_MAX_BEGUN = 32  # beyond that, whoever needs them makes them
 _begun: dict[str, Future[LocalFeatures]] = {}
 _makers = ThreadPoolExecutor(2, thread_name_prefix="query-features")
 
@@ -75,7 +75,7 @@ def _hold(key: str, features: LocalFeatures) -> None:
     with _lock:
         _held[key] = features
         _held.move_to_end(key)
-        while len(_held) > _MOST_HELD:
+        while len(_held) > _MAX_HELD:
             _held.popitem(last=False)
 
 
@@ -128,7 +128,7 @@ def begin(sha256: str, box: Box | None) -> None:
     """Begin to make what `of_query` will be asked for, beside the model."""
     key = _query_key(sha256, box)
     with _lock:
-        if key in _begun or len(_begun) >= _MOST_BEGUN:
+        if key in _begun or len(_begun) >= _MAX_BEGUN:
             return
         begun = _begun[key] = _makers.submit(_of_query, sha256, box)
 

@@ -124,8 +124,8 @@ def _add(
     there |= set(index.gaps.filter(image__in=keys).values_list("image_id", flat=True))
     todo = [image for image in images if image.pk not in there]
     passed = len(images) - len(todo)
-    if todo and chunk.attempts > build.MOST_ATTEMPTS:
-        died = f"The worker failed {build.MOST_ATTEMPTS} times at this picture."
+    if todo and chunk.attempts > build.MAX_ATTEMPTS:
+        died = f"The worker failed {build.MAX_ATTEMPTS} times at this picture."
         build.note_gaps(index, [(todo.pop(0).pk, "worker_died", died)])
         passed += 1
     size = settings.INGEST_BATCH if chunk.attempts < 2 else 1

@@ -86,7 +86,7 @@ def tidy() -> None:
         pass
     cleanup.remove_old_drafts()
     import_cleanup.tidy()
-    while resumable.expire() >= resumable.MOST_AT_ONCE:
+    while resumable.expire() >= resumable.MAX_AT_ONCE:
         pass
     purge()
 

@@ -21,7 +21,7 @@ METRICS = ("cosine", "ip", "l2")
 _BLOCK_BYTES = 16 * 1024 * 1024
 _QUERIES = 256
 # Lengths beyond these have squares outside of float32.
-_LONGEST, _SHORTEST = 1e18, 1e-18
+_MAX_NORM, _MIN_NORM = 1e18, 1e-18
 _ROUNDING = 2.0**-24
 
 
@@ -255,12 +255,12 @@ def _lengths(block: NDArray[np.float32], start: int, what: str) -> NDArray[np.fl
     """The lengths of vectors, 0 for the very short ones."""
     with np.errstate(over="ignore", invalid="ignore"):
         lengths: NDArray[np.float32] = np.sqrt(np.einsum("ij,ij->i", block, block))
-    usable = lengths <= _LONGEST  # false for NaN too
+    usable = lengths <= _MAX_NORM  # false for NaN too
     if not usable.all():
         row = int(np.argmin(usable))
         reason = "is longer than 1e18" if np.isfinite(block[row]).all() else "holds NaN or infinity"
         raise InputError(f"{what} {start + row + 1} {reason}, so that nothing is near it.")
-    lengths[lengths < _SHORTEST] = 0
+    lengths[lengths < _MIN_NORM] = 0
     return lengths
 
 

@@ -35,7 +35,7 @@ _SUFFIXES = (
     ".heif",
 )
 # A text is cut here, so that a long one does not make a long page.
-_LONGEST = 200
+_MAX_TEXT_LENGTH = 200
 _FEW = 3  # numbers of a vector, items of a list, hits; in text
 _SOME = 10  # hits and pictures of a list; in a notebook
 _BOX = (
@@ -88,7 +88,7 @@ def _text(value: Any) -> str:
         return _few([_hit(*pair) for pair in value], "no hits")
     value = plain(value)
     if isinstance(value, str):
-        return value if len(value) <= _LONGEST else value[: _LONGEST - 1] + "…"
+        return value if len(value) <= _MAX_TEXT_LENGTH else value[: _MAX_TEXT_LENGTH - 1] + "…"
     if isinstance(value, Member):
         return f"{value.name} ({len(value):,} bytes)"
     if isinstance(value, bytes | bytearray | memoryview):
@@ -103,7 +103,7 @@ def _text(value: Any) -> str:
     if isinstance(value, list | tuple):
         return "[" + _few([_text(one) for one in value], "") + "]"
     text = str(value)
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+    return text if len(text) <= _MAX_TEXT_LENGTH else text[: _MAX_TEXT_LENGTH - 1] + "…"
 
 
 def _array(array: np.ndarray[Any, Any]) -> str:

@@ -11,7 +11,7 @@ from embeddings.flow.display.cells import html_cell, html_text, text_cell
 from embeddings.flow.display.text_width import aligned, cut, one_line, width
 
 _GAP = "  "
-_LEAST = 4  # a column is not cut to less than this, however many there are
+_MIN_WIDTH = 4  # a column is not cut to less than this, however many there are
 _PLACE = ""  # what stands over the rows' numbers
 
 _CELL = 'style="padding:2px 8px;text-align:left"'
@@ -39,7 +39,7 @@ class Shown:
             columns = {} if is_failed(row) else _columns(row)
             cells = [text_cell(columns[name]) if name in columns else "" for name in names]
             table.append([str(number), *cells])
-        fits = max(3, (room + len(_GAP)) // (_LEAST + len(_GAP)))
+        fits = max(3, (room + len(_GAP)) // (_MIN_WIDTH + len(_GAP)))
         if len(table[0]) > fits:  # so many columns that some are left out
             table = [[*line[: fits - 1], "" if place else "…"] for place, line in enumerate(table)]
         widths = _fitted([max(map(width, column)) for column in zip(*table, strict=True)], room)
@@ -107,10 +107,10 @@ def _fitted(widths: list[int], room: int) -> list[int]:
     room -= len(_GAP) * (len(widths) - 1)
     while sum(widths) > room:
         widest = max(widths)
-        if widest <= _LEAST:
+        if widest <= _MIN_WIDTH:
             break
-        below = max([one for one in widths if one < widest], default=_LEAST)
+        below = max([one for one in widths if one < widest], default=_MIN_WIDTH)
         many = widths.count(widest)
-        step = min(widest - max(below, _LEAST), -(-(sum(widths) - room) // many))
+        step = min(widest - max(below, _MIN_WIDTH), -(-(sum(widths) - room) // many))
         widths = [one - max(1, step) if one == widest else one for one in widths]
     return widths

@@ -15,7 +15,7 @@ from embeddings.flow.graph.steps import is_picture_pipeline
 # So many chunks for each thread are on their way, done or not, so that none waits for the first.
 _AHEAD = 3
 _QUICK = 0.005
-_MOST = 256
+_MAX_CHUNK = 256
 
 
 class LocalEngine:
@@ -62,7 +62,7 @@ class LocalEngine:
         def submit(rows: list[Any]) -> Future[Done]:
             return pool.submit(self._run, segment, rows)
 
-        sizes = Sizes(segment.chunk()) if segment.has_batches else Sizes(_MOST, _QUICK)
+        sizes = Sizes(segment.chunk()) if segment.has_batches else Sizes(_MAX_CHUNK, _QUICK)
         yield from in_order(rows, submit, sizes, workers * _AHEAD)
 
     def _run(self, segment: Segment, rows: list[Any]) -> Done:

@@ -40,7 +40,7 @@ Ray takes it. `num_cpus` and `object_store_memory` (bytes) are for a cluster tha
 
 _AHEAD = 3
 _QUICK = 0.02
-_MOST = 1024
+_MAX_CHUNK = 1024
 # Seconds for the first process to be there: a busy cluster may have none to spare.
 _START = 120.0
 # Seconds for a cluster to take a connection.
@@ -78,7 +78,7 @@ class RayEngine:
         if self._pool is None:
             self._pool = _Pool(self._segments, self._workers, self._options)
         segment = self._segments[number]
-        sizes = Sizes(segment.chunk()) if segment.has_batches else Sizes(_MOST, _QUICK)
+        sizes = Sizes(segment.chunk()) if segment.has_batches else Sizes(_MAX_CHUNK, _QUICK)
         submit = partial(self._pool.submit, number)
         yield from in_order(rows, submit, sizes, self._pool.size * _AHEAD)
 

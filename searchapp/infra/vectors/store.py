@@ -36,7 +36,7 @@ STRONG = "Strong"
 QUICK = "Bounded"
 
 HNSW = {"M": 16, "efConstruction": 200}
-LEAST_EF = 64
+MIN_EF = 64
 
 # A row of 1,280 dimensions takes 5 KB; Milvus limits a message to 64 MB and a result to 16,384.
 ROWS_PER_WRITE = 1000
@@ -208,7 +208,7 @@ class VectorStore:
                     limit=k,
                     filter=filter or "",
                     anns_field=VECTOR,
-                    search_params={"params": {"ef": max(LEAST_EF, 2 * k)}},
+                    search_params={"params": {"ef": max(MIN_EF, 2 * k)}},
                     consistency_level=QUICK,
                     timeout=timeout or self._timeout,
                 ),

@@ -13,8 +13,8 @@ from searchapp.pages.responses import megabytes
 from searchapp.services.compare.pair_comparison import Side
 
 NOTHING = "–"
-_MOST_METADATA = 20
-_LONGEST = 200
+_MAX_METADATA = 20
+_MAX_VALUE_LENGTH = 200
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,8 @@ def _facts(side: Side, seen: Mapping[str, Any]) -> dict[str, str]:
             "Tags": ", ".join(map(str, image.tags)) or NOTHING,
         }
         if isinstance(image.metadata, dict):
-            for name, value in list(image.metadata.items())[:_MOST_METADATA]:
-                facts.setdefault(str(name), str(value)[:_LONGEST])
+            for name, value in list(image.metadata.items())[:_MAX_METADATA]:
+                facts.setdefault(str(name), str(value)[:_MAX_VALUE_LENGTH])
     return facts
 
 

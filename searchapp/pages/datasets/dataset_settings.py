@@ -18,7 +18,7 @@ from searchapp.services.datasets import dataset_service as service
 from searchapp.services.errors import ServiceError
 from searchapp.services.images import bulk_actions
 
-MOST_DELETED = 200
+MAX_DELETED = 200
 
 
 @login_required
@@ -77,7 +77,7 @@ def deleted(request: HttpRequest) -> HttpResponse:
     """Datasets that were deleted within a day."""
     rows = [
         (dataset, count(dataset_deletion.pictures_in(dataset), "picture", "pictures"))
-        for dataset in dataset_deletion.deleted_for(request.user)[:MOST_DELETED]
+        for dataset in dataset_deletion.deleted_for(request.user)[:MAX_DELETED]
     ]
     return render(request, "datasets/deleted.html", {"rows": rows})
 

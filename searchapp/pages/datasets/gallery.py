@@ -21,7 +21,7 @@ PAGE = 60
 # What editors can look at besides what is ready.
 STATES = ("waiting", "rejected", "failed", "deleted")
 # More datasets than this in a selector help nobody; the API knows them all.
-MOST_TARGETS = 200
+MAX_TARGETS = 200
 
 
 @require_safe
@@ -57,7 +57,7 @@ def gallery(request: HttpRequest, slug: str) -> HttpResponse:
             Dataset.objects.editable_by(request.user)
             .exclude(pk=dataset.pk)
             .order_by("name")
-            .values_list("slug", "name")[:MOST_TARGETS]
+            .values_list("slug", "name")[:MAX_TARGETS]
         )
     return render(request, "datasets/gallery.html", context)
 

@@ -21,7 +21,7 @@ from searchapp.services.indexes import build, comparison, lifecycle, pipelines
 from searchapp.services.indexes.build import BuildProgress
 
 _COMPARABLE = (IndexState.READY, IndexState.ACTIVE)
-MOST_LISTED = 50
+MAX_LISTED = 50
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def index_list(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 def _context(request: HttpRequest, dataset: Dataset) -> dict[str, object]:
-    found = list(dataset.indexes.order_by("-pk")[:MOST_LISTED])
+    found = list(dataset.indexes.order_by("-pk")[:MAX_LISTED])
     progress = build.progress_of(found)
     plots = calibration.plots_of(found)
     active = next((index for index in found if index.state == IndexState.ACTIVE), None)
@@ -162,7 +162,7 @@ def compare(request: HttpRequest, slug: str) -> HttpResponse:
         for name in ("a", "b")
     }
     a, b = found["a"], found["b"]
-    seed = (key_of(request.GET.get("seed")) or 1) % comparison.LARGEST_SEED
+    seed = (key_of(request.GET.get("seed")) or 1) % comparison.MAX_SEED
     asked = request.GET.get("image", "").strip()
     context: dict[str, object] = {
         "dataset": dataset,
@@ -170,7 +170,7 @@ def compare(request: HttpRequest, slug: str) -> HttpResponse:
         "a": a,
         "b": b,
         "seed": seed,
-        "another": seed % (comparison.LARGEST_SEED - 1) + 1,
+        "another": seed % (comparison.MAX_SEED - 1) + 1,
         "asked": asked,
         "may_edit": True,
         "may_manage": dataset.may_manage(request.user),

@@ -19,7 +19,7 @@ from searchapp.pages.access import own_dataset
 from searchapp.pages.responses import megabytes, render_error
 from searchapp.services.errors import Invalid, ServiceError
 from searchapp.services.imports import creation
-from searchapp.services.imports.options import LARGEST_SIDE, SMALLEST_SIDE, ImportOptions
+from searchapp.services.imports.options import MAX_SIDE, MIN_SIDE, ImportOptions
 
 # The places beside the browser's own files: the field that says where, by kind.
 PLACES = {
@@ -151,8 +151,8 @@ def _context(request: HttpRequest, dataset: Dataset) -> dict[str, Any]:
         "given": {"on_duplicate": OnDuplicate.SKIP.value, "keep": "original"},
         "duplicates": choices,
         "roots": [str(root) for root in settings.IMPORT_ROOTS],
-        "smallest_side": SMALLEST_SIDE,
-        "largest_side": LARGEST_SIDE,
+        "smallest_side": MIN_SIDE,
+        "largest_side": MAX_SIDE,
         **dropping(request, dataset),
     }
 

@@ -26,7 +26,7 @@ from searchapp.services.imports.job_progress import JobProgress
 from searchapp.services.operations import worker_health
 
 PAGE = 30
-MOST_FAILURES = 5
+MAX_FAILURES = 5
 # htmx stops to poll at this status.
 STOP_POLLING = 286
 BAD = (ItemState.REJECTED, ItemState.FAILED)
@@ -135,7 +135,7 @@ def job_list(request: HttpRequest) -> HttpResponse:
         "health": work,
         "waiting": _waiting(work),
         "featureless": _counted(work.featureless, "picture", "pictures"),
-        "most_counted": worker_health.MOST_COUNTED,
+        "most_counted": worker_health.MAX_COUNTED,
     }
     if is_fragment(request):
         return news(request, "jobs/_list.html", context)
@@ -151,7 +151,7 @@ def _waiting(work: worker_health.Snapshot) -> str:
 def _counted(waiting: int, one: str, many: str) -> str:
     if not waiting:
         return ""
-    more = "more than " if waiting >= worker_health.MOST_COUNTED else ""
+    more = "more than " if waiting >= worker_health.MAX_COUNTED else ""
     return f"{more}{count(waiting, one, many)}"
 
 
@@ -171,7 +171,7 @@ def progress_context(request: HttpRequest, job: ImportJob) -> dict[str, Any]:
     row = row_of(job, job_progress.progress(job))
     bad: list[ImportItem] = []
     if row.bad:
-        bad = list(job.items.filter(state__in=BAD).order_by("position")[:MOST_FAILURES])
+        bad = list(job.items.filter(state__in=BAD).order_by("position")[:MAX_FAILURES])
     return {
         "job": job,
         "row": row,

@@ -20,8 +20,8 @@ from searchapp.services.imports import job_progress, ledger_report
 from searchapp.services.imports.job_progress import JobProgress
 
 PAGE = 100
-MOST_CODES = 50
-LARGEST_POSITION = 2**31 - 1
+MAX_CODES = 50
+MAX_POSITION = 2**31 - 1
 STATES: dict[str, tuple[ItemState, ...]] = {
     "ready": (ItemState.READY,),
     "checked": (ItemState.CHECKED,),
@@ -54,7 +54,7 @@ class Asked:
             code=given.get("code", "").replace("\0", "")[:60],
             name=given.get("name", "").replace("\0", "").strip()[:200],
             last_first=given.get("order") == "last",
-            after=position if 0 <= position <= LARGEST_POSITION else None,
+            after=position if 0 <= position <= MAX_POSITION else None,
         )
 
     def query(self, **changes: Any) -> str:
@@ -150,7 +150,7 @@ def _codes(job: ImportJob, asked: Asked) -> list[Tab]:
     counted = found.order_by().values_list("error_code").annotate(files=Count("pk"))
     return [
         Tab(code, code, files, asked.query(after="", code="" if code == asked.code else code))
-        for code, files in counted.order_by("-files")[:MOST_CODES]
+        for code, files in counted.order_by("-files")[:MAX_CODES]
     ]
 
 

@@ -21,9 +21,9 @@ SORTS = ((Sort.SIMILARITY, "Most alike"), (Sort.SIZE, "Largest"), (Sort.DATE, "N
 # Fields that are shown at once; the others are behind 'More fields'.
 FIRST_FIELDS = 6
 # Chips for single values; where there are more, each field has one for all that it is asked.
-_MOST_CHIPS = 24
+_MAX_CHIPS = 24
 # What is longer is a text of its own, and no value that pictures share.
-_LONGEST_VALUE = 60
+_MAX_VALUE_LENGTH = 60
 _WORDS_OF_OPS = {
     "min": "from {}",
     "max": "to {}",
@@ -141,7 +141,7 @@ def _field(facet: Facet, given: QueryDict) -> Field | None:
         return _range(facet, name, given)
     chosen = given.getlist(name)
     typed = given.get(f"{name}~{Op.WORDS}", "")
-    values = [value for value in facet.values if len(value.value) <= _LONGEST_VALUE]
+    values = [value for value in facet.values if len(value.value) <= _MAX_VALUE_LENGTH]
     # Where nearly every picture has a value of its own, words are looked for instead.
     is_shared = any(value.number > 1 for value in values) or facet.kind != Kind.TEXT
     if not is_shared:
@@ -206,7 +206,7 @@ def _chips(
     ]
     pairs = [(name, value) for name, values in given.lists() for value in values]
     parts = [pairs[place : place + 1] for place in range(len(pairs))]
-    if len(pairs) > _MOST_CHIPS:  # every one of them has the whole address
+    if len(pairs) > _MAX_CHIPS:  # every one of them has the whole address
         parts = [[(name, value) for value in values] for name, values in given.lists()]
     for part in parts:
         rest = QueryDict(urlencode([pair for pair in pairs if pair not in part]))

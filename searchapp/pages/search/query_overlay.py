@@ -16,7 +16,7 @@ from searchapp.services.search import Box, remembered_regions
 # The drawing is 100 units wide, whatever the picture is.
 _WIDTH = 100.0
 # A picture that is so much longer than wide is shown too small for suggestions.
-_LONGEST = 3.0
+_MAX_ASPECT = 3.0
 # Resolved once, not for every match of a page.
 address_of = cache(reverse)
 
@@ -55,7 +55,7 @@ def lens_of(source: Query | Image, asked: Asked, width: int, height: int) -> Len
         return None
     tall = _WIDTH * height / width
     regions: list[Box] | None = []
-    if asked.box is None and 1 / _LONGEST <= height / width <= _LONGEST:
+    if asked.box is None and 1 / _MAX_ASPECT <= height / width <= _MAX_ASPECT:
         regions = remembered_regions(source)
     return Lens(
         width=f"{_WIDTH:g}",

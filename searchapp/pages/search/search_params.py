@@ -18,7 +18,7 @@ from searchapp.services.search.types import Sort
 STEPS = (20, 50, 100, 200)
 GRID, LIST = "grid", "list"
 # What is longer is no cursor.
-_LONGEST_CURSOR = 20_000
+_MAX_CURSOR_LENGTH = 20_000
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def read(
         number=_number(given.get("k")),
         floor=_floor(given),
         weak=given.get("weak") == "1",
-        after=after if len(after) <= _LONGEST_CURSOR else "",
+        after=after if len(after) <= _MAX_CURSOR_LENGTH else "",
     )
     return asked, error
 

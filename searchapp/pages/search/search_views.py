@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 # A selector with more entries than this helps nobody; the dataset's own page has a search link.
-MOST_CHOICES = 200
+MAX_CHOICES = 200
 TRY_ONE = (
     "erase-kingfisher.jpg",
     "explore_monuments-germany-neuschwansteinCastle.jpg",
@@ -287,7 +287,7 @@ def _home_context(request: HttpRequest, address: str = "") -> dict[str, object]:
 
 
 def _choices(user: User | AnonymousUser) -> list[Dataset]:
-    return list(Dataset.objects.visible_to(user)[:MOST_CHOICES])
+    return list(Dataset.objects.visible_to(user)[:MAX_CHOICES])
 
 
 def _chosen(

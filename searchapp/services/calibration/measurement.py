@@ -17,17 +17,17 @@ from searchapp.services.calibration.statistics import Scores, figures
 TASK = "maintenance.calibrate"
 VERSION = 1
 # Fewer pictures say nothing about strangers.
-LEAST = 30
-MOST_SAMPLED = 256
+MIN_IMAGES = 30
+MAX_SAMPLED = 256
 # Of those, so many are searched for; an exact search looks at every vector, so it ends in time.
-MOST_SEARCHED = 128
+MAX_SEARCHED = 128
 SEARCH_SECONDS = 4.0
 _CALIBRATED = (IndexState.ACTIVE, IndexState.READY)
 # Made again when there are so many times as many pictures, or so few.
 _GROWN, _SHRUNK = 1.5, 0.5
 # Spreads keys evenly: the sample must not follow the order in which pictures came.
 _SPREAD, _RANGE = 2_654_435_761, 2**32
-_LARGEST_KEY = 2**31
+_MAX_KEY = 2**31
 
 
 def due() -> list[Index]:
@@ -48,7 +48,7 @@ def due() -> list[Index]:
 
 def _is_due(index: Index, images: int) -> bool:
     made: Calibration | None = getattr(index, "calibration", None)
-    if images < LEAST:
+    if images < MIN_IMAGES:
         return False
     if made is None or made.version != VERSION:
         return True
@@ -66,7 +66,7 @@ def calibrate(index: Index) -> Calibration | None:
     images = Image.objects.filter(dataset=index.dataset_id, state=ImageState.READY).count()
     keys = sample(index, images)
     vectors = get_store().fetch(index.collection, keys)
-    if len(vectors) < LEAST:
+    if len(vectors) < MIN_IMAGES:
         return None
     sampled = np.stack([vectors[key] for key in sorted(vectors)])
     scores = (sampled @ sampled.T)[np.triu_indices(len(sampled), 1)]
@@ -99,19 +99,19 @@ def sample(index: Index, images: int) -> list[int]:
     """Keys of ready pictures, evenly from all over the dataset; others at another time."""
     ready = Image.objects.filter(dataset=index.dataset_id, state=ImageState.READY).order_by()
     drawn = random.Random()  # noqa: S311 (a sample, not a secret)
-    if images > 8 * MOST_SAMPLED:
-        wanted = 2 * MOST_SAMPLED * _RANGE // images
-        place = (F("pk") % _LARGEST_KEY * _SPREAD + drawn.randrange(_RANGE)) % _RANGE
+    if images > 8 * MAX_SAMPLED:
+        wanted = 2 * MAX_SAMPLED * _RANGE // images
+        place = (F("pk") % _MAX_KEY * _SPREAD + drawn.randrange(_RANGE)) % _RANGE
         ready = ready.alias(place=place).filter(place__lt=wanted)
-    keys = list(ready.values_list("pk", flat=True)[: 8 * MOST_SAMPLED])
-    return drawn.sample(keys, min(MOST_SAMPLED, len(keys)))
+    keys = list(ready.values_list("pk", flat=True)[: 8 * MAX_SAMPLED])
+    return drawn.sample(keys, min(MAX_SAMPLED, len(keys)))
 
 
 def _nearest(index: Index, vectors: dict[int, Scores]) -> Scores:
     """Of some sampled pictures: the score of the one most like each, itself left out."""
     until = time.monotonic() + SEARCH_SECONDS
     best: list[float] = []
-    for key in list(vectors)[:MOST_SEARCHED]:
+    for key in list(vectors)[:MAX_SEARCHED]:
         if best and time.monotonic() > until:
             break
         hits = get_store().search(index.collection, vectors[key], 2)

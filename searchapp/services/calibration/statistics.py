@@ -13,7 +13,7 @@ Scores = NDArray[np.float32]
 STEPS = 100  # of equal width, from -1 to 1
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 # Whatever a dataset is like, equal pictures (1.0) are never weak in it.
-HIGHEST = 0.95
+MAX_BOUND = 0.95
 # The best of N strangers scores below this in nine of ten searches; in half of them, below that.
 _NINE_OF_TEN = -math.log(-math.log(0.9))
 _HALF = -math.log(-math.log(0.5))
@@ -41,10 +41,10 @@ def figures(pairs: Scores, nearest: Scores, images: int) -> Figures:
     """
     median = float(np.quantile(pairs, 0.5))
     spread = max(median - float(np.quantile(pairs, _ONE_SIGMA)), 1e-3)
-    usual = min(HIGHEST, _best_of(images, median, spread, _NINE_OF_TEN))
+    usual = min(MAX_BOUND, _best_of(images, median, spread, _NINE_OF_TEN))
     lower = min(usual, _best_of(images, median, spread, _HALF))
     close = float(np.quantile(nearest, 0.5)) if len(nearest) else usual
-    upper = min(HIGHEST, max(usual, (usual + close) / 2))
+    upper = min(MAX_BOUND, max(usual, (usual + close) / 2))
     return Figures(
         lower=round(lower, 4),
         usual=round(usual, 4),

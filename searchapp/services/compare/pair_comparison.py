@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 COMPARE = "query.compare"
 EXPLAIN = "query.explain"
 REMEMBERED_SECONDS = 900
-_LARGEST_KEY = 2**63 - 1
+_MAX_KEY = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def find_image(given: Any, user: User | AnonymousUser) -> Image:
     text = str(given).strip()
     key = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
     visible = Image.objects.visible_to(user).select_related("dataset")
-    image = visible.filter(pk=key).first() if 0 < key <= _LARGEST_KEY else None
+    image = visible.filter(pk=key).first() if 0 < key <= _MAX_KEY else None
     if image is None:
         raise ServiceError("not_found", f"There is no picture {text[:40]}.", status=404)
     if image.state != ImageState.READY:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 # More people than this are a group of their own; the page lists them all.
-MOST_MEMBERS = 1000
+MAX_DATASET_MEMBERS = 1000
 
 
 class NotTheHolder(ServiceError):
@@ -71,8 +71,10 @@ def put(dataset: Dataset, username: str, role: str) -> Member:
         held = Dataset.objects.select_for_update().get(pk=dataset.pk)
         _not_the_holder(held, user)
         others = held.memberships.exclude(user_id=user.pk)
-        if others.count() >= MOST_MEMBERS:
-            raise Conflict("too_many_members", f"A dataset has {MOST_MEMBERS} members at most.")
+        if others.count() >= MAX_DATASET_MEMBERS:
+            raise Conflict(
+                "too_many_members", f"A dataset has {MAX_DATASET_MEMBERS} members at most."
+            )
         Membership.objects.update_or_create(
             dataset_id=held.pk, user_id=user.pk, defaults={"role": role}
         )

@@ -13,7 +13,7 @@ from typing import Any
 from searchapp.models import Image, ImageState
 from searchapp.services.filters.fields import (
     FIXED,
-    LONGEST_NAME,
+    MAX_NAME_LENGTH,
     METADATA,
     Kind,
     color_of,
@@ -25,10 +25,10 @@ from searchapp.services.filters.fields import (
 )
 
 _ROWS_AT_ONCE = 5000
-_MOST_DISTINCT = 20_000  # values of a field that are told apart while it is counted
+_MAX_DISTINCT = 20_000  # values of a field that are told apart while it is counted
 _KEPT_VALUES = 100  # of a field
-_MOST_FIELDS = 300  # of a dataset, the most frequent
-_LONGEST = 120  # characters of a value that is kept
+_MAX_FIELDS = 300  # of a dataset, the most frequent
+_MAX_VALUE_LENGTH = 120  # characters of a value that is kept
 _COLUMNS = (
     "pk", "label", "tags", "format", "color", "width", "height", "bytes", "created", "metadata",
 )  # fmt: skip
@@ -74,7 +74,7 @@ class _Tally:
         key = ("true" if value else "false",) if isinstance(value, bool) else value
         self.raw[key] = self.raw.get(key, 0) + 1
         self.total += 1
-        if len(self.raw) > _MOST_DISTINCT:
+        if len(self.raw) > _MAX_DISTINCT:
             self.digest()
 
     def digest(self) -> None:
@@ -93,15 +93,17 @@ class _Tally:
                 self.dates = _wider(self.dates, seconds)
             self._spell(_plain(raw), times)
         self.raw = {}
-        if len(self.values) > _MOST_DISTINCT:
-            self.values = _frequent(self.values, _MOST_DISTINCT // 2)
+        if len(self.values) > _MAX_DISTINCT:
+            self.values = _frequent(self.values, _MAX_DISTINCT // 2)
 
     def _count(self, kind: Kind, times: int) -> None:
         self.kinds[kind] = self.kinds.get(kind, 0) + times
 
     def _spell(self, text: str, times: int) -> None:
         folded = fold(text)
-        if not folded or len(text) > _LONGEST:  # nobody chooses a whole paragraph from a list
+        if (
+            not folded or len(text) > _MAX_VALUE_LENGTH
+        ):  # nobody chooses a whole paragraph from a list
             return
         shown, before = self.values.get(folded, (text.strip(), 0))
         self.values[folded] = (shown, before + times)
@@ -161,14 +163,14 @@ def count_pictures(dataset: int) -> dict[str, Any]:
                 ends(name, number)
         ends("created", seconds_of(created), date=True)
         for name, value in metadata.items() if isinstance(metadata, dict) else ():
-            if not 0 < len(name) <= LONGEST_NAME:  # which no filter can ask for
+            if not 0 < len(name) <= MAX_NAME_LENGTH:  # which no filter can ask for
                 continue
             if isinstance(value, list) and value:
                 several(METADATA + name, value)
             elif isinstance(value, str | int | float) and value != "":
                 one(METADATA + name, value)
     most = sorted(tallies, key=lambda name: (name not in FIXED, -tallies[name].number, name))
-    return {name: tallies[name].to_json() for name in most[: _MOST_FIELDS + len(FIXED)]}
+    return {name: tallies[name].to_json() for name in most[: _MAX_FIELDS + len(FIXED)]}
 
 
 def _rows(dataset: int) -> Iterator[tuple[Any, ...]]:

@@ -26,7 +26,7 @@ from searchapp.services.filters.facet_counts import Counted, count_pictures, mer
 from searchapp.services.filters.fields import FIXED, METADATA, Kind, iso_of
 
 TASK = "maintenance.facets"
-MOST_VALUES = 20  # of a field, that are told with their counts
+MAX_FACET_VALUES = 20  # of a field, that are told with their counts
 # Datasets up to this many pictures are counted at once: it takes about a tenth of a second.
 SMALL = 3000
 # The first count of a large dataset is waited for so long; a count is not made anew before
@@ -235,7 +235,7 @@ def _schema(rows: Sequence[DatasetFacets]) -> Schema:
 def _facet(found: Counted, title: str, name: str) -> Facet:
     kind = FIXED[name].kind if name in FIXED else found.kind
     low, high = (found.dates if kind == Kind.DATE else found.numbers) or (None, None)
-    top = sorted(found.values.values(), key=lambda one: (-one[1], one[0]))[:MOST_VALUES]
+    top = sorted(found.values.values(), key=lambda one: (-one[1], one[0]))[:MAX_FACET_VALUES]
     shown = () if kind == Kind.DATE else tuple(Value(text, number) for text, number in top)
     return Facet(
         name=name,

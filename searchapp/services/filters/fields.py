@@ -13,7 +13,7 @@ from typing import Any
 from django.utils.dateparse import parse_date, parse_datetime
 
 METADATA = "metadata."
-LONGEST_NAME = 255  # characters of a metadata field's name
+MAX_NAME_LENGTH = 255  # characters of a metadata field's name
 
 
 class Kind(StrEnum):

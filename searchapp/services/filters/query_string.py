@@ -20,7 +20,7 @@ from searchapp.services.filters.tree import All, Condition, Test, all_of, parse
 
 PREFIX = "f."
 WHOLE = "filter"
-LONGEST_WHOLE = 16_384  # characters
+MAX_FILTER_LENGTH = 16_384  # characters
 _ENDS = ("min", "max")
 _ONE = (Op.BEGINS, Op.WORDS)
 _MANY = (Op.ANY, Op.ALL, Op.NONE)
@@ -69,7 +69,7 @@ def _whole(parameters: Parameters) -> Condition | None:
     if not given:
         return None
     try:
-        if len(given[-1]) > LONGEST_WHOLE:
+        if len(given[-1]) > MAX_FILTER_LENGTH:
             raise ValueError("too long")
         return parse(json.loads(given[-1]), place=WHOLE)
     except (ValueError, RecursionError):

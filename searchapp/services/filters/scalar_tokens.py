@@ -29,7 +29,7 @@ from searchapp.services.filters.fields import (
     seconds_of,
     words_in,
 )
-from searchapp.services.filters.tree import LONGEST_START
+from searchapp.services.filters.tree import MAX_PREFIX_LENGTH
 
 Scalar = float | str | list[int]
 Scalars = dict[str, Scalar]
@@ -37,9 +37,9 @@ TOKENS = "t"
 # Milvus keeps at most 64 KB of scalars of a row.
 # A digest of all the rest, by which an audit sees whether it is what the row says.
 SUM = "digest"
-MOST_FIELDS = 100  # of metadata, the first by name
-MOST_TOKENS = 1000
-MOST_WORDS = 30  # of one text, its first
+MAX_METADATA_FIELDS = 100  # of metadata, the first by name
+MAX_TOKENS = 1000
+MAX_WORDS = 30  # of one text, its first
 _IS, _WORD, _THERE, _NUMBER, _DATE, _TEXT = "is", "word", "there", "number", "date", "text"
 
 
@@ -117,13 +117,13 @@ def beginning(text: str) -> str:
 
 
 def _beginning(folded: str) -> str:
-    return folded[:LONGEST_START].encode("utf-8", "replace").hex()
+    return folded[:MAX_PREFIX_LENGTH].encode("utf-8", "replace").hex()
 
 
 def scalars_of(image: Image) -> Scalars:
     """Return what is stored of an image whose `SCALAR_COLUMNS` are known."""
     metadata: Mapping[str, Any] = image.metadata if isinstance(image.metadata, dict) else {}
-    kept = (METADATA + name for name in sorted(metadata)[:MOST_FIELDS])
+    kept = (METADATA + name for name in sorted(metadata)[:MAX_METADATA_FIELDS])
     found = facts_of(image, (*FIXED, *kept))
     return {**found, SUM: _digest(8, json.dumps(found, sort_keys=True)).hex()}
 
@@ -136,7 +136,7 @@ def facts_of(image: Image, fields: Iterable[str]) -> Scalars:
             _FIXED[field](made, image)
         elif isinstance(image.metadata, dict):
             made.metadata(field, image.metadata.get(field.removeprefix(METADATA)))
-    return {TOKENS: list(dict.fromkeys(made.tokens))[:MOST_TOKENS], **made.values}
+    return {TOKENS: list(dict.fromkeys(made.tokens))[:MAX_TOKENS], **made.values}
 
 
 class _Made:
@@ -149,7 +149,7 @@ class _Made:
         if not folded:
             return
         self.tokens += [there_token(field), text_token(field), _is(field, folded)]
-        self.tokens += [word_token(field, word) for word in words_in(folded)[:MOST_WORDS]]
+        self.tokens += [word_token(field, word) for word in words_in(folded)[:MAX_WORDS]]
         self.values[text_key(field)] = _beginning(folded)
 
     def words(self, field: str, values: Any) -> None:

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from searchapp.services.errors import Invalid
 from searchapp.services.filters.fields import (
     FIXED,
-    LONGEST_NAME,
+    MAX_NAME_LENGTH,
     METADATA,
     Kind,
     Op,
@@ -27,8 +27,8 @@ from searchapp.services.filters.fields import (
 MAX_DEPTH = 8
 MAX_NODES = 100
 MAX_VALUES = 500  # in the whole tree
-LONGEST_TEXT = 255  # characters
-LONGEST_START = 48  # characters of a text whose beginning can be asked for
+MAX_TEXT_LENGTH = 255  # characters
+MAX_PREFIX_LENGTH = 48  # characters of a text whose beginning can be asked for
 _GROUPS = ("all", "any")
 _BOUNDS = ("min", "max")
 
@@ -196,8 +196,8 @@ class _Parser:
         text = _text(value, place)
         if op == Op.WORDS and not words_of(text):
             _refuse(place, "this must have a word: letters or digits.")
-        if op == Op.BEGINS and len(fold(text)) > LONGEST_START:
-            _refuse(place, f"a beginning has at most {LONGEST_START} characters.")
+        if op == Op.BEGINS and len(fold(text)) > MAX_PREFIX_LENGTH:
+            _refuse(place, f"a beginning has at most {MAX_PREFIX_LENGTH} characters.")
         return text
 
     def _range(self, field: str, data: Mapping[Any, Any], place: str) -> Test:
@@ -231,7 +231,7 @@ def _field(value: object, place: str) -> str:
         return value
     if isinstance(value, str) and value.startswith(METADATA):
         name = value.removeprefix(METADATA)
-        if 0 < len(name) <= LONGEST_NAME and _is_text(name):
+        if 0 < len(name) <= MAX_NAME_LENGTH and _is_text(name):
             return value
     _refuse(place, f"a field is one of {', '.join(FIXED)}, or {METADATA}NAME.")
 
@@ -239,8 +239,8 @@ def _field(value: object, place: str) -> str:
 def _text(value: object, place: str) -> str:
     if not isinstance(value, str):
         _refuse(place, "this must be text.")
-    if len(value) > LONGEST_TEXT:
-        _refuse(place, f"this text has more than {LONGEST_TEXT} characters.")
+    if len(value) > MAX_TEXT_LENGTH:
+        _refuse(place, f"this text has more than {MAX_TEXT_LENGTH} characters.")
     if not _is_text(value):
         _refuse(place, "this text has a character that cannot be looked for.")
     if not fold(value):

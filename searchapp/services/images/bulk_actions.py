@@ -159,7 +159,7 @@ def apply(dataset: Dataset, keys: Sequence[int], change: Change) -> int:
 def _retag(image: Image, change: Change) -> bool:
     before = list(image.tags)
     kept = [tag for tag in before if tag not in change.remove]
-    image.tags = list(dict.fromkeys([*kept, *change.add]))[: image_fields.MOST_TAGS]
+    image.tags = list(dict.fromkeys([*kept, *change.add]))[: image_fields.MAX_TAGS]
     return bool(image.tags != before)
 
 

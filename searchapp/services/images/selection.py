@@ -14,8 +14,8 @@ from django.utils.timezone import is_naive
 from searchapp.models import PENDING_STATES, Dataset, Image, ImageState
 from searchapp.services.errors import Invalid
 
-MOST_KEYS = 10_000
-LARGEST_KEY = 2**63 - 1
+MAX_KEYS = 10_000
+MAX_KEY = 2**63 - 1
 # What people can look through, each a tab of the gallery; all but the first are for editors.
 FILTERS: dict[str, tuple[ImageState, ...]] = {
     "ready": (ImageState.READY,),
@@ -83,12 +83,12 @@ def of_keys(keys: Iterable[int]) -> Selection:
     chosen = tuple(sorted(set(keys)))
     if not chosen:
         raise Invalid("nothing_selected", "Select one picture or more first.")
-    if len(chosen) > MOST_KEYS:
+    if len(chosen) > MAX_KEYS:
         raise Invalid(
             "too_many_selected",
-            f"At most {MOST_KEYS} pictures can be named in one request. Use a filter instead.",
+            f"At most {MAX_KEYS} pictures can be named in one request. Use a filter instead.",
         )
-    if not all(0 < key <= LARGEST_KEY for key in chosen):
+    if not all(0 < key <= MAX_KEY for key in chosen):
         raise Invalid("nothing_selected", "One of these is not the number of a picture.")
     return Selection(chosen)
 

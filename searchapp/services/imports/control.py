@@ -26,7 +26,7 @@ from searchapp.services.ingest import acceptance, claims
 from searchapp.services.operations import cleanup
 
 _CHUNK = 500  # rows of one transaction
-_MOST_AT_ONCE = 20_000  # rows of one call; the sweeper does the rest
+_MAX_AT_ONCE = 20_000  # rows of one call; the sweeper does the rest
 _NO_CLAIM = {"claim": "", "lease_until": None}
 
 
@@ -85,7 +85,7 @@ def cancel(job: ImportJob) -> None:
             is_open=False,
             **_NO_CLAIM,
         )
-    give_up(row, _MOST_AT_ONCE)
+    give_up(row, _MAX_AT_ONCE)
     job_progress.settle([job.pk])
 
 

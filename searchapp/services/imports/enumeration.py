@@ -19,10 +19,10 @@ from searchapp.services.imports.sources import Listed, SourceError, source_of
 log = logging.getLogger(__name__)
 _ROWS = 1000  # of one transaction
 # A listing begins anew behind its cursor, which may cost something: so it goes on for a while.
-_MOST_ROWS = 20_000
+_MAX_ROWS = 20_000
 _SECONDS = 5.0
 # A source that has killed so many workers is given up.
-_MOST_ATTEMPTS = 6
+_MAX_ATTEMPTS = 6
 
 
 def step(job: ImportJob, options: ImportOptions) -> None:
@@ -34,14 +34,14 @@ def step(job: ImportJob, options: ImportOptions) -> None:
     source = job.sources.filter(is_listed=False).first()
     if source is None:
         return
-    if job.attempts > _MOST_ATTEMPTS:
+    if job.attempts > _MAX_ATTEMPTS:
         _give_up(job, source, "worker_died", "Workers died while they listed this source.")
         return
     until = time.monotonic() + _SECONDS
     lister = source_of(source, options)
     lister.alive = lambda: renew(job)
     found = lister.list(source.cursor)
-    for _ in range(_MOST_ROWS // _ROWS):
+    for _ in range(_MAX_ROWS // _ROWS):
         chunk: list[Listed] = []
         problem = _collect(found, chunk, source)
         # What was found before something broke is listed all the same.

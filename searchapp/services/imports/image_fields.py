@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 TITLE_LENGTH, LABEL_LENGTH, TAG_LENGTH = 255, 120, 60  # characters
-MOST_TAGS = 50
+MAX_TAGS = 50
 METADATA_BYTES = 16_384
 METADATA_DEPTH = 20
 KNOWN = ("title", "label", "tags", "metadata", "box")
@@ -29,8 +29,8 @@ def tags(value: Any) -> tuple[str, ...]:
         raise ValueError("Tags are a list of words.")
     found = dict.fromkeys(_text(part, TAG_LENGTH) for part in parts)
     found.pop("", None)
-    if len(found) > MOST_TAGS:
-        raise ValueError(f"At most {MOST_TAGS} tags are kept.")
+    if len(found) > MAX_TAGS:
+        raise ValueError(f"At most {MAX_TAGS} tags are kept.")
     return tuple(found)
 
 

@@ -10,7 +10,7 @@ from searchapp.models import OnDuplicate
 from searchapp.services.errors import Invalid
 from searchapp.services.imports import image_fields
 
-SMALLEST_SIDE, LARGEST_SIDE = 64, 20_000  # pixels
+MIN_SIDE, MAX_SIDE = 64, 20_000  # pixels
 ORIGINAL: Literal["original"] = "original"
 REFERENCE: Literal["reference"] = "reference"
 
@@ -114,10 +114,8 @@ def _max_side(value: Any) -> int | None:
         return None
     is_number = isinstance(value, int | str) and not isinstance(value, bool)
     number = int(value) if is_number and str(value).isascii() and str(value).isdigit() else 0
-    if not SMALLEST_SIDE <= number <= LARGEST_SIDE:
-        raise _invalid(
-            f"max_side is a whole number of pixels from {SMALLEST_SIDE} to {LARGEST_SIDE}."
-        )
+    if not MIN_SIDE <= number <= MAX_SIDE:
+        raise _invalid(f"max_side is a whole number of pixels from {MIN_SIDE} to {MAX_SIDE}.")
     return number
 
 

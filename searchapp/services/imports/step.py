@@ -49,7 +49,7 @@ _RENEW_SECONDS = 15.0
 _READ_SECONDS = 30.0  # what has not begun by then waits for the next step
 # After so many steps that came to no end, files are taken one by one; a file that has killed a
 # worker so often is given up.
-_CAREFUL, _MOST_ATTEMPTS = 3, 3
+_CAREFUL, _MAX_ATTEMPTS = 3, 3
 _WRITTEN = ["image", "duplicate", "state", "error_code", "error_detail", "attempts", "duration"]
 
 
@@ -195,7 +195,7 @@ def _perform(job: ImportJob, source: InPlaceSource, items: Sequence[ImportItem])
 
 def _is_deadly(item: ImportItem) -> bool:
     """Count a try at a file before it is made; whether there were too many."""
-    if item.attempts >= _MOST_ATTEMPTS:
+    if item.attempts >= _MAX_ATTEMPTS:
         return True
     ImportItem.objects.filter(pk=item.pk).update(attempts=F("attempts") + 1)
     item.attempts += 1

@@ -30,7 +30,7 @@ from searchapp.services.indexes import lifecycle
 
 LEASE = timedelta(seconds=30)
 PAUSE = timedelta(seconds=5)
-MOST_ATTEMPTS = 3
+MAX_ATTEMPTS = 3
 # Images in a stretch: in the second round nearly all are there already, and only looked up.
 _STRETCH = (256, 4096)
 

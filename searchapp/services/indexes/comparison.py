@@ -21,8 +21,8 @@ from searchapp.models import Image, ImageState, Index, IndexState
 from searchapp.services.errors import Conflict, Invalid, Unavailable
 
 NEIGHBOURS = 10
-MOST_SAMPLED = 50
-LEAST_SAMPLED = 8
+MAX_SAMPLED = 50
+MIN_SAMPLED = 8
 # An exact search looks at every vector: of more pictures, fewer are sampled.
 _VECTORS_IN_ALL = 2_000_000
 # Whatever the sizes, no sample is begun after this.
@@ -31,7 +31,7 @@ BUDGET_SECONDS = 15.0
 _MORE = 11
 # Two pictures with equal vectors are equally first.
 _TIE = 1e-5
-LARGEST_SEED = 2**31 - 1
+MAX_SEED = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def compare(
 ) -> Comparison:
     """Compare two indexes by a sample of their dataset's pictures, or by `images`.
 
-    The same `seed` (0 to `LARGEST_SEED`) samples the same pictures while the dataset is the same;
+    The same `seed` (0 to `MAX_SEED`) samples the same pictures while the dataset is the same;
     the first `rows` of them come back with their neighbours.
 
     Raises:
@@ -136,13 +136,13 @@ def compare(
 
 
 def sample(dataset_id: int, seed: int) -> list[Image]:
-    """Return some of a dataset's ready pictures: `MOST_SAMPLED`, or fewer of a large one."""
+    """Return some of a dataset's ready pictures: `MAX_SAMPLED`, or fewer of a large one."""
     ready = Image.objects.filter(dataset=dataset_id, state=ImageState.READY).order_by("pk")
     first, last = ready.first(), ready.last()
     if first is None or last is None:
         return []
     number = ready.count()
-    wanted = max(LEAST_SAMPLED, min(MOST_SAMPLED, _VECTORS_IN_ALL // (2 * number)))
+    wanted = max(MIN_SAMPLED, min(MAX_SAMPLED, _VECTORS_IN_ALL // (2 * number)))
     if number <= wanted:
         return list(ready)
     drawn = random.Random(seed)  # noqa: S311 (a sample, not a secret)

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 # Wake-up calls in Redis at any time; each one that finds a full batch calls the next.
-_MOST_WAKEUPS = 8
+_MAX_WAKEUPS = 8
 # An image in one of these states is what the same bytes make of it anew, under the same id.
 _TRIED_AGAIN = (ImageState.REJECTED, ImageState.FAILED, ImageState.DELETED)
 NAME_LENGTH = 255  # characters of a file's name that are kept; its end says more
@@ -214,9 +214,9 @@ def _begin(image: Image, refusal: tuple[str, str] | None) -> None:
 def wake(images: int) -> None:
     """Call for workers to look at what waits. Losing the call loses nothing: the sweeper calls
     again, and a worker takes whatever waits, not what the call was about."""
-    calls = min(math.ceil(images / settings.INGEST_BATCH), _MOST_WAKEUPS)
+    calls = min(math.ceil(images / settings.INGEST_BATCH), _MAX_WAKEUPS)
     try:
-        calls = min(calls, max(0, _MOST_WAKEUPS - queue.waiting(queue.INGEST)))
+        calls = min(calls, max(0, _MAX_WAKEUPS - queue.waiting(queue.INGEST)))
         for _ in range(calls):
             queue.send("ingest.process")
     except queue.QueueUnavailable:

@@ -23,9 +23,9 @@ from searchapp.services.imports import job_progress
 from searchapp.services.indexes import lifecycle
 
 LEASE = timedelta(seconds=30)
-MOST_ATTEMPTS = 3
+MAX_ATTEMPTS = 3
 # Of images that wait, a process takes no fewer on account of the others.
-_LEAST_BATCH = 8
+_MIN_BATCH = 8
 _RETRY_PAUSE = timedelta(seconds=5)
 FACTS = ["format", "width", "height", "color"]
 
@@ -75,7 +75,7 @@ def _share(waiting: QuerySet[Image], limit: int) -> int:
     """How many one process should take: where little waits, all get some of it."""
     processes: int = settings.INGEST_PROCESSES
     number = len(waiting.order_by().values_list("pk", flat=True)[: limit * processes])
-    return min(limit, max(_LEAST_BATCH, -(-number // processes)))
+    return min(limit, max(_MIN_BATCH, -(-number // processes)))
 
 
 def turn_now() -> int:
@@ -189,11 +189,11 @@ def free_expired() -> int:
     held = Image.objects.filter(IMAGE_PENDING, state=ImageState.PROCESSING)
     expired = held.filter(lease_until__lt=timezone.now())
     fail(
-        list(expired.filter(attempts__gte=MOST_ATTEMPTS)[:100]),
+        list(expired.filter(attempts__gte=MAX_ATTEMPTS)[:100]),
         "worker_died",
-        f"The worker died {MOST_ATTEMPTS} times while it dealt with this file.",
+        f"The worker died {MAX_ATTEMPTS} times while it dealt with this file.",
     )
-    return expired.filter(attempts__lt=MOST_ATTEMPTS).update(
+    return expired.filter(attempts__lt=MAX_ATTEMPTS).update(
         state=ImageState.RECEIVED, claim="", lease_until=None
     )
 

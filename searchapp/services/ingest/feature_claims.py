@@ -28,7 +28,7 @@ LEASE = timedelta(seconds=60)
 _WAITING = (Features.NONE, Features.ALONE)
 _CLAIMED = (Features.CLAIMED, Features.CLAIMED_ALONE)
 # What a page says waits is counted so far and no further.
-MOST_COUNTED = 10_000
+MAX_COUNTED = 10_000
 
 
 def call_workers() -> None:
@@ -43,8 +43,8 @@ def waits() -> bool:
 
 
 def left() -> int:
-    """Return how many ready images have no features yet, counting to `MOST_COUNTED`."""
-    return _unfeatured().order_by().values("pk")[:MOST_COUNTED].count()
+    """Return how many ready images have no features yet, counting to `MAX_COUNTED`."""
+    return _unfeatured().order_by().values("pk")[:MAX_COUNTED].count()
 
 
 def claim(limit: int = BATCH) -> list[Image]:

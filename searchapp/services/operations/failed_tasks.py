@@ -15,9 +15,9 @@ from searchapp.models import FailedTask
 from searchapp.services.errors import Conflict
 
 # The newest are kept: a task that fails every five seconds must not fill the disk.
-MOST_KEPT = 1000
-_MOST_TRACE = 20_000  # characters
-_MOST_ARGUMENTS = 10_000  # characters, as JSON
+MAX_KEPT = 1000
+_MAX_TRACE_LENGTH = 20_000  # characters
+_MAX_ARGUMENTS_LENGTH = 10_000  # characters, as JSON
 _ROOT = str(Path(__file__).resolve().parents[3]) + "/"
 _PACKAGES = re.compile(r'"[^"\n]*/site-packages/')
 
@@ -36,7 +36,7 @@ def record(
     if positional:
         arguments["(positional)"] = list(positional)
     try:
-        if len(json.dumps(arguments)) > _MOST_ARGUMENTS:
+        if len(json.dumps(arguments)) > _MAX_ARGUMENTS_LENGTH:
             arguments = {"(too long to be kept)": sorted(map(str, arguments))[:50]}
     except (TypeError, ValueError):
         arguments = {"(not JSON)": sorted(map(str, arguments))[:50]}
@@ -46,10 +46,10 @@ def record(
         queue=queue.queue_of(name),
         arguments=arguments,
         error=words[:500],
-        trace=_PACKAGES.sub('"', trace.replace(_ROOT, "")).replace("\0", "")[-_MOST_TRACE:],
+        trace=_PACKAGES.sub('"', trace.replace(_ROOT, "")).replace("\0", "")[-_MAX_TRACE_LENGTH:],
         worker=worker[:120],
     )
-    over = FailedTask.objects.filter(pk__lte=made.pk - MOST_KEPT)
+    over = FailedTask.objects.filter(pk__lte=made.pk - MAX_KEPT)
     over.delete()
     return made
 

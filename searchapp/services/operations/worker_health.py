@@ -11,7 +11,7 @@ from searchapp.services.ingest import feature_claims
 
 POOLS = (queue.QUERY, queue.INGEST)
 # What waits is counted so far and no further: beyond it, the page says 'more than'.
-MOST_COUNTED = 10_000
+MAX_COUNTED = 10_000
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class Snapshot:
     redis: bool  # where it is down, nothing is known of pools and rates
     pools: tuple[Pool, ...]
     maintenance: int  # tasks
-    images: int  # that wait for a worker or are with one, `MOST_COUNTED` at most
-    files: int  # of imports, whose bytes are not here yet, `MOST_COUNTED` at most
+    images: int  # that wait for a worker or are with one, `MAX_COUNTED` at most
+    files: int  # of imports, whose bytes are not here yet, `MAX_COUNTED` at most
     featureless: int  # ready images whose local features are still to be made, as counted
     ready: tuple[int, ...]  # pictures made searchable by the minute, this one first
 
@@ -65,8 +65,8 @@ def snapshot() -> Snapshot:
     )
     files = ImportItem.objects.filter(job__in=active, state=ItemState.WAITING)
     waiting = {
-        "images": images.order_by().values("pk")[:MOST_COUNTED].count(),
-        "files": files.order_by().values("pk")[:MOST_COUNTED].count(),
+        "images": images.order_by().values("pk")[:MAX_COUNTED].count(),
+        "files": files.order_by().values("pk")[:MAX_COUNTED].count(),
         "featureless": feature_claims.left(),
     }
     try:

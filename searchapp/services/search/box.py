@@ -10,7 +10,7 @@ from searchapp.services.errors import Invalid
 
 # Four decimals: a tenth of a pixel in a thousand, and few enough for answers to be remembered.
 DECIMALS = 4
-SMALLEST = 0.01  # of a side
+MIN_BOX_SIDE = 0.01  # of a side
 _WRONG = (
     "A box is four numbers, left, top, width and height, each from 0 to 1 of the upright picture, "
     "such as 0.25,0.1,0.5,0.4; "
@@ -63,14 +63,14 @@ def parse_box(given: str | Sequence[float] | None) -> Box | None:
     left, top, width, height = (round(number, DECIMALS) for number in numbers)
     if not (0 <= left <= 1 and 0 <= top <= 1 and 0 <= width <= 1 and 0 <= height <= 1):
         raise Invalid("invalid_box", _WRONG + "this one has a number below 0 or above 1.")
-    if min(width, height) < SMALLEST:
-        raise Invalid("invalid_box", _WRONG + f"width and height are {SMALLEST:g} at least.")
+    if min(width, height) < MIN_BOX_SIDE:
+        raise Invalid("invalid_box", _WRONG + f"width and height are {MIN_BOX_SIDE:g} at least.")
     # What was rounded in a browser may be a little over the edge.
     if left + width > 1.001 or top + height > 1.001:
         raise Invalid("invalid_box", _WRONG + "this one ends outside of the picture.")
     width, height = round(min(width, 1 - left), DECIMALS), round(min(height, 1 - top), DECIMALS)
-    if min(width, height) < SMALLEST:
-        raise Invalid("invalid_box", _WRONG + f"width and height are {SMALLEST:g} at least.")
+    if min(width, height) < MIN_BOX_SIDE:
+        raise Invalid("invalid_box", _WRONG + f"width and height are {MIN_BOX_SIDE:g} at least.")
     box = Box(left + 0.0, top + 0.0, width, height)
     return None if box == _WHOLE else box
 

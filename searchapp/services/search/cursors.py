@@ -20,7 +20,7 @@ from searchapp.services.search.cutoff import Cut
 from searchapp.services.search.types import Cutoff, Match, Wanted
 
 _SALT = "lookalike.search.cursor"
-_LONGEST = 16_384  # characters
+_MAX_CURSOR_LENGTH = 16_384  # characters
 # A place in an ascending order: minus the score, then the key; or, in a list by something else,
 # whether it is weak, minus its size or date, then minus the key.
 Place = tuple[float, ...]
@@ -47,7 +47,7 @@ def read(wanted: Wanted) -> Cursor:
     if not wanted.after:
         return Cursor()
     try:
-        if len(wanted.after) > _LONGEST:
+        if len(wanted.after) > _MAX_CURSOR_LENGTH:
             raise signing.BadSignature
         question, shown, after, beyond, least, cut, good = signing.loads(wanted.after, salt=_SALT)
     except (signing.BadSignature, ValueError):

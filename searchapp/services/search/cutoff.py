@@ -19,7 +19,7 @@ from searchapp.services.calibration import Bounds
 # that the line does not move with the number of results.
 LOOKED_AT = 48
 # A gap speaks for itself where it is so wide, and so many times as wide as the usual one.
-LEAST_GAP = 0.06
+MIN_GAP = 0.06
 OUTSTANDING = 3.0
 
 
@@ -43,7 +43,7 @@ def cut_off(scores: Sequence[float], bounds: Bounds) -> Cut:
     if within:
         above, below = max(within, key=lambda pair: pair[0] - pair[1])
         widths = sorted(above - below for above, below in pairs)
-        if above - below >= max(LEAST_GAP, OUTSTANDING * widths[len(widths) // 2]):
+        if above - below >= max(MIN_GAP, OUTSTANDING * widths[len(widths) // 2]):
             score = min(bounds.upper, max(bounds.lower, (above + below) / 2))
             return Cut(round(score, 4), f"The scores fall from {above:.2f} to {below:.2f} there.")
     return Cut(bounds.usual, bounds.basis)

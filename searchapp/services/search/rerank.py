@@ -27,11 +27,11 @@ from searchapp.services.search.verification_cache import Judgement
 
 # Candidates that are looked at again: the first of them always, the others if none of those is a
 # copy. Heavily edited copies lie deep: of screenshots, one in a hundred is not among the first 16.
-FIRST, MOST = 12, 48
+FIRST, MAX_CANDIDATES = 12, 48
 # Milliseconds that make it worth to go on.
-_LEAST_MS = 20.0
+_MIN_REMAINING_MS = 20.0
 # Candidates that a search has for judging, however few are wanted.
-LEAST_CANDIDATES = max(LOOKED_AT, MOST)
+MIN_CANDIDATES = max(LOOKED_AT, MAX_CANDIDATES)
 _ORDER = {Kind.IDENTICAL: 0, Kind.NEAR_DUPLICATE: 1, Kind.SAME_THING: 2}
 # Copies that differ by less than one of so many steps of closeness fit equally well.
 _STEPS_OF_FIT = 10
@@ -83,7 +83,7 @@ def judge(found: Found, asked: Asked, wanted: Wanted) -> Judged:
     """Name the kinds of what was found, and return the `top_k` best by kind, then score; where
     they are listed by something else, the first `top_k`."""
     clock = Clock()
-    nearest = found.candidates[:MOST]
+    nearest = found.candidates[:MAX_CANDIDATES]
     judgements, verified = _look_again(nearest, asked, wanted)
     ms = clock.ms if wanted.verify else 0.0
     cut = found.cursor.cut or _cut(found, judgements, wanted)
@@ -145,7 +145,7 @@ def _look_again(
     for part in (images[:FIRST], images[FIRST:] if wanted.deep else []):
         missing = [image.pk for image in part if image.pk not in found]
         left = settings.VERIFY_MS - clock.ms
-        if missing and left >= _LEAST_MS:
+        if missing and left >= _MIN_REMAINING_MS:
             fresh = _verified(asked, missing, left)
             verification_cache.remember(
                 asked.content, {contents[pk]: one for pk, one in fresh.items()}

@@ -19,7 +19,7 @@ from searchapp.services.errors import Conflict, Invalid, ServiceError
 from searchapp.services.operations.cleanup import discard_query
 from searchapp.services.query_rpc import Embedded, Question
 from searchapp.services.search.box import Box
-from searchapp.services.search.rerank import LEAST_CANDIDATES, Asked, judge
+from searchapp.services.search.rerank import MIN_CANDIDATES, Asked, judge
 from searchapp.services.search.retrieval import nearest, vectors_unavailable
 from searchapp.services.search.stored_queries import find_query, keep, refuse
 from searchapp.services.search.types import Answer, Clock, Took, Wanted, pipelines_differ
@@ -169,7 +169,7 @@ def _answer(
     embedded: Embedded, wanted: Wanted, clock: Clock, box: Box | None, image: Image | None = None
 ) -> Answer:
     searching = Clock()
-    found = nearest(embedded.vector, wanted, LEAST_CANDIDATES)
+    found = nearest(embedded.vector, wanted, MIN_CANDIDATES)
     search_ms = searching.ms
     asked = Asked(image.sha256 if image else embedded.sha256, image, box)
     judged = judge(found, asked, wanted)

@@ -28,7 +28,7 @@ TASK = "query.verify"
 # What a search may wait for beyond the budget: the query's own features, and the way there.
 _PATIENCE_SECONDS = 0.6
 # Candidates of one call.
-MOST_IMAGES = 50
+MAX_IMAGES = 50
 
 Place = tuple[float, float]
 
@@ -122,7 +122,7 @@ def verify(
             expires=patience,
             reply=reply,
             subject=subject.to_json(),
-            images=list(images[:MOST_IMAGES]),
+            images=list(images[:MAX_IMAGES]),
             budget_ms=budget_ms,
         )
         payload = queue.wait_for_reply(reply, patience)

@@ -16,7 +16,7 @@ from searchapp.infra import queue
 from searchapp.services.search.verification import Verified
 
 # Of one query picture: what many pages and filters of one search come to.
-_MOST = 2000
+_MAX_VERDICTS = 2000
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def remember(content: str, judgements: Mapping[str, Judgement]) -> None:
             _key(content),
             {other: judgement.to_bytes() for other, judgement in judgements.items()},
             settings.QUERY_KEEP_HOURS * 3600,
-            _MOST,
+            _MAX_VERDICTS,
         )
 
 

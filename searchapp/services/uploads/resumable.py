@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 log = logging.getLogger(__name__)
-MOST_AT_ONCE = 1000
+MAX_AT_ONCE = 1000
 LIFE = timedelta(hours=24)  # without a byte
-MOST_UNFINISHED = 1000  # of one person
+MAX_UNFINISHED = 1000  # of one person
 # What is left on the disk for everything else.
 _SPARE_BYTES = 200_000_000
 # Handing over reads the whole file once: a second asker waits for the first as long as this.
@@ -175,11 +175,11 @@ def _gone() -> ServiceError:
 def save(upload: PartialUpload) -> PartialUpload:
     """Write down a new upload, so that its sender can ask for it; one of a twin stays."""
     unfinished = PartialUpload.objects.filter(user=upload.user, done=None)
-    if unfinished.count() >= MOST_UNFINISHED:
+    if unfinished.count() >= MAX_UNFINISHED:
         partial_files.remove(upload.pk)
         raise ServiceError(
             "too_many_uploads",
-            f"You have {MOST_UNFINISHED} unfinished uploads: end some of them first.",
+            f"You have {MAX_UNFINISHED} unfinished uploads: end some of them first.",
             status=429,
         )
     try:
@@ -307,11 +307,11 @@ def expire() -> int:
     """Remove uploads whose time is over.
 
     Returns:
-        How many rows were deleted; where it is `MOST_AT_ONCE`, there may be more.
+        How many rows were deleted; where it is `MAX_AT_ONCE`, there may be more.
     """
     before = timezone.now() - LIFE
     over = PartialUpload.objects.filter(done__lt=before).order_by()
-    first = list(over.values_list("pk", flat=True)[:MOST_AT_ONCE])
+    first = list(over.values_list("pk", flat=True)[:MAX_AT_ONCE])
     number = PartialUpload.objects.filter(pk__in=first).delete()[0]
     for upload in PartialUpload.objects.filter(done=None, created__lt=before).iterator():
         ends = expires(upload)

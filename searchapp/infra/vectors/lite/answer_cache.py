@@ -14,8 +14,8 @@ from typing import NamedTuple
 Hits = list[tuple[int, float]]
 
 # At most some 15 MB in all.
-MOST_ANSWERS = 128
-MOST_HITS = 1_100
+MAX_ANSWERS = 128
+MAX_HITS = 1_100
 
 
 class Moment(NamedTuple):
@@ -52,9 +52,9 @@ class Answers:
                 return self._found[key]
         hits = search()
         with self._lock:
-            if moment.changes == self._changes[moment.collection] and len(hits) <= MOST_HITS:
+            if moment.changes == self._changes[moment.collection] and len(hits) <= MAX_HITS:
                 self._found[key] = hits
-                while len(self._found) > MOST_ANSWERS:
+                while len(self._found) > MAX_ANSWERS:
                     self._found.popitem(last=False)
         return hits
 

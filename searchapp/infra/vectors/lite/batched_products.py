@@ -17,7 +17,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float32]
 
 # Of one product: what it gives has room for four bytes a vector and question.
-MOST = 32
+MAX_QUERIES = 32
 
 
 @dataclass(eq=False)
@@ -49,7 +49,10 @@ class Products:
             with self._computing:
                 if mine.answer is None:  # else somebody has taken it along
                     with self._lock:
-                        taken, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
+                        taken, self._waiting = (
+                            self._waiting[:MAX_QUERIES],
+                            self._waiting[MAX_QUERIES:],
+                        )
                     try:
                         self._answer(taken)
                     except BaseException:

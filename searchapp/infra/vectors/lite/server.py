@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-LONGEST_SOCKET_PATH = 107  # bytes: sockaddr_un holds 108 with the closing zero
-LARGEST_MESSAGE = 256 * 1024 * 1024
+MAX_SOCKET_PATH_LENGTH = 107  # bytes: sockaddr_un holds 108 with the closing zero
+MAX_MESSAGE_BYTES = 256 * 1024 * 1024
 HANDLER_THREADS = 16
 GRACE_SECONDS = 10.0
 
@@ -57,9 +57,9 @@ def parse_address(uri: str) -> str:
         path = "/" + uri.removeprefix("unix:").lstrip("/")
         if path == "/" or not uri.removeprefix("unix:").startswith("/"):
             raise Refused(f"{uri} has no absolute path. Write unix:/path/to/milvus.sock.")
-        if len(os.fsencode(path)) > LONGEST_SOCKET_PATH:
+        if len(os.fsencode(path)) > MAX_SOCKET_PATH_LENGTH:
             raise Refused(
-                f"The socket path {path} is longer than {LONGEST_SOCKET_PATH} bytes, which the "
+                f"The socket path {path} is longer than {MAX_SOCKET_PATH_LENGTH} bytes, which the "
                 "system does not allow. Choose a shorter folder."
             )
         return f"unix:{path}"
@@ -131,8 +131,8 @@ def build_server(service: LiteService, address: str) -> Any:
         futures.ThreadPoolExecutor(HANDLER_THREADS, thread_name_prefix="milvus"),
         interceptors=[Guard()],
         options=[
-            ("grpc.max_receive_message_length", LARGEST_MESSAGE),
-            ("grpc.max_send_message_length", LARGEST_MESSAGE),
+            ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+            ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
             # Two servers on one port would each get a part of the requests.
             ("grpc.so_reuseport", 0),
             # pymilvus pings during long calls; the defaults would hang up on it.

@@ -45,7 +45,7 @@ logger = logging.getLogger(__name__)
 SEAL_ROWS = 1000
 SEAL_IDLE_SECONDS = 1.0
 # Compaction can hold sealing back for seconds; beyond this many open rows, writes wait for it.
-MOST_OPEN_ROWS = 8 * SEAL_ROWS
+MAX_OPEN_ROWS = 8 * SEAL_ROWS
 TICK_SECONDS = 0.2
 
 # Answered without the lock: they read nothing that changes, or lock for themselves.
@@ -103,7 +103,7 @@ class LiteService(MilvusServicer):  # type: ignore[misc]
         collection = self._db._collections.get(key)
         if collection is None:
             return
-        if answer.status.code == UNEXPECTED or _open_rows(collection) >= MOST_OPEN_ROWS:
+        if answer.status.code == UNEXPECTED or _open_rows(collection) >= MAX_OPEN_ROWS:
             # A write that broke off (a full disk) leaves half a record in the log, and replay
             # stops there: seal what was acknowledged and begin a new log before going on.
             self._seal(collection)

@@ -11,7 +11,7 @@ from searchapp.services.imports.sources.base import SourceError
 
 # A compressed file that grows more than so many times is made to exhaust memory or disk: pictures
 # are compressed already. Small ones may grow as they like.
-MOST_RATIO = 200
+MAX_RATIO = 200
 SMALL = 10_000_000  # bytes
 
 
@@ -26,7 +26,7 @@ class Member:
 
 
 def is_bomb(packed: int, unpacked: int) -> bool:
-    return unpacked > SMALL and unpacked > MOST_RATIO * max(1, packed)
+    return unpacked > SMALL and unpacked > MAX_RATIO * max(1, packed)
 
 
 def broken(sentence: str) -> SourceError:
@@ -56,7 +56,7 @@ class Guarded(io.RawIOBase):
         self._unpacked += len(data)
         if is_bomb(self._packed, self._unpacked):
             raise SourceError(
-                "bomb", f"This member grows to more than {MOST_RATIO} times its packed size."
+                "bomb", f"This member grows to more than {MAX_RATIO} times its packed size."
             )
         buffer[: len(data)] = data
         return len(data)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
-_MOST_PICTURES = 2_000_000
+_MAX_PICTURES = 2_000_000
 
 
 class CocoSource(Source):
@@ -83,8 +83,8 @@ class CocoSource(Source):
                 _number(one.get("width")),
                 _number(one.get("height")),
             )
-            if len(found) > _MOST_PICTURES:
-                raise SourceError("table_broken", f"More than {_MOST_PICTURES:,} pictures.")
+            if len(found) > _MAX_PICTURES:
+                raise SourceError("table_broken", f"More than {_MAX_PICTURES:,} pictures.")
         return found
 
     def _listed(

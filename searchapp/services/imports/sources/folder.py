@@ -19,7 +19,7 @@ from searchapp.services.imports.sources.files import is_hidden, shown
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
-_DEEPEST = 64  # folders in folders
+_MAX_DEPTH = 64  # folders in folders
 
 
 class FolderSource(Source):
@@ -64,8 +64,8 @@ class FolderSource(Source):
                 continue
             if not entry.is_dir(follow_symlinks=False):
                 yield self._file(entry, here)
-            elif len(here) > _DEEPEST:
-                yield self._refused(here, "too_deep", f"More than {_DEEPEST} folders deep.")
+            elif len(here) > _MAX_DEPTH:
+                yield self._refused(here, "too_deep", f"More than {_MAX_DEPTH} folders deep.")
             else:
                 yield from self._walk(Path(entry.path), here, inner)
 

@@ -10,8 +10,8 @@ from typing import BinaryIO
 
 from searchapp.services.imports.sources.base import SourceError
 
-_DEEPEST = 100  # lists and objects in each other
-_LONGEST = 1_000_000  # bytes of one text
+_MAX_DEPTH = 100  # lists and objects in each other
+_MAX_TEXT_BYTES = 1_000_000  # bytes of one text
 _ALIVE_SECONDS = 10.0
 _ESCAPED = re.compile(rb"\\.", re.DOTALL)
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
@@ -47,11 +47,11 @@ class Watched:
         self._length = len(parts[-1]) if len(parts) > 1 else self._length + len(data)
         between = b"".join(parts[1 if self._in_text else 0 :: 2])
         self._in_text ^= len(parts) % 2 == 0
-        if self._in_text and self._length > _LONGEST:
+        if self._in_text and self._length > _MAX_TEXT_BYTES:
             raise SourceError("table_broken", "One text of this file is very long.")
         for bracket in between.translate(None, _NOT_BRACKETS):
             self._depth += 1 if bracket in b"[{" else -1
-            if self._depth > _DEEPEST:
+            if self._depth > _MAX_DEPTH:
                 raise SourceError(
-                    "table_broken", f"This file is nested more than {_DEEPEST} levels deep."
+                    "table_broken", f"This file is nested more than {_MAX_DEPTH} levels deep."
                 )

@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, cast
 from django.conf import settings
 
 from searchapp.services.imports.sources.archive_members import (
-    MOST_RATIO,
+    MAX_RATIO,
     Guarded,
     Member,
     broken,
@@ -33,7 +33,7 @@ _PART = 1 << 20
 _ALIVE_SECONDS = 10.0
 _one_unpacks = threading.Lock()
 # A name, or the headers of the PAX format, that a member has in front of it.
-_MOST_HEADER = 1_000_000  # bytes
+_MAX_HEADER_BYTES = 1_000_000  # bytes
 _HEADERS = (
     tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE,
     tarfile.SOLARIS_XHDTYPE,
@@ -46,7 +46,7 @@ class _Info(tarfile.TarInfo):
     """A member whose headers, which tarfile takes into memory, are of a sensible size."""
 
     def _proc_member(self, tarfile_: tarfile.TarFile) -> Any:
-        if self.type in _HEADERS and self.size > _MOST_HEADER:
+        if self.type in _HEADERS and self.size > _MAX_HEADER_BYTES:
             raise tarfile.ReadError("a header of it is very long")
         return super()._proc_member(tarfile_)  # type: ignore[misc]
 
@@ -109,7 +109,7 @@ def _unpack(
                     raise broken(f"Unpacked, this archive has more than {limit:g} GB.")
                 if is_bomb(packed, size):
                     raise broken(
-                        f"This archive grows to more than {MOST_RATIO} times its packed size."
+                        f"This archive grows to more than {MAX_RATIO} times its packed size."
                     )
                 output.write(part)
                 if time.monotonic() - last > _ALIVE_SECONDS:
