@@ -9,26 +9,40 @@ from numpy.typing import NDArray
 
 from embeddings.geometry.local_features import LocalFeatures
 
-# A window of this many pixels is compared with the one that lies on it.
-_WINDOW = 7
-_LEAST_SIDE = 8
-ALIKE = 0.7  # correlation
-_TEXTURE = 4.0  # standard deviation in a window, of 255: less is noise
-_NOISE = 4.0  # variance that resizing and compressing add
-_LEAST_PIXELS, _LEAST_TEXTURED = 30, 0.02
-_WORTH_MOVING = 0.25  # share that agrees: of what agrees less, it does not matter why
-_NEARLY = 0.6  # correlation of what could lie a little beside its place
-_COVERED, _LEAST_BARE = 2.5, 0.15  # times the other's variance; share of what has texture
-_LEAST_SHARED = 0.08  # of what both show, for what has texture in both to decide
-# Light and shade are relative to a window of so many pixels; what varies less there (of 255) is
-# faint.
-_AROUND, _FAINT = 15, 3.0
-# Movement is looked for in windows of so many pixels, after a blur. Where edges run in one
-# direction only, nothing can be said of it. Making a picture smaller moves it by a part of a pixel.
-_BESIDE, _SOFT, _CORNERED, _HELD, _STILL = 25, 1.0, 0.004, 0.001, 0.2
-_LEAST_SURE, _SURE_SHARE = 150, 0.2
+# Set by `python -m benchmarks geometry`: near-duplicates named so, and others; drift also by the
+# kind "same thing" of `python -m benchmarks quality`. Pixels are those of the small pictures.
+
+MAX_SCALE = 32.0  # times as large; pictures that differ by more do not lie on each other
+MIN_REDUCTION = 1.2  # times the detail, from which on a picture is made smaller before it is moved
+_MIN_SIDE = 8  # pixels of what both show
+_WINDOW = 7  # pixels; a window is compared with the one that lies on it
+ALIKE = 0.7  # correlation of two windows
+_MIN_TEXTURE = 4.0  # standard deviation in a window, levels of 255: less is noise
+_NOISE = 4.0  # variance that resizing and compressing add, square levels of 255
+# There must be so much to compare, with texture in either picture.
+_MIN_PIXELS = 30  # pixels
+_MIN_TEXTURED = 0.02  # share of what both show
+# Where one has far more texture, something lies on it: that is left out if enough remains.
+_MAX_TEXTURE_RATIO = 2.5  # times the other's variance
+_MIN_BARE = 0.15  # share of what has texture
+_MIN_SHARED = 0.08  # share of what both show, for what has texture in both to decide
+# Light and shade are relative to what is around; what varies little there is faint.
+_AROUND = 15  # pixels, the side of a window
+_FAINT = 3.0  # standard deviation, levels of 255
+# Movement is looked for where enough agrees: of what agrees less, it does not matter why.
+_MIN_AGREEMENT_TO_MOVE = 0.25  # share
+_MIN_ALIKE_TO_MOVE = 0.6  # correlation of what could lie a little beside its place
+_MOVED_WINDOW = 25  # pixels, the side of a window
+_MOVED_BLUR = 1.0  # pixels, the standard deviation of the blur before
+# Where edges run in one direction only, nothing can be said of movement.
+_MIN_CORNERED = 0.004  # the smaller eigenvalue of the slopes' products, square light and shade
+_HELD = 0.001  # keeps movement small where slopes tell little, square light and shade
+_MIN_SURE = 150  # pixels, every second one of each row and column
+_MIN_SURE_SHARE = 0.2  # share of what both show
+_MIN_MOVE = 0.2  # pixels; making a picture smaller moves it by a part of a pixel
 # Pictures without texture are compared as a whole, if there is anything to compare.
-_LEAST_CONTRAST, _WHOLE_ALIKE = 4.0, 0.97
+_MIN_CONTRAST = 4.0  # standard deviation, levels of 255
+_MIN_WHOLE_ALIKE = 0.97  # correlation
 
 
 class Laid(NamedTuple):
@@ -52,7 +66,7 @@ def lay(query: LocalFeatures, other: LocalFeatures, shares: NDArray[np.float64])
     sizes = [np.array([*one.small.shape[1::-1], 1.0]) for one in (query, other)]
     across = np.diag(sizes[1]) @ shares @ np.diag(1 / sizes[0])
     scale = np.sqrt(abs(np.linalg.det(across[:2, :2])))
-    if not 1 / 32 < scale < 32:
+    if not 1 / MAX_SCALE < scale < MAX_SCALE:
         return None
     # The one that shows more detail comes to the other.
     if scale >= 1:
@@ -62,7 +76,7 @@ def lay(query: LocalFeatures, other: LocalFeatures, shares: NDArray[np.float64])
         moved, held = _warp(query.small, other.small, across, 1 / scale)
         first, second = moved, other.small.astype(np.float32)
     rows, columns = held.any(axis=1), held.any(axis=0)
-    if rows.sum() < _LEAST_SIDE or columns.sum() < _LEAST_SIDE:
+    if rows.sum() < _MIN_SIDE or columns.sum() < _MIN_SIDE:
         return None
     top, bottom = np.flatnonzero(rows)[[0, -1]]
     left, right = np.flatnonzero(columns)[[0, -1]]
@@ -83,7 +97,7 @@ def _warp(
 
     height, width = source.shape[:2]
     small: NDArray[Any] = source
-    if finer > 1.2:
+    if finer > MIN_REDUCTION:
         size = max(1, round(width / finer)), max(1, round(height / finer))
         small = cv2.resize(source, size, interpolation=cv2.INTER_AREA)
         # From the middle of a pixel to the middle of one.
@@ -162,26 +176,26 @@ def likeness(laid: Laid) -> Likeness:
     texture: there, what has texture in both decides.
     """
     compared, inside = compare(laid), inner(laid, _WINDOW // 2)
-    first, second = compared.query > _TEXTURE**2, compared.other > _TEXTURE**2
+    first, second = compared.query > _MIN_TEXTURE**2, compared.other > _MIN_TEXTURE**2
     textured, both = inside & (first | second), inside & first & second
     count, shown = int(textured.sum()), max(1, int(inside.sum()))
-    if count < max(_LEAST_PIXELS, _LEAST_TEXTURED * shown):
+    if count < max(_MIN_PIXELS, _MIN_TEXTURED * shown):
         return Likeness(_agreement_of_whole(_greys(laid), inside), 0.0, 0.0, 0.0)
     share = float(both.sum() / shown)
     in_both = compared.alike[both]
     alike, one, another = (values[textured] for values in compared)
     more = np.log((one + 2 * _NOISE) / (another + 2 * _NOISE))
-    bare = np.abs(more - np.median(more)) < np.log(_COVERED)
-    if bare.sum() >= max(_LEAST_PIXELS, _LEAST_BARE * count):
+    bare = np.abs(more - np.median(more)) < np.log(_MAX_TEXTURE_RATIO)
+    if bare.sum() >= max(_MIN_PIXELS, _MIN_BARE * count):
         alike = alike[bare]
     agreeing = float((alike > ALIKE).mean())
     closeness = 0.0
-    if len(in_both) >= _LEAST_PIXELS and share >= _LEAST_SHARED:
+    if len(in_both) >= _MIN_PIXELS and share >= _MIN_SHARED:
         closeness = float(in_both.mean())
         agreeing = max(agreeing, float((in_both > ALIKE).mean()))
     drift = 0.0
-    if agreeing > _WORTH_MOVING:
-        drift = _drift(laid, both & (compared.alike > _NEARLY))
+    if agreeing > _MIN_AGREEMENT_TO_MOVE:
+        drift = _drift(laid, both & (compared.alike > _MIN_ALIKE_TO_MOVE))
     return Likeness(agreeing, closeness, share, drift)
 
 
@@ -210,11 +224,11 @@ def _drift(laid: Laid, alike: NDArray[np.bool_]) -> float:
     from another place lies beside itself, here to this side and there to that."""
     import cv2
 
-    first, second = (shade(one, _SOFT) for one in _greys(laid))
+    first, second = (shade(one, _MOVED_BLUR) for one in _greys(laid))
     weights = alike.astype(np.float32)
     right, down = (one * weights for one in slopes((first + second) / 2))
     change = (first - second) * weights
-    window = (_BESIDE, _BESIDE)
+    window = (_MOVED_WINDOW, _MOVED_WINDOW)
     xx, yy, xy, xt, yt, tt = (
         cv2.blur(one * other, window)[::2, ::2]
         for one, other in (
@@ -223,8 +237,8 @@ def _drift(laid: Laid, alike: NDArray[np.bool_]) -> float:
         )
     )  # fmt: skip
     narrow = (xx + yy) / 2 - np.hypot((xx - yy) / 2, xy)
-    sure = alike[::2, ::2] & (narrow > _CORNERED)
-    if sure.sum() < max(_LEAST_SURE, _SURE_SHARE * laid.common[::2, ::2].sum()):
+    sure = alike[::2, ::2] & (narrow > _MIN_CORNERED)
+    if sure.sum() < max(_MIN_SURE, _MIN_SURE_SHARE * laid.common[::2, ::2].sum()):
         return 0.0
     xx, yy, xy, xt, yt, tt = (one[sure] for one in (xx + _HELD, yy + _HELD, xy, xt, yt, tt))
     area = xx * yy - xy * xy
@@ -236,7 +250,7 @@ def _drift(laid: Laid, alike: NDArray[np.bool_]) -> float:
     moves -= places @ np.linalg.solve(places.T @ places, places.T @ moves)
     aside, below = moves.T
     moved = float(np.median(np.hypot(aside, below)))
-    if moved < _STILL:
+    if moved < _MIN_MOVE:
         return 0.0
     mended = xx * aside**2 + 2 * xy * aside * below + yy * below**2
     return moved * float(np.median(mended / (tt + 1e-6)))
@@ -244,10 +258,10 @@ def _drift(laid: Laid, alike: NDArray[np.bool_]) -> float:
 
 def _agreement_of_whole(pair: list[NDArray[Any]], inside: NDArray[np.bool_]) -> float:
     """1 where two pictures without texture have the same light and shade, else 0."""
-    if inside.sum() < _LEAST_PIXELS:
+    if inside.sum() < _MIN_PIXELS:
         return 0.0
     first, second = (one[inside] - one[inside].mean() for one in pair)
     spread = first.std(), second.std()
-    if min(spread) < _LEAST_CONTRAST:
+    if min(spread) < _MIN_CONTRAST:
         return 0.0
-    return float((first * second).mean() / (spread[0] * spread[1]) > _WHOLE_ALIKE)
+    return float((first * second).mean() / (spread[0] * spread[1]) > _MIN_WHOLE_ALIKE)

@@ -7,17 +7,23 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from embeddings.geometry.alignment import shade, slopes
+from embeddings.geometry.alignment import MAX_SCALE, MIN_REDUCTION, shade, slopes
 from embeddings.geometry.local_features import LocalFeatures
+
+# Set by `python -m benchmarks geometry`: near-duplicates named so, others, and milliseconds a pair.
+# Light and shade are what `laying.shade` gives: 1 is the standard deviation around a pixel.
 
 _BLURS = (2.0, 0.8)  # pixels: first what is far from its place is brought near
 _ROUNDS = 5  # of each
-_STILL = 0.02  # pixels: nothing moves any more
-_STEEP = 0.006  # light and shade that change less from one pixel to the next tell nothing
-_UNLIKE = 0.05  # light and shade: what differs by much more than is usual counts little
-_HELD = 1e-4  # keeps the map where nothing tells how it should be
-_PIXELS, _LEAST = 1000, 60  # the steepest ones are looked at; with fewer nothing is moved
-_FARTHEST = 0.06  # of the long side: what moves a corner further has lost its way
+_MIN_STEP = 0.02  # pixels: with less nothing moves any more
+_MIN_SLOPE = 0.006  # light and shade that change less from one pixel to the next tell nothing
+# What differs by much more than is usual counts little.
+_USUAL_TIMES = 1.5  # times the median difference
+_USUAL_MORE = 0.05  # light and shade, on top
+_HELD = 1e-4  # square light and shade; keeps the map where nothing tells how it should be
+_MAX_PIXELS = 1000  # that are looked at, the steepest ones
+_MIN_PIXELS = 60  # with fewer nothing is moved
+_MAX_CORNER_MOVE = 0.06  # of the long side: what moves a corner further has lost its way
 
 
 class _Grounds(NamedTuple):
@@ -47,12 +53,12 @@ def _grounds(
     sizes = [np.array([*one.small.shape[1::-1], 1.0]) for one in (query, other)]
     across = np.diag(sizes[1]) @ shares @ np.diag(1 / sizes[0])
     finer = np.sqrt(abs(np.linalg.det(across[:2, :2])))
-    if not 1 / 32 < finer < 32:
+    if not 1 / MAX_SCALE < finer < MAX_SCALE:
         return None
     is_query_fixed = finer >= 1
     fixed, moving = (query.grey, other.grey) if is_query_fixed else (other.grey, query.grey)
     finer = max(finer, 1 / finer)
-    if finer > 1.2:
+    if finer > MIN_REDUCTION:
         height, width = moving.shape
         size = max(1, round(width / finer)), max(1, round(height / finer))
         moving = np.asarray(cv2.resize(moving, size, interpolation=cv2.INTER_AREA), np.float32)
@@ -83,7 +89,7 @@ def refined(
     height, width = ground.fixed.shape[:2]
     corners = np.array([[0, width, width, 0], [0, 0, height, height], [1, 1, 1, 1]])
     far = np.abs((into - ground.into)[:2] @ corners).max()
-    if far > _FARTHEST * max(ground.moving.shape[:2]):
+    if far > _MAX_CORNER_MOVE * max(ground.moving.shape[:2]):
         return shares
     return ground.shares(into)
 
@@ -100,8 +106,8 @@ def _moved(ground: _Grounds, into: NDArray[np.float64], blur: float) -> NDArray[
     at = into[:2] @ np.stack([x.ravel(), y.ravel(), np.ones(x.size)])
     inside = (at[0] > 1) & (at[0] < width - 2) & (at[1] > 1) & (at[1] < height - 2)
     strength = np.where(inside, steep.ravel(), 0)
-    count = min(_PIXELS, int((strength > _STEEP).sum()))
-    if count < _LEAST:
+    count = min(_MAX_PIXELS, int((strength > _MIN_SLOPE).sum()))
+    if count < _MIN_PIXELS:
         return None
     chosen = np.argpartition(-strength, count - 1)[:count]
     places = np.stack([x.ravel()[chosen], y.ravel()[chosen], np.ones(count)]).astype(np.float64)
@@ -115,7 +121,7 @@ def _moved(ground: _Grounds, into: NDArray[np.float64], blur: float) -> NDArray[
             parts, there[0], there[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
         ).reshape(count, 3)
         wrong, sloping = wanted - seen[:, 0], seen[:, 1:]
-        usual = 1.5 * float(np.median(np.abs(wrong))) + _UNLIKE
+        usual = _USUAL_TIMES * float(np.median(np.abs(wrong))) + _USUAL_MORE
         weights = 1 / (1 + (wrong / usual) ** 2) ** 2
         columns = (sloping[:, :, None] * scaled.T[:, None, :]).reshape(count, 6)
         weighted = columns * weights[:, None]
@@ -127,6 +133,6 @@ def _moved(ground: _Grounds, into: NDArray[np.float64], blur: float) -> NDArray[
         into[:2] += step
         if not np.isfinite(into).all():
             return None
-        if np.abs(step @ [size, size, 1]).max() < _STILL:
+        if np.abs(step @ [size, size, 1]).max() < _MIN_STEP:
             break
     return into

@@ -10,18 +10,32 @@ from numpy.typing import NDArray
 
 from embeddings.geometry.local_features import LocalFeatures
 
-# A point's partner counts if nothing else in the other picture is nearly as near to it.
-_RATIO = 0.9
-_CLEAR, _PLAIN = 0.8, 15  # how clear a pair speaks for mirrored or not; how many pairs decide
-_MOST = 100  # pairs that are looked at, the clearest first
+# Set by `python -m benchmarks geometry`: near-duplicates named so, others, and milliseconds a pair.
+
+# A point's partner counts if nothing else in the other picture is nearly as near to it: their
+# distances (1 less the cosine) have this ratio at most.
+_MAX_RATIO = 0.9
+_MAX_RATIO_CLEAR = 0.8  # of pairs that speak for mirrored or not
+_PLAIN_INLIERS = 15  # pairs that lie alike decide between the two
+_MAX_PAIRS = 100  # that are looked at, the clearest first
 # How far a pair may be from where a map puts it, in long sides of the larger one: while the map
 # is that of another pair, and when it is that of all.
-_GUESSED, _FITTED = 0.03, 0.02
-_TURN, _SCALE = 0.5, 0.5  # how much a pair's own direction (radians) and size (ln) may differ
-_ROUNDS = (_GUESSED, _GUESSED, _GUESSED, _FITTED, _FITTED)
-_AFFINE_FROM = 10  # pairs: with fewer, a map that may also stretch would follow their errors
-_AFFINE_SPREAD = 0.06  # of all together, across where they spread least; square long sides
-_MOST_STRETCH = 2.0
+_MAX_ERROR_GUESSED = 0.03
+_MAX_ERROR_FITTED = 0.02
+_ROUNDS = (
+    _MAX_ERROR_GUESSED, _MAX_ERROR_GUESSED, _MAX_ERROR_GUESSED, _MAX_ERROR_FITTED,
+    _MAX_ERROR_FITTED,
+)  # fmt: skip
+# How much a pair's own direction and size may differ from those of the map.
+_MAX_TURN = 0.5  # radians
+_MAX_SCALE = 0.5  # ln
+# A map that may also stretch would follow the errors of pairs that are few, or close together.
+_MIN_PAIRS_AFFINE = 10
+_MIN_SPREAD_AFFINE = 0.06  # of all together, across where they spread least; square long sides
+_MAX_STRETCH = 2.0  # times as much in one direction as in the other
+_MIN_SPREAD = 1e-5  # square long sides; pairs in one place say nothing of a map
+_MAX_AREA_CHANGE = 1e4  # times; larger and smaller ones come of rounding
+_SAME_PLACE_STEPS = 100  # to a long side: pairs that lead to one step are one piece of evidence
 
 # What SIFT says of a point in the mirrored picture: rows of cells the other way round, and
 # directions too.
@@ -54,7 +68,7 @@ def consensus(query: LocalFeatures, other: LocalFeatures) -> Consensus | None:
     best = likeness[np.arange(2 * count), nearest]
     likeness -= other.neighbours[nearest]
     unclear = (1 - best) / np.maximum(1 - likeness.max(axis=1), 1e-6)
-    clear = (unclear < _CLEAR).reshape(2, count).sum(axis=1)
+    clear = (unclear < _MAX_RATIO_CLEAR).reshape(2, count).sum(axis=1)
     found: list[Consensus] = []
     # The likelier one first: where it is plain, there is no need to try the other.
     for mirrored in (False, True) if clear[0] >= clear[1] else (True, False):
@@ -62,7 +76,7 @@ def consensus(query: LocalFeatures, other: LocalFeatures) -> Consensus | None:
         one = _agreed(query, other, mirrored, nearest[half], unclear[half])
         if one is not None:
             found.append(one)
-            if one.inliers >= _PLAIN:
+            if one.inliers >= _PLAIN_INLIERS:
                 break
     return max(found, key=lambda one: one.inliers, default=None)
 
@@ -74,10 +88,10 @@ def _agreed(
     nearest: NDArray[np.intp],
     unclear: NDArray[np.float32],
 ) -> Consensus | None:
-    chosen = np.flatnonzero(unclear < _RATIO)
+    chosen = np.flatnonzero(unclear < _MAX_RATIO)
     if len(chosen) < 2:
         return None
-    chosen = chosen[np.argsort(unclear[chosen], kind="stable")][:_MOST]
+    chosen = chosen[np.argsort(unclear[chosen], kind="stable")][:_MAX_PAIRS]
     partners = nearest[chosen]
     here, there = query.places[chosen], other.places[partners]
     angles = np.radians(query.points[chosen, 3])
@@ -117,9 +131,9 @@ class _Pairs:
         error_x += -sine[:, None] * away[..., 1] - self.there[None, :, 0]
         error_y = self.there[:, None, 1] + sine[:, None] * away[..., 0]
         error_y += cosine[:, None] * away[..., 1] - self.there[None, :, 1]
-        near = error_x**2 + error_y**2 < (_GUESSED * np.maximum(1, size[:, None])) ** 2
-        near &= np.abs(self.scales[:, None] - self.scales) < _SCALE
-        near &= np.abs(_wrapped(self.turns[:, None] - self.turns)) < _TURN
+        near = error_x**2 + error_y**2 < (_MAX_ERROR_GUESSED * np.maximum(1, size[:, None])) ** 2
+        near &= np.abs(self.scales[:, None] - self.scales) < _MAX_SCALE
+        near &= np.abs(_wrapped(self.turns[:, None] - self.turns)) < _MAX_TURN
         agreeing = np.flatnonzero(near[near.sum(axis=1).argmax()])
         fitted = None
         for far in _ROUNDS:
@@ -138,8 +152,8 @@ class _Pairs:
     def _near(self, fitted: NDArray[np.float64], far: float) -> NDArray[np.intp]:
         turn = math.atan2(fitted[1, 0] - fitted[0, 1], fitted[0, 0] + fitted[1, 1])
         near = self.errors(fitted) < far
-        near &= np.abs(self.scales - math.log(_scale(fitted))) < _SCALE
-        near &= np.abs(_wrapped(self.turns - turn)) < _TURN
+        near &= np.abs(self.scales - math.log(_scale(fitted))) < _MAX_SCALE
+        near &= np.abs(_wrapped(self.turns - turn)) < _MAX_TURN
         return np.flatnonzero(near)
 
     def _fit(self, chosen: NDArray[np.intp]) -> NDArray[np.float64] | None:
@@ -152,20 +166,20 @@ class _Pairs:
         here, there = here - from_here, there - from_there
         within, across = here.T @ here, here.T @ there
         least, most = _spreads(within / number)
-        if most < 1e-5:
+        if most < _MIN_SPREAD:
             return None
         linear = None
-        if number >= _AFFINE_FROM and number * least > _AFFINE_SPREAD:
+        if number >= _MIN_PAIRS_AFFINE and number * least > _MIN_SPREAD_AFFINE:
             linear = np.linalg.solve(within, across).T
             narrow, wide = _spreads(linear @ linear.T)
-            if _area(linear) <= 0 or wide > _MOST_STRETCH**2 * narrow:
+            if _area(linear) <= 0 or wide > _MAX_STRETCH**2 * narrow:
                 linear = None
         if linear is None:
             total = within[0, 0] + within[1, 1]
             cosine = (across[0, 0] + across[1, 1]) / total
             sine = (across[0, 1] - across[1, 0]) / total
             linear = np.array([[cosine, -sine], [sine, cosine]])
-        if not 1e-4 < abs(_area(linear)) < 1e4:
+        if not 1 / _MAX_AREA_CHANGE < abs(_area(linear)) < _MAX_AREA_CHANGE:
             return None
         fitted = np.eye(3)
         fitted[:2, :2], fitted[:2, 2] = linear, from_there - linear @ from_here
@@ -201,5 +215,5 @@ def _once(
     partners: NDArray[np.intp], there: NDArray[np.float32], agreeing: NDArray[np.intp]
 ) -> NDArray[np.intp]:
     """Of pairs that lead to one place only the first: it is one piece of evidence."""
-    _, first = np.unique(np.round(there[agreeing] * 100), axis=0, return_index=True)
+    _, first = np.unique(np.round(there[agreeing] * _SAME_PLACE_STEPS), axis=0, return_index=True)
     return agreeing[np.sort(first)]

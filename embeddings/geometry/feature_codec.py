@@ -22,10 +22,11 @@ _POINT = np.dtype([("place", "<u2", 2), ("size", "u1"), ("angle", "u1")])
 _UNKNOWN = 255
 _CODES = 32  # bytes of a descriptor: 128 values of 2 bits
 VERSION = 1
-MOST_POINTS = 1024
-MOST_SMALL = 256  # pixels, the longest side of a small picture
-_MOST_SIDE = 1 << 30
-_SMALLEST = 1 / 1024  # of the long side, the size of the smallest point
+MAX_POINTS = 1024
+MAX_SMALL_SIDE = 256  # pixels, the longest side of a small picture
+_MAX_SIDE = 1 << 30  # pixels of a picture
+_MIN_SIZE = 1 / 1024  # of the long side, the size of the smallest point
+_QUALITY = 75  # of the small picture, as JPEG
 _STEPS = 24  # of a point's size, as it doubles
 
 _OPENED = ((np.arange(256, dtype=np.uint8)[:, None] >> np.array([0, 2, 4, 6])) & 3).astype(np.uint8)
@@ -50,7 +51,7 @@ def rounded(points: NDArray[np.float32]) -> NDArray[np.float32]:
 def shown(small: Image.Image) -> tuple[bytes, NDArray[np.uint8]]:
     """A small RGB picture as a JPEG, and as it is after it was kept."""
     with io.BytesIO() as file:
-        small.save(file, "JPEG", quality=75, exif=b"", icc_profile=b"")
+        small.save(file, "JPEG", quality=_QUALITY, exif=b"", icc_profile=b"")
         data = file.getvalue()
     return data, _opened(data)
 
@@ -88,9 +89,9 @@ def unpack(data: bytes) -> tuple[Parts, bytes]:
     if zlib.crc32(data[: -_CRC.size]) != _CRC.unpack(data[-_CRC.size :])[0]:
         raise _damaged("their check sum is another")
     per_point = _POINT.itemsize + _CODES
-    if count > MOST_POINTS or len(data) != _HEAD.size + count * per_point + length + _CRC.size:
+    if count > MAX_POINTS or len(data) != _HEAD.size + count * per_point + length + _CRC.size:
         raise _damaged("their length is another")
-    if not (0 < width < _MOST_SIDE and 0 < height < _MOST_SIDE):
+    if not (0 < width < _MAX_SIDE and 0 < height < _MAX_SIDE):
         raise _damaged("their picture has no size")
     if trace > 100 and trace != _UNKNOWN:
         raise _damaged("their trace of compression is more than all")
@@ -106,7 +107,7 @@ def unpack(data: bytes) -> tuple[Parts, bytes]:
 def _kept_points(points: NDArray[np.float32]) -> NDArray[np.void]:
     kept = np.zeros(len(points), _POINT)
     kept["place"] = np.clip(np.round(points[:, :2] * 65535), 0, 65535)
-    sizes = np.log2(np.maximum(points[:, 2], _SMALLEST) / _SMALLEST)
+    sizes = np.log2(np.maximum(points[:, 2], _MIN_SIZE) / _MIN_SIZE)
     kept["size"] = np.clip(np.round(sizes * _STEPS), 0, 255)
     kept["angle"] = np.round(points[:, 3] * (256 / 360)).astype(np.int64) % 256
     return kept
@@ -115,7 +116,7 @@ def _kept_points(points: NDArray[np.float32]) -> NDArray[np.void]:
 def _points(kept: NDArray[np.void]) -> NDArray[np.float32]:
     points = np.empty((len(kept), 4), np.float32)
     points[:, :2] = kept["place"] / 65535
-    points[:, 2] = _SMALLEST * 2 ** (kept["size"] / _STEPS)
+    points[:, 2] = _MIN_SIZE * 2 ** (kept["size"] / _STEPS)
     points[:, 3] = kept["angle"] * (360 / 256)
     return points
 
@@ -123,7 +124,7 @@ def _points(kept: NDArray[np.void]) -> NDArray[np.float32]:
 def _opened(data: bytes) -> NDArray[np.uint8]:
     try:
         with Image.open(io.BytesIO(data), formats=["JPEG"]) as opened:
-            if max(opened.size) > MOST_SMALL or opened.mode != "RGB":
+            if max(opened.size) > MAX_SMALL_SIDE or opened.mode != "RGB":
                 raise _damaged("their small picture is none")
             return np.array(opened)
     except (OSError, SyntaxError, ValueError) as error:

@@ -12,18 +12,25 @@ from embeddings.geometry.alignment_refinement import refined
 from embeddings.geometry.consensus import Consensus, consensus
 from embeddings.geometry.local_features import LocalFeatures
 
+# Set by `python -m benchmarks geometry`: near-duplicates named so, and milliseconds a pair.
+
 # Fewer pairs of points than this say nothing of where one picture lies in the other.
-_LEAST = 4
-# With so much agreement already, the map is worth refining; it may cost that much of it, since
-# what is near enough agrees as well.
-_PROMISING, _NO_LOSS = 0.25, 0.05
-# With fewer than this, whole pictures are laid on each other as well: flat ones have few points.
-_FEW = 12
-_FLAT = 50  # points; as whole pictures those agree that agree so far, and others so far:
-_FLAT_AGREE, _WHOLES_AGREE = 0.85, 0.95
-_SAME_SHAPE = 0.04  # how much the ratios of two whole pictures' sides may differ
-_GLANCE = 0.8  # correlation, before whole pictures are compared more closely
-_SHOWN = 60
+_MIN_INLIERS = 4
+# With so much agreement (share) already, the map is worth refining; it may cost that much of it,
+# since what is near enough agrees as well.
+_MIN_AGREEMENT_TO_REFINE = 0.25
+_MAX_AGREEMENT_LOST = 0.05
+# With fewer pairs of points than this and no more agreement (share), whole pictures are laid on
+# each other as well: flat ones have few points.
+_ENOUGH_INLIERS = 12
+_ENOUGH_AGREEMENT = 0.9
+# Whole pictures lie on each other where so much (share) agrees: of flat ones, and of others.
+_MAX_POINTS_FLAT = 50  # points of the one that has fewer
+_MIN_AGREEMENT_FLAT = 0.85
+_MIN_AGREEMENT_WHOLES = 0.95
+_MAX_SHAPE_DIFFERENCE = 0.04  # ln of what the ratios of two whole pictures' sides differ by
+_MIN_GLANCE = 0.8  # correlation, before whole pictures are compared more closely
+_MAX_KEYPOINTS = 60  # pairs that are shown
 _UNLIKE = Likeness(0.0, 0.0, 0.0, 0.0)
 _MIRROR = np.array([[-1.0, 0, 1], [0, 1, 0], [0, 0, 1]])
 
@@ -64,23 +71,24 @@ NOTHING = Geometry(0, 0.0, None, False, None, [])
 def match(query: LocalFeatures, other: LocalFeatures) -> Geometry:
     """Lay one picture on the other. Thread-safe; the same features always match alike."""
     found = consensus(query, other)
-    if found is not None and found.inliers >= _LEAST:
+    if found is not None and found.inliers >= _MIN_INLIERS:
         ours, theirs = np.array([*query.sides, 1]), np.array([*other.sides, 1])
         shares = np.diag(1 / theirs) @ found.map @ np.diag(ours)
         by_points = _geometry(query, other, shares, found)
-        if by_points.agreement > _PROMISING:
+        if by_points.agreement > _MIN_AGREEMENT_TO_REFINE:
             closer = _geometry(query, other, refined(query, other, shares), found)
             gained = closer.agreement - by_points.agreement
-            if gained > _NO_LOSS or (gained >= -_NO_LOSS and closer.drift <= by_points.drift):
+            no_less = gained >= -_MAX_AGREEMENT_LOST
+            if gained > _MAX_AGREEMENT_LOST or (no_less and closer.drift <= by_points.drift):
                 by_points = closer
-        if found.inliers >= _FEW or by_points.agreement > 0.9:
+        if found.inliers >= _ENOUGH_INLIERS or by_points.agreement > _ENOUGH_AGREEMENT:
             return by_points
     else:
         by_points = NOTHING
     # Where there are points enough, and they do not agree, no more than a likeness is to be seen:
     # of two pages of text, say.
-    flat = min(len(query.points), len(other.points)) < _FLAT
-    enough = _FLAT_AGREE if flat else _WHOLES_AGREE
+    flat = min(len(query.points), len(other.points)) < _MAX_POINTS_FLAT
+    enough = _MIN_AGREEMENT_FLAT if flat else _MIN_AGREEMENT_WHOLES
     wholes = [one for one in _as_wholes(query, other) if one.agreement >= enough]
     return max([by_points, *wholes], key=lambda one: one.agreement)
 
@@ -88,7 +96,7 @@ def match(query: LocalFeatures, other: LocalFeatures) -> Geometry:
 def _as_wholes(query: LocalFeatures, other: LocalFeatures) -> list[Geometry]:
     """Both pictures laid on each other from edge to edge, if that could be."""
     shapes = query.sides[0] / query.sides[1] * other.sides[1] / other.sides[0]
-    if abs(np.log(shapes)) > _SAME_SHAPE:
+    if abs(np.log(shapes)) > _MAX_SHAPE_DIFFERENCE:
         return []
     maps = (
         (query.glance, np.eye(3)),
@@ -97,7 +105,7 @@ def _as_wholes(query: LocalFeatures, other: LocalFeatures) -> list[Geometry]:
     return [
         _geometry(query, other, shares)
         for glance, shares in maps
-        if (glance * other.glance).sum() > _GLANCE
+        if (glance * other.glance).sum() > _MIN_GLANCE
     ]
 
 
@@ -110,7 +118,7 @@ def _geometry(
     laid = lay(query, other, shares)
     alike = likeness(laid) if laid else _UNLIKE
     corners = shares @ np.array([[0, 1, 1, 0], [0, 0, 1, 1], [1, 1, 1, 1]])
-    pairs = found.pairs[:_SHOWN] if found else np.zeros((0, 2), np.intp)
+    pairs = found.pairs[:_MAX_KEYPOINTS] if found else np.zeros((0, 2), np.intp)
     places = zip(
         query.points[pairs[:, 0], :2].tolist(), other.points[pairs[:, 1], :2].tolist(), strict=True
     )

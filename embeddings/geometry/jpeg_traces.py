@@ -6,11 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-_BLOCK = 8
+_BLOCK = 8  # pixels a side
 _WINDOW = 256  # pixels a side are looked at; a multiple of the block
-# A coefficient this small would be rounded away by almost any JPEG, and by none in a fine one.
+# A coefficient (levels of 255) this small would be rounded away by almost any JPEG, and by none in
+# a fine one.
 _NONE = 1.0
-_LEAST_BLOCKS = 12
+_FINE_FROM = 3  # half waves to a block, across and down together
+# Flat and tiny pictures tell nothing.
+_MIN_BLOCKS = 12
+_MAX_VANISHED_ACROSS = 0.97  # share of fine waves, in blocks that lie across the grid
 
 
 def _cosines() -> NDArray[np.float32]:
@@ -22,7 +26,7 @@ def _cosines() -> NDArray[np.float32]:
 
 
 _BASIS = _cosines()
-_FINE = np.add.outer(np.arange(_BLOCK), np.arange(_BLOCK)) >= 3
+_FINE = np.add.outer(np.arange(_BLOCK), np.arange(_BLOCK)) >= _FINE_FROM
 
 
 def compression(picture: Image.Image) -> int | None:
@@ -37,7 +41,7 @@ def compression(picture: Image.Image) -> int | None:
     right, bottom = min(picture.width, left + _WINDOW), min(picture.height, top + _WINDOW)
     grey = np.asarray(picture.crop((left, top, right, bottom)).convert("L"), np.float32)
     on_grid, across = _vanished(grey), _vanished(grey[_BLOCK // 2 :, _BLOCK // 2 :])
-    if on_grid is None or across is None or across > 0.97:
+    if on_grid is None or across is None or across > _MAX_VANISHED_ACROSS:
         return None
     return round(100 * min(1.0, max(0.0, (on_grid - across) / (1 - across))))
 
@@ -45,7 +49,7 @@ def compression(picture: Image.Image) -> int | None:
 def _vanished(grey: NDArray[np.float32]) -> float | None:
     """The share of fine waves that blocks from the upper left corner on do not have."""
     rows, columns = grey.shape[0] // _BLOCK, grey.shape[1] // _BLOCK
-    if rows * columns < _LEAST_BLOCKS:
+    if rows * columns < _MIN_BLOCKS:
         return None
     cut = grey[: rows * _BLOCK, : columns * _BLOCK].reshape(rows, _BLOCK, columns, _BLOCK)
     waves = _BASIS @ cut.transpose(0, 2, 1, 3) @ _BASIS.T

@@ -18,19 +18,30 @@ from embeddings.operators.decode.pillow import standardize
 # Of what `to_bytes` writes, and of how the features are found: others do not match well.
 VERSION = feature_codec.VERSION
 
-# Points are looked for in a copy of this long side. SIFT doubles it once more by itself; in a
-# larger one it finds more points and names no more copies, and takes twice the time.
+# Set by `python -m benchmarks geometry`: near-duplicates named so, milliseconds a picture, and
+# bytes a picture.
+
+# Points are looked for in a copy of this long side (pixels). SIFT doubles it once more by itself;
+# in a larger one it finds more points and names no more copies, and takes twice the time.
 _LONG_SIDE = 256
-# Long and narrow pictures keep a short side with room for points.
-_SHORT_SIDE = 48
-_MOST_SIDE = 1024
-_FOUND, _KEPT = 400, 200
-# Flat pictures are looked at once more, for fainter points.
-_CONTRASTS, _ENOUGH, _EDGE = (0.02, 0.006), 100, 12
+# Long and narrow pictures keep a short side with room for points, up to a long side (pixels).
+_MIN_SHORT_SIDE = 48
+_MAX_LONG_SIDE = 1024
+_MAX_FOUND = 400  # points that SIFT is asked for
+_MAX_KEPT = 200  # points
+# SIFT's thresholds. Flat pictures are looked at once more, for fainter points.
+_CONTRASTS = (0.02, 0.006)
+_ENOUGH_POINTS = 100
+_EDGE = 12
+_OCTAVE_LAYERS = 3
 # The strongest points are not the best ones: of a written line they would be all. From each of
 # these cells in turn, a few at a time.
-_CELLS, _AT_A_TIME = 6, 4
-_SMALL, _SMALL_SHORT = 160, 24
+_CELLS = 6  # in each direction
+_AT_A_TIME = 4  # points
+# The small picture that is kept, in pixels.
+_SMALL_SIDE = 160
+_MIN_SMALL_SHORT_SIDE = 24
+_GLANCE_SIDE = 12  # places in each direction
 _SAME_PLACE = 0.02  # long sides
 # Where a value of RootSIFT's (0 to 1) belongs to the second, third and fourth of four codes:
 # two bits match as surely as the eight of SIFT.
@@ -100,7 +111,11 @@ class LocalFeatures:
     @cached_property
     def glance(self) -> NDArray[np.float32]:
         """Light and shade of the whole picture in 12 × 12 places, of mean 0 and length 1."""
-        grey = Image.fromarray(self.small).convert("L").resize((12, 12), Image.Resampling.BOX)
+        grey = (
+            Image.fromarray(self.small)
+            .convert("L")
+            .resize((_GLANCE_SIDE, _GLANCE_SIDE), Image.Resampling.BOX)
+        )
         light = np.asarray(grey, np.float32)
         light = light - light.mean()
         return _shortened(light, float(np.linalg.norm(light)))
@@ -147,9 +162,9 @@ def _points(rgb: Image.Image) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
 
     worked = rgb.resize(_worked(rgb), Image.Resampling.BOX, reducing_gap=2.0).convert("L")
     for contrast in _CONTRASTS:
-        sift = cv2.SIFT.create(_FOUND, 3, contrast, _EDGE)
+        sift = cv2.SIFT.create(_MAX_FOUND, _OCTAVE_LAYERS, contrast, _EDGE)
         found, described = sift.detectAndCompute(np.asarray(worked), None)
-        if len(found) >= _ENOUGH:
+        if len(found) >= _ENOUGH_POINTS:
             break
     if not found:
         return np.zeros((0, 4), np.float32), np.zeros((0, 128), np.uint8)
@@ -166,20 +181,21 @@ def _spread(points: NDArray[np.float32], responses: NDArray[Any]) -> NDArray[np.
     cells = np.clip((points[order, :2] * _CELLS).astype(int), 0, _CELLS - 1) @ (1, _CELLS)
     # How many stronger ones each has in its own cell.
     earlier = np.tril(cells[:, None] == cells, -1).sum(axis=1)
-    return order[np.argsort(earlier // _AT_A_TIME, kind="stable")][:_KEPT]
+    return order[np.argsort(earlier // _AT_A_TIME, kind="stable")][:_MAX_KEPT]
 
 
 def _worked(picture: Image.Image) -> tuple[int, int]:
     """The size of the copy in which points are looked for; never larger than the picture."""
     short, long = sorted(picture.size)
-    return _fitted(picture, min(max(_LONG_SIDE, _SHORT_SIDE * long // short), _MOST_SIDE))
+    return _fitted(picture, min(max(_LONG_SIDE, _MIN_SHORT_SIDE * long // short), _MAX_LONG_SIDE))
 
 
 def _shown(picture: Image.Image) -> tuple[int, int]:
     """The size of the small picture that is kept."""
     short, long = sorted(picture.size)
     return _fitted(
-        picture, min(max(_SMALL, _SMALL_SHORT * long // short), feature_codec.MOST_SMALL)
+        picture,
+        min(max(_SMALL_SIDE, _MIN_SMALL_SHORT_SIDE * long // short), feature_codec.MAX_SMALL_SIDE),
     )
 
 

@@ -19,7 +19,7 @@ from embeddings.heatmaps.palette import COLOURS
 # How much of the picture a region covers that speaks not at all, and the one that speaks most.
 _FAINT, _STRONG = 0.10, 0.72
 _UNSEEN = (0, 0, 0, 110)  # what the model did not look at
-_LEAST = 1e-12
+_MIN_DIVISOR = 1e-12  # instead of nothing
 
 
 @dataclass(frozen=True)
@@ -60,13 +60,13 @@ def shares(first: Places, second: Places, *, averaged: bool) -> Shares:
     if one.ndim != 2 or two.ndim != 2 or one.shape[1] != two.shape[1]:
         raise InputError("The places of two models cannot be compared.")
     means = one.mean(axis=0), two.mean(axis=0)
-    length = max(_LEAST, float(np.linalg.norm(means[0]) * np.linalg.norm(means[1])))
+    length = max(_MIN_DIVISOR, float(np.linalg.norm(means[0]) * np.linalg.norm(means[1])))
     score = float(means[0] @ means[1]) / length
     if averaged:
         pairs = one @ two.T / (len(one) * len(two) * length)
     else:
         lengths = np.linalg.norm(one, axis=1)[:, None] * np.linalg.norm(two, axis=1)[None, :]
-        pairs = np.maximum(0, one @ two.T / np.maximum(lengths, _LEAST))
+        pairs = np.maximum(0, one @ two.T / np.maximum(lengths, _MIN_DIVISOR))
     return Shares(pairs.astype(np.float32), score, averaged)
 
 
@@ -89,7 +89,7 @@ def overlay(
         heat += np.where(inside, _smooth(grid, across, down), np.float32(0))
         times += inside
     seen = times > 0
-    strength = np.clip(heat / np.maximum(times, 1) / max(peak, _LEAST), 0, 1)
+    strength = np.clip(heat / np.maximum(times, 1) / max(peak, _MIN_DIVISOR), 0, 1)
     pixels = np.empty((height, width, 4), np.uint8)
     pixels[..., :3] = _palette()[np.round(strength * 255).astype(np.uint8)]
     pixels[..., 3] = np.round(255 * (_FAINT + (_STRONG - _FAINT) * strength))
@@ -100,7 +100,7 @@ def overlay(
 def _into(shares: NDArray[np.float64], start: float, end: float) -> NDArray[np.float64]:
     """Shares of a picture's side as shares of a view's."""
     width = end - start
-    return (shares - start) / (width if abs(width) > _LEAST else _LEAST)
+    return (shares - start) / (width if abs(width) > _MIN_DIVISOR else _MIN_DIVISOR)
 
 
 def _smooth(
