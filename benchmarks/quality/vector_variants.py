@@ -24,7 +24,6 @@ from embeddings.thread_count import apply_threads
 
 Pictures = Sequence[Image.Image]
 Vectors = npt.NDArray[np.float32]
-Variant = Callable[[Pictures], Vectors]
 Group = Callable[[Pictures], Mapping[str, Vectors]]
 
 _AT_ONCE = 4  # pictures a forward pass: more outgrow the caches

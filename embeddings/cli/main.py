@@ -64,6 +64,11 @@ COMMANDS = {
         models.tower_arguments,
         models.add_text_tower,
     ),
+    "remove-text-tower": Command(
+        "forget a text tower that was added or fetched",
+        models.name_argument,
+        models.remove_text_tower,
+    ),
     "remove-model": Command(
         "forget a model that was added", models.name_argument, models.remove_model
     ),

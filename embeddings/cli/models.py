@@ -1,4 +1,4 @@
-"""The commands about models: list, add, fetch, remove."""
+"""The commands about models and their text towers: list, add, fetch, remove."""
 
 import argparse
 import json
@@ -14,7 +14,7 @@ def list_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def name_argument(parser: argparse.ArgumentParser) -> None:
-    """That of `remove-model`."""
+    """That of `remove-model` and `remove-text-tower`."""
     parser.add_argument("name", metavar="NAME", help="the model's name")
 
 
@@ -131,6 +131,15 @@ def add_text_tower(options: argparse.Namespace) -> int:
 
     tower = user_towers.add_text_tower(options.name, options.path)
     print(f"Added the text tower of {options.name}: SHA-256 {tower.digests.weights_sha256}.")
+    return 0
+
+
+def remove_text_tower(options: argparse.Namespace) -> int:
+    """Forget the text tower of a CLIP or SigLIP model."""
+    from embeddings.text import user_towers
+
+    user_towers.remove_text_tower(options.name)
+    print(f"Removed the text tower of {options.name}.")
     return 0
 
 

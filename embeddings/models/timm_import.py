@@ -39,11 +39,6 @@ def _define_schemas() -> None:
     _library = library
 
 
-def shimmed() -> bool:
-    """Whether this process had to define torchvision's schemas."""
-    return _library is not None
-
-
 def timm() -> ModuleType:
     """The timm module. Raises whatever its import raises where the shim is not the cure."""
     with _lock:

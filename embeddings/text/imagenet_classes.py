@@ -49,11 +49,6 @@ def class_matrix() -> NDArray[np.float32]:
     return found
 
 
-def class_names() -> tuple[str, ...]:
-    """What the classes are called, in the matrix's order, as timm describes them."""
-    return tuple(_info().label_descriptions())
-
-
 def sentences() -> list[str]:
     """What stands for each class. Raises `WeightsError` where timm has other descriptions."""
     info = _info()

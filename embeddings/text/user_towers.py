@@ -70,7 +70,7 @@ def fetch_text_tower(model: str) -> TowerFiles:
 def remove_text_tower(model: str) -> None:
     """Forget the model's text tower, and remove its files from the models folder where no other
     model needs them; the hub's cache is left alone. Raises `InputError` where there is none."""
-    record = read_record(model)
+    record = read_record(models_folder.check_name(model))
     if record is None:
         raise InputError(f"{model} has no text tower in the models folder.")
     remove_record(model)

@@ -25,15 +25,6 @@ MAX_METADATA_BYTES = 16_384
 MAX_METADATA_DEPTH = 20
 
 
-class CountsSerializer(serializers.Serializer[Any]):
-    received = serializers.IntegerField()
-    processing = serializers.IntegerField()
-    ready = serializers.IntegerField()
-    rejected = serializers.IntegerField()
-    failed = serializers.IntegerField()
-    total = serializers.IntegerField()
-
-
 class DatasetSerializer(serializers.ModelSerializer[Dataset]):
     slug = serializers.CharField(required=False, max_length=80)
     visibility = serializers.ChoiceField(choices=Visibility.choices, default=Visibility.PRIVATE)

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from searchapp.models import Image, ImageState
+from searchapp.services.datasets import demo_gallery
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,6 @@ def _credits() -> tuple[Credit, ...]:
 
 @require_safe
 def credit_list(request: HttpRequest) -> HttpResponse:
-    stored = dict(
-        Image.objects.filter(
-            dataset__slug="demo", dataset__visibility="public", state=ImageState.READY
-        ).values_list("name", "pk")
-    )
+    stored = dict(demo_gallery.public_images().values_list("name", "pk"))
     rows = [(credit, stored.get(credit.file)) for credit in _credits()]
     return render(request, "search/credits.html", {"rows": rows})

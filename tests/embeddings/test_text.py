@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 import subprocess
 import sys
 import warnings
@@ -492,7 +493,10 @@ def test_without_a_place_to_keep_anything(tmp_path: Path, monkeypatch: pytest.Mo
 def test_the_classes_are_in_order(encoder: TextEncoder) -> None:
     """Each class is nearest to its own name: none is in another's place."""
     some = list(range(0, 1000, 50))
-    named = encoder.encode([imagenet_classes.class_names()[at].partition(",")[0] for at in some])
+    sentences = imagenet_classes.sentences()
+    # "a photo of a great white shark, white shark, ...: a large aggressive shark"
+    names = [re.split("[,:]", sentences[at].removeprefix("a photo of a "))[0] for at in some]
+    named = encoder.encode(names)
     nearest = (named @ imagenet_classes.class_matrix().T).argsort(axis=1)[:, -10:]
     assert sum(at in near for at, near in zip(some, nearest, strict=True)) >= 18
 

@@ -24,6 +24,7 @@ from PIL import Image
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from embeddings import Pipeline, ops, pipeline, recipe, text_encoder
+from embeddings.cli.main import main
 from embeddings.errors import EmbeddingsError, InputError, RecipeError, UnknownName, WeightsError
 from embeddings.models.cards import model_card
 from embeddings.models.timm_import import timm
@@ -292,6 +293,26 @@ def test_a_tower_is_forgotten(tmp_path: Path, home: Path) -> None:
     assert len(list(home.iterdir())) == len(before) + 4
     remove_text_tower(name)
     assert sorted(home.iterdir()) == before
+
+
+def test_a_tower_is_removed_from_the_command_line(
+    tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = _pictures(tmp_path, "clip")
+    before = sorted(home.iterdir())
+    _tower(tmp_path / "tower", "clip")
+    add_text_tower(name, tmp_path / "tower")
+    (tmp_path / "outside.tower").write_bytes((home / f"{name}.tower").read_bytes())
+    assert main(["remove-text-tower", name]) == 0
+    assert sorted(home.iterdir()) == before
+    assert main(["remove-text-tower", name]) == 1
+    assert main(["remove-text-tower", "../outside"]) == 1
+    said = capsys.readouterr()
+    assert said.out == f"Removed the text tower of {name}.\n"
+    none, wrong = said.err.splitlines()
+    assert none == f"error: {name} has no text tower in the models folder."
+    assert wrong.startswith("error: A model's name is")
+    assert (tmp_path / "outside.tower").exists()
 
 
 def test_a_tower_kind_that_there_is_not(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
 from searchapp.infra.upload_handler import HashedUpload
-from searchapp.models import PENDING_STATES, Dataset, Image, ImageState, Query
+from searchapp.models import PENDING_STATES, Dataset, Image, Query
 from searchapp.pages.access import find_dataset, visible_image
 from searchapp.pages.pagination import key_of
 from searchapp.pages.responses import (
@@ -32,6 +32,7 @@ from searchapp.pages.search.result_groups import add_facts, arrange, strip
 from searchapp.pages.search.search_params import LIST, Asked, read
 from searchapp.services import search as service
 from searchapp.services.calibration import plot_of
+from searchapp.services.datasets import demo_gallery
 from searchapp.services.errors import BadPicture, Invalid, ServiceError
 
 if TYPE_CHECKING:
@@ -39,16 +40,6 @@ if TYPE_CHECKING:
 
 # A selector with more entries than this helps nobody; the dataset's own page has a search link.
 MAX_CHOICES = 200
-TRY_ONE = (
-    "erase-kingfisher.jpg",
-    "explore_monuments-germany-neuschwansteinCastle.jpg",
-    "categorization-fish1.jpg",
-    "erase-red_panda.jpg",
-    "solar_system-saturn.jpg",
-    "categorization-windmill1.jpg",
-    "explore_monuments-india-hawaMahal.jpg",
-    "categorization-hammer1.jpg",
-)
 
 
 @dataclass(frozen=True)
@@ -280,7 +271,7 @@ def _home_context(request: HttpRequest, address: str = "") -> dict[str, object]:
         "choices": _choices(request.user),
         "slug": given.get("dataset", ""),
         "address": address,
-        "try_one": _try_one(),
+        "try_one": demo_gallery.examples(),
         "largest": f"{settings.MAX_UPLOAD_BYTES / 1e6:g}",
         "keep_hours": settings.QUERY_KEEP_HOURS,
     }
@@ -298,19 +289,6 @@ def _chosen(
     named = slugs[: service.MAX_DATASETS]
     found = [known.get(slug) or find_dataset(request.user, slug) for slug in named]
     return list({dataset.pk: dataset for dataset in found}.values())
-
-
-def _try_one() -> list[Image]:
-    found = {
-        image.name: image
-        for image in Image.objects.filter(
-            dataset__slug="demo",
-            dataset__visibility="public",
-            state=ImageState.READY,
-            name__in=TRY_ONE,
-        )
-    }
-    return [found[name] for name in TRY_ONE if name in found]
 
 
 def _waiting(datasets: Sequence[Dataset]) -> str:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from searchapp.infra.upload_handler import HashedUpload
-from searchapp.models import Dataset, Source, Visibility
+from searchapp.models import Dataset, Image, ImageState, Source, Visibility
 from searchapp.services.datasets.dataset_service import create_dataset
 from searchapp.services.ingest.acceptance import Arrival, accept_arrivals
 
@@ -19,6 +19,17 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 SLUG = "demo"
+# Files of pictures to try a search with, in this order.
+_EXAMPLES = (
+    "erase-kingfisher.jpg",
+    "explore_monuments-germany-neuschwansteinCastle.jpg",
+    "categorization-fish1.jpg",
+    "erase-red_panda.jpg",
+    "solar_system-saturn.jpg",
+    "categorization-windmill1.jpg",
+    "explore_monuments-india-hawaMahal.jpg",
+    "categorization-hammer1.jpg",
+)
 
 
 @transaction.atomic
@@ -50,3 +61,16 @@ def load(owner: User) -> int:
         ]
         accept_arrivals(dataset, arrivals, user=owner, source=Source.DEMO, call_workers=False)
     return len(rows)
+
+
+def public_images() -> QuerySet[Image]:
+    """Return the gallery's pictures that are ready, where everyone may see it."""
+    return Image.objects.filter(
+        dataset__slug=SLUG, dataset__visibility=Visibility.PUBLIC, state=ImageState.READY
+    )
+
+
+def examples() -> list[Image]:
+    """Return the pictures that the start page offers to try a search with."""
+    images = {image.name: image for image in public_images().filter(name__in=_EXAMPLES)}
+    return [images[name] for name in _EXAMPLES if name in images]
