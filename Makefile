@@ -6,17 +6,23 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bench clean
+.PHONY: help run check test test-long lint format bench clean
 
 help: ## list these commands
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
 
 run: $(VENV)/.run ## set up everything and serve the application
 	@exec $(BIN)/python manage.py serve
 
-test: lint ## set up everything and run every check and test
-	@$(BIN)/python -m tests.browser.find
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+check: lint ## lint, types and every test that needs no running application (minutes)
+	@$(BIN)/python -m pytest --numprocesses 2 -m "not application and not long"
+
+test: lint ## set up everything and run every check and test, but for the long ones
+	@$(BIN)/python -m harness.chromium
+	@$(BIN)/python -m pytest --numprocesses 2 -m "not long"
+
+test-long: $(VENV)/.long ## the long tests, and all properties with many more examples
+	@$(BIN)/python -m pytest --numprocesses 2 -m "long or hypothesis" --hypothesis-profile long
 
 lint: $(VENV)/.dev ## style, types, import rules, settings and migrations
 	$(BIN)/ruff check .
@@ -54,4 +60,9 @@ $(VENV)/.run: $(VENV)/.made requirements/run.txt requirements/constraints.txt
 $(VENV)/.dev: $(VENV)/.run requirements/dev.txt requirements/text.txt requirements/ray.txt
 	@echo "Installing what the tests need …"
 	@$(PIP) -r requirements/dev.txt
+	@touch $@
+
+$(VENV)/.long: $(VENV)/.dev requirements/long.txt
+	@echo "Installing what the long tests need …"
+	@$(PIP) -r requirements/long.txt
 	@touch $@

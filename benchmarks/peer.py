@@ -8,7 +8,7 @@ import sys
 from types import TracebackType
 from typing import Any, Self
 
-from tests.installation import ROOT
+from harness.installation import ROOT
 
 
 class Peer:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image, ImageEnhance
 
-from tests.installation import ROOT
+from harness.installation import ROOT
 
 
 def demo() -> list[Path]:

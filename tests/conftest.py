@@ -2,38 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
-from xdist.scheduler import LoadScopeScheduling
 
-from tests.installation import ROOT, Client, Installation, running
-
-# How long an example takes says nothing on a machine that does much else.
-settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("tests")
-
-
-# The fixtures below that stand for the shared installation, as a test's file names them.
-_SHARES = re.compile(r"\b(installation|admin|anyone): (Installation|Client|object)\b")
-
-
-class ByFile(LoadScopeScheduling):  # type: ignore[misc]
-    """A file's tests run in one process, and so do all that share the installation."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.partition("::")[0]
-        return "installation" if _SHARES.search((ROOT / file).read_text()) else file
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
-    """How runs of several processes share the tests out."""
-    return ByFile(config, log)
+from harness.installation import ROOT, Client, Installation, running
+from tests import properties  # noqa: F401 (loads Hypothesis's profile)
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 
-from tests.installation import ROOT, clean_environment
+from harness.installation import ROOT, clean_environment
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ import shutil
 import signal
 import tempfile
 
-from tests.installation import clean_environment
+from harness.installation import clean_environment
 
 # A run in the background of a shell ignores interrupts, and so would the programs that it starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -31,7 +31,8 @@ _environment = clean_environment(
 )
 _environment.setdefault("XDG_RUNTIME_DIR", _folder)
 # One for all processes of the run and all that they start: models are converted and measured once.
-_shared = os.environ["EMBEDDINGS_CACHE"] if "PYTEST_XDIST_WORKER" in os.environ else None
-_environment["EMBEDDINGS_CACHE"] = _shared or os.path.join(_folder, "cache")
+_shared = os.environ["TESTS_FOLDER"] if "PYTEST_XDIST_WORKER" in os.environ else _folder
+_environment["TESTS_FOLDER"] = _shared
+_environment["EMBEDDINGS_CACHE"] = os.path.join(_shared, "cache")
 os.environ.clear()
 os.environ.update(_environment)

@@ -20,7 +20,7 @@ from benchmarks.options import Options
 from benchmarks.peer import Peer
 from benchmarks.report import Findings, Table, aim
 from embeddings.recipes import DEFAULT_PIPELINE
-from tests.installation import Client, Installation, clean_environment
+from harness.installation import Client, Installation, clean_environment
 
 AIM_SHARE, AIM_STATEMENTS = 0.5, 0.5
 # Different pictures; the others are these with another comment in the file, and so other bytes.

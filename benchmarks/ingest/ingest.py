@@ -15,7 +15,7 @@ from benchmarks.installation.processes import cpu_seconds, place, rest
 from benchmarks.options import Options
 from benchmarks.peer import Peer
 from benchmarks.report import Findings, Table
-from tests.installation import Client, Installation, clean_environment
+from harness.installation import Client, Installation, clean_environment
 
 FILES_A_REQUEST = 50
 # As many batches as wake every ingest process, twice: each loads its model with its first.

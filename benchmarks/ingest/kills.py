@@ -18,10 +18,10 @@ from benchmarks.ingest.imports import make_files
 from benchmarks.installation.processes import place
 from benchmarks.options import Options
 from benchmarks.report import Findings, Table
+from harness.installation import Client, Installation, wait_until
+from harness.kills import DISASTERS
 from searchapp.infra.vectors.collection_names import collection_name
 from searchapp.infra.vectors.store import VectorStore
-from tests.installation import Client, Installation, wait_until
-from tests.survival.disasters import DISASTERS
 
 SEED = 5
 FILES = 600

@@ -17,7 +17,7 @@ from benchmarks.installation.processes import fill, place, processes, rest
 from benchmarks.options import Options
 from benchmarks.report import Findings, Table
 from benchmarks.search.http_client import SearchClient
-from tests.installation import Client, Installation
+from harness.installation import Client, Installation
 
 _SEARCHERS = 4
 _SAMPLE_SECONDS = 0.5

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from tests.installation import ROOT, Installation, running
+from harness.installation import ROOT, Installation, running
 
 _MARKS = {
     "redis": "valkey-server",

@@ -11,7 +11,7 @@ import requests
 from benchmarks import sample_photos
 from benchmarks.options import Options
 from benchmarks.report import Findings, Table
-from tests.installation import Installation
+from harness.installation import Installation
 
 _POLL_SECONDS = 0.05
 _PATIENCE_SECONDS = 600.0

@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks.options import Options
 from benchmarks.report import Findings, NotHere, Table
 from embeddings.bundle import FORMATS
-from tests.installation import ROOT, clean_environment
+from harness.installation import ROOT, clean_environment
 
 _PEERS = ("numpy", "pyarrow", "pandas")
 # Of disk for a vector of 1280 numbers as text, and as much again to be safe.

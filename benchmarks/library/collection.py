@@ -15,7 +15,7 @@ from benchmarks.options import Options
 from benchmarks.peer import Peer
 from benchmarks.report import Findings, Table, aim
 from embeddings.recipes import DEFAULT_PIPELINE
-from tests.installation import clean_environment
+from harness.installation import clean_environment
 
 AIM_SHARE, AIM_FLAT = 0.95, 1.05
 _WAYS = {

@@ -18,7 +18,7 @@ from benchmarks.options import Options
 from benchmarks.peer import Peer
 from benchmarks.report import Findings, NotHere, Table, aim
 from embeddings import recipes
-from tests.installation import clean_environment
+from harness.installation import clean_environment
 
 AIM_RATIO, AIM_SHARE, AIM_ONE, AIM_FLAT = 6.0, 0.9, 1.3, 1.05
 _SIDE, _SEED = 640, 500

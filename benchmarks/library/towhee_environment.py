@@ -9,7 +9,7 @@ import sysconfig
 from pathlib import Path
 
 from benchmarks.report import NotHere
-from tests.installation import ROOT
+from harness.installation import ROOT
 
 VERSION = "1.1.3"
 # Towhee imports pkg_resources, which later versions of setuptools do not have.

@@ -20,11 +20,11 @@ from PIL import Image
 from benchmarks.installation.processes import place, rest
 from benchmarks.options import Options
 from benchmarks.quality import labels, scores, vector_variants
-from benchmarks.quality.edits import EDITS, edited
 from benchmarks.quality.labels import Labelled
 from benchmarks.report import Findings, Table, aim, percentile
 from embeddings.geometry.kinds import Edit, Kind
-from tests.installation import ROOT, Client, wait_until
+from harness.edits import EDITS, edited
+from harness.installation import ROOT, Client, wait_until
 
 # What each edit is to be called, at least. A copy that is saved as JPEG has been recompressed,
 # and those that are made small have been resized: saying so is right as well.

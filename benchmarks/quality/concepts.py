@@ -27,7 +27,7 @@ from embeddings import (
 )
 from embeddings.errors import PackageMissing
 from embeddings.text.imagenet_classes import class_matrix
-from tests.installation import ROOT
+from harness.installation import ROOT
 
 Vectors = npt.NDArray[np.float32]
 

@@ -8,11 +8,11 @@ import numpy as np
 
 from benchmarks.options import Options
 from benchmarks.quality import labels, vector_variants
-from benchmarks.quality.edits import EDITS, edited
 from benchmarks.report import Findings, Table
 from embeddings.duplicates import groups
 from embeddings.recipes import DEFAULT_PIPELINE
-from tests.installation import ROOT
+from harness.edits import EDITS, edited
+from harness.installation import ROOT
 
 THRESHOLDS = (0.85, 0.9, 0.95)
 # imagededup's default for its hashes is a distance of 10 of 64 bits.

@@ -14,12 +14,12 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.options import Options
 from benchmarks.quality import labels, plain_geometry, vector_variants
-from benchmarks.quality.edits import EDITS, edited
 from benchmarks.report import Findings, Table, aim
 from embeddings.geometry import Edit, Kind, LocalFeatures, judge, match
 from embeddings.geometry.local_features import local_features
 from embeddings.recipes import DEFAULT_PIPELINE
-from tests.installation import ROOT
+from harness.edits import EDITS, edited
+from harness.installation import ROOT
 
 # As a search does it (`searchapp.services.search.rerank`): the first candidates always, the others
 # if none of those is a copy.

@@ -11,10 +11,10 @@ from PIL import Image
 
 from benchmarks.options import Options
 from benchmarks.quality import labels, scores, vector_variants
-from benchmarks.quality.edits import EDITS, edited
 from benchmarks.report import Findings, Table
 from embeddings import thread_count
-from tests.installation import ROOT
+from harness.edits import EDITS, edited
+from harness.installation import ROOT
 
 FALSE_SHARES = (0.01, 0.05)
 _WHITENED = ("exact", "squash, flip")

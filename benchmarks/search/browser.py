@@ -12,8 +12,8 @@ from typing import Any
 
 from benchmarks.machine import Unreaped
 from benchmarks.report import NotHere
-from tests.browser.find import browser as find_browser
-from tests.installation import Installation
+from harness.chromium import find_browser
+from harness.installation import Installation
 
 _FLAGS = (
     "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",

@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks.ingest.imports import make_files
 from benchmarks.peer import Peer
 from benchmarks.search.http_client import SearchClient
-from tests.installation import Client, Installation
+from harness.installation import Client, Installation
 
 AT_ONCE = 20
 TOP_K = 20

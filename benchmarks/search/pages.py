@@ -13,7 +13,7 @@ import requests
 from benchmarks.installation.processes import place, rest
 from benchmarks.options import Options
 from benchmarks.report import Findings, Table, aim, percentile
-from tests.installation import ROOT, Installation
+from harness.installation import ROOT, Installation
 
 AIM_MS = 200.0
 SMALL = 1_000

@@ -11,7 +11,7 @@ from benchmarks.options import Options
 from benchmarks.peer import Peer
 from benchmarks.report import Findings, Table, percentile
 from benchmarks.search.http_client import SearchClient
-from tests.installation import clean_environment
+from harness.installation import clean_environment
 
 AIM_MS = 15.0
 TOP_K = 20

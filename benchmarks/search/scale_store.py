@@ -7,11 +7,8 @@ started inside a network namespace of its own (`unshare -rn`), whose loopback is
 from __future__ import annotations
 
 import ctypes
-import fcntl
 import json
 import os
-import socket
-import struct
 import subprocess
 import sys
 import time
@@ -25,6 +22,7 @@ import psutil
 
 from benchmarks.report import percentile
 from benchmarks.search.scale import SEARCHES, TOP_K
+from harness.network import raise_loopback
 from searchapp.infra.vectors.errors import VectorsError
 from searchapp.infra.vectors.store import VectorStore
 
@@ -51,7 +49,7 @@ def _lite(folder: Path) -> Iterator[str]:
 
 @contextmanager
 def _server(folder: Path) -> Iterator[str]:
-    _loopback_up()
+    raise_loopback()
     command = ["milvus-server", "--data", str(folder / "data"), "--proxy-port", str(_PORT)]
     _adopt_orphans()
     with subprocess.Popen(command, stdout=sys.stderr) as server:
@@ -71,12 +69,6 @@ def _adopt_orphans() -> None:
     """Become the parent of those whose own parent ends before them (`prctl`, Linux)."""
     set_child_subreaper = 36
     ctypes.CDLL(None).prctl(set_child_subreaper, 1)
-
-
-def _loopback_up() -> None:
-    set_flags, up_and_running = 0x8914, 0x1 | 0x40
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
-        fcntl.ioctl(any_socket, set_flags, struct.pack("16sh22x", b"lo", up_and_running))
 
 
 def _wait(store: VectorStore) -> None:

@@ -38,7 +38,7 @@ from benchmarks.search.load import (
 )
 from benchmarks.search.query import ONE_THREAD
 from benchmarks.searching_measurements import Measurements
-from tests.installation import ROOT, Client, Installation, clean_environment, wait_until
+from harness.installation import ROOT, Client, Installation, clean_environment, wait_until
 
 DISTINCT = 400  # pictures of the gallery
 _WARM_UP = 5

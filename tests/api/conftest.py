@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.installation import Client, Installation
+from harness.installation import Client, Installation
 
 MAKE_USER = (
     "from django.contrib.auth.models import User; User.objects.create_user('{0}', password='{1}')"

@@ -11,7 +11,7 @@ import pytest
 import requests
 from PIL import Image
 
-from tests.installation import Client, wait_until
+from harness.installation import Client, wait_until
 
 Picture = Callable[[int], bytes]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.installation import Client
+from harness.installation import Client
 
 STATES = {"received", "processing", "ready", "rejected", "failed", "total"}
 
@@ -126,7 +126,7 @@ def test_scopes(admin: Client, reader: Client, dataset: str, giraffe: bytes) -> 
 
 
 def test_the_admin_scope_includes_the_others(installation: object, admin: Client) -> None:
-    from tests.installation import Installation
+    from harness.installation import Installation
 
     assert isinstance(installation, Installation)
     chief = Client(installation.url, installation.key("admin"))
@@ -135,7 +135,7 @@ def test_the_admin_scope_includes_the_others(installation: object, admin: Client
 
 
 def test_a_wrong_key_is_refused_even_for_what_is_public(installation: object) -> None:
-    from tests.installation import Installation
+    from harness.installation import Installation
 
     assert isinstance(installation, Installation)
     refused = Client(installation.url, "lk_wrong").get("/datasets/demo/")

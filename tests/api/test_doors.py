@@ -5,7 +5,7 @@ from __future__ import annotations
 import requests
 import yaml
 
-from tests.installation import Client, Installation
+from harness.installation import Client, Installation
 
 
 def test_schema_and_documentation_need_no_key(installation: Installation) -> None:

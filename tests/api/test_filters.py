@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.installation import Client, wait_until
+from harness.installation import Client, wait_until
 
 Picture = Callable[[int], bytes]
 

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 import pytest
 from PIL import Image
 
-from tests.installation import Client, Installation, wait_until
+from harness.installation import Client, Installation, wait_until
 
 Picture = Callable[[int], bytes]
 # What was deleted so far was deleted two days ago, and is removed for good.

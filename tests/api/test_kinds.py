@@ -11,7 +11,7 @@ from PIL import Image as Pillow
 from PIL import ImageOps
 
 from embeddings.geometry.kinds import Kind
-from tests.installation import ROOT, Client
+from harness.installation import ROOT, Client
 
 GIRAFFE = ROOT / "demo" / "erase-giraffe.jpg"
 ORDER = [str(kind) for kind in Kind]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.installation import ROOT, Client
+from harness.installation import ROOT, Client
 
 Picture = Callable[[int], bytes]
 

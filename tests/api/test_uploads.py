@@ -38,6 +38,7 @@ from searchapp.services.datasets.dataset_service import create_dataset
 from searchapp.services.imports import control, creation
 from searchapp.services.imports.options import ImportOptions
 from searchapp.services.uploads import resumable
+from tests.properties import examples
 
 pytestmark = pytest.mark.django_db
 UPLOADS = "/api/v1/uploads/"
@@ -169,7 +170,7 @@ def test_a_file_in_pieces(sender: Sender, job: ImportJob) -> None:
     assert sender.patch(url, len(data), b"").status_code == 204  # whole is whole
 
 
-@profile(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@profile(max_examples=examples(25), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     size=st.integers(0, 3000),
     cuts=st.lists(st.tuples(st.integers(0, 1500), st.booleans(), st.booleans()), max_size=12),

@@ -11,7 +11,7 @@ import pytest
 from benchmarks.options import Options
 from benchmarks.quality import concepts, labels
 from benchmarks.report import NotHere, Table
-from tests.installation import ROOT
+from harness.installation import ROOT
 
 
 def test_scores() -> None:

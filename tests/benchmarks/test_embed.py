@@ -15,7 +15,7 @@ from benchmarks.options import Options
 from benchmarks.peer import Peer
 from benchmarks.report import NotHere, Table
 from embeddings.recipes import DEFAULT_PIPELINE
-from tests.installation import ROOT, clean_environment
+from harness.installation import ROOT, clean_environment
 
 
 @pytest.fixture

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from benchmarks.options import Options
-from benchmarks.quality import edits, labels, scores, vector_quality, vector_variants
+from benchmarks.quality import labels, scores, vector_quality, vector_variants
 from benchmarks.quality.labels import Labelled
 from benchmarks.report import NotHere, Table
 from embeddings.recipes import DEFAULT_PIPELINE
-from tests.installation import ROOT
+from harness import edits
+from harness.installation import ROOT
 
 
 @pytest.fixture(scope="module")

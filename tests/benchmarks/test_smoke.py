@@ -16,7 +16,7 @@ from benchmarks import machine, sample_photos
 from benchmarks.installation.fill_images import random_vectors
 from benchmarks.options import NAMES, Options, parse
 from benchmarks.report import Section, Table, percentile, write_markdown
-from tests.installation import ROOT
+from harness.installation import ROOT
 
 
 def test_percentiles_lie_between_neighbours() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import os
-import shutil
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -16,7 +15,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
-from tests.installation import ROOT, Installation
+from harness.chromium import find_browser
+from harness.installation import ROOT, Installation
 
 FLAGS = [
     "--disable-gpu",
@@ -38,11 +38,10 @@ new PerformanceObserver((list) => {
 
 
 def chromium_path() -> str:
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
-    if not found:
+    path = find_browser()
+    if path is None:
         pytest.fail("The browser tests need Chromium or Chrome: install one, or set CHROMIUM.")
-    return found
+    return path
 
 
 # Not for the session: Playwright runs an event loop, beside which Django refuses its database.

@@ -11,9 +11,9 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
-from benchmarks.quality.edits import EDITS, edited
+from harness.edits import EDITS, edited
+from harness.installation import ROOT, Client, running
 from tests.browser.conftest import DEMO, FLAGS, chromium_path
-from tests.installation import ROOT, Client, running
 
 IMAGES = ROOT / "docs" / "images"
 CAT = DEMO / "explore_farm_animals-cat.jpg"

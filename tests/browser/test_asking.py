@@ -12,9 +12,9 @@ import pytest
 from PIL import Image, ImageDraw
 from playwright.sync_api import Locator, Page, expect
 
+from harness.installation import Client
 from tests.browser.conftest import DEMO, Visitor
 from tests.browser.test_quality import PHONE, faults
-from tests.installation import Client
 
 RESULTS = re.compile(r"/search/[\w-]{16,}/")
 WINDMILL = DEMO / "categorization-windmill1.jpg"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from playwright.sync_api import Page, expect
 
+from harness.installation import Client
 from tests.browser.conftest import DEMO, Visitor
 from tests.browser.test_quality import PHONE, faults
-from tests.installation import Client
 
 PICTURES = sorted(DEMO.glob("solar_system-*.jpg"))
 

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from typing import get_args
 
 from embeddings.errors import ImageErrorCode
+from harness.installation import ROOT
 from searchapp.services import errors
 from searchapp.services.query_rpc import _STATUS
-from tests.installation import ROOT
 
 _CODE = re.compile(r"[a-z]+(_[a-z]+)*")
 _CLASSES = {

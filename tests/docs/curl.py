@@ -11,7 +11,7 @@ from typing import Any
 
 import requests
 
-from tests.installation import ROOT
+from harness.installation import ROOT
 
 
 def commands(block: str) -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.installation import ROOT, clean_environment
+from harness.installation import ROOT, clean_environment
 
 PAGES = sorted(
     path for pattern in ("*.md", "docs/*.md", "deploy/*.md") for path in ROOT.glob(pattern)

@@ -17,11 +17,11 @@ import requests
 import yaml
 from rest_framework.serializers import IntegerField
 
+from harness.installation import ROOT, Client, Installation, wait_until
 from searchapp.api.search_serializers import SearchSerializer
 from searchapp.models import ImageState, ItemState, JobState, Scope
 from tests.docs.curl import carry_out, commands, same_shape
 from tests.docs.markdown import blocks, code, prose, tables
-from tests.installation import ROOT, Client, Installation, wait_until
 
 PAGE = ROOT / "docs" / "api.md"
 README = ROOT / "README.md"

@@ -7,10 +7,10 @@ from typing import get_args
 from rest_framework import exceptions
 
 from embeddings.errors import ImageErrorCode
+from harness.installation import ROOT
 from searchapp.models import ImageState
 from tests.docs.codes import codes, of_requests
 from tests.docs.markdown import code, tables
-from tests.installation import ROOT
 
 # Django REST framework's own, as far as a request of ours can meet them.
 FRAMEWORK = (

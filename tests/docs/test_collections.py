@@ -8,8 +8,8 @@ from pathlib import Path
 
 from embeddings import DataCollection
 from embeddings.flow.engines.ray import OPTIONS
+from harness.installation import ROOT
 from tests.docs.markdown import blocks, run, tables
-from tests.installation import ROOT
 
 PAGE = ROOT / "docs" / "collections.md"
 

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 from embeddings.cli.main import COMMANDS
+from harness.installation import ROOT, clean_environment
 from tests.docs.markdown import blocks, code, tables
-from tests.installation import ROOT, clean_environment
 
 PAGE = ROOT / "docs" / "command-line.md"
 

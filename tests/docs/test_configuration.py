@@ -9,11 +9,11 @@ import pytest
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
+from harness.installation import ROOT
 from searchapp.api.serializers import MAX_METADATA_BYTES
 from searchapp.services.search import MAX_DATASETS, MAX_RESULTS
 from searchapp.settings.env import KNOWN, Environment
 from tests.docs.markdown import PAGES, code, prose, tables
-from tests.installation import ROOT
 
 PAGE = ROOT / "docs" / "configuration.md"
 # Read by make, pip and the tests' search for a browser; not by the program.

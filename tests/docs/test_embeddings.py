@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from harness.installation import ROOT
 from tests.docs.markdown import blocks, run
-from tests.installation import ROOT
 
 CHECKS = """
 assert vector.shape == (1280,) and str(vector.dtype) == "float32"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.installation import ROOT
 from tests.docs.markdown import PAGES, blocks, prose
-from tests.installation import ROOT
 
 OURS = ("embeddings", "searchapp", "worker")
 pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

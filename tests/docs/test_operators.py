@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from embeddings.operators import registry
+from harness.installation import ROOT
 from tests.docs.markdown import blocks, code, run, tables
-from tests.installation import ROOT
 
 PAGE = ROOT / "docs" / "operators.md"
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from embeddings.bundle import FORMATS
 from embeddings.bundle.manifest import _KEYS
+from harness.installation import ROOT
 from tests.docs.markdown import blocks, code, run, tables
-from tests.installation import ROOT
 
 PAGE = ROOT / "docs" / "sharing.md"
 

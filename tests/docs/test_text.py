@@ -5,8 +5,8 @@ from __future__ import annotations
 from embeddings.models.cards import model_card
 from embeddings.recipes import names
 from embeddings.text.tower_files import REPOSITORIES
+from harness.installation import ROOT
 from tests.docs.markdown import blocks, code, run, tables
-from tests.installation import ROOT
 
 PAGE = ROOT / "docs" / "text.md"
 

@@ -26,6 +26,7 @@ from embeddings import Pipeline, Recipe, __version__, bundle, load_bundle, ops, 
 from embeddings.bundle import FORMATS, BundleWriter
 from embeddings.errors import BundleError, InputError, OutputError, RecipeError, UnknownName
 from embeddings.pipelines import ImagePipeline
+from harness.installation import ROOT, clean_environment
 from tests.embeddings.bundles import (
     DIMENSION,
     IDS,
@@ -35,7 +36,7 @@ from tests.embeddings.bundles import (
     unit_vectors,
     written,
 )
-from tests.installation import ROOT, clean_environment
+from tests.properties import examples
 
 formats = pytest.mark.parametrize("format", FORMATS)
 
@@ -129,7 +130,7 @@ _VALUE = st.recursive(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40))
 @given(ids=_IDS, data=st.data())
 @formats
 def test_any_ids_and_metadata_come_back(format: str, ids: list[str], data: st.DataObject) -> None:
@@ -143,7 +144,7 @@ def test_any_ids_and_metadata_come_back(format: str, ids: list[str], data: st.Da
         assert np.array_equal(read.vectors, vectors)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 @given(st.lists(st.floats(-1, 1, width=32), min_size=DIMENSION - 1, max_size=DIMENSION - 1))
 @pytest.mark.parametrize("format", ["csv", "jsonl"])
 def test_text_keeps_every_bit_of_a_number(format: str, numbers: list[float]) -> None:

@@ -18,8 +18,8 @@ import pytest
 from embeddings import BundleWriter, Recipe, load_bundle
 from embeddings.bundle import to_faiss
 from embeddings.errors import InputError, OutputError
+from harness.installation import ROOT, clean_environment
 from tests.embeddings.bundles import DIMENSION, IDS, METADATA, RECIPE, unit_vectors, written
-from tests.installation import ROOT, clean_environment
 
 COUNT = 2500
 

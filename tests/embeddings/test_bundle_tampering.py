@@ -23,6 +23,7 @@ from embeddings import load_bundle, recipe
 from embeddings.bundle import FORMATS
 from embeddings.errors import BundleError
 from tests.embeddings.bundles import DIMENSION, IDS, VECTORS, forge, unit_vectors, written
+from tests.properties import examples
 
 formats = pytest.mark.parametrize("format", FORMATS)
 Change = Callable[[Path], Any]
@@ -47,7 +48,7 @@ def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return written(tmp_path_factory.mktemp("whole") / "b", request.param)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 @given(data=st.data())
 def test_any_byte_that_is_changed(whole: Path, data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -22,8 +22,9 @@ from embeddings.operators.bound import BoundOperator
 from embeddings.operators.normalize import L2
 from embeddings.pipelines import ImagePipeline
 from embeddings.runtimes import loader
+from harness.installation import ROOT
 from tests.embeddings import chains
-from tests.installation import ROOT
+from tests.properties import examples
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +35,7 @@ def no_thread_is_left() -> Iterator[None]:
     assert left == []
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(chains.sources, chains.links)
 def test_wild_chains_in_one_thread_and_in_many(
     numbers: list[int], chain: list[chains.Link]

@@ -23,9 +23,10 @@ from embeddings import DataCollection
 from embeddings.errors import ImageError, InputError, PackageMissing, UnknownName, WorkerError
 from embeddings.flow.collection import Empty
 from embeddings.pipelines import ImagePipeline
+from harness.installation import ROOT
 from tests.embeddings import chains
 from tests.embeddings.chains import until_failure
-from tests.installation import ROOT
+from tests.properties import examples
 
 pytestmark = [
     # Ray's own: files and sockets that it leaves to the collector, and what it will change.
@@ -60,7 +61,7 @@ def on_ray(collection: DataCollection, **options: Any) -> DataCollection:
     return collection.set_engine("ray", **{"workers": 1, **options})
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(6), suppress_health_check=list(HealthCheck))
 @given(chains.sources, chains.links)
 def test_wild_chains_are_those_of_the_local_engine(
     numbers: list[int], chain: list[chains.Link]

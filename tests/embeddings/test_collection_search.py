@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
@@ -64,7 +64,6 @@ def problems(draw: st.DrawFn) -> tuple[NDArray[np.float32], NDArray[np.float32]]
     return data, queries
 
 
-@settings(deadline=None)
 @given(problem=problems(), metric=st.sampled_from(METRICS), top_k=st.integers(1, 8))
 def test_it_finds_what_a_loop_finds(
     problem: tuple[NDArray[np.float32], NDArray[np.float32]], metric: str, top_k: int

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -165,7 +165,6 @@ VALUES = st.one_of(
 )
 
 
-@settings(deadline=None)
 @given(
     rows=st.lists(st.dictionaries(st.text(), VALUES, max_size=30) | VALUES, min_size=1),
     columns=st.integers(20, 120),

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from pyarrow import parquet
@@ -215,7 +215,6 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
 NAMES = TEXTS.filter(str.strip)
 
 
-@settings(deadline=None)
 @given(rows=st.lists(st.dictionaries(NAMES, TEXTS, min_size=1, max_size=4), max_size=8))
 def test_csv_round_trip(
     rows: list[dict[str, str]], tmp_path_factory: pytest.TempPathFactory
@@ -227,7 +226,6 @@ def test_csv_round_trip(
     assert list(csv_rows(path)) == expected
 
 
-@settings(deadline=None)
 @given(values=st.lists(st.floats(width=32, allow_nan=False), min_size=1))
 def test_a_vector_in_csv_keeps_its_bits(
     values: list[float], tmp_path_factory: pytest.TempPathFactory
@@ -387,7 +385,6 @@ COLUMNS: dict[str, st.SearchStrategy[Any]] = {
 }
 
 
-@settings(deadline=None)
 @given(
     rows=st.lists(
         st.fixed_dictionaries({}, optional={k: st.none() | v for k, v in COLUMNS.items()}).filter(

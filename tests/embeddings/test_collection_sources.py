@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
@@ -151,7 +151,6 @@ def test_csv_delimiters(tmp_path: Path) -> None:
 NAMES = st.lists(st.text(min_size=1).filter(str.strip), min_size=1, max_size=4, unique=True)
 
 
-@settings(deadline=None)
 @given(data=st.data(), names=NAMES, delimiter=st.sampled_from(",;\t|"))
 def test_csv_reads_what_csv_writes(
     data: st.DataObject,
@@ -372,7 +371,6 @@ def test_large_members_and_bombs_are_refused(tmp_path: Path) -> None:
         next(zip_members(path, max_bytes=8_999_999))
 
 
-@settings(deadline=None)
 @given(
     cut=st.integers(0, 250),
     changes=st.lists(st.tuples(st.integers(0, 249), st.integers(0, 255)), max_size=4),

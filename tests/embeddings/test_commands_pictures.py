@@ -23,7 +23,7 @@ from embeddings.bundle import FORMATS as BUNDLES
 from embeddings.bundle import load
 from embeddings.cli import main
 from embeddings.cli.options import FORMATS
-from tests.installation import ROOT
+from harness.installation import ROOT
 
 DEMO = ROOT / "demo"
 GOOD = ("erase-crab.jpg", "erase-giraffe.jpg", "erase-pika.jpg")

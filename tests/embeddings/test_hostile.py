@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import os
 import struct
 import subprocess
 import sys
@@ -27,6 +26,7 @@ from tests.embeddings.pictures import (
     png_before_pixels,
     scene,
 )
+from tests.properties import examples
 
 FILES = {kind: encode(scene(), kind) for kind in FORMATS}
 
@@ -143,7 +143,6 @@ except ImageError as error:
 """
 
 
-@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs Linux's /proc")
 def test_refused_before_memory_is_taken() -> None:
     """144 megapixels need 400 MB and more; the process may take 200 MB on top of what it has."""
     done = subprocess.run(
@@ -246,7 +245,7 @@ def _outcome(data: bytes) -> None:
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(data=st.data())
 def test_flipped_and_cut_bytes(kind: str, data: st.DataObject) -> None:
     broken = bytearray(FILES[kind])
@@ -265,13 +264,13 @@ def test_flipped_and_cut_bytes(kind: str, data: st.DataObject) -> None:
     _outcome(bytes(broken))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 @given(st.sampled_from([data[:16] for data in FILES.values()]), st.binary(max_size=400))
 def test_a_true_beginning_and_noise(head: bytes, noise: bytes) -> None:
     _outcome(head + noise)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 @given(st.binary(max_size=300))
 def test_noise(noise: bytes) -> None:
     _outcome(noise)

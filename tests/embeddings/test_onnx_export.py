@@ -33,9 +33,10 @@ from embeddings.onnx.graph_builder import Graph
 from embeddings.onnx.preprocessing import prepared
 from embeddings.pipelines import ImagePipeline
 from embeddings.runtimes.selection import check_pixels
+from harness.installation import clean_environment
 from tests.embeddings.conftest import EXACT
 from tests.embeddings.pictures import scene
-from tests.installation import clean_environment
+from tests.properties import examples
 
 T = ops.image_transform
 # Each chain of transforms, and the largest difference to Pillow's way on any picture.
@@ -82,7 +83,7 @@ def compared(chain: str, picture: Image.Image) -> Any:
     return np.abs(found.astype(int) - expected.reshape(found.shape).astype(int))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40))
 @given(width=st.integers(1, 300), height=st.integers(1, 300), seed=st.integers(0, 9))
 @pytest.mark.parametrize("chain", CHAINS)
 def test_transforms_give_what_pillow_gives(chain: str, width: int, height: int, seed: int) -> None:
@@ -95,7 +96,7 @@ def test_transforms_give_what_pillow_gives(chain: str, width: int, height: int, 
     assert compared(chain, Image.fromarray(noise)).max() <= 2
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20))
 @given(width=st.integers(1, 300), height=st.integers(1, 300))
 @pytest.mark.parametrize("chain", CHAINS)
 def test_smooth_pictures_of_any_shape(chain: str, width: int, height: int) -> None:

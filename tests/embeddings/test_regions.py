@@ -10,9 +10,10 @@ from PIL import Image, ImageDraw
 
 from embeddings.errors import InputError
 from embeddings.operators.regions import regions
+from tests.properties import examples
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(st.integers(1, 300), st.integers(1, 300), st.integers(0, 2**31))
 def test_boxes_lie_within_any_picture(width: int, height: int, seed: int) -> None:
     rng = np.random.default_rng(seed)

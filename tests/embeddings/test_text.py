@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embeddings import Pipeline, TextEncoder, ops, pipeline, recipe, text_encoder
@@ -39,6 +39,7 @@ from embeddings.runtimes.spec import FeatureSpec
 from embeddings.text import imagenet_classes
 from embeddings.text.image_text import ImageTextPipeline
 from embeddings.text.minilm import MiniLM, minilm
+from tests.properties import examples
 
 ROOT = Path(__file__).resolve().parents[2]
 PLAIN = "image-embedding-efficientnet-lite0"
@@ -203,7 +204,7 @@ def test_one_text_or_many(encoder: TextEncoder) -> None:
     assert encoder.encode("a car").shape == (384,)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(40))
 @given(st.text(max_size=60))
 def test_any_text_is_a_vector_or_refused(text: str) -> None:
     try:

@@ -12,11 +12,11 @@ from django.contrib.auth.models import User
 from PIL import Image as Pillow
 
 from embeddings.operators.thumbnails import thumbnail
+from harness.installation import ROOT
 from searchapp.infra import storage
 from searchapp.infra.upload_handler import HashingWriter
 from searchapp.models import Dataset, Image, ImageState
 from searchapp.services.datasets.dataset_service import create_dataset
-from tests.installation import ROOT
 
 DEMO = ROOT / "demo"
 CAT = DEMO / "explore_farm_animals-cat.jpg"

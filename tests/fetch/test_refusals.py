@@ -77,7 +77,7 @@ def test_places_that_are_not_public_are_refused(
     assert not resolver.asked
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     bad=forbidden,
     good=st.lists(st.sampled_from([*PUBLIC_IPV4, *PUBLIC_IPV6]), max_size=6),

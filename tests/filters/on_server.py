@@ -20,7 +20,7 @@ django.setup()
 from hypothesis import HealthCheck, Phase, given, settings  # noqa: E402 (Django must be ready)
 from hypothesis import strategies as st  # noqa: E402
 
-from benchmarks.search.scale_store import _loopback_up  # noqa: E402
+from harness.network import raise_loopback  # noqa: E402
 from searchapp.infra.vectors.errors import VectorsUnavailable  # noqa: E402
 from searchapp.infra.vectors.store import VectorStore  # noqa: E402
 from searchapp.models import Image  # noqa: E402
@@ -69,7 +69,7 @@ def ask(store: VectorStore) -> int:
 
 
 def main(folder: Path) -> None:
-    _loopback_up()
+    raise_loopback()
     command = ["milvus-server", "--data", str(folder / "data"), "--proxy-port", str(PORT)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:

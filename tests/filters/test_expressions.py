@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from searchapp.infra.vectors.lite.scalars import Columns
@@ -21,6 +21,7 @@ from searchapp.services.filters.scalar_tokens import scalars_of
 from searchapp.services.filters.tree import All, Any_, Condition, Not
 from tests.filters import strategies
 from tests.filters.conftest import image_of
+from tests.properties import examples
 
 # All that may stand in an expression: names of ours, numbers, hexadecimal digits, signs.
 HARMLESS = re.compile(
@@ -106,7 +107,7 @@ plain_filters = strategies.filters().filter(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(st.lists(strategies.facts(), min_size=6, max_size=12), plain_filters)
 def test_a_filter_means_what_it_says(facts: list[dict[str, Any]], data: dict[str, Any]) -> None:
     condition = parse(data)
@@ -116,7 +117,7 @@ def test_a_filter_means_what_it_says(facts: list[dict[str, Any]], data: dict[str
         assert judge_of(condition)(image) == plainly(condition, image)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(st.lists(strategies.facts(), min_size=1, max_size=6), strategies.filters())
 def test_milvus_lite_answers_what_the_rows_say(
     facts: list[dict[str, Any]], data: dict[str, Any]
@@ -152,7 +153,7 @@ class Query(dict[str, list[str]]):
         return self.get(key, [])
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(200))
 @given(strategies.filters(), strategies.facts())
 def test_a_filter_survives_json_and_the_address_bar(
     data: dict[str, Any], fact: dict[str, Any]
@@ -180,7 +181,7 @@ anything = st.recursive(
 )  # fmt: skip
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 @given(anything)
 def test_whatever_is_sent_is_a_filter_or_refused_with_the_place(data: Any) -> None:
     condition, refused = None, None

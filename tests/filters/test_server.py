@@ -1,4 +1,4 @@
-"""The same filters on a real Milvus server, where its wheel is installed."""
+"""The same filters on a real Milvus server."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from importlib.util import find_spec
 
 import pytest
 
-from tests.installation import ROOT, clean_environment
-
-_MISSING = find_spec("milvus") is None or shutil.which("unshare") is None
+from harness.installation import ROOT, clean_environment
 
 
-@pytest.mark.skipif(_MISSING, reason="needs the wheel milvus==2.3.5, and unshare")
+@pytest.mark.long
 def test_a_server_finds_what_the_rows_say() -> None:
     """It listens on every interface: so it has a network of its own."""
+    if find_spec("milvus") is None:
+        pytest.fail("This test needs the package milvus, which `make test-long` installs.")
+    if shutil.which("unshare") is None:
+        pytest.fail("This test needs `unshare`, of Debian's package util-linux.")
     folder = tempfile.mkdtemp(prefix="lk")
     command = ["unshare", "-rn", sys.executable, "-m", "tests.filters.on_server", folder]
     try:

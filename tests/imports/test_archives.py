@@ -22,6 +22,7 @@ from searchapp.services.imports import creation, enumeration, import_cleanup
 from searchapp.services.imports.options import ImportOptions
 from searchapp.services.imports.sources.archive import ArchiveSource, _refusal_of_name
 from tests.imports.conftest import picture, rows, run
+from tests.properties import examples
 
 pytestmark = pytest.mark.django_db
 
@@ -222,9 +223,7 @@ def test_an_archive_that_was_sent_goes_with_its_job(
 @given(
     st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40), max_size=6)
 )
-@settings(
-    max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
-)
+@settings(max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_name_gets_out_of_an_archive(root: Path, names: list[str]) -> None:
     """Whatever members are called: each is listed or left out, and none is found by its name."""
     path = root / "names.tar"

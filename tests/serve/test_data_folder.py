@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.installation import Client, Installation
 from searchapp.settings.paths import runtime_dir
-from tests.installation import Client, Installation
 from tests.serve.conftest import Ends, wait_for_nobody
 from tests.survival import census
 from tests.survival.pictures import pictures

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.installation import ROOT, Client, Installation
+from harness.installation import ROOT, Client, Installation
 
 HEAVY = {"torch", "torchvision", "timm", "cv2", "openvino", "onnxruntime", "worker"}
 REQUESTS = Path(__file__).with_name("web_requests.py")
@@ -41,7 +41,6 @@ def test_no_heavy_library_is_imported(loaded: dict[str, list[str]]) -> None:
     assert set(loaded["modules"]) & HEAVY == set()
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_no_heavy_library_is_in_the_memory_of_the_running_server(
     installation: Installation, anyone: Client, demo_files: list[Path]
 ) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.installation import Installation, running, wait_until
+from harness.installation import Installation, running, wait_until
 from tests.serve.conftest import Ends, wait_for_nobody
 
 

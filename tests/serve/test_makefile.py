@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.installation import ROOT, clean_environment
+from harness.installation import ROOT, clean_environment
 
-TARGETS = ["run", "test", "lint", "format", "bench", "clean"]
+TARGETS = ["run", "check", "test", "test-long", "lint", "format", "bench", "clean"]
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_help_lists_every_command(arguments: list[str], clone: Path) -> None:
     assert all(len(line.split()) > 2 for line in done.stdout.splitlines())
 
 
-@pytest.mark.parametrize("target", ["run", "test"])
+@pytest.mark.parametrize("target", ["run", "check", "test", "test-long"])
 def test_an_interpreter_that_is_not_there_is_named(target: str, clone: Path) -> None:
     done = _make(clone, target, "PYTHON=no-such-python")
     assert done.returncode != 0

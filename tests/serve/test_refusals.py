@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.installation import Installation
+from harness.installation import Installation
 from tests.serve.conftest import Ends
 
 WRONG = [

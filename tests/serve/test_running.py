@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.installation import Client, Installation, wait_until
+from harness.installation import Client, Installation, wait_until
 
 
 def test_a_new_key_works_at_once(installation: Installation) -> None:

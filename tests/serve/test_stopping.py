@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.installation import Client, Installation, wait_until
+from harness.installation import Client, Installation, wait_until
 from tests.serve.conftest import orphans_of, sockets, wait_for_nobody
 from tests.survival import census
 from tests.survival.pictures import pictures

@@ -15,6 +15,7 @@ from searchapp.infra import bulk_update
 from searchapp.infra.bulk_update import update_rows
 from searchapp.models import Dataset, Image, ImageState
 from tests.pages.conftest import add_image
+from tests.properties import examples
 
 FIELDS = ["name", "tags", "metadata", "box", "width", "ready_at", "state"]
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40)
@@ -35,7 +36,7 @@ def _shown(image: Image) -> dict[str, Any]:
     return {name: getattr(image, name) for name in FIELDS}
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(ROWS, min_size=1, max_size=4))
 def test_what_is_written_is_read_again(dataset: Dataset, rows: list[dict[str, Any]]) -> None:
     Image.objects.all().delete()

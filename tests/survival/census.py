@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from harness.installation import READY_SECONDS, Client, wait_until
 from searchapp.infra.vectors.store import VectorStore
-from tests.installation import READY_SECONDS, Client, wait_until
 
 # A dead worker's claim lasts half a minute, and a busy machine takes its time.
 PATIENCE = 2 * READY_SECONDS

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.installation import Client, Installation, running
+from harness.installation import Client, Installation, running
 from tests.survival.pictures import LIMIT
 
 

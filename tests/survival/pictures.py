@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image, ImageEnhance
 
-from tests.installation import ROOT
+from harness.installation import ROOT
 
 LIMIT = 2_000_000  # LOOKALIKE_MAX_UPLOAD_BYTES of the installations here
 

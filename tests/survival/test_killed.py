@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 import requests
 
-from tests.installation import Client, Installation, wait_until
+from harness.installation import Client, Installation, wait_until
+from harness.kills import DISASTERS
 from tests.survival import census
-from tests.survival.disasters import DISASTERS
 from tests.survival.pictures import pictures
 
 IMAGES, REQUESTS = 200, 10

@@ -10,7 +10,7 @@ from typing import Any
 
 import requests
 
-from tests.installation import Client, Installation
+from harness.installation import Client, Installation
 from tests.survival import census
 from tests.survival.pictures import pictures
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pytest
 import requests
 
-from tests.installation import Client, Installation, running, wait_until
+from harness.installation import Client, Installation, running, wait_until
 from tests.survival import census
 from tests.survival.pictures import pictures
 from tests.survival.services import Service, Services

@@ -12,9 +12,9 @@ import psutil
 import pytest
 from pytest_django.fixtures import Settings
 
+from harness.installation import wait_until
 from searchapp.infra.vectors.errors import VectorsUnavailable
 from searchapp.infra.vectors.store import VectorStore, get_store
-from tests.installation import wait_until
 from tests.vectors.conftest import Launcher, random_vectors
 
 NAME = "lookalike_1_0123456789ab"

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from benchmarks.quality.edits import EDITS, edited
 from embeddings.geometry import Edit, Kind, Verdict, judge, match
 from embeddings.geometry.local_features import local_features
+from harness.edits import EDITS, edited
 from tests.embeddings.explain.pictures import (
     in_ornate_border,
     named,

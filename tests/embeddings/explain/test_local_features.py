@@ -14,6 +14,7 @@ from PIL import Image
 from embeddings.errors import EmbeddingsError, InputError
 from embeddings.geometry.local_features import VERSION, LocalFeatures, local_features
 from tests.embeddings.explain.pictures import photograph
+from tests.properties import examples
 
 KEPT = local_features(photograph(5)).to_bytes()
 
@@ -99,7 +100,7 @@ def test_what_was_cut_off_is_noticed(length: int) -> None:
         LocalFeatures.from_bytes(KEPT[:length])
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.integers(4, 60), st.binary(min_size=1, max_size=8))
 def test_wrong_bytes_with_a_right_check_sum_never_harm(place: int, change: bytes) -> None:
     """Made on purpose: refused, or read as features of the stated bounds."""

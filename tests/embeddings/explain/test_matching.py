@@ -12,6 +12,7 @@ from PIL import Image
 from embeddings.geometry.feature_matching import match
 from embeddings.geometry.local_features import LocalFeatures, local_features
 from tests.embeddings.explain.pictures import checkerboard, photograph
+from tests.properties import examples
 
 PHOTOGRAPH = photograph(5)
 FEATURES = local_features(PHOTOGRAPH)
@@ -124,7 +125,7 @@ strange = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(strange, strange)
 def test_any_two_pictures_can_be_compared(one: LocalFeatures, other: LocalFeatures) -> None:
     found = match(one, other)

@@ -1,4 +1,4 @@
-"""Find a browser for the tests, or install one: `python -m tests.browser.find`."""
+"""Find a browser for the tests, or install one: `python -m harness.chromium`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 
 
-def browser() -> str | None:
+def find_browser() -> str | None:
     """Return the path of an installed Chromium or Chrome; CHROMIUM names another one."""
     return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, _NAMES)), None)
 
@@ -24,15 +24,15 @@ def install() -> None:
 
 
 def main() -> None:
-    if browser() is None and os.geteuid() == 0 and Path("/etc/debian_version").exists():
+    if find_browser() is None and os.geteuid() == 0 and Path("/etc/debian_version").exists():
         print("Installing Chromium for the browser tests …", flush=True)
         install()
-    if browser() is None:
+    if find_browser() is None:
         sys.exit(
             "The browser tests need Chromium or Chrome: install one (on Debian, as root: "
             "apt-get install chromium), or set CHROMIUM to its path."
         )
-    print(f"Browser: {browser()}")
+    print(f"Browser: {find_browser()}")
 
 
 if __name__ == "__main__":

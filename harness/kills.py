@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import psutil
 
-from tests.installation import READY_SECONDS, wait_until
+from harness.installation import READY_SECONDS, wait_until
 
 
 def kill_tree(process: psutil.Process) -> None:

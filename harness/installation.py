@@ -156,7 +156,7 @@ class Installation:
                     command = " ".join(child.cmdline())
                 except psutil.Error:
                     continue
-                if marks[program] in command and "supervision.tether" not in command:
+                if marks[program] in command and "supervise.tether" not in command:
                     return child
             return None
 

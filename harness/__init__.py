@@ -1,0 +1,1 @@
+"""What tests and benchmarks share: a running installation, a browser, kills, edited pictures."""
