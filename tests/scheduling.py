@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-# Fixtures that are one running application (or, for `browser`, need one) for many files.
-SHARED = ("installation", "_survivor")
+# Fixtures that are one running application for many files; the one with most tests comes first.
+SHARED = ("installation", "_survivor", "production")
 # The processes that collect the tests tell the one that shares them out.
 _SCOPES = Path(os.environ["TESTS_FOLDER"]) / "scopes.json"
 
@@ -31,11 +31,13 @@ def scope_of(item: pytest.Item) -> str:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark what needs a running application, before tests are chosen by their markers."""
+    """Mark what needs a running application, before tests are chosen by markers; put it first."""
     scopes = {item.nodeid: scope_of(item) for item in items}
     for item in items:
         if scopes[item.nodeid] in SHARED:
             item.add_marker("application")
+    ranks = {name: rank for rank, name in enumerate(SHARED)}
+    items.sort(key=lambda item: ranks.get(scopes[item.nodeid], len(SHARED)))
     if worker := os.environ.get("PYTEST_XDIST_WORKER"):
         written = _SCOPES.with_suffix(f".{worker}")
         written.write_text(json.dumps(scopes))
@@ -43,7 +45,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 class ByScope(LoadScopeScheduling):  # type: ignore[misc]
-    """Hands out whole groups of tests: shared applications first, then the other files."""
+    """Hands out whole groups of tests in their order: what takes longest must not begin last."""
+
+    def __init__(self, config: pytest.Config, log: Any) -> None:
+        super().__init__(config, log)
+        config.option.loadscopereorder = False
 
     def schedule(self) -> None:
         if self.collection is None:

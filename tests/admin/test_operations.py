@@ -18,7 +18,7 @@ from searchapp.models import FailedTask, Image, ImageState, ImportJob, JobState
 from searchapp.services.datasets.dataset_service import create_dataset
 from searchapp.services.images import bulk_actions
 from searchapp.services.operations import failed_tasks
-from tests.pages.conftest import add_rows
+from tests.factories import add_rows
 from worker.runtime import failure_log as signals
 
 pytestmark = pytest.mark.django_db

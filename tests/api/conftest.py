@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from harness.installation import Client, Installation
+from tests.pictures import blurred_picture
 
 MAKE_USER = (
     "from django.contrib.auth.models import User; User.objects.create_user('{0}', password='{1}')"
@@ -40,14 +38,7 @@ def dataset(admin: Client, request: pytest.FixtureRequest) -> str:
 def picture() -> Callable[[int], bytes]:
     """Make distinct small JPEGs, by number."""
 
-    def make(number: int) -> bytes:
-        rng = np.random.default_rng(number)
-        coarse = rng.integers(0, 256, (6, 8, 3), dtype=np.uint8)
-        output = io.BytesIO()
-        Image.fromarray(coarse).resize((160, 120), Image.Resampling.BICUBIC).save(output, "JPEG")
-        return output.getvalue()
-
-    return make
+    return blurred_picture
 
 
 @pytest.fixture(scope="session")

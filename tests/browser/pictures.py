@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import tempfile
 from collections.abc import Callable
@@ -14,17 +13,12 @@ from playwright.sync_api import Page, sync_playwright
 from harness.edits import EDITS, edited
 from harness.installation import ROOT, Client, running
 from tests.browser.conftest import DEMO, FLAGS, chromium_path
+from tests.pictures import jpeg
 
 IMAGES = ROOT / "docs" / "images"
 CAT = DEMO / "explore_farm_animals-cat.jpg"
 WIDE = {"width": 1200, "height": 760}
 PHONE = {"width": 390, "height": 760}
-
-
-def _jpeg(picture: Image.Image, quality: int = 90) -> bytes:
-    file = io.BytesIO()
-    picture.convert("RGB").save(file, "JPEG", quality=quality)
-    return file.getvalue()
 
 
 def _ask(page: Page, picture: bytes) -> None:
@@ -38,7 +32,7 @@ def _ask(page: Page, picture: bytes) -> None:
 def kinds(page: Page) -> None:
     """A cut and recompressed copy, found among other copies."""
     cat = Image.open(CAT)
-    _ask(page, _jpeg(cat.crop((40, 30, 420, 300)), 70))
+    _ask(page, jpeg(cat.crop((40, 30, 420, 300)), 70))
 
 
 def crop(page: Page) -> None:
@@ -51,7 +45,7 @@ def crop(page: Page) -> None:
 def nothing(page: Page) -> None:
     """A picture whose like is not there."""
     noise = Image.effect_mandelbrot((640, 420), (-2, -1.3, 1.2, 1.3), 60)
-    _ask(page, _jpeg(noise))
+    _ask(page, jpeg(noise))
 
 
 def phone(page: Page) -> None:
@@ -94,7 +88,7 @@ def main() -> None:
         admin = Client(installation.url, installation.key("write"))
         slug = admin.dataset("Copies", "public")
         cat = Image.open(CAT).convert("RGB")
-        copies = [(f"cat-{edit}.jpg", _jpeg(edited(cat, edit, 0))) for edit in EDITS]
+        copies = [(f"cat-{edit}.jpg", jpeg(edited(cat, edit, 0))) for edit in EDITS]
         admin.finished(admin.upload(slug, *copies)["job"])
         make(installation.url, IMAGES)
 

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from embeddings.pipelines import ImagePipeline, pipeline
+from harness.installation import ROOT
 
 EXACT = "image-embedding-efficientnet-lite0:exact"
-DEMO = Path(__file__).resolve().parents[2] / "demo"
+DEMO = ROOT / "demo"
 
 
 @pytest.fixture(scope="session")

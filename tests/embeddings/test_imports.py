@@ -2,11 +2,11 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from harness.installation import ROOT
+
 HEAVY = (
     "torch", "timm", "cv2", "torchvision", "openvino", "onnxruntime", "ray", "pandas",
     "transformers", "tokenizers",

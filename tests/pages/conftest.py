@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.core.files.base import ContentFile
-from django.core.files.storage import default_storage
 from django.http import StreamingHttpResponse
 from django.test import Client
-from PIL import Image as Pillow
 
-from searchapp.infra import storage
-from searchapp.models import Dataset, Image, ImageState
+from searchapp.models import Dataset
 from searchapp.services.datasets.dataset_service import create_dataset
 
 
@@ -48,12 +41,6 @@ class House:
         return client
 
 
-@pytest.fixture(autouse=True)
-def static_root(settings: object) -> None:
-    """WhiteNoise warns about a folder that nobody has collected into."""
-    Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)  # type: ignore[attr-defined]
-
-
 @pytest.fixture
 def house(db: None) -> House:
     owner = User.objects.create_user("owner")
@@ -63,35 +50,3 @@ def house(db: None) -> House:
         public=create_dataset(name="Birds", owner=owner, visibility="public"),
         private=create_dataset(name="Letters", owner=owner),
     )
-
-
-def picture(kind: str = "PNG", size: tuple[int, int] = (6, 4), shade: int = 0) -> bytes:
-    file = io.BytesIO()
-    Pillow.new("RGB", size, (shade % 256, 120, 90)).save(file, kind)
-    return file.getvalue()
-
-
-def add_image(dataset: Dataset, content: bytes | None = None, **fields: object) -> Image:
-    """Put an image into the database, with its files, as an ingest worker would leave it."""
-    content = content if content is not None else picture(shade=Image.objects.count())
-    sha256 = hashlib.sha256(content).hexdigest()
-    default_storage.save(f"originals/{sha256[:2]}/{sha256[2:4]}/{sha256}", ContentFile(content))
-    for side in storage.THUMBNAIL_SIDES:
-        storage.put_thumbnail(sha256, side, picture("WEBP", (side, side)))
-    values: dict[str, object] = {
-        "content_key": sha256, "sha256": sha256, "name": "a.png", "bytes": len(content),
-        "format": "png", "width": 6, "height": 4, "color": "#88aa44", "state": ImageState.READY,
-    }  # fmt: skip
-    return Image.objects.create(dataset=dataset, **(values | fields))
-
-
-def add_rows(dataset: Dataset, number: int) -> list[Image]:
-    """Rows without files, for what looks only at rows."""
-    return Image.objects.bulk_create(
-        Image(
-            dataset=dataset, content_key=f"{place:064x}", sha256=f"{place:064x}",
-            name=f"{place}.png", bytes=1, format="png", width=6, height=4, color="#88aa44",
-            state=ImageState.READY,
-        )
-        for place in range(number)
-    )  # fmt: skip

@@ -11,7 +11,8 @@ from django.test.utils import CaptureQueriesContext
 from searchapp.models import ImageState
 from searchapp.pages.datasets.gallery import PAGE
 from searchapp.pages.pagination import key_of
-from tests.pages.conftest import House, add_image, add_rows
+from tests.factories import add_image, add_rows
+from tests.pages.conftest import House
 
 
 def shown(page: str) -> list[int]:

@@ -12,7 +12,9 @@ from django.urls import reverse
 
 from searchapp.infra import storage
 from searchapp.models import Image, ImportJob, ImportSource, ItemState, JobState, Membership
-from tests.pages.conftest import House, add_image, picture
+from tests.factories import add_image
+from tests.pages.conftest import House
+from tests.pictures import plain_picture
 
 URL = "/datasets/birds/import/"
 JSON = {"Accept": "application/json"}
@@ -39,7 +41,7 @@ def test_the_tab_is_for_editors(house: House) -> None:
 
 def test_adding_pictures_by_a_plain_form(house: House) -> None:
     client = house.client("owner")
-    files = [SimpleUploadedFile("a.png", picture()), SimpleUploadedFile("empty.png", b"")]
+    files = [SimpleUploadedFile("a.png", plain_picture()), SimpleUploadedFile("empty.png", b"")]
     answer = client.post(
         URL, {"file": files, "label": "wren", "tags": "a, b", "metadata": '{"y": 1}'}
     )
@@ -54,7 +56,7 @@ def test_adding_pictures_by_a_plain_form(house: House) -> None:
 
 
 def test_a_dry_run_adds_nothing(house: House) -> None:
-    files = [SimpleUploadedFile("a.png", picture())]
+    files = [SimpleUploadedFile("a.png", plain_picture())]
     answer = house.client("owner").post(URL, {"file": files, "dry_run": "1"})
     job = ImportJob.objects.get()
     assert job.state == JobState.FINISHED
@@ -91,7 +93,7 @@ def test_what_cannot_be_is_said_at_the_form(
 def test_too_many_files_are_refused_with_the_number(house: House, settings: Any) -> None:
     settings.DATA_UPLOAD_MAX_NUMBER_FILES = 2
     settings.MAX_FILES = 2
-    files = [SimpleUploadedFile(f"{place}.png", picture(shade=place)) for place in range(3)]
+    files = [SimpleUploadedFile(f"{place}.png", plain_picture(place)) for place in range(3)]
     answer = house.client("owner").post(URL, {"file": files})
     assert answer.status_code == 400
     assert "At most 2 files fit into one request." in answer.content.decode()
@@ -149,7 +151,7 @@ def test_scripts_get_an_open_import(house: House) -> None:
 
 
 def test_the_same_picture_again_is_told(house: House) -> None:
-    data = picture()
+    data = plain_picture()
     add_image(house.public, data)
     house.client("owner").post(URL, {"file": [SimpleUploadedFile("again.png", data)]})
     item = ImportJob.objects.get().items.get()

@@ -17,7 +17,8 @@ from searchapp.models import ImportItem, ImportJob, ImportSource, ItemState, Job
 from searchapp.pages.imports import ledger
 from searchapp.pages.imports.jobs import PAGE
 from searchapp.services.operations import worker_health
-from tests.pages.conftest import House, add_rows
+from tests.factories import add_rows
+from tests.pages.conftest import House
 
 HTMX = {"HX-Request": "true"}
 

@@ -6,11 +6,13 @@ import pytest
 from django.urls import reverse
 
 from searchapp.models import ApiKey, ImageState, Scope
-from tests.pages.conftest import House, add_image, picture
+from tests.factories import add_image
+from tests.pages.conftest import House
+from tests.pictures import plain_picture
 
 
 def test_an_original_is_what_was_sent(house: House) -> None:
-    content = picture("PNG", (8, 8))
+    content = plain_picture()
     image = add_image(house.public, content, name='../we"ird\r\n.png')
     answer = house.client("anonymous").get(image.original_url)
     assert answer.getvalue() == content

@@ -16,11 +16,13 @@ from searchapp.models import ImageState, Query
 from searchapp.services import search as service
 from searchapp.services.errors import Invalid
 from searchapp.services.search import Answer, Box, Cutoff, Match, Took, Wanted
-from tests.pages.conftest import House, add_image, picture
+from tests.factories import add_image
+from tests.pages.conftest import House
+from tests.pictures import plain_picture
 
 
 def upload(content: bytes = b"") -> SimpleUploadedFile:
-    return SimpleUploadedFile("query.png", content or picture(), "image/png")
+    return SimpleUploadedFile("query.png", content or plain_picture(), "image/png")
 
 
 def test_the_form_works_without_javascript(house: House) -> None:

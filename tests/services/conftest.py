@@ -1,15 +1,33 @@
-"""Rows to work on, without any running service: Redis and Milvus are not there."""
+"""Rows, files and, where a test asks for it, a vector store; nothing else of a service runs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 
-from searchapp.infra.upload_handler import HashedUpload, HashingWriter
-from searchapp.models import Dataset, Image
+from searchapp.infra.upload_handler import HashedUpload
+from searchapp.infra.vectors.store import VectorStore, get_store
+from searchapp.models import Dataset, Image, ImageState
 from searchapp.services.datasets.dataset_service import create_dataset
+from tests import factories
+from tests.infra.vectors.conftest import Launcher, prepared_launcher
+
+
+@pytest.fixture(autouse=True)
+def folders(settings: Any, tmp_path: Path) -> None:
+    """Files of these tests go with them."""
+    settings.UPLOAD_DIR = tmp_path / "uploads"
+    settings.IMPORT_ROOTS = [tmp_path / "root"]
+    settings.STORAGES = settings.STORAGES | {
+        "default": {
+            "BACKEND": "searchapp.infra.storage.DurableFileSystemStorage",
+            "OPTIONS": {"location": str(tmp_path / "files")},
+        }
+    }
 
 
 @pytest.fixture
@@ -23,25 +41,42 @@ def dataset(owner: User) -> Dataset:
 
 
 @pytest.fixture
-def upload() -> Callable[..., HashedUpload]:
-    def make(content: bytes, name: str = "a.jpg") -> HashedUpload:
-        writer = HashingWriter()
-        writer.write(content)
-        return writer.finish(name)
+def images(dataset: Dataset) -> Callable[[int], list[Image]]:
+    """Make received images, by number."""
+
+    def make(number: int) -> list[Image]:
+        return factories.add_rows(dataset, number, state=ImageState.RECEIVED)
 
     return make
 
 
 @pytest.fixture
-def images(dataset: Dataset) -> Callable[[int], list[Image]]:
-    """Make received images, by number."""
+def upload() -> Iterator[Callable[..., HashedUpload]]:
+    """Make received files, which are closed in the end."""
+    uploads: list[HashedUpload] = []
 
-    def make(number: int) -> list[Image]:
-        return Image.objects.bulk_create(
-            Image(
-                dataset=dataset, content_key=f"{n:064x}", sha256=f"{n:064x}", name=f"{n}", bytes=1
-            )
-            for n in range(number)
-        )
+    def make(content: bytes, name: str = "a.png") -> HashedUpload:
+        uploads.append(factories.hashed_upload(content, name))
+        return uploads[-1]
 
-    return make
+    yield make
+    for one in uploads:
+        one.close()
+
+
+@pytest.fixture(scope="session")
+def milvus_server() -> Iterator[Launcher]:
+    with prepared_launcher() as made:
+        made.start()
+        yield made
+
+
+@pytest.fixture
+def store(folders: None, milvus_server: Launcher, settings: Any) -> Iterator[VectorStore]:
+    """The vector store, empty."""
+    settings.MILVUS_URI = milvus_server.uri
+    settings.RUNTIME = "torch"
+    made = get_store()
+    yield made
+    for name in made.collections():
+        made.drop(name)

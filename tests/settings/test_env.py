@@ -13,6 +13,15 @@ from searchapp.settings.env import KNOWN, Environment
     [
         ("PORT", "abc", "PORT must be a whole number from 1 to 65535, not 'abc'."),
         ("PORT", "0", "PORT must be a whole number from 1 to 65535, not '0'."),
+        ("PORT", "70000", "PORT must be a whole number from 1 to 65535, not '70000'."),
+        ("HOST", "http://localhost", "HOST must be a host name or an address to listen on, "
+         "such as 127.0.0.1, not 'http://localhost'."),
+        ("LOOKALIKE_DATA_DIR", "/x/pictures #1",
+         "LOOKALIKE_DATA_DIR must not have # or ; behind a blank, not '/x/pictures #1'."),
+        ("LOOKALIKE_DATA_DIR", "/x/pictures ;1",
+         "LOOKALIKE_DATA_DIR must not have # or ; behind a blank, not '/x/pictures ;1'."),
+        ("LOOKALIKE_DATA_DIR", "/x/pictures\n1",
+         "LOOKALIKE_DATA_DIR must be the path of a folder, not '/x/pictures\\n1'."),
         ("LOOKALIKE_DEMO", "maybe", "LOOKALIKE_DEMO must be 1 or 0, not 'maybe'."),
         ("LOOKALIKE_MODE", "prod", "LOOKALIKE_MODE must be one of: local, production, not 'prod'."),
         ("LOOKALIKE_ADMIN_PASSWORD", "short",

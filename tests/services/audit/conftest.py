@@ -1,0 +1,5 @@
+"""The dataset of real pictures and vectors that tests of indexes have."""
+
+from tests.services.indexes.conftest import add, dataset
+
+__all__ = ["add", "dataset"]
