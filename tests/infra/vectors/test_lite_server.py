@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from harness.installation import ROOT
 from searchapp.infra.vectors.lite.server import Refused, serve
 from searchapp.infra.vectors.store import VectorStore
-from tests.infra.vectors.conftest import ROOT, Launcher, random_vectors
+from tests.infra.vectors.conftest import Launcher, random_vectors
 from tests.infra.vectors.writer import DIMENSION, vector_of
 
 NAME = "lookalike_1_0123456789ab"

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from harness.installation import ROOT
 from searchapp.infra.vectors.collection_names import collection_name
 from searchapp.infra.vectors.errors import (
     CollectionMissing,
@@ -18,7 +19,7 @@ from searchapp.infra.vectors.errors import (
     VectorsError,
 )
 from searchapp.infra.vectors.store import VectorStore
-from tests.infra.vectors.conftest import ROOT, Launcher, random_vectors
+from tests.infra.vectors.conftest import Launcher, random_vectors
 
 NAME = "lookalike_1_0123456789ab"
 DIMENSION = 48

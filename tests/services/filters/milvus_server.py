@@ -27,8 +27,8 @@ from searchapp.models import Image  # noqa: E402
 from searchapp.services.filters import parse  # noqa: E402
 from searchapp.services.filters.expressions import expression, resolve  # noqa: E402
 from searchapp.services.filters.scalar_tokens import SUM, scalars_of  # noqa: E402
-from tests.filters import strategies  # noqa: E402
 from tests.infra.vectors.conftest import random_vectors  # noqa: E402
+from tests.services.filters import strategies  # noqa: E402
 from tests.services.filters.conftest import image_of  # noqa: E402
 
 PORT = 19530
