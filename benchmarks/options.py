@@ -138,7 +138,10 @@ def parse(arguments: Sequence[str]) -> Options:
             f"--{name}", type=_listed, default=(), metavar="NAME,NAME", help=purpose
         )
     parser.add_argument(
-        "--markdown", type=Path, metavar="FILE", help="also write the sections into this file"
+        "--markdown",
+        type=Path,
+        metavar="PATH",
+        help="also write the sections into this file, or each into NAME.md in this folder",
     )
     read = parser.parse_args(arguments)
     unknown = [name for name in read.names if name not in NAMES]

@@ -79,9 +79,13 @@ class Section:
 def write_markdown(file: Path, section: Section) -> None:
     """Put the section between its marks in `file`; add both at its end where there are none.
 
-    The marks are the comments `<!-- begin NAME -->` and `<!-- end NAME -->`; what stands outside
-    of them is left alone.
+    The marks are the comments `<!-- begin NAME -->` and `<!-- end NAME -->`; text outside of them
+    is left alone. If `file` is a folder, the section goes into the file NAME.md in it.
     """
+    if file.is_dir():
+        file = file / f"{section.name}.md"
+        if not file.exists():
+            file.write_text(f"# {section.name}\n", encoding="utf-8")
     begin, end = f"<!-- begin {section.name} -->", f"<!-- end {section.name} -->"
     found = file.read_text(encoding="utf-8") if file.exists() else ""
     before, opened, rest = found.partition(begin)

@@ -91,6 +91,16 @@ def test_markdown_replaces_what_stands_between_the_marks(tmp_path: Path) -> None
     assert file.read_text() == written
 
 
+def test_markdown_in_a_folder_has_a_file_for_each_section(tmp_path: Path) -> None:
+    section = Section("query", "the command", "the machine.", ["new"])
+    for _ in range(2):
+        write_markdown(tmp_path, section)
+        assert (tmp_path / "query.md").read_text() == (
+            "# query\n\n<!-- begin query -->\n`the command`: the machine.\n\nnew\n"
+            "<!-- end query -->\n"
+        )
+
+
 def test_the_machine_and_the_versions_are_named() -> None:
     said = machine.describe()
     for word in ("cores of", "Python 3.", "torch ", "milvus-lite ", "data on "):
