@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NoReturn
 
 # Heavy modules are imported by the commands that need them: `--help` needs none.
@@ -137,9 +138,14 @@ def _terminate(_signal: int, _frame: object) -> NoReturn:
     sys.exit(TERMINATED)
 
 
+def _program_name() -> str:
+    """Return how the commands were called: by the console script, or as a module."""
+    return "embeddings" if Path(sys.argv[0]).stem == "embeddings" else "python -m embeddings"
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m embeddings",
+        prog=_program_name(),
         description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from embeddings.errors import InputError, PackageMissing, WeightsError
 
-_WAY = "pip install -r requirements/text.txt"
+_WAY = "pip install -r requirements/text.txt, or the extra 'text' of lookalike-embeddings"
 # Texts that are encoded together; the shorter ones are filled up to the longest.
 AT_ONCE = 16
 

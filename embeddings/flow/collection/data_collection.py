@@ -284,7 +284,8 @@ class DataCollection(Sources, Ends):
         if engine == "ray":
             if importlib.util.find_spec("ray") is None:
                 raise PackageMissing(
-                    "The engine 'ray' needs the package ray: pip install -r requirements/ray.txt"
+                    "The engine 'ray' needs the package ray: pip install -r "
+                    "requirements/ray.txt, or the extra 'ray' of lookalike-embeddings"
                 )
             from embeddings.flow.engines.ray import OPTIONS
 
