@@ -3,12 +3,13 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
 import venv
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from importlib.metadata import Distribution, PackageNotFoundError, distribution, distributions
 from pathlib import Path
 
@@ -46,7 +47,7 @@ print(json.dumps({
 """
 
 
-def run(command: Iterable[str | Path], folder: Path, environment: dict[str, str]) -> str:
+def run(command: Iterable[object], folder: Path, environment: dict[str, str]) -> str:
     """Run a program in `folder`; return what it prints, or fail with what it says."""
     done = subprocess.run(
         list(map(str, command)), cwd=folder, env=environment, capture_output=True, text=True
@@ -197,14 +198,21 @@ def test_the_server_is_a_distribution_too(tmp_path: Path) -> None:
     assert tops == {"searchapp", "worker"}
 
 
+@pytest.fixture
+def large_folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder that is removed at once: pytest keeps its own for three runs."""
+    yield tmp_path
+    shutil.rmtree(tmp_path)
+
+
 @pytest.mark.long
-def test_a_full_installation_in_a_new_environment(tmp_path: Path) -> None:
+def test_a_full_installation_in_a_new_environment(large_folder: Path) -> None:
     """With every extra and all that it requires, built in isolation as a user's pip does."""
-    venv.create(tmp_path / "venv", with_pip=True)
-    python, script = (tmp_path / "venv" / "bin" / name for name in ("python", "embeddings"))
+    venv.create(large_folder / "venv", with_pip=True)
+    python, script = (large_folder / "venv" / "bin" / name for name in ("python", "embeddings"))
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    environment["EMBEDDINGS_CACHE"] = str(tmp_path / "cache")
-    pip, elsewhere = [python, "-m", "pip"], tmp_path / "elsewhere"
+    environment["EMBEDDINGS_CACHE"] = str(large_folder / "cache")
+    pip, elsewhere = [python, "-m", "pip"], large_folder / "elsewhere"
     elsewhere.mkdir()
     constraints = ["-c", ROOT / "requirements" / "constraints.txt"]
     everything = [f"{ROOT / 'embeddings'}[all]", f"torch=={pinned_versions()['torch']}"]
