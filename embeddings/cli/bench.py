@@ -103,7 +103,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _paths(pictures: Sequence[str]) -> list[str]:
     from embeddings.cli.inputs import found
-    from embeddings.runtimes.selection import CHECK_PICTURES
+    from embeddings.runtimes.agreement import CHECK_PICTURES
 
     entries = found(pictures or [str(CHECK_PICTURES)], False)
     return [one for one in entries if isinstance(one, str) and os.path.isfile(one)]

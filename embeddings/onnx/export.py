@@ -22,7 +22,7 @@ from embeddings.errors import InputError, RecipeError, RuntimeUnavailable
 from embeddings.operators.embed import three
 from embeddings.pipelines import ImagePipeline, pipeline
 from embeddings.recipes import Operator, Recipe
-from embeddings.runtimes.selection import MIN_COSINE, MIN_MEAN_COSINE, check_pixels
+from embeddings.runtimes.agreement import check_pixels
 from embeddings.runtimes.spec import FeatureSpec
 from embeddings.version import __version__
 
@@ -31,7 +31,11 @@ if TYPE_CHECKING:
 
 AnyPipeline = str | os.PathLike[str] | Mapping[str, Any] | Recipe | ImagePipeline
 
+# Cosines with torch in float32: ONNX Runtime computes in float32 too.
+MIN_MEAN_COSINE = 0.9995
+MIN_COSINE = 0.995
 _MODEL = "image_embedding.timm"
+_PICTURES = 16  # check pictures that are compared
 # Sizes, height and width, at which the check pictures are compared, one after the other.
 _SIZES = (
     (256, 256), (427, 640), (640, 427), (960, 1280), (224, 224), (90, 120), (257, 333), (300, 900),
@@ -64,7 +68,7 @@ def export_onnx(
     transparency are left to the caller: the file's metadata say so, and hold the recipe, the
     fingerprint, the model cards and the cosines below.
 
-    Before it takes its place, the file computes the sixteen check pictures in several sizes in
+    Before it takes its place, the file computes sixteen check pictures in several sizes in
     ONNX Runtime. Their cosines with the same recipe in torch in float32 must be `mean_cosine` and
     `least_cosine` at least.
 
@@ -168,7 +172,7 @@ def _compared(model: "ModelProto", reference: ImagePipeline) -> tuple[float, flo
     except Exception as error:  # ONNX Runtime's own, of many kinds
         raise RuntimeUnavailable(f"ONNX Runtime cannot load the model: {error}.") from error
     cosines = []
-    for at, pixels in enumerate(check_pixels(256, 256)):
+    for at, pixels in enumerate(check_pixels(256, 256)[:_PICTURES]):
         height, width = _SIZES[at % len(_SIZES)]
         square = Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
         picture = square.resize((width, height), Image.Resampling.BICUBIC)

@@ -24,9 +24,10 @@ def load_network(
     """The network of `spec`, shared by all who ask for the same one.
 
     `runtime` is one of `RUNTIMES`; "auto" takes the fastest of this machine whose vectors agree
-    with torch float32. `precision` is one of `PRECISIONS`, or None for the choice of "auto",
-    else float32 on the processor and bfloat16 on a CUDA device. `device` is "cpu", "cuda" or
-    "cuda:N"; only torch computes on CUDA devices.
+    with torch float32 (`embeddings.runtimes.agreement`), in `precision` if that is given.
+    `precision` is one of `PRECISIONS`, or None for the choice of "auto", float32 on the processor
+    for other runtimes, and on a CUDA device bfloat16 if it agrees there, else float32. `device` is
+    "cpu", "cuda" or "cuda:N"; only torch computes on CUDA devices.
 
     Raises `UnknownName`, `RuntimeUnavailable` for what is not installed or cannot compute so
     here, and what loading a model raises.
@@ -41,7 +42,7 @@ def load_network(
     way = spec, runtime, precision, device
     with _loading:
         if way not in _networks:
-            _networks[way] = _chosen(way) if runtime == "auto" else make_network(*way)
+            _networks[way] = _resolved(way)
         return _networks[way]
 
 
@@ -72,25 +73,49 @@ def _after_fork() -> None:
 os.register_at_fork(after_in_child=_after_fork)
 
 
-def _chosen(way: _Way) -> Network:
-    """The network that "auto" takes."""
-    spec, _, precision, device = way
-    if device != "cpu" or precision is not None:
-        return load_network(spec, "torch", precision, device)
-    if "torch" not in sys.modules and not selection.is_measured(spec):
-        measure_elsewhere(spec)
-    # What is loaded for a comparison and does not win goes again.
-    tried: dict[tuple[str, str], Network] = {}
+class _Candidates:
+    """Loads networks of one spec for one device. Those that are compared and not taken go again."""
 
-    def load(runtime: str, precision: str) -> Network:
-        network = _networks.get((spec, runtime, precision, device))
+    def __init__(self, spec: FeatureSpec, device: str) -> None:
+        self._spec, self._device = spec, device
+        self._loaded: dict[tuple[str, str], Network] = {}
+
+    def __call__(self, runtime: str, precision: str) -> Network:
+        network = _networks.get((self._spec, runtime, precision, self._device))
         if network is None:
-            network = tried.get((runtime, precision)) or make_network(
-                spec, runtime, precision, device
-            )
-        tried[runtime, precision] = network
+            network = self._loaded.get((runtime, precision))
+        if network is None:
+            network = make_network(self._spec, runtime, precision, self._device)
+        self._loaded[runtime, precision] = network
         return network
 
-    runtime, precision = selection.choose(spec, load)
+
+def _resolved(way: _Way) -> Network:
+    """The network of a way that is asked for for the first time."""
+    spec, runtime, precision, device = way
+    load = _Candidates(spec, device)
+    if device != "cpu":
+        if runtime not in ("auto", "torch"):
+            raise RuntimeUnavailable(f"{runtime} computes on 'cpu' here, not on {device!r}.")
+        runtime, precision = "torch", precision or _precision_on(spec, load, device)
+    elif runtime == "auto":
+        runtime, precision = _fastest(spec, load, precision)
+    precision = precision or "float32"
     _networks[spec, runtime, precision, device] = network = load(runtime, precision)
     return network
+
+
+def _fastest(spec: FeatureSpec, load: _Candidates, precision: str | None) -> tuple[str, str]:
+    """The runtime and precision of "auto" on the processor."""
+    if precision is not None and precision not in selection.precisions():
+        return "torch", precision  # which emulates it, or says why not
+    if "torch" not in sys.modules and not selection.is_measured(spec):
+        measure_elsewhere(spec)
+    return selection.choose(spec, load, precision)
+
+
+def _precision_on(spec: FeatureSpec, load: _Candidates, device: str) -> str:
+    """The precision on a CUDA device where none is asked for."""
+    from embeddings.runtimes.torch_network import device_name
+
+    return selection.choose_for_device(spec, load, device_name(device))

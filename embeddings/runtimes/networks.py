@@ -4,18 +4,12 @@ from embeddings.errors import RuntimeUnavailable
 from embeddings.runtimes.spec import FeatureSpec, Network
 
 
-def make_network(
-    spec: FeatureSpec, runtime: str, precision: str | None = None, device: str = "cpu"
-) -> Network:
+def make_network(spec: FeatureSpec, runtime: str, precision: str, device: str = "cpu") -> Network:
     """A network of its own for each call; `load_network` shares one and explains the arguments.
 
     Raises `RuntimeUnavailable` for what is not installed or cannot compute so here, and what
     loading a model raises.
     """
-    if device != "cpu" and runtime != "torch":
-        raise RuntimeUnavailable(f"{runtime} computes on 'cpu' here, not on {device!r}.")
-    if precision is None:
-        precision = "float32" if device == "cpu" else "bfloat16"
     # Imported here, so that a process has only the runtime that it uses in memory.
     try:
         if runtime == "openvino":

@@ -7,7 +7,7 @@ import importlib.util
 import platform
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cache as once
@@ -15,18 +15,16 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from embeddings import thread_count as runtime
-from embeddings.errors import EmbeddingsError, RecipeError
+from embeddings.errors import EmbeddingsError, RecipeError, RuntimeUnavailable
 from embeddings.runtimes import cache
+from embeddings.runtimes.agreement import Agreement, agreement, check_pixels, resaved
 from embeddings.runtimes.spec import PRECISIONS, RUNTIMES, FeatureSpec, Network
 
-# Vectors of two runtimes count as the same where their cosines with torch float32 are so high.
-MIN_MEAN_COSINE = 0.9995
-MIN_COSINE = 0.995
-CHECK_PICTURES = Path(__file__).parent / "check_pictures"
-_ROUNDS = 3
+# Of what is measured and how. What an older version has kept is not read: it is measured again.
+_VERSION = 2
+_PICTURES_AT_ONCE = 16  # computed by one network before it is another one's turn
 # The flags of processors that compute in bfloat16 (Linux's names; x86 and ARM).
 _BFLOAT16 = frozenset({"avx512_bf16", "amx_bf16", "bf16", "svebf16"})
 _NEEDS = {
@@ -35,34 +33,49 @@ _NEEDS = {
     "onnxruntime": ("onnxruntime", "onnx", "onnxscript"),  # to run, and to export beforehand
 }
 _PACKAGES = ("torch", "timm", "openvino", "onnxruntime")
+_Load = Callable[[str, str], Network]
 
 
 @dataclass(frozen=True)
-class Measured:
-    """One way to compute: milliseconds a picture, and cosines with torch float32."""
+class Measured(Agreement):
+    """One way to compute: how it agrees with torch float32, and milliseconds a picture."""
 
     runtime: str
     precision: str
     milliseconds: float
-    mean_cosine: float
-    least_cosine: float
-
-    @property
-    def agrees(self) -> bool:
-        """Whether its vectors may stand beside those of the reference."""
-        return self.mean_cosine >= MIN_MEAN_COSINE and self.least_cosine >= MIN_COSINE
 
 
-def choose(spec: FeatureSpec, load: Callable[[str, str], Network]) -> tuple[str, str]:
-    """The fastest runtime and precision for `spec` on this machine.
+def choose(spec: FeatureSpec, load: _Load, precision: str | None = None) -> tuple[str, str]:
+    """The fastest runtime and precision for `spec` on this machine's processor.
 
-    `load(runtime, precision)` gives a network. What was measured before is read; several
-    processes that start together measure once. Where nothing can be kept, each measures.
+    `load(runtime, precision)` gives a network. `precision`, one of `precisions()`, leaves the
+    runtime to choose. What was measured before is read; several processes that start together
+    measure once. Where nothing can be kept, each measures. Raises `RuntimeUnavailable` where no
+    runtime agrees in that precision.
     """
-    name = _name(spec)
-    kept = _read(name) or _measured_once(name, spec, load)
-    best = min((one for one in kept if one.agrees), key=lambda one: one.milliseconds)
+    kept = _kept(_name(spec), lambda: measure(spec, load, _candidates()))
+    agreeing = [one for one in kept if one.agrees and precision in (None, one.precision)]
+    if not agreeing:
+        raise RuntimeUnavailable(
+            f"No runtime here computes {spec.architecture} in {precision} so that its vectors "
+            "agree with those of float32; runtime 'torch' computes it all the same."
+        )
+    best = min(agreeing, key=lambda one: one.milliseconds)
     return best.runtime, best.precision
+
+
+def choose_for_device(spec: FeatureSpec, load: _Load, device: str) -> str:
+    """The precision in which torch computes `spec` on a CUDA device: bfloat16 if it agrees there,
+    else float32.
+
+    `device` is the name of its kind, such as "NVIDIA H200"; `load(runtime, precision)` gives a
+    network on it. Measured and kept as `choose` does.
+    """
+    # The reference is float32 of the device itself. Its convolutions may round to TF32, which is
+    # eight times as fine as bfloat16.
+    kept = _kept(_name(spec, device), lambda: measure(spec, load, [("torch", "bfloat16")]))
+    agreeing = {one.precision for one in kept if one.agrees}
+    return "bfloat16" if "bfloat16" in agreeing else "float32"
 
 
 def is_measured(spec: FeatureSpec) -> bool:
@@ -70,100 +83,93 @@ def is_measured(spec: FeatureSpec) -> bool:
     return _read(_name(spec)) is not None
 
 
-def _name(spec: FeatureSpec) -> str:
-    return f"measured-{spec.digest[:32]}-{runtime.threads()}-{_machine()}"
+def precisions() -> tuple[str, ...]:
+    """The precisions that this processor has instructions for, of those that are measured.
+
+    Without instructions bfloat16 is emulated: right, and thirty times slower.
+    """
+    has_bfloat16 = not _BFLOAT16.isdisjoint(_processor().split())
+    return ("float32", "bfloat16") if has_bfloat16 else ("float32",)
 
 
-def _measured_once(
-    name: str, spec: FeatureSpec, load: Callable[[str, str], Network]
-) -> list[Measured]:
+def _name(spec: FeatureSpec, device: str = "") -> str:
+    threads = "cuda" if device else runtime.threads()
+    return f"measured-{_VERSION}-{spec.digest[:32]}-{threads}-{_machine(device)}"
+
+
+def _kept(name: str, measure_all: Callable[[], list[Measured]]) -> list[Measured]:
+    """What was measured under that name, or is measured now."""
+    kept = _read(name)
+    if kept is not None:
+        return kept
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(cache.locked(name))
         except cache.CacheUnwritable:
-            return measure(spec, load)
+            return measure_all()
         kept = _read(name)  # another process may have been first
         if kept is None:
-            kept = measure(spec, load)
+            kept = measure_all()
             cache.write_json(name, [asdict(one) for one in kept])
     return kept
 
 
-def measure(spec: FeatureSpec, load: Callable[[str, str], Network]) -> list[Measured]:
-    """Every runtime and precision that works here, torch in float32 first.
+def measure(
+    spec: FeatureSpec, load: _Load, candidates: Iterable[tuple[str, str]]
+) -> list[Measured]:
+    """Every candidate (runtime, precision) that works here, behind torch in float32.
 
     As many callers as there are threads compute two pictures at a time, the networks in turns, so
     that what else runs hits all alike. Raises `RecipeError` for a model that gives no numbers.
     """
     pixels = check_pixels(spec.height, spec.width)
     networks = [load("torch", "float32")]
-    for runtime_name, precision in _candidates():
+    for runtime_name, precision in candidates:
         try:
             networks.append(load(runtime_name, precision))
         except EmbeddingsError:
             continue
-    features = networks[0](pixels)
-    if not np.isfinite(features).all():
-        raise RecipeError(f"{spec.architecture} gives vectors with NaN or infinity in this recipe.")
-    cosines = [_cosines(features, network(pixels), spec.head) for network in networks]
+    features: list[list[NDArray[np.float32]]] = [[] for _ in networks]
     times: list[list[float]] = [[] for _ in networks]
-    pairs = [pixels[first : first + 2] for first in range(0, len(pixels), 2)]
     with ThreadPoolExecutor(runtime.threads()) as callers:
-        for _ in range(_ROUNDS):
-            for network, taken in zip(networks, times, strict=True):
+
+        def compute(network: Network, some: NDArray[np.uint8]) -> NDArray[np.float32]:
+            pairs = [some[first : first + 2] for first in range(0, len(some), 2)]
+            return np.concatenate(list(callers.map(network, pairs)))
+
+        for network in networks:
+            network(pixels[:2])  # what is made with the first pictures is not measured
+        for start in range(0, len(pixels), _PICTURES_AT_ONCE):
+            some = pixels[start : start + _PICTURES_AT_ONCE]
+            for network, parts, taken in zip(networks, features, times, strict=True):
                 started = time.perf_counter()
-                list(callers.map(network, pairs))
-                taken.append((time.perf_counter() - started) * 1000 / len(pixels))
+                parts.append(compute(network, some))
+                taken.append((time.perf_counter() - started) * 1000 / len(some))
+        of_resaved = compute(networks[0], resaved(pixels))
+    vectors = [np.concatenate(parts) for parts in features]
+    if not np.isfinite(vectors[0]).all():
+        raise RecipeError(f"{spec.architecture} gives vectors with NaN or infinity in this recipe.")
     return [
         Measured(
-            network.runtime,
-            network.precision,
-            statistics.median(taken),
-            float(cosine.mean()),
-            float(cosine.min()),
+            **asdict(agreement(vectors[0], of_resaved, own, spec.head)),
+            runtime=network.runtime,
+            precision=network.precision,
+            milliseconds=statistics.median(taken),
         )
-        for network, taken, cosine in zip(networks, times, cosines, strict=True)
+        for network, own, taken in zip(networks, vectors, times, strict=True)
     ]
 
 
-@once
-def check_pixels(height: int, width: int) -> NDArray[np.uint8]:
-    """The check pictures, uint8 (16, 3, height, width)."""
-    squares = []
-    for path in sorted(CHECK_PICTURES.glob("*.jpg")):
-        with Image.open(path) as picture:
-            small = picture.convert("RGB").resize((width, height), Image.Resampling.BICUBIC)
-            squares.append(np.asarray(small).transpose(2, 0, 1))
-    return np.ascontiguousarray(np.stack(squares))
-
-
 def _candidates() -> Iterator[tuple[str, str]]:
-    # Without instructions for it, bfloat16 is emulated: right, and thirty times slower.
-    both = ("float32", "bfloat16") if _BFLOAT16 & set(_processor().split()) else ("float32",)
-    for runtime_name, precisions in (
-        ("torch", both[1:]),
+    both = precisions()
+    for runtime_name, wanted in (
+        ("torch", both[1:]),  # in float32 it is the reference
         ("openvino", both),
         ("onnxruntime", ("float32",)),
     ):
         if all(map(importlib.util.find_spec, _NEEDS[runtime_name])):
-            for precision in precisions:
+            for precision in wanted:
                 yield runtime_name, precision
-
-
-def _cosines(
-    one: NDArray[np.float32], other: NDArray[np.float32], head: int
-) -> NDArray[np.float32]:
-    """The cosine of each row; where a head stands behind the features, the lesser of the two."""
-    parts = np.s_[:, : one.shape[1] - head], np.s_[:, one.shape[1] - head :]
-    each = [(_unit(one[part]) * _unit(other[part])).sum(axis=1) for part in parts[: 1 + bool(head)]]
-    least: NDArray[np.float32] = np.min(each, axis=0)
-    return least
-
-
-def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    unit: NDArray[np.float32] = vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
-    return unit
 
 
 def _read(name: str) -> list[Measured] | None:
@@ -178,9 +184,9 @@ def _read(name: str) -> list[Measured] | None:
 
 
 @once
-def _machine() -> str:
-    """Sixteen hex digits that change with the processor and the packages."""
-    facts = [platform.machine(), _processor()]
+def _machine(device: str) -> str:
+    """Sixteen hex digits that change with the processor, the CUDA device and the packages."""
+    facts = [platform.machine(), _processor(), device]
     for package in _PACKAGES:
         try:
             facts.append(f"{package} {importlib.metadata.version(package)}")

@@ -26,11 +26,9 @@ class TorchNetwork:
 
     def __init__(self, spec: FeatureSpec, precision: str, device: str) -> None:
         """Raises `RuntimeUnavailable` for a device that is not there, and what loading raises."""
-        if device.startswith("cuda") and not torch.cuda.is_available():
-            raise RuntimeUnavailable(
-                f"There is no CUDA device for '{device}'; device 'cpu' is always there."
-            )
-        if device == "cpu" and precision == "float16":
+        if device != "cpu":
+            device_name(device)
+        elif precision == "float16":
             raise RuntimeUnavailable("float16 needs a CUDA device; the processor has float32.")
         self.precision = precision
         self.device = device
@@ -72,3 +70,16 @@ class TorchNetwork:
                 features = self.module(x)
             vectors: NDArray[np.float32] = features.cpu().numpy()
         return vectors
+
+
+def device_name(device: str) -> str:
+    """The name of a CUDA device's kind, such as "NVIDIA H200".
+
+    Raises `RuntimeUnavailable` for a device that is not there.
+    """
+    try:
+        return str(torch.cuda.get_device_name(device))
+    except (AssertionError, RuntimeError) as error:  # which of them depends on what is missing
+        raise RuntimeUnavailable(
+            f"There is no CUDA device for '{device}'; device 'cpu' is always there."
+        ) from error

@@ -5,8 +5,9 @@ Measured on the demo and on the evaluation pictures: with definitions precision@
 names is 80 and 28 %, without them 75 and 21 %. Temperatures other than 1, several sentences a
 class, and taking their mean away gained nothing on both.
 
-`python -m embeddings.text.imagenet_classes` computes and keeps them: that needs torch, which a process
-never gives back, so that one that has not loaded it has another process do so, once per machine.
+`python -m embeddings.text.imagenet_classes` computes and keeps them: that needs torch, which a
+process never gives back, so that one that has not loaded it has another process do so, once per
+machine.
 """
 
 import functools
