@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import requests
 
-from tests.installation import Client, Installation
-from tests.serve.older_version.make import ENVIRONMENT, HERE, SLUG, images, search
+from harness.installation import Client, Installation
+from tests.application.older_version.make import ENVIRONMENT, HERE, SLUG, images, search
 
 EXPECTED: dict[str, Any] = json.loads((HERE / "data_folder_0.1.0.json").read_text())
 

@@ -13,7 +13,7 @@ from typing import Any
 from PIL import Image, ImageOps
 
 from embeddings import __version__
-from tests.installation import ROOT, Client, Installation, running, wait_until
+from harness.installation import ROOT, Client, Installation, running, wait_until
 
 HERE = Path(__file__).parent
 SLUG = "small-pictures"
