@@ -53,7 +53,7 @@ def choose(spec: FeatureSpec, load: _Load, precision: str | None = None) -> tupl
     measure once. Where nothing can be kept, each measures. Raises `RuntimeUnavailable` where no
     runtime agrees in that precision.
     """
-    kept = _kept(_name(spec), lambda: measure(spec, load, _candidates()))
+    kept = _kept(_name(spec), lambda: measure(spec, load, candidates()))
     agreeing = [one for one in kept if one.agrees and precision in (None, one.precision)]
     if not agreeing:
         raise RuntimeUnavailable(
@@ -114,17 +114,15 @@ def _kept(name: str, measure_all: Callable[[], list[Measured]]) -> list[Measured
     return kept
 
 
-def measure(
-    spec: FeatureSpec, load: _Load, candidates: Iterable[tuple[str, str]]
-) -> list[Measured]:
-    """Every candidate (runtime, precision) that works here, behind torch in float32.
+def measure(spec: FeatureSpec, load: _Load, ways: Iterable[tuple[str, str]]) -> list[Measured]:
+    """Each of `ways`, runtime and precision, that works here, behind torch in float32.
 
     As many callers as there are threads compute two pictures at a time, the networks in turns, so
     that what else runs hits all alike. Raises `RecipeError` for a model that gives no numbers.
     """
     pixels = check_pixels(spec.height, spec.width)
     networks = [load("torch", "float32")]
-    for runtime_name, precision in candidates:
+    for runtime_name, precision in ways:
         try:
             networks.append(load(runtime_name, precision))
         except EmbeddingsError:
@@ -160,7 +158,8 @@ def measure(
     ]
 
 
-def _candidates() -> Iterator[tuple[str, str]]:
+def candidates() -> Iterator[tuple[str, str]]:
+    """Each runtime that is installed with each precision of the processor, but the reference."""
     both = precisions()
     for runtime_name, wanted in (
         ("torch", both[1:]),  # in float32 it is the reference

@@ -32,7 +32,7 @@ from embeddings.onnx.export import Exported
 from embeddings.onnx.graph_builder import Graph
 from embeddings.onnx.preprocessing import prepared
 from embeddings.pipelines import ImagePipeline
-from embeddings.runtimes.selection import check_pixels
+from embeddings.runtimes.agreement import check_pixels
 from harness.installation import clean_environment
 from tests.embeddings.conftest import EXACT
 from tests.embeddings.pictures import scene

@@ -343,7 +343,7 @@ def test_auto_looks_at_both(monkeypatch: pytest.MonkeyPatch) -> None:
         network.runtime, network.precision = runtime, precision  # type: ignore[attr-defined]
         return network
 
-    measured = selection.measure(spec, load)
+    measured = selection.measure(spec, load, selection.candidates())
     assert {one.runtime for one in measured if one.agrees} == {"torch"}
     assert {one.runtime for one in measured} > {"torch"}
 

@@ -25,11 +25,11 @@ SPEC = FeatureSpec(
 Features = NDArray[np.float32]
 
 
-class Rounded(TorchDispatchMode):
+class Rounded(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Every result of torch, rounded to so many bits: what a coarser precision computes."""
 
     def __init__(self, bits: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.bits = bits
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -41,13 +41,15 @@ class Rounded(TorchDispatchMode):
 
 def rounded(numbers: torch.Tensor, bits: int) -> torch.Tensor:
     """float32 with `bits` significant bits; bfloat16 has 8."""
-    fraction, exponent = torch.frexp(numbers)
-    return torch.ldexp(torch.round(fraction * 2**bits) / 2**bits, exponent)
+    spare = 24 - bits
+    whole = numbers.view(torch.int32) + (1 << spare - 1)
+    return (whole >> spare << spare).view(torch.float32)
 
 
 @pytest.fixture(scope="module")
 def pixels() -> NDArray[np.uint8]:
-    return check_pixels(224, 224)
+    """Every second one of them."""
+    return check_pixels(224, 224)[::2]
 
 
 @pytest.fixture(scope="module")
@@ -96,8 +98,8 @@ def test_noise_beyond_what_a_resave_does(reference: tuple[Features, Features]) -
     """As int8 differs: by 0.013 in the mean."""
     features = reference[0][:, : -SPEC.head]
     noise = np.random.default_rng(0).normal(size=features.shape).astype(np.float32)
-    noise *= np.linalg.norm(features, axis=1, keepdims=True)
     noise /= np.linalg.norm(noise, axis=1, keepdims=True)
+    noise *= np.linalg.norm(features, axis=1, keepdims=True)
     of_resaved = reference[1][:, : -SPEC.head]
     assert agreement(features, of_resaved, features + 0.03 * noise, 0).agrees
     assert not agreement(features, of_resaved, features + 0.16 * noise, 0).agrees
