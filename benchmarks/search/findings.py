@@ -8,7 +8,7 @@ from benchmarks.options import Options
 from benchmarks.report import Findings, Table, aim, percentile
 from benchmarks.search.browser import Painted
 from benchmarks.search.load import AT_ONCE, TOP_K
-from benchmarks.searching_measurements import Measurements
+from benchmarks.search.measurements import Measurements
 
 AIM_TIMES, AIM_MORE_MS = 1.5, 60.0
 AIM_REPEATED_MS, AIM_THROUGHPUT, AIM_BESIDE = 40.0, 0.8, 1.5

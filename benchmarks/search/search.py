@@ -36,8 +36,8 @@ from benchmarks.search.load import (
     importing,
     in_batch,
 )
+from benchmarks.search.measurements import Measurements
 from benchmarks.search.query import ONE_THREAD
-from benchmarks.searching_measurements import Measurements
 from harness.installation import ROOT, Client, Installation, clean_environment, wait_until
 
 DISTINCT = 400  # pictures of the gallery
