@@ -1,7 +1,9 @@
-"""The models of this process: one pipeline, and one batcher around it, a fingerprint."""
+"""The models of this process: one pipeline, and one batcher around it, a fingerprint and
+precision."""
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from dataclasses import dataclass
@@ -10,11 +12,14 @@ from django.conf import settings
 from PIL import Image as PillowImage
 
 from embeddings.batching import Batcher
-from embeddings.errors import EmbeddingsError
+from embeddings.errors import EmbeddingsError, RuntimeUnavailable
 from embeddings.pipelines import ImagePipeline, pipeline
 from embeddings.recipes import DEFAULT_PIPELINE, recipe
 from embeddings.runtimes.conversion_job import convert_elsewhere, is_converted
+from embeddings.runtimes.selection import precisions
 from embeddings.thread_count import set_threads
+
+log = logging.getLogger(__name__)
 
 
 class PipelineUnavailable(Exception):
@@ -34,33 +39,38 @@ MAX_ENGINES = 4
 # Whoever was given an engine has used it by then.
 _IDLE_SECONDS = 120.0
 
-_engines: dict[str, Engine] = {}
-_loading: dict[str, threading.Lock] = {}
+_Key = tuple[str, str]  # fingerprint and precision
+_engines: dict[_Key, Engine] = {}
+_loading: dict[_Key, threading.Lock] = {}
 _lock = threading.Lock()
 
 
-def engine_for(name: str, fingerprint: str) -> Engine:
+def engine_for(name: str, fingerprint: str, precision: str = "") -> Engine:
     """Return the engine that makes exactly the vectors of `fingerprint`.
+
+    What goes into an index has the `precision` of its first vectors, as the index records it.
+    Without one, as for queries, this machine chooses, among those whose vectors agree.
 
     Raises:
         PipelineUnavailable: when this version's recipe of that name is another one.
     """
+    key = fingerprint, precision
     with _lock:
-        loading = _loading.setdefault(fingerprint, threading.Lock())
+        loading = _loading.setdefault(key, threading.Lock())
     with loading:  # one loads a model; whoever needs another one does not wait for that
         with _lock:
-            engine = _engines.pop(fingerprint, None)
+            engine = _engines.pop(key, None)
             if engine is not None:
-                return _used(fingerprint, engine)
-        engine = _load(name, fingerprint)
+                return _used(key, engine)
+        engine = _load(name, fingerprint, precision)
         with _lock:
-            return _used(fingerprint, engine)
+            return _used(key, engine)
 
 
-def _load(name: str, fingerprint: str) -> Engine:
+def _load(name: str, fingerprint: str, precision: str) -> Engine:
     set_threads(1)  # see worker.app
     try:
-        made = pipeline(name, runtime=settings.RUNTIME)
+        made = _pipeline(name, precision)
     except EmbeddingsError as error:
         raise PipelineUnavailable(error.detail) from error
     if made.fingerprint != fingerprint:
@@ -71,18 +81,31 @@ def _load(name: str, fingerprint: str) -> Engine:
     return Engine(made, Batcher(made.embed))
 
 
-def _used(fingerprint: str, engine: Engine) -> Engine:
+def _pipeline(name: str, precision: str) -> ImagePipeline:
+    """The pipeline in that precision. A data folder may have moved to a machine that has it not,
+    or only emulated, or not in the runtime that is set: then as this machine chooses."""
+    if precision in precisions():
+        try:
+            return pipeline(name, runtime=settings.RUNTIME, precision=precision)
+        except RuntimeUnavailable as error:
+            log.warning("%s is not computed in %s: %s", name, precision, error.detail)
+    elif precision:
+        log.warning("%s is not computed in %s: this processor has none", name, precision)
+    return pipeline(name, runtime=settings.RUNTIME)
+
+
+def _used(key: _Key, engine: Engine) -> Engine:
     engine.used = time.monotonic()
-    _engines[fingerprint] = engine  # the latest in use stands last
+    _engines[key] = engine  # the latest in use stands last
     _let_go()
     return engine
 
 
 def _let_go() -> None:
     """Forget the models that nobody has asked for lately, beyond the number that is kept."""
-    for fingerprint, engine in list(_engines.items())[:-MAX_ENGINES]:
+    for key, engine in list(_engines.items())[:-MAX_ENGINES]:
         if time.monotonic() - engine.used > _IDLE_SECONDS:
-            del _engines[fingerprint]
+            del _engines[key]
             engine.batcher.close()
 
 

@@ -74,7 +74,7 @@ def advance() -> None:
 def _engine(index: Index) -> Engine | None:
     """Load the model before anything is claimed: that may take longer than a lease lasts."""
     try:
-        return engine_for(index.pipeline, index.fingerprint)
+        return engine_for(index.pipeline, index.fingerprint, index.precision)
     except PipelineUnavailable as error:
         log.error("index %d cannot be filled: %s", index.pk, error)
         lifecycle.fail(index, "pipeline_unavailable", str(error))

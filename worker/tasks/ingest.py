@@ -87,7 +87,8 @@ def _process(images: list[Image], live: Sequence[Index]) -> None:
             # images, which do not wait for that.
             continue
         try:
-            targets.append(_Target(index, engine_for(index.pipeline, index.fingerprint)))
+            engine = engine_for(index.pipeline, index.fingerprint, index.precision)
+            targets.append(_Target(index, engine))
         except PipelineUnavailable as error:
             if index is live[0]:  # that which is searched; without another the dataset goes on
                 claims.fail(images, "pipeline_unavailable", str(error))

@@ -109,9 +109,9 @@ def test_new_pictures_do_not_wait_for_a_model_that_nobody_has_run(
     index = lifecycle.create_index(dataset, OTHER)
     Image.objects.filter(pk=new.pk).update(state=ImageState.RECEIVED)
 
-    def loaded(name: str, fingerprint: str) -> Engine:
+    def loaded(name: str, *given: str) -> Engine:
         assert name != OTHER, "measuring it takes minutes"
-        return engine_for(name, fingerprint)
+        return engine_for(name, *given)
 
     with monkeypatch.context() as patch:
         patch.setattr(ingest, "engine_for", loaded)
