@@ -57,7 +57,8 @@ def figures(pairs: Scores, nearest: Scores, images: int) -> Figures:
 
 def _best_of(number: int, median: float, spread: float, times: float) -> float:
     """What the best of `number` normal scores stays below (Gumbel's limit)."""
-    far = math.sqrt(2 * math.log(max(number, 2)))
+    # Below 4 the limit is no approximation: it would fall while the number rises.
+    far = math.sqrt(2 * math.log(max(number, 4)))
     return median + spread * (far + times / far)
 
 
