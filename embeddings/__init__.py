@@ -46,7 +46,7 @@ __all__ = [
     "text_encoder",
 ]
 
-# Where each name is: "module" for a module itself, "module:name" for what is in it.
+# Where each public name lives: "module" for a module itself, "module:name" for a name in one.
 _EXPORTS = {
     "DEFAULT_PIPELINE": "recipes:DEFAULT_PIPELINE",
     "Bundle": "bundle:Bundle",

@@ -1,4 +1,4 @@
-"""`python -m embeddings`: see `embeddings.cli`."""
+"""Entry point of `python -m embeddings`; see `embeddings.cli`."""
 
 import sys
 

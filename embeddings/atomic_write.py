@@ -1,8 +1,8 @@
-"""Files and folders that are written whole or not at all.
+"""Atomic writes of files and folders: a result appears complete or not at all.
 
-What is written goes beside its place first, reaches the disk, and takes the place by one
-rename. An error or an interrupt on the way removes it and leaves what was there before; after
-a kill or a power failure a hidden draft may be left, never half of a result.
+A result is written to a hidden draft beside its destination, flushed to disk and renamed into
+place. On an error or interrupt the draft is removed and the previous content stays. A kill or a
+power failure may leave a hidden draft behind, but never a partial result.
 """
 
 import contextlib
@@ -19,13 +19,13 @@ Destination = str | os.PathLike[str]
 
 @contextlib.contextmanager
 def written_file(destination: Destination) -> Iterator[Path]:
-    """The path of a draft, which becomes `destination` (and replaces it) when the block ends.
+    """Yield the path of a draft that replaces `destination` when the block ends.
 
-    The caller makes the file and closes it. The draft's name ends like the destination's, for
-    programs that look at endings. Raises `OutputError` where it cannot be written: no such
-    folder, no permission, disk full; a folder, device or pipe of that name.
+    The caller creates the file and closes it. The draft has the suffix of the destination, for
+    programs that look at suffixes. Raises `OutputError` when it cannot be written: no such
+    folder, no permission, disk full, or a folder, device or pipe of that name.
     """
-    target = Path(os.path.realpath(destination))  # a link stays, and leads to the new file
+    target = Path(os.path.realpath(destination))  # a symlink stays and points to the new file
     if target.exists() and not target.is_file():
         kind = "a folder" if target.is_dir() else "no regular file"
         raise OutputError(f"{target} is {kind}; give the name of a file.")
@@ -43,10 +43,10 @@ def written_file(destination: Destination) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def written_folder(destination: Destination, *, overwrite: bool = False) -> Iterator[Path]:
-    """An empty folder, which becomes `destination` when the block ends.
+    """Yield an empty folder that becomes `destination` when the block ends.
 
-    Raises `OutputError` where the destination is there and `overwrite` is false, and where it
-    cannot be written. With `overwrite` the old folder makes way at the very end.
+    Raises `OutputError` when the destination exists and `overwrite` is false, and when it
+    cannot be written. With `overwrite`, the old folder is replaced at the very end.
     """
     target = Path(destination).absolute()
     draft = _draft(target)
@@ -89,9 +89,9 @@ def _refuse_existing(target: Path, overwrite: bool) -> None:
 
 @contextlib.contextmanager
 def _told(target: Path, draft: Path) -> Iterator[None]:
-    """Say which result could not be written, and why, in place of a bare OSError.
+    """Turn an OSError about the draft or target into an `OutputError` that names the target.
 
-    An error that names another file, such as an input that cannot be read, goes on as it is.
+    Errors about other files, such as an unreadable input, pass through unchanged.
     """
     try:
         yield
@@ -108,7 +108,7 @@ def _told(target: Path, draft: Path) -> Iterator[None]:
 
 
 def _to_disk(path: Path) -> None:
-    """Wait until a file, or a folder's list of names, is on the disk."""
+    """Flush a file, or a folder's entries, to disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

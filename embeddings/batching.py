@@ -1,4 +1,4 @@
-"""Gather waiting requests into one tensor: `Batcher`."""
+"""Dynamic batching: `Batcher` gathers waiting requests into one model call."""
 
 import threading
 from collections import deque
@@ -18,14 +18,13 @@ Vector = NDArray[np.float32]
 
 
 class Batcher:
-    """One model thread that takes whatever waits at that moment as one batch.
+    """A model thread that processes all requests waiting at that moment as one batch.
 
     `embed` takes a list of 1 to `max_batch` prepared pictures and returns an array (N, D).
-    While it runs, further submissions wait and become the next batch; when nothing runs, a
-    submission starts at once, so an idle batcher adds no delay. At most `max_waiting`
-    submissions wait; further ones raise `Busy`.
+    While it runs, further requests wait and form the next batch; an idle batcher starts at
+    once and adds no delay. At most `max_waiting` requests wait; further ones raise `Busy`.
 
-    The thread starts here: make a Batcher after a fork, not before.
+    The thread starts in the constructor: create a Batcher after a fork, not before.
     """
 
     def __init__(
@@ -49,7 +48,7 @@ class Batcher:
     def submit(self, prepared: Array) -> "Future[Vector]":
         """Queue one prepared picture; the future's result is its vector, float32 (D,).
 
-        The future raises what `embed` raised for its batch. Raises `Busy` when the line is
+        The future raises whatever `embed` raised for its batch. Raises `Busy` when the queue is
         full and RuntimeError after `close`.
         """
         future: Future[Vector] = Future()
@@ -66,14 +65,14 @@ class Batcher:
         return future
 
     def close(self) -> None:
-        """Take no more, finish what waits, and end the thread. May be called again."""
+        """Accept no more requests, finish those waiting, and end the thread. Idempotent."""
         with self._changed:
             self._closed = True
             self._changed.notify()
         self._thread.join()
 
     def _next(self) -> list[tuple[Array, "Future[Vector]"]]:
-        """Wait for work and take up to `max_batch` of it; empty means closed and drained."""
+        """Wait for work and return up to `max_batch` items; empty means closed and drained."""
         with self._changed:
             while not self._waiting and not self._closed:
                 self._changed.wait()
@@ -82,7 +81,7 @@ class Batcher:
 
     def _run(self) -> None:
         while taken := self._next():
-            # A caller that gave up (timeout, cancel) costs no model time.
+            # Requests that were cancelled or timed out cost no model time.
             batch = [(x, future) for x, future in taken if future.set_running_or_notify_cancel()]
             if batch:
                 self._compute([x for x, _ in batch], [future for _, future in batch])
@@ -92,9 +91,9 @@ class Batcher:
             vectors = self._embed(pictures)
             if len(vectors) != len(futures):
                 raise RuntimeError(f"{len(vectors)} vectors came for {len(futures)} pictures.")
-            # Copies, so that a kept vector does not keep its whole batch.
+            # Copies, so that a retained vector does not keep its whole batch in memory.
             results = [np.array(vector, dtype=np.float32) for vector in vectors]
-        except BaseException as error:  # whatever it is, nobody may be left waiting for ever
+        except BaseException as error:  # no caller may be left waiting for ever
             for future in futures:
                 future.set_exception(error)
             return

@@ -1,4 +1,4 @@
-"""Deprecated modules: old import paths that lead to where their names are now."""
+"""Deprecation helper for modules that moved: old import paths forward to the new ones."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 def moved_module(old: str, *targets: str) -> Callable[[str], Any]:
     """Return a module-level `__getattr__` for a module whose names moved to `targets`.
 
-    Each access warns with `DeprecationWarning` and names the new module. Private names are not
-    looked up, so that the import system's own questions neither warn nor import anything.
+    Each access emits a `DeprecationWarning` that names the new module. Private names are not
+    looked up, so that probes by the import system neither warn nor import anything.
     """
 
     def getattr_(name: str) -> Any:

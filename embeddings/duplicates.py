@@ -1,4 +1,4 @@
-"""Groups of pictures that are there more than once, by bytes or by vectors."""
+"""Groups of duplicate pictures, by equal bytes or by similarity of vectors."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from embeddings.errors import InputError
 
-# Similarities that are in memory at once: 64 MiB as float32.
+# Similarities held in memory at once: 64 MiB as float32.
 _BLOCK = 2**24
 
 
 @dataclass(frozen=True)
 class Duplicate:
-    """A picture by its place, its cosine similarity to the kept one, and if its bytes are equal."""
+    """Index of a duplicate, its cosine similarity to the kept picture, and if bytes are equal."""
 
     at: int
     score: float
@@ -23,7 +23,7 @@ class Duplicate:
 
 @dataclass(frozen=True)
 class Group:
-    """A picture to keep, by its place, and its duplicates, the most alike first."""
+    """Index of the picture to keep, and its duplicates, the most similar first."""
 
     keep: int
     duplicates: tuple[Duplicate, ...]
@@ -35,13 +35,13 @@ def groups(
     digests: Sequence[str | None] | None = None,
     weights: ArrayLike | None = None,
 ) -> Iterator[Group]:
-    """The groups among N pictures with vectors (N, D) of unit length, one after the other.
+    """Yield the groups of duplicates among N pictures with vectors (N, D) of unit length.
 
-    Pictures are asked in the order of their `weights` (N,), the heaviest first (file sizes or
-    numbers of pixels; equal ones, and all without weights, in their own order): each takes what
-    is no other's yet and is as like it as `threshold`, or has the same of `digests`. So every
-    member of a group is a duplicate of the one that is kept, not only of another member. Takes
-    time as N squared, memory as N. Raises `InputError`.
+    Pictures are visited by `weights` (N,), largest first (file sizes or pixel counts; ties,
+    and all pictures without weights, in input order). Each claims the pictures not yet in a
+    group whose similarity reaches `threshold` or whose entry in `digests` is equal. So every
+    member of a group is a duplicate of the kept picture, not only of another member. Time is
+    O(N²), memory O(N). Raises `InputError` when shapes or values are invalid.
     """
     if np.ndim(vectors) != 2 or vectors.dtype != np.float32:
         raise InputError("Vectors must be an array float32 (N, D).")
@@ -74,7 +74,7 @@ def _grouped(
     taken = np.zeros(len(ranked), np.bool_)
     block = max(1, _BLOCK // max(1, len(ranked)))
     for start in range(0, len(ranked), block):
-        # What stands before was asked already: it has taken what it could.
+        # Earlier pictures have been visited and have already claimed their duplicates.
         scores = ranked[start : start + block] @ ranked[start:].T
         for row, similar in enumerate(scores):
             rank = start + row

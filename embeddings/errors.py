@@ -1,4 +1,4 @@
-"""The errors of the library: each has a stable `code` for programs and a `detail` for people."""
+"""Exceptions of the library: each has a stable `code` for programs and a `detail` for people."""
 
 import difflib
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ class EmbeddingsError(Exception):
     """Base of every error that this library raises on purpose.
 
     `code` is a stable snake_case word; `detail` is a sentence that says what was wrong and,
-    where that is known, what would be right.
+    where known, what would be valid.
     """
 
     def __init__(self, code: str, detail: str) -> None:
@@ -39,15 +39,15 @@ class ImageError(EmbeddingsError):
 
 
 class InputError(EmbeddingsError):
-    """An argument of a kind or shape that a pipeline does not take (code `bad_input`)."""
+    """An argument of a type or shape that is not accepted (code `bad_input`)."""
 
     def __init__(self, detail: str) -> None:
         super().__init__("bad_input", detail)
-        self.args = (detail,)  # what pickle calls the class with
+        self.args = (detail,)  # pickle calls the class with these
 
 
 class RecipeError(EmbeddingsError):
-    """A recipe that is malformed or asks an operator for what it cannot do (code `bad_recipe`)."""
+    """A recipe that is malformed or not supported by an operator (code `bad_recipe`)."""
 
     def __init__(self, detail: str) -> None:
         super().__init__("bad_recipe", detail)
@@ -55,16 +55,16 @@ class RecipeError(EmbeddingsError):
 
 
 class WeightsError(EmbeddingsError):
-    """Weights, or a model's card, that cannot be used.
+    """Weights, or a model card, that cannot be used.
 
-    Codes: `weights_missing`, `weights_mismatch` (not the right ones), `weights_damaged` (no
-    whole checkpoint), `weights_unsafe` (a pickle that would run code), `model_exists` (the name
-    or the weights are another model's), `card_damaged`, `folder_unwritable`.
+    Codes: `weights_missing`, `weights_mismatch` (not those expected), `weights_damaged` (not a
+    complete checkpoint), `weights_unsafe` (a pickle that would run code), `model_exists` (the
+    name or the weights belong to another model), `card_damaged`, `folder_unwritable`.
     """
 
 
 class RuntimeUnavailable(EmbeddingsError):
-    """A runtime, precision or device that cannot compute here (code `runtime_unavailable`)."""
+    """A runtime, precision or device that is not available here (code `runtime_unavailable`)."""
 
     def __init__(self, detail: str) -> None:
         super().__init__("runtime_unavailable", detail)
@@ -88,7 +88,7 @@ class OutputError(EmbeddingsError):
 
 
 class PackageMissing(EmbeddingsError):
-    """A part of the library needs a package that is not installed (code `package_missing`)."""
+    """An optional dependency that is not installed (code `package_missing`)."""
 
     def __init__(self, detail: str) -> None:
         super().__init__("package_missing", detail)
@@ -96,10 +96,7 @@ class PackageMissing(EmbeddingsError):
 
 
 class WorkerError(EmbeddingsError):
-    """A process that works for another died, or what it has to say cannot travel.
-
-    Code `worker_failed`.
-    """
+    """A worker process died, or its result cannot be pickled (code `worker_failed`)."""
 
     def __init__(self, detail: str) -> None:
         super().__init__("worker_failed", detail)
@@ -109,14 +106,14 @@ class WorkerError(EmbeddingsError):
 class BundleError(EmbeddingsError):
     """A bundle that cannot be used.
 
-    Codes: `bundle_missing`, `bundle_damaged` (something is not what the manifest says),
-    `bundle_too_new` (of a later version of the format), `fingerprint_differs` (another recipe
-    than the one that was asked for).
+    Codes: `bundle_missing`, `bundle_damaged` (content differs from the manifest),
+    `bundle_too_new` (a later version of the format), `fingerprint_differs` (another recipe
+    than the requested one).
     """
 
 
 class Busy(EmbeddingsError):
-    """The waiting line is full: ask again a little later (code `busy`)."""
+    """The queue is full: try again a little later (code `busy`)."""
 
     def __init__(self, detail: str) -> None:
         super().__init__("busy", detail)
@@ -126,8 +123,8 @@ class Busy(EmbeddingsError):
 class UnknownName(EmbeddingsError):
     """A name that is not registered (code `unknown_name`).
 
-    `kind` says what was looked for ("pipeline", "operator", ...), `nearest` holds up to three
-    registered names, the likeliest first.
+    `kind` is the kind of name ("pipeline", "operator", ...); `nearest` holds up to three
+    registered names, the closest first.
     """
 
     def __init__(self, kind: str, name: object, known: Iterable[str]) -> None:
@@ -146,9 +143,9 @@ class UnknownName(EmbeddingsError):
 
 
 class UnknownOperator(UnknownName, AttributeError):  # type: ignore[misc]
-    """A name that `embeddings.ops` does not have: `UnknownName`, and what `hasattr` expects."""
+    """A name missing from `embeddings.ops`; also an AttributeError, as `hasattr` expects."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         super().__init__(kind, name, known)
-        # AttributeError has an attribute of this name too, and has just emptied it.
+        # AttributeError has a `name` attribute too, and its constructor has just reset it.
         self.name = name

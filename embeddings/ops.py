@@ -1,8 +1,8 @@
-"""Operators by name: `ops.image_decode.pillow()`, `ops.normalize.l2()`.
+"""Operators as attributes: `ops.image_decode.pillow()`, `ops.normalize.l2()`.
 
-`dir(ops)` lists the tasks and `dir(ops.image_decode)` the implementations, those of other
-installed packages included. Calling an implementation gives a `BoundOperator`: cheap to make,
-callable on one value, and a node of a `Pipeline`.
+`dir(ops)` lists the tasks and `dir(ops.image_decode)` the implementations, including those of
+other installed packages. Calling an implementation returns a `BoundOperator`: cheap to create,
+callable on one value, and usable as a node of a `Pipeline`.
 """
 
 from typing import Any
@@ -19,7 +19,7 @@ class Implementation:
         self.name = name
 
     def __call__(self, *arguments: Any, **keywords: Any) -> BoundOperator:
-        """The operator, in its newest version. Raises what `BoundOperator` raises."""
+        """Return the operator in its newest version. Raises what `BoundOperator` raises."""
         return BoundOperator(self.name, registry.newest(self.name), arguments, keywords)
 
     def __repr__(self) -> str:
@@ -34,7 +34,7 @@ class Task:
 
     def __getattr__(self, name: str) -> Implementation:
         """Raises an error that is both `UnknownName` and AttributeError."""
-        if name.startswith("_"):  # what copying and pickling look for, before there is a name
+        if name.startswith("_"):  # copy and pickle probe these before `__init__` has run
             raise AttributeError(name)
         known = _tasks().get(self._name, ())
         if name not in known:

@@ -1,4 +1,4 @@
-"""A recipe at work: `pipeline(name)` gives an `ImagePipeline`, pictures to vectors."""
+"""Image pipelines: `pipeline(name)` returns an `ImagePipeline` that turns pictures into vectors."""
 
 import os
 import threading
@@ -22,16 +22,16 @@ Vector = NDArray[np.float32]
 
 
 class ImagePipeline(PicturePipeline[Vector]):
-    """Pictures to unit-length float32 vectors, as one recipe says.
+    """Turns pictures into unit-length float32 vectors, as defined by one recipe.
 
     Call it with a picture (path, bytes, binary file object, PIL image, uint8 array (H, W, 3))
-    for a vector (D,), or with a list of them for an array (N, D); `stream` takes any number and
-    keeps memory flat. Programs that have threads of their own use its stages: `decode`,
-    `prepare` and `embed`. All of it is thread-safe.
+    for a vector (D,), or with a list of them for an array (N, D); `stream` takes any number in
+    constant memory. Programs with threads of their own use the stages `decode`, `prepare` and
+    `embed`. Thread-safe.
 
-    Attributes: `recipe`; `fingerprint`, which says what the vectors may be compared with;
-    `runtime`, `precision` and `device`, which compute them and are worth recording beside them;
-    `max_batch`, how many pictures one forward pass takes at most.
+    Attributes: `recipe`; `fingerprint`, equal for pipelines whose vectors are comparable;
+    `runtime`, `precision` and `device`, which compute the vectors and are worth recording;
+    `max_batch`, the maximum number of pictures in one forward pass.
     """
 
     def __init__(
@@ -41,12 +41,12 @@ class ImagePipeline(PicturePipeline[Vector]):
         precision: str | None = None,
         device: str = "cpu",
     ) -> None:
-        """Build every operator of the recipe and load the model; `load_network` says in which
-        runtime, precision and device.
+        """Build every operator of the recipe and load the model with `load_network`, which
+        explains `runtime`, `precision` and `device`.
 
         Raises `UnknownName` for an operator that does not exist, `RecipeError` for operators
-        that make no pipeline, `WeightsError` where the model cannot be loaded, and
-        `RuntimeUnavailable` where it cannot compute so here.
+        that do not form a pipeline, `WeightsError` when the model cannot be loaded, and
+        `RuntimeUnavailable` when the runtime, precision or device is not available.
         """
         chain = build_chain(recipe, runtime=runtime, precision=precision, device=device)
         self._model, self._normalizations = chain.model, chain.normalizations
@@ -58,14 +58,14 @@ class ImagePipeline(PicturePipeline[Vector]):
         return f"<ImagePipeline {self.recipe.name} {self.fingerprint[:12]}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Travels as its recipe, and is loaded where it arrives, once per process."""
+        """Pickle the recipe only; the receiving process loads the pipeline once."""
         return _loaded, (self.recipe, self.runtime, self.precision, self.device)
 
     def __call__(self, pictures: Any) -> Vector:
-        """Vector (D,) of a picture, or vectors (N, D) of a list or tuple of them, in its order.
+        """Return the vector (D,) of a picture, or the vectors (N, D) of a list or tuple, in order.
 
         Raises `ImageError` for the first picture that cannot be used, OSError for a file that
-        cannot be read, `InputError` for what is no picture at all.
+        cannot be read, and `InputError` for objects of another type.
         """
         self._check_given(pictures)
         if not isinstance(pictures, list | tuple):
@@ -77,14 +77,14 @@ class ImagePipeline(PicturePipeline[Vector]):
         return vectors
 
     def batch(self, pictures: Sequence[Any]) -> Vector:
-        """Vectors (N, D): what a call with a list gives. Graph pipelines ask for it."""
+        """Return vectors (N, D), as a call with a list does. Used by graph pipelines."""
         return self(list(pictures))
 
     def embed(self, batch: Sequence[NDArray[np.uint8]]) -> Vector:
-        """Vectors, float32 (N, D), of N prepared pictures; at most `max_batch` a forward pass.
+        """Return vectors, float32 (N, D), of N prepared pictures, `max_batch` per forward pass.
 
-        An empty batch gives an array (0, D). Raises `InputError` for pixels that `prepare` has
-        not made.
+        An empty batch gives an array (0, D). Raises `InputError` for pixels that do not come from
+        `prepare`.
         """
         self._check_prepared(batch)
         vectors = np.empty((len(batch), self.recipe.dimension), np.float32)
@@ -97,9 +97,9 @@ class ImagePipeline(PicturePipeline[Vector]):
         return vectors
 
     def places_spec(self) -> FeatureSpec:
-        """What gives the places of the model's last map, of pixels as `prepare` makes them.
+        """Return the spec of the model's last feature map, for pixels from `prepare`.
 
-        Raises `RecipeError` where the model has no such map.
+        Raises `RecipeError` when the model has no such map.
         """
         spec = getattr(self._model, "spec", None)
         if spec is None:
@@ -109,13 +109,13 @@ class ImagePipeline(PicturePipeline[Vector]):
 
     @property
     def averages_places(self) -> bool:
-        """Whether a vector is the mean of the places, scaled to unit length, and nothing else."""
+        """Whether a vector is exactly the mean of the map's positions, scaled to unit length."""
         model = self.recipe.operators[-2]
         parameters = dict(model.parameters)
         return model.name == "image_embedding.timm" and parameters.get("pooling") == "avg"
 
     def explain(self) -> str:
-        """The operators and their parameters, to read."""
+        """Return a readable list of the operators and their parameters."""
         lines = [
             f"{self.recipe.name}: {self.recipe.dimension} dimensions, "
             f"{self.runtime} {self.precision}, fingerprint {self.fingerprint}"
@@ -128,15 +128,15 @@ class ImagePipeline(PicturePipeline[Vector]):
         return "\n".join(lines)
 
     def with_text(self) -> ImageTextPipeline:
-        """The pipeline that gives these vectors and those beside texts from one forward pass.
+        """Return a pipeline that gives these vectors and text-space vectors from one forward pass.
 
-        Its recipe, runtime, precision and device are asked for as here. Raises `RecipeError` for
-        a model without a space of texts, and what `ImageTextPipeline` raises.
+        It uses the same recipe, runtime, precision and device. Raises `RecipeError` for a model
+        without a text space, and what `ImageTextPipeline` raises.
         """
         return image_text_pipeline(self.recipe, *self._way)
 
     def rows(self, batch: Sequence[NDArray[np.uint8]]) -> Sequence[Vector]:
-        # Each an object of its own, so that a kept vector does not keep its batch.
+        # Copies, so that a retained vector does not keep its whole batch in memory.
         return [vector.copy() for vector in self.embed(batch)]
 
 
@@ -151,18 +151,18 @@ def pipeline(
     precision: str | None = None,
     device: str = "cpu",
 ) -> ImagePipeline:
-    """The pipeline of a recipe, loaded once per process and shared from then on.
+    """Return the pipeline of a recipe, loaded once per process and shared.
 
-    `recipe` is a name, a `Recipe`, its dictionary, or the path of a JSON file that holds it
-    (text that ends in ".json"). `runtime` is "auto" (the fastest of this machine whose vectors
-    agree with torch float32, measured once), "torch", "openvino" or "onnxruntime"; `precision`
-    and `device` are those of `embeddings.runtimes.loader.load_network`.
+    `recipe` is a name, a `Recipe`, its dictionary, or the path of a JSON file (a string that
+    ends in ".json"). `runtime` is "auto" (the fastest on this machine whose vectors agree with
+    torch float32, measured once), "torch", "openvino" or "onnxruntime"; `precision` and `device`
+    are those of `embeddings.runtimes.loader.load_network`.
 
     Call it after a fork, not before. Raises `UnknownName` with the nearest names, `RecipeError`
     for a recipe that cannot be read, and what `ImagePipeline` raises.
     """
     wanted = recipe_of(recipe)
-    # By content as well as by name, so that each knows the recipe that was asked for.
+    # Keyed by content and name, so that each pipeline has the recipe that was requested.
     key = (wanted.to_json(), runtime, precision, device)
     with _loading:
         if key not in _pipelines:
@@ -175,7 +175,7 @@ def _loaded(recipe: Recipe, runtime: str, precision: str, device: str) -> ImageP
 
 
 def recipe_of(given: str | os.PathLike[str] | Mapping[str, Any] | Recipe) -> Recipe:
-    """The recipe that is named, given as data, or kept in a file; see `pipeline`."""
+    """Return the recipe given by name, as data or as a file; see `pipeline`."""
     if isinstance(given, Recipe):
         return given
     if isinstance(given, Mapping):

@@ -1,9 +1,9 @@
-"""Recipes: what a pipeline does to a picture, as data, with a fingerprint.
+"""Recipes: the operators of a pipeline as data, with a fingerprint.
 
-A recipe says everything that decides a vector's meaning: decoder, resize filter and crop,
-mean and std, architecture, weights digest, layer, pooling, normalization. Vectors may be
-compared exactly when the fingerprints of their recipes are equal. The recipe's own name and
-the runtime and precision that computed it are not part of the fingerprint.
+A recipe holds everything that affects a vector: decoder, resize filter and crop, mean and std,
+architecture, weights digest, layer, pooling, normalization. Vectors are comparable exactly when
+the fingerprints of their recipes are equal. The recipe's name, the runtime and the precision are
+not part of the fingerprint.
 
 This module imports neither torch nor an image library.
 """
@@ -30,7 +30,7 @@ def _scalar(value: object) -> Scalar:
     if value is None or isinstance(value, str | bool | int):
         return value
     if isinstance(value, float) and math.isfinite(value):
-        # JSON does not tell 1.0 from 1, and some stores turn the one into the other.
+        # JSON does not distinguish 1.0 from 1, and some stores turn one into the other.
         return int(value) if value.is_integer() and abs(value) < 2**53 else value
     raise RecipeError(
         f"A parameter of an operator is {value!r}; it must be text, a finite number, "
@@ -48,8 +48,8 @@ def _value(value: object) -> Value:
 class Operator:
     """One step of a recipe: `task.implementation`, its version, and its parameters.
 
-    `parameters` are pairs sorted by name; `Operator.of` makes them from a mapping.
-    Two operators are equal when their canonical JSON is.
+    `parameters` are pairs sorted by name; `Operator.of` builds them from a mapping.
+    Two operators are equal when their canonical JSON is equal.
     """
 
     name: str
@@ -60,7 +60,7 @@ class Operator:
     def of(
         cls, name: str, version: int, parameters: Mapping[str, object] | None = None
     ) -> "Operator":
-        """The operator, with its parameters checked and frozen. Raises `RecipeError`."""
+        """Return the operator with checked, frozen parameters. Raises `RecipeError`."""
         pairs = dict(parameters or {})
         if not isinstance(name, str) or not all(isinstance(key, str) for key in pairs):
             raise RecipeError("The names of operators and of their parameters must be text.")
@@ -70,7 +70,7 @@ class Operator:
         return cls(name, version, frozen)
 
     def to_dict(self) -> dict[str, Any]:
-        """The operator as plain JSON types."""
+        """Return the operator as plain JSON types."""
         parameters = {
             key: list(value) if isinstance(value, tuple) else value
             for key, value in self.parameters
@@ -79,7 +79,7 @@ class Operator:
 
     @property
     def canonical(self) -> str:
-        """The JSON text that stands for this operator in a fingerprint."""
+        """Return the JSON text of this operator that goes into a fingerprint."""
         return json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
     def __eq__(self, other: object) -> bool:
@@ -102,12 +102,12 @@ class Recipe:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256, 64 hex digits, over the canonical JSON of the operators in their order."""
+        """SHA-256, 64 hex digits, of the canonical JSON of the operators in order."""
         canonical = "[" + ",".join(operator.canonical for operator in self.operators) + "]"
         return hashlib.sha256(canonical.encode("ascii")).hexdigest()
 
     def to_dict(self) -> dict[str, Any]:
-        """The recipe as plain JSON types."""
+        """Return the recipe as plain JSON types."""
         return {
             "name": self.name,
             "dimension": self.dimension,
@@ -115,12 +115,12 @@ class Recipe:
         }
 
     def to_json(self) -> str:
-        """The recipe as JSON text, which `from_json` reads back."""
+        """Return the recipe as JSON text; `from_json` reads it."""
         return json.dumps(self.to_dict(), sort_keys=True)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Recipe":
-        """The recipe that `to_dict` wrote. Raises `RecipeError` where it is malformed."""
+        """Read what `to_dict` returned. Raises `RecipeError` when it is malformed."""
         try:
             name, dimension = data["name"], data["dimension"]
             operators = tuple(
@@ -145,7 +145,7 @@ class Recipe:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "Recipe":
-        """The recipe that `to_json` wrote. Raises `RecipeError` where it is malformed."""
+        """Read what `to_json` returned. Raises `RecipeError` when it is malformed."""
         try:
             data = json.loads(text)
         except ValueError as error:
@@ -167,7 +167,7 @@ def _recipe(
     transform: Operator,
     pooling: str | None = None,
 ) -> Recipe:
-    """Decode, transform, pool the model's last features, scale to unit length."""
+    """Decode, transform, pool the model's last features, normalize to unit length."""
     return Recipe(
         name=name,
         dimension=card.dimension,
@@ -192,7 +192,7 @@ def _recipe(
 
 
 def _crop(card: cards.ModelCard, kind: str = "resize_center_crop", **more: object) -> Operator:
-    """Pillow's antialiased resize, and what is cut out of it."""
+    """Pillow's antialiased resize, followed by a crop."""
     parameters = {
         "size": card.input_size,
         "crop_pct": card.crop_pct,
@@ -203,27 +203,27 @@ def _crop(card: cards.ModelCard, kind: str = "resize_center_crop", **more: objec
 
 
 def _draft(card: cards.ModelCard) -> Parameters:
-    """JPEGs are decoded at a scale that keeps twice the pixels that the resize asks for."""
+    """Parameters that decode JPEGs at a reduced scale, with twice the pixels the resize needs."""
     return {"draft_short_side": 2 * math.floor(card.input_size / card.crop_pct)}
 
 
 def _exact(name: str, card: cards.ModelCard) -> Recipe:
-    """The reference recipe of a model: every pixel is decoded and resized, as timm does it."""
+    """The reference recipe of a model: full decoding and resizing, as timm does it."""
     return _recipe(name, card, {}, _crop(card))
 
 
 def _fast(name: str, card: cards.ModelCard) -> Recipe:
-    """Large JPEGs are decoded smaller, and only what the crop keeps is resized."""
+    """Decodes large JPEGs at a reduced scale and resizes only the cropped area."""
     return _recipe(name, card, _draft(card), _crop(card, crop_first=True))
 
 
 def _gem(name: str, card: cards.ModelCard) -> Recipe:
-    """Like fast, with generalized-mean pooling: what stands out counts more."""
+    """Like fast, with generalized-mean pooling, which weighs strong activations more."""
     return _recipe(name, card, _draft(card), _crop(card, crop_first=True), "gem")
 
 
 def _five_crop(name: str, card: cards.ModelCard) -> Recipe:
-    """The mean of corners and middle, each pooled like `gem`: the model runs five times."""
+    """Mean of the four corner crops and the centre crop, each pooled like `gem`: five passes."""
     return _recipe(name, card, _draft(card), _crop(card, "five_crop"), "gem")
 
 
@@ -233,10 +233,11 @@ def _beside_texts(name: str, card: cards.ModelCard) -> Recipe:
 
 
 def text_recipe(image: Recipe, name: str | None = None) -> Recipe:
-    """The recipe by which the same pixels and network give vectors beside those of texts.
+    """Return the recipe whose vectors, from the same pixels and network, are in a text space.
 
-    `image` is one of `image_embedding.timm`. Named as it is, with the variant behind, unless
-    `name` is given. Raises `RecipeError` for another recipe, and for a model that cannot do it.
+    `image` is a recipe with `image_embedding.timm`. The name defaults to its name with the
+    variant appended. Raises `RecipeError` for another recipe, and for a model without a text
+    space.
     """
     place = next((at for at, one in enumerate(image) if one.name == "image_embedding.timm"), None)
     if place is None:
@@ -280,7 +281,7 @@ _VARIANTS_OF_MAPS: _Variants = {**_VARIANTS, "gem": _gem, "five-crop": _five_cro
 def _variants(model: str) -> _Variants:
     try:
         card = cards.model_card(model)
-    except WeightsError:  # a damaged card must not hide the other models: who asks for it is told
+    except WeightsError:  # do not hide other models; loading this one reports it
         return _VARIANTS
     found = _VARIANTS_OF_MAPS if card.pooling == "avg" else _VARIANTS
     operator = constants.text_operator(card)
@@ -288,7 +289,7 @@ def _variants(model: str) -> _Variants:
 
 
 def names() -> tuple[str, ...]:
-    """The names that `recipe` knows, sorted: one for each model card and variant."""
+    """Return the sorted names that `recipe` accepts: one per model card and variant."""
     return tuple(
         sorted(
             f"{_PREFIX}{model}{':' if variant else ''}{variant}"
@@ -299,14 +300,14 @@ def names() -> tuple[str, ...]:
 
 
 def recipe(name: str = DEFAULT_PIPELINE) -> Recipe:
-    """The recipe of that name: "image-embedding-MODEL", or "image-embedding-MODEL:VARIANT".
+    """Return the recipe "image-embedding-MODEL" or "image-embedding-MODEL:VARIANT".
 
-    The bare name decodes JPEGs at a smaller scale where that is enough; `exact` is the
-    reference; models that average a map have `gem` and `five-crop` too. `concepts` (of models with
-    ImageNet's classes) and `text` (of those with a text tower) are vectors that may be compared
-    with those of texts. Raises `UnknownName` with the nearest names, `RecipeError` for `concepts`
-    or `text` of a model that cannot do it, and `WeightsError` for a model whose weights are not
-    here.
+    Without a variant, JPEGs are decoded at a reduced scale where that suffices; `exact` is the
+    reference. Models that average a feature map also have `gem` and `five-crop`. Vectors of
+    `concepts` (models with ImageNet's classes) and `text` (models with a text tower) are
+    comparable with those of texts. Raises `UnknownName` with the nearest names, `RecipeError`
+    for `concepts` or `text` of a model that does not support it, and `WeightsError` when the
+    model's weights are missing.
     """
     model, _, variant = str(name).removeprefix(_PREFIX).partition(":")
     if name not in names():

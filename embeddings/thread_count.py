@@ -1,8 +1,8 @@
-"""How many threads models compute with, for this process.
+"""The number of threads that models of this process compute with.
 
-All cores that this process may use, unless told otherwise. Where several processes share the
-cores, as workers do, one thread each is quicker and steadier: a model with two stalls whenever
-another process holds one of its cores. `set_threads(1)` says so.
+By default all cores available to the process. When several processes share the cores, as
+workers do, one thread each is faster and steadier: a model with two threads stalls whenever
+another process holds one of its cores. Use `set_threads(1)` there.
 """
 
 import os
@@ -12,21 +12,21 @@ _threads: int | None = None
 
 
 def cores() -> int:
-    """How many cores this process may use."""
+    """Return how many cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def threads() -> int:
-    """The number of threads that models of this process compute with."""
+    """Return the number of threads that models of this process compute with."""
     return _threads or cores()
 
 
 def set_threads(count: int) -> None:
-    """Compute with `count` threads (1 or more), from the next model that is loaded.
+    """Compute with `count` threads (1 or more), starting with the next model loaded.
 
-    torch changes at once for every model. Raises ValueError for a count below 1.
+    torch applies it to all its models at once. Raises ValueError for a count below 1.
     """
     global _threads
     if count < 1:
@@ -37,7 +37,7 @@ def set_threads(count: int) -> None:
 
 
 def apply_threads() -> None:
-    """Hand the number to torch (imports it)."""
+    """Pass the number of threads to torch (imports it)."""
     import torch
 
     torch.set_num_threads(threads())

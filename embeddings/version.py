@@ -1,3 +1,3 @@
-"""The version of the library, which manifests of bundles and exported models record."""
+"""Version of the library, recorded in manifests of bundles and in exported models."""
 
 __version__ = "0.1.0"
