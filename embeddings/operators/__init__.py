@@ -1,4 +1,4 @@
-"""Operators: one file a family, each registered by `task.implementation` and version.
+"""Operators of recipes, registered as `task.implementation` with a version.
 
 Importing this package loads none of them; `embeddings.operators.registry` finds them by name.
 """

@@ -1,4 +1,4 @@
-"""An operator with its arguments: what `ops.task.implementation(...)` gives."""
+"""`BoundOperator`: an operator with its arguments, as `ops.task.implementation(...)` returns it."""
 
 import contextlib
 import functools
@@ -16,14 +16,14 @@ from embeddings.recipes import Operator
 
 
 class _Loaded:
-    """An operator's object, and the lock by which callers with batches take turns."""
+    """A loaded operator, and the lock that serializes batch calls to it."""
 
     def __init__(self, implementation: Any) -> None:
         self.implementation = implementation
         self.turn = threading.Lock()
 
 
-# Two mentions of one model share it for as long as either is in use.
+# Equal operators share one loaded model for as long as any of them is in use.
 _shared: "weakref.WeakValueDictionary[str, _Loaded]" = weakref.WeakValueDictionary()
 _loading = threading.RLock()
 
@@ -31,15 +31,15 @@ _loading = threading.RLock()
 class BoundOperator:
     """One operator of a pipeline: callable on one value, or on a list through `batch`.
 
-    Cheap to make: a model is loaded at first use, once however many threads ask, and shared
-    by all operators with the same recipe and the same local parameters. Thread-safe.
+    Cheap to create: a model is loaded at first use, once for all threads, and shared by all
+    operators with the same recipe and the same local parameters. Thread-safe.
     """
 
     def __init__(
         self, name: str, version: int, arguments: tuple[Any, ...], keywords: Mapping[str, Any]
     ) -> None:
         """Raises `UnknownName`, `OperatorUnavailable`, `RecipeError`, and what describing the
-        operator raises, such as `WeightsError` for a model whose weights are not here.
+        operator raises, such as `WeightsError` when the model's weights are missing.
         """
         self.name = name
         self.version = version
@@ -53,9 +53,9 @@ class BoundOperator:
     def from_recipe(
         cls, recipe: Operator, local: Mapping[str, Any] | None = None
     ) -> "BoundOperator":
-        """The operator that a recipe describes, with its parameters as they are.
+        """Return the operator that a recipe describes, with its parameters unchanged.
 
-        `local` are the parameters that recipes do not hold. Raises what the class raises.
+        `local` holds the parameters that are not part of recipes. Raises what the class raises.
         """
         made = cls.__new__(cls)
         made.name, made.version = recipe.name, recipe.version
@@ -67,27 +67,27 @@ class BoundOperator:
 
     @property
     def recipe(self) -> Operator:
-        """Name, version and the complete parameters that decide what comes out."""
+        """Name, version and all parameters that affect the result."""
         return self._description()[0]
 
     @property
     def local(self) -> dict[str, Any]:
-        """The parameters that recipes do not hold, such as the device, as far as they are given."""
+        """The given parameters that are not part of recipes, such as the device."""
         return dict(self._description()[1])
 
     @property
     def implementation(self) -> Any:
-        """The operator's object, loaded now if it has not been."""
+        """The operator's object, loaded at first access."""
         return self._load().implementation
 
     @property
     def has_batches(self) -> bool:
-        """Whether many values at once are quicker than one after the other."""
+        """Whether one call with many values is faster than many calls with one."""
         made = registry.load(Operator.of(self.name, self.version))
         return hasattr(made, "batch") or self._whole_array is not None
 
     def __call__(self, *values: Any) -> Any:
-        """The result for one value (or one of each, for an operator with several inputs)."""
+        """Return the result for one value (or one of each, for several inputs)."""
         if self.has_batches:
             if len(values) != 1:
                 raise InputError(f"Operator {self.name} takes one value, not {len(values)}.")
@@ -95,10 +95,10 @@ class BoundOperator:
         return self.implementation(*values)
 
     def batch(self, values: Sequence[Any]) -> Sequence[Any]:
-        """The results for many values, in their order: an array where each is a vector.
+        """Return the results for many values, in order: an array where each is a vector.
 
-        One call of the operator where it has batches; callers in several threads take turns,
-        unless its class says that it is `concurrent`.
+        One call of the operator if it supports batches; callers in several threads take turns
+        unless its class is `concurrent`.
         """
         loaded = self._load()
         if not len(values):
@@ -124,13 +124,13 @@ class BoundOperator:
 
     @property
     def _whole_array(self) -> Callable[[Any, Sequence[Any]], Any] | None:
-        """How an operator without `batch` is called with many values, by its task."""
+        """Return how an operator without `batch` is called with many values, by its task."""
         whole: dict[str, Callable[[Any, Sequence[Any]], Any]]
         whole = {"image_embedding": embed_views, "normalize": _on_rows}
         return whole.get(self.name.partition(".")[0])
 
     def _settle(self) -> None:
-        """Check the arguments now, and make what costs nothing to make."""
+        """Validate the arguments now, and create the object if that is free."""
         recipe, _ = self._description()
         if getattr(registry.load(recipe), "light", False):
             self._load()
@@ -160,9 +160,9 @@ class BoundOperator:
 
 
 def _sharing(recipe: Operator, local: Mapping[str, Any]) -> str | None:
-    """By what equal operators find each other; None for one that stays alone.
+    """Return the key under which equal operators share an object; None if it is not shared.
 
-    That is one whose local parameters are no plain values, which cannot be compared.
+    Local parameters that are not plain values cannot be compared, so they prevent sharing.
     """
     try:
         values = Operator.of(recipe.name, recipe.version, local)
@@ -172,7 +172,7 @@ def _sharing(recipe: Operator, local: Mapping[str, Any]) -> str | None:
 
 
 def _plain(value: Any) -> Any:
-    """An argument with Python's own numbers for those of numpy."""
+    """Replace numpy numbers in an argument by Python's own."""
     if isinstance(value, np.generic):
         return value.item()
     if type(value) in (list, tuple):
@@ -181,7 +181,7 @@ def _plain(value: Any) -> Any:
 
 
 def _on_rows(normalize: Callable[[Any], Any], vectors: Sequence[Any]) -> Any:
-    """Call a normalization with the vectors (D,) as one array (N, D)."""
+    """Call a normalization with vectors (D,) as one array (N, D)."""
     shapes = {np.shape(vector) for vector in vectors}
     if len(shapes) > 1 or len(next(iter(shapes))) != 1:
         found = ", ".join(sorted(map(str, shapes)))

@@ -1,4 +1,4 @@
-"""A recipe's operators as objects: what a pipeline consists of."""
+"""The operators of a recipe as objects: decoder, transforms, model, normalizations."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -12,13 +12,13 @@ from embeddings.errors import RecipeError
 from embeddings.operators import registry
 from embeddings.recipes import Recipe
 
-# One decoder, transforms (the last ones may make views), one model, normalizations.
+# One decoder, transforms (the last ones may create views), one model, normalizations.
 _TASKS = re.compile("image_decode (image_transform )+image_(text_)?embedding (normalize )+")
 
 
 @dataclass(frozen=True)
 class OperatorChain:
-    """The operators of a recipe, built, in their order."""
+    """The operators of a recipe, built, in order."""
 
     decode: Any
     transforms: Sequence[Any]
@@ -27,13 +27,13 @@ class OperatorChain:
 
 
 def build_chain(recipe: Recipe, **options: Any) -> OperatorChain:
-    """Every operator of the recipe; `options` are what the model takes beside its parameters.
+    """Build every operator of the recipe; `options` are extra arguments for the model.
 
     Raises `UnknownName` for an operator that does not exist, and `RecipeError` for operators
-    that make no pipeline.
+    that do not form a pipeline.
     """
     tasks = [operator.name.partition(".")[0] for operator in recipe.operators]
-    # An unknown operator has the more helpful message: it goes first.
+    # Checked first, because the message for an unknown operator is more helpful.
     for operator in recipe.operators:
         registry.find(operator)
     if not _TASKS.fullmatch("".join(f"{task} " for task in tasks)):

@@ -1,4 +1,4 @@
-"""What a picture shows, by a timm model's own classifier."""
+"""Image classification: labels of a picture from a timm model's own classifier."""
 
 import functools
 import importlib
@@ -21,15 +21,15 @@ Labels = list[tuple[str, float]]
 
 
 class TimmClassification:
-    """`image_classification.timm`: the `top` likeliest labels of a picture.
+    """`image_classification.timm`: the `top` most probable labels of a picture.
 
-    Labels are ImageNet's descriptions as timm has them. Runs torch in float32 on the processor.
-    Torch is loaded with the model, not with this module.
+    Labels are timm's ImageNet descriptions. Runs torch in float32 on the processor. Torch is
+    imported with the model, not with this module.
     """
 
     @classmethod
     def canonical(cls, model: str = "efficientnet-lite0", top: int = 5) -> dict[str, Any]:
-        """The parameters for a model of that name. Raises `UnknownName` with the nearest."""
+        """Return the parameters for a model name. Raises `UnknownName` with the nearest names."""
         card = resolve(model_card(model))
         return {
             "architecture": card.architecture,
@@ -68,7 +68,7 @@ class TimmClassification:
         self._top = top
 
     def batch(self, pictures: Sequence[Image.Image | NDArray[np.uint8]]) -> list[Labels]:
-        """The labels of each picture with their probabilities (0 to 1), the likeliest first.
+        """Return the labels of each picture with probabilities (0 to 1), most probable first.
 
         A picture is RGB, prepared here as the model was trained, or prepared pixels, uint8
         (3, H, W), or (V, 3, H, W) for views whose scores are averaged before the softmax.
@@ -85,7 +85,7 @@ class TimmClassification:
         scores = embed_views(self._scores, prepared).astype(np.float64)
         powers = np.exp(scores - scores.max(axis=1, keepdims=True))
         probabilities = powers / powers.sum(axis=1, keepdims=True)
-        # Stable, so that equal probabilities keep the order of the classes.
+        # Stable sort: equal probabilities keep the order of the classes.
         order = np.argsort(-probabilities, axis=1, kind="stable")[:, : self._top]
         return [
             [(self._labels[at], float(row[at])) for at in best]
@@ -93,7 +93,7 @@ class TimmClassification:
         ]
 
     def _scores(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """uint8 (N, 3, H, W) to the classifier's scores before the softmax, (N, classes)."""
+        """uint8 (N, 3, H, W) to logits (N, classes)."""
         import torch
 
         x = (pixels.astype(np.float32) / 255 - self._mean) / self._std
@@ -104,7 +104,7 @@ class TimmClassification:
 
 @functools.cache
 def _labels(classes: int) -> tuple[str, ...]:
-    """ImageNet's descriptions for a classifier of so many classes. Raises `RecipeError`."""
+    """Return ImageNet's descriptions for this number of classes. Raises `RecipeError`."""
     if classes != 1000:
         raise RecipeError(
             f"image_classification.timm knows the labels of ImageNet's 1000 classes; this model "

@@ -1,4 +1,4 @@
-"""The model: squares of pixels in, pooled features out."""
+"""Image embedding with a timm model: prepared pixels in, pooled features out."""
 
 import threading
 from collections.abc import Sequence
@@ -17,18 +17,18 @@ from embeddings.runtimes.loader import check_process, load_network
 from embeddings.runtimes.spec import PLACES, FeatureSpec, Network, max_batch
 
 _TAKES = ("image", "pixels")
-_MAX_STATISTIC = 1000.0  # of mean and std: more is a mistake, and ends in infinity
+_MAX_STATISTIC = 1000.0  # of mean and std: larger values are mistakes that overflow to infinity
 
 
 class TimmEmbedding:
-    """`image_embedding.timm`: one layer of a timm model, pooled over its places.
+    """`image_embedding.timm`: one layer of a timm model, pooled over its positions.
 
     `layer` is "features", the last one before the classifier, or the name of a module of the
     model; `pooling` is avg, max, gem (p = 3), cls (the class token of a transformer) or head
     (what the model itself does before its classifier). With `size`, `crop_pct` and
-    `interpolation` it takes RGB pictures too, which are resized and cropped so. What computes
-    (`runtime`, `precision`, `device`: see `load_network`) is no part of the recipe. The model is
-    loaded when first needed, and its weights' digest is checked.
+    `interpolation` it also accepts RGB pictures, which it resizes and crops accordingly.
+    `runtime`, `precision` and `device` (see `load_network`) are not part of the recipe. The model
+    is loaded at first use, and the digest of its weights is checked.
     """
 
     local = ("runtime", "precision", "device")
@@ -49,7 +49,7 @@ class TimmEmbedding:
         precision: str | None = None,
         device: str = "cpu",
     ) -> None:
-        """Raises `RecipeError`, and `UnknownName` for weights that are not here."""
+        """Raises `RecipeError`, and `UnknownName` when the weights are missing."""
         self._card = card_of(architecture, weights_sha256)
         if not isinstance(layer, str) or not isinstance(pooling, str):
             raise RecipeError(f"layer and pooling must be names, not {layer!r} and {pooling!r}.")
@@ -80,12 +80,12 @@ class TimmEmbedding:
         *,
         model_name: str | None = None,
     ) -> dict[str, object]:
-        """The parameters in full, for the name of a model card: `model`, or `model_name`.
+        """Return all parameters for the name of a model card: `model`, or `model_name`.
 
         Without `pooling`, the last features are pooled as timm does, other layers averaged.
         `takes` is "image", for RGB pictures that go through the model's own transform, or
-        "pixels", for what a transform gives. Raises `UnknownName`, `WeightsError` for a model
-        whose weights are not here, and `RecipeError` for no model, or two.
+        "pixels", for the output of a transform. Raises `UnknownName`, `WeightsError` when the
+        model's weights are missing, and `RecipeError` for no model, or two.
         """
         if (model is None) == (model_name is None):
             raise RecipeError(
@@ -98,11 +98,11 @@ class TimmEmbedding:
         return parameters_of(card, takes) | {"layer": layer, "pooling": pooling}
 
     def network(self, height: int, width: int) -> Network:
-        """What computes pixels of this size; loaded on first use.
+        """Return the network for pixels of this size, loaded at first use.
 
         Raises what `load_network` raises.
         """
-        with self._loading:  # by the first thread that asks, while others wait for it
+        with self._loading:  # the first thread loads, others wait for it
             found = self._networks.get((height, width))
             if found is None:
                 found = load_network(self.spec(height, width), *self._way)
@@ -111,7 +111,7 @@ class TimmEmbedding:
         return found
 
     def spec(self, height: int, width: int) -> FeatureSpec:
-        """What is computed of pixels of this size."""
+        """Return what is computed from pixels of this size."""
         return FeatureSpec(
             architecture=self._card.architecture,
             weights_sha256=self._sha256,
@@ -125,7 +125,7 @@ class TimmEmbedding:
 
     @cached_property
     def dimension(self) -> int:
-        """The length of a vector. Where the card does not say it, the model is asked."""
+        """The length of a vector, measured with the model when the card does not state it."""
         own = self._card.pooling
         if self._layer == "features" and (
             self._pooling == own or "head" not in (self._pooling, own)
@@ -142,7 +142,7 @@ class TimmEmbedding:
         """N pictures to float32 (N, dimension).
 
         A picture is prepared, uint8 (3, H, W) or (V, 3, H, W) for V views, whose vectors are
-        averaged; or, where there is a transform, an RGB image. Raises `InputError` for others.
+        averaged; or, if there is a transform, an RGB image. Raises `InputError` for others.
         """
         prepared = [
             self._prepared(picture) if isinstance(picture, Image.Image) else picture
@@ -165,9 +165,9 @@ class TimmEmbedding:
 
 
 def parameters_of(card: ModelCard, takes: str) -> dict[str, object]:
-    """What every operator that runs a card's model has in its recipe.
+    """Return the recipe parameters common to every operator that runs a card's model.
 
-    Raises `UnknownName` for what a model does not take.
+    Raises `UnknownName` for an unknown value of `takes`.
     """
     if takes not in _TAKES:
         raise UnknownName("input of a model", takes, _TAKES)
@@ -187,7 +187,7 @@ def parameters_of(card: ModelCard, takes: str) -> dict[str, object]:
 
 
 def card_of(architecture: str, weights_sha256: str) -> ModelCard:
-    """The card of these weights. Raises `RecipeError`, and `UnknownName` if they are not here."""
+    """Return the card of these weights. Raises `RecipeError`, `UnknownName` if it is missing."""
     card = card_for_weights(weights_sha256)
     if card.architecture != architecture:
         raise RecipeError(
@@ -198,7 +198,7 @@ def card_of(architecture: str, weights_sha256: str) -> ModelCard:
 
 
 def three(name: str, values: Sequence[float]) -> tuple[float, float, float]:
-    """Numbers for R, G and B, on a scale on which pixels are 0 to 1. Raises `RecipeError`."""
+    """Return numbers for R, G and B, for pixels scaled to 0 to 1. Raises `RecipeError`."""
     numbers = tuple(values) if isinstance(values, list | tuple) else ()
     if len(numbers) != 3 or not all(
         isinstance(one, int | float) and abs(one) <= _MAX_STATISTIC for one in numbers

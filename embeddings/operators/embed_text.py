@@ -1,4 +1,4 @@
-"""Texts in, vectors out: the sentence encoder of concepts, and the text towers of joint models."""
+"""Text embedding: MiniLM sentence vectors, and the text towers of CLIP and SigLIP."""
 
 import os
 from collections.abc import Sequence
@@ -18,15 +18,15 @@ StrPath = str | os.PathLike[str]
 class MiniLMText:
     """`text_embedding.minilm`: a text to float32 (384,) of unit length, offline.
 
-    Comparable with the pictures of `image_text_embedding.concepts`, and with other texts. What
-    computes (`runtime`: auto, openvino or torch) is no part of the recipe.
+    Comparable with the pictures of `image_text_embedding.concepts`, and with other texts. The
+    `runtime` (auto, openvino or torch) is not part of the recipe.
     """
 
     local = frozenset({"runtime"})
 
     @classmethod
     def canonical(cls) -> dict[str, Any]:
-        """The parameters: there is one MiniLM."""
+        """Return the parameters: there is one MiniLM."""
         return {
             "weights_sha256": MINILM_SHA256,
             "tokenizer_sha256": MINILM_TOKENIZER_SHA256,
@@ -40,15 +40,15 @@ class MiniLMText:
         self._encoder = minilm(runtime)
 
     def batch(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """N texts to float32 (N, 384). Raises `InputError` for what is no text, or empty."""
+        """N texts to float32 (N, 384). Raises `InputError` for non-strings and empty texts."""
         return self._encoder.batch(texts)
 
 
 class _TowerText:
     """A text to float32 (D,) of unit length, by the text tower of a joint model.
 
-    The digests of the tower's three files decide what comes out; where they are (`folder`) is no
-    part of the recipe: without it they are looked for among those that were added or fetched.
+    The digests of the tower's three files determine the result; their `folder` is not part of the
+    recipe: without it, the towers that were added or fetched are searched.
     """
 
     local = frozenset({"folder"})
@@ -74,7 +74,7 @@ class _TowerText:
         tokenizer_sha256: str,
         folder: StrPath | None = None,
     ) -> None:
-        """Raises `UnknownName` for a tower that is not here, `RecipeError` for a folder that
+        """Raises `UnknownName` for a tower that is missing, `RecipeError` for a folder that
         holds another one, `PackageMissing`, and `WeightsError`."""
         from embeddings.text.towers import tower
 
@@ -85,7 +85,7 @@ class _TowerText:
         self._tower = tower(self.kind, files)
 
     def batch(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """N texts to float32 (N, D). Raises `InputError` for what is no text, or empty."""
+        """N texts to float32 (N, D). Raises `InputError` for non-strings and empty texts."""
         return self._tower.batch(texts)
 
 
@@ -98,7 +98,7 @@ class ClipText(_TowerText):
     def canonical(
         cls, model: str = "clip-vit-b32", folder: StrPath | None = None
     ) -> dict[str, Any]:
-        """The parameters for the tower of a model, or in a folder.
+        """Return the parameters for the tower of a model, or in a folder.
 
         Raises `UnknownName`, `InputError` and `WeightsError`.
         """
@@ -114,7 +114,7 @@ class SiglipText(_TowerText):
     def canonical(
         cls, model: str = "siglip-base-p16-224", folder: StrPath | None = None
     ) -> dict[str, Any]:
-        """The parameters for the tower of a model, or in a folder.
+        """Return the parameters for the tower of a model, or in a folder.
 
         Raises `UnknownName`, `InputError` and `WeightsError`.
         """

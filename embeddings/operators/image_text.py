@@ -1,4 +1,4 @@
-"""Pictures in a space that texts have too: by what a classifier sees, or by a joint model."""
+"""Image embedding in a text space: by ImageNet classes, or by joint models (CLIP, SigLIP)."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -17,10 +17,10 @@ from embeddings.text.constants import CONCEPTS, CONCEPTS_SIDE, JOINT, MINILM_DIM
 
 
 class _OfHead(TimmEmbedding, ABC):
-    """What a model's own head gives, made into vectors of a space of texts.
+    """Vectors of a text space, computed from the output of the model's own head.
 
-    The network gives the model's features in front of the head's output, so that a pipeline that
-    wants both runs the same network.
+    The network returns the model's features followed by the head's output, so that a pipeline
+    that wants both runs one network.
     """
 
     operator: str
@@ -38,8 +38,8 @@ class _OfHead(TimmEmbedding, ABC):
         precision: str | None = None,
         device: str = "cpu",
     ) -> None:
-        """Raises `RecipeError`, also for a model that cannot do it, and `UnknownName` for
-        weights that are not here."""
+        """Raises `RecipeError`, also for a model without a text space, and `UnknownName` when
+        the weights are missing."""
         card = _able(card_of(architecture, weights_sha256), self.operator)
         super().__init__(
             architecture, weights_sha256, mean, std, "features", card.pooling,
@@ -48,7 +48,7 @@ class _OfHead(TimmEmbedding, ABC):
         self.head = card.head_dimension
 
     def spec(self, height: int, width: int) -> FeatureSpec:
-        """What is computed of pixels of this size: the head's output behind the features."""
+        """Return the spec for pixels of this size: the features, then the head's output."""
         return replace(super().spec(height, width), head=self.head)
 
     def pixels(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -57,17 +57,17 @@ class _OfHead(TimmEmbedding, ABC):
 
     @abstractmethod
     def project(self, given: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The head's output (N, head) to vectors beside texts, (N, dimension)."""
+        """The head's output (N, head) to vectors of the text space, (N, dimension)."""
 
 
 class Concepts(_OfHead):
-    """`image_text_embedding.concepts`: what an ImageNet classifier sees, in MiniLM's space.
+    """`image_text_embedding.concepts`: classes of an ImageNet classifier, in MiniLM's space.
 
     The mean of the vectors of ImageNet's 1,000 classes, each class a sentence, weighted by the
-    picture's class probabilities: float32 (384,). Approximate: what is none of those classes, nor
-    near one, is not found. Parameters are those of `image_embedding.timm` without layer and
-    pooling, and what decides the side of the text: the encoder, the digest of its weights, the
-    prompt, and the digest of the sentences that it gives.
+    picture's class probabilities: float32 (384,). Approximate: subjects that are not close to one
+    of those classes are not found. Parameters are those of `image_embedding.timm` without layer
+    and pooling, and those of the text side: the encoder, the digest of its weights, the prompt,
+    and the digest of the resulting sentences.
     """
 
     operator = CONCEPTS
@@ -85,7 +85,7 @@ class Concepts(_OfHead):
         sentences_sha256: str,
         **others: Any,
     ) -> None:
-        """Raises what `image_embedding.timm` raises, `PackageMissing` where MiniLM is needed and
+        """Raises what `image_embedding.timm` raises, `PackageMissing` when MiniLM is needed and
         not installed, and `RecipeError` for another encoder, prompt or other sentences."""
         given = {
             "text_encoder": text_encoder,
@@ -103,7 +103,7 @@ class Concepts(_OfHead):
 
     @classmethod
     def canonical(cls, model: str, takes: str = "image") -> dict[str, object]:  # type: ignore[override]
-        """The parameters in full, for the name of a model card with ImageNet's classifier.
+        """Return all parameters for the name of a model card with ImageNet's classifier.
 
         `takes` as for `image_embedding.timm`. Raises `UnknownName`, `RecipeError` for a model
         without that classifier, and `WeightsError`.
@@ -115,17 +115,17 @@ class Concepts(_OfHead):
         """Scores (N, 1000) to float32 (N, 384): softmax, then the classes' mean."""
         powers = np.exp(given - given.max(axis=1, keepdims=True))
         powers /= powers.sum(axis=1, keepdims=True)
-        # Not by BLAS, whose threads then wait for work on the cores that the networks compute on:
-        # measured, a third of a pipeline's time.
+        # Without BLAS, whose threads then spin on the cores that the networks compute on: measured,
+        # a third of a pipeline's time.
         vectors: NDArray[np.float32] = np.einsum("nk,kd->nd", powers, self._classes)
         return vectors
 
 
 class Joint(_OfHead):
-    """`image_text_embedding.joint`: the joint space of a model that learned pictures with texts.
+    """`image_text_embedding.joint`: the space of a model trained on pictures with texts.
 
     CLIP's projection, which timm keeps as the model's classifier, or SigLIP's pooled vector,
-    which has none behind it: float32 (D,). Parameters are those of `image_embedding.timm` without
+    which has no projection: float32 (D,). Parameters are those of `image_embedding.timm` without
     layer and pooling.
     """
 
@@ -133,7 +133,7 @@ class Joint(_OfHead):
 
     @classmethod
     def canonical(cls, model: str, takes: str = "image") -> dict[str, object]:  # type: ignore[override]
-        """The parameters in full, for the name of a model card with a text tower.
+        """Return all parameters for the name of a model card with a text tower.
 
         `takes` as for `image_embedding.timm`. Raises `UnknownName`, `RecipeError` for a model
         without such a space, and `WeightsError`.
@@ -146,7 +146,7 @@ class Joint(_OfHead):
         return self.head
 
     def project(self, given: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The head's output is the vector."""
+        """Return the head's output, which already is the vector."""
         return given
 
 

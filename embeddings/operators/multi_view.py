@@ -1,4 +1,4 @@
-"""Several views of one picture, and one vector for all of them."""
+"""Multi-view embedding: five-crop and flip transforms, and the mean vector of the views."""
 
 from collections.abc import Callable, Sequence
 
@@ -19,10 +19,10 @@ from embeddings.runtimes.spec import CPU_BATCH
 
 
 class FiveCrop:
-    """`image_transform.five_crop`: the four corners and the middle of the resized picture.
+    """`image_transform.five_crop`: the four corners and the centre of the resized picture.
 
     The short side becomes `size / crop_pct` pixels (rounded down), as for
-    `resize_center_crop`; views are top left, top right, bottom left, bottom right, middle.
+    `resize_center_crop`; views are top left, top right, bottom left, bottom right, centre.
     """
 
     light = True
@@ -52,7 +52,7 @@ class FiveCrop:
 
 
 class Flip:
-    """`image_transform.flip`: the views there are, and behind them their mirror images."""
+    """`image_transform.flip`: appends the mirror image of each view."""
 
     light = True
 
@@ -70,13 +70,13 @@ def embed_views(
     pixels_list: Sequence[NDArray[np.uint8]],
     max_batch: int = CPU_BATCH,
 ) -> NDArray[np.float32]:
-    """One vector for each picture, float32 (N, D): the mean of its views' vectors.
+    """Return one vector per picture, float32 (N, D): the mean of its views' vectors.
 
     `model` turns uint8 (M, 3, H, W) into float32 (M, D), and is called with the views of all
     pictures together, at most `max_batch` at once. A picture is uint8 (3, H, W), or
-    (V, 3, H, W) for V views; those of one list may have different numbers of views, but one H
-    and W. The vectors are averaged as the model gives them: normalization comes afterwards. An
-    empty list gives an array (0, 0). Raises `InputError` for other shapes or dtypes.
+    (V, 3, H, W) for V views; V may differ between pictures, H and W may not. Vectors are averaged
+    before normalization. An empty list gives an array (0, 0). Raises `InputError` for other
+    shapes or dtypes.
     """
     if not len(pixels_list):
         return np.empty((0, 0), np.float32)
@@ -97,7 +97,7 @@ def embed_views(
 
 
 def _views(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The pixels as (V, 3, H, W)."""
+    """Return the pixels as (V, 3, H, W)."""
     array = np.asarray(pixels)
     shape = array.shape
     if array.dtype != np.uint8 or array.ndim not in (3, 4) or shape[-3] != 3 or 0 in shape:

@@ -1,11 +1,11 @@
-"""Normalization of vectors."""
+"""Normalization of vectors: L2 and power."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from embeddings.errors import InputError, RecipeError
 
-# The squares of shorter vectors lose digits, or vanish, among float32's least numbers.
+# Squares of shorter vectors lose precision or underflow in float32.
 _SHORT = 1e-15
 _TINY = np.finfo(np.float32).tiny
 
@@ -26,7 +26,7 @@ class L2:
         with np.errstate(over="ignore", invalid="ignore"):
             lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
             unit: NDArray[np.float32] = vectors / np.maximum(lengths, _TINY)
-        # Only these, so that vectors of ordinary length keep their bits.
+        # Only these rows, so that vectors of ordinary length stay bit for bit the same.
         extreme = ((lengths < _SHORT) | ~np.isfinite(lengths))[:, 0]
         if extreme.any():
             unit[extreme] = _unit_of_extreme(vectors[extreme])
@@ -45,9 +45,9 @@ def _unit_of_extreme(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 class Power:
-    """`normalize.power`: each component's size to the power `alpha`, its sign kept.
+    """`normalize.power`: the magnitude of each component to the power `alpha`, sign kept.
 
-    Between 0 and 1 it keeps a few large components from deciding every similarity.
+    An `alpha` between 0 and 1 keeps a few large components from dominating similarities.
     """
 
     light = True

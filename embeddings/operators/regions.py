@@ -1,4 +1,4 @@
-"""Where in a picture there is something that one may want to look for on its own."""
+"""Salient regions of a picture: boxes around things that one may want to search for alone."""
 
 from collections.abc import Sequence
 
@@ -12,19 +12,19 @@ from embeddings.operators.thumbnails import shrink
 
 Region = tuple[float, float, float, float]
 
-_SIDE = 160  # of the copy that is looked at, in pixels
+_SIDE = 160  # pixels, of the copy that is analysed
 _SPECTRAL_SIDE = 64
 MAX_REGIONS = 4
-# Parts of the picture's area: what is smaller is a speck, what is larger is the picture.
+# Shares of the picture's area: smaller is a speck, larger is the whole picture.
 _MIN_AREA, _MAX_AREA = 0.02, 0.6
 _OVERLAP = 0.45
 
 
 def regions(image: Image.Image, most: int = MAX_REGIONS) -> list[Region]:
-    """Boxes of what stands out, the clearest first: left, top, width, height, 0 to 1 of the sides.
+    """Return boxes of salient things, the clearest first: left, top, width, height, 0 to 1 each.
 
-    `image` is an RGB picture, as `decode` gives it. A picture that is one thing, or nothing but
-    texture, has none. Raises `InputError` for what is no PIL image.
+    `image` is an RGB picture, as `decode` returns it. Pictures of one single thing and plain
+    textures have no regions. Raises `InputError` for objects other than PIL images.
     """
     if not isinstance(image, Image.Image):
         raise InputError(f"Regions are found in a PIL image, not {type(image).__name__}.")
@@ -34,14 +34,14 @@ def regions(image: Image.Image, most: int = MAX_REGIONS) -> list[Region]:
         return []
     salient = _saliency(small)
     found: list[tuple[float, Region]] = []
-    # What stands out strongly, and around it what stands out less: a thing and its parts.
+    # Strong saliency, and the weaker saliency around it: a thing and its parts.
     for quantile in (0.95, 0.88, 0.78):
         found += _boxes(salient, float(np.quantile(salient, quantile)))
     return _best(found, most)
 
 
 def _saliency(small: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """How much each pixel differs from what the picture's edge and its rhythm lead to expect."""
+    """Return how much each pixel differs from the picture's border and its repeating texture."""
     lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB).astype(np.float32)
     spectral = sum(_spectral_residual(lab[..., channel]) for channel in range(3))
     border = _unlike_the_border(lab)
@@ -51,7 +51,7 @@ def _saliency(small: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def _spectral_residual(channel: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The saliency of Hou and Zhang: what remains of a spectrum without its own average."""
+    """Spectral residual saliency (Hou and Zhang): a spectrum minus its local average."""
     size = channel.shape[1], channel.shape[0]
     square = cv2.resize(channel, (_SPECTRAL_SIDE, _SPECTRAL_SIDE), interpolation=cv2.INTER_AREA)
     if float(square.std()) < 1.0:
@@ -65,7 +65,7 @@ def _spectral_residual(channel: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _unlike_the_border(lab: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The distance of each colour from those along each side, the nearest side counting most."""
+    """Return the distance of each colour from those along each side; the nearest side dominates."""
     height, width = lab.shape[:2]
     edge = max(2, min(height, width) // 16)
     sides = lab[:edge], lab[-edge:], lab[:, :edge], lab[:, -edge:]
@@ -127,7 +127,7 @@ def _best(found: Sequence[tuple[float, Region]], most: int) -> list[Region]:
 
 
 def _shared(one: Region, other: Region) -> float:
-    """The common area, as a part of the smaller box."""
+    """Return the common area, as a share of the smaller box."""
     across = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
     down = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
     return max(0.0, across) * max(0.0, down) / min(one[2] * one[3], other[2] * other[3])

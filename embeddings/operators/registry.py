@@ -1,24 +1,24 @@
-"""Which class runs an operator of a recipe: `task.implementation` and version to class.
+"""Operator registry: maps `task.implementation` and version of a recipe to a class.
 
-Built-in classes are named by where they are, those of other packages by entry points of the
-group `embeddings.operators` whose name is `task.implementation`, or `task.implementation@2`
-for version 2. Both are imported when first needed, so that knowing the names costs no import
-of torch. A class is called with the operator's parameters as keywords.
+Built-in classes are listed here by module path. Other packages register theirs as entry points of
+the group `embeddings.operators` named `task.implementation`, or `task.implementation@2` for
+version 2. Both are imported at first use, so that listing names does not import torch. A class is
+called with the operator's parameters as keywords.
 
-A class may say more of itself:
+A class may define:
 
 - `canonical(...)`, a classmethod that turns convenient arguments (a model's name) into the
   complete parameters of a recipe, as a dict;
-- `local`, the names of parameters that do not decide what comes out (where a file is, how it
-  is fetched, what computes it): they are no part of recipes and fingerprints. Keywords of
-  these names that `canonical` does not take go past it to the class;
-- `light = True`: making an object costs nothing, so that it is made at once and wrong
-  arguments fail where they are written;
-- `concurrent = True`: several threads may call an object at once. Without it, callers with
-  batches take turns;
-- `batch(values)`: a list of inputs to a sequence of as many results. Without it, operators of
-  the tasks `image_embedding` and `normalize` are called with a whole array, and others with
-  one value at a time.
+- `local`, the names of parameters that do not affect the result (where a file is, how it is
+  fetched, what computes it): they are not part of recipes and fingerprints. Keywords of these
+  names that `canonical` does not accept are passed directly to the class;
+- `light = True`: creating an object is free, so it is created at once and wrong arguments fail
+  where they are written;
+- `concurrent = True`: several threads may call an object at once. Otherwise batch calls are
+  serialized;
+- `batch(values)`: takes a list of inputs and returns a sequence of as many results. Without it,
+  operators of the tasks `image_embedding` and `normalize` are called with a whole array, and
+  others with one value at a time.
 """
 
 import contextlib
@@ -65,7 +65,7 @@ _NAME = re.compile(r"([a-z]\w*\.[a-z]\w*)(?:@([1-9]\d*))?", re.ASCII)
 
 @dataclass(frozen=True)
 class Place:
-    """Where the class of an operator is: "module:name", and the distribution that brings it.
+    """Location of an operator's class: "module:name", and the distribution that provides it.
 
     `distribution` is None for built-in operators.
     """
@@ -75,20 +75,20 @@ class Place:
 
 
 def names() -> tuple[str, ...]:
-    """The names of all operators, sorted."""
+    """Return the names of all operators, sorted."""
     return tuple(sorted({*_BUILT_IN, *_others()}))
 
 
 def newest(name: str) -> int:
-    """The highest version of the operator of that name. Raises `UnknownName`."""
+    """Return the highest version of an operator. Raises `UnknownName`."""
     return max(_versions(name))
 
 
 def find(operator: Operator) -> Place:
-    """Where the class of `operator` is.
+    """Return the location of the class of `operator`.
 
     Raises `UnknownName` for a name or version that is not registered, and
-    `OperatorUnavailable` where two distributions claim it.
+    `OperatorUnavailable` when two distributions claim it.
     """
     versions = _versions(operator.name)
     places = versions.get(operator.version)
@@ -105,9 +105,9 @@ def find(operator: Operator) -> Place:
 
 
 def load(operator: Operator) -> Callable[..., Any]:
-    """The class of `operator`, imported; its parameters are not looked at.
+    """Import and return the class of `operator`, without checking its parameters.
 
-    Raises what `find` raises, and `OperatorUnavailable`, naming the distribution, where
+    Raises what `find` raises, and `OperatorUnavailable`, naming the distribution, when
     another package's operator cannot be imported.
     """
     place = find(operator)
@@ -131,11 +131,10 @@ def load(operator: Operator) -> Callable[..., Any]:
 
 
 def build(operator: Operator, local: Mapping[str, Any] | None = None) -> Any:
-    """The object that runs `operator`; `local` are the parameters that are not in recipes.
+    """Create the object that runs `operator`; `local` are the parameters not in recipes.
 
-    Raises what `load` raises, and `RecipeError` where the parameters are not those that the
-    operator takes, or not all of them (a recipe leaves nothing to defaults), or more than it
-    needs: what has one meaning has one recipe.
+    Raises what `load` raises, and `RecipeError` for unknown, missing or redundant parameters: a
+    recipe relies on no defaults, and the same computation has exactly one recipe.
     """
     make = load(operator)
     recorded, given = dict(operator.parameters), dict(local or {})
@@ -149,7 +148,7 @@ def build(operator: Operator, local: Mapping[str, Any] | None = None) -> Any:
         ("must leave out what is local:", set(recorded) & local_names),
         ("must hold what is not local:", set(given) - local_names),
         ("must leave out what is at its default:", _needless(make, recorded)),
-        # Where a class has `canonical`, that alone decides what a complete recipe holds.
+        # In a class with `canonical`, that alone decides what a complete recipe holds.
         ("lacks", set() if hasattr(make, "canonical") else complete - set(recorded)),
     ):
         if keys:
@@ -163,12 +162,11 @@ def build(operator: Operator, local: Mapping[str, Any] | None = None) -> Any:
 def describe(
     name: str, version: int, arguments: tuple[Any, ...], keywords: Mapping[str, Any]
 ) -> tuple[Operator, dict[str, Any]]:
-    """The recipe's operator for a call with these arguments, and the local parameters.
+    """Return the recipe's operator for a call with these arguments, and the local parameters.
 
-    Positional arguments are those of `canonical` where the class has one, else those of the
-    class itself; defaults are filled in. Local parameters that `canonical` does not take go
-    past it. Raises what `load` raises, and `RecipeError` for arguments that the operator does
-    not take.
+    Positional arguments are those of `canonical` if the class has it, else those of the class
+    itself; defaults are filled in. Local parameters that `canonical` does not accept bypass it.
+    Raises what `load` raises, and `RecipeError` for arguments that the operator does not accept.
     """
     make = load(Operator.of(name, version))
     canonical = getattr(make, "canonical", None)
@@ -193,7 +191,7 @@ def describe(
 
 @contextlib.contextmanager
 def _refusing(name: str, what: str) -> Iterator[None]:
-    """Make a `RecipeError` of what is raised for values that nobody has checked."""
+    """Turn exceptions caused by unchecked values into a `RecipeError`."""
     try:
         yield
     except EmbeddingsError:
@@ -203,7 +201,7 @@ def _refusing(name: str, what: str) -> Iterator[None]:
 
 
 def _needless(make: Any, recorded: Mapping[str, Any]) -> set[str]:
-    """The parameters at their defaults that `canonical` leaves out, where it can be asked."""
+    """Return the parameters at their defaults that `canonical` omits, if it can tell."""
     if not hasattr(make, "canonical"):
         return set()
     taken = inspect.signature(make.canonical)
@@ -215,13 +213,13 @@ def _needless(make: Any, recorded: Mapping[str, Any]) -> set[str]:
     }
     try:
         taken.bind(**same)
-    except TypeError:  # it needs what no recipe holds, such as the name of a model
+    except TypeError:  # it requires arguments that recipes lack, such as a model's name
         return set()
     return set(same) - set(make.canonical(**same)) if same else set()
 
 
 def _flat(bound: inspect.BoundArguments) -> dict[str, Any]:
-    """Arguments by name, those of **keywords among them."""
+    """Return arguments by name, including those of **keywords."""
     flat: dict[str, Any] = {}
     for key, value in bound.arguments.items():
         if bound.signature.parameters[key].kind is inspect.Parameter.VAR_KEYWORD:
@@ -236,7 +234,7 @@ def _local_names(make: Any) -> frozenset[str]:
 
 
 def _versions(name: str) -> Mapping[int, list[Place]]:
-    """The places of each version of an operator. Raises `UnknownName`."""
+    """Return the locations of each version of an operator. Raises `UnknownName`."""
     if name in _BUILT_IN:
         return {version: [Place(value)] for version, value in _BUILT_IN[name].items()}
     others = _others()
@@ -246,15 +244,15 @@ def _versions(name: str) -> Mapping[int, list[Place]]:
 
 
 def _others() -> Mapping[str, dict[int, list[Place]]]:
-    """Other packages' operators: name to version to places."""
+    """Return other packages' operators: name to version to locations."""
     return _scan(tuple(sys.path))
 
 
 @functools.lru_cache(maxsize=4)
 def _scan(path: tuple[str, ...]) -> Mapping[str, dict[int, list[Place]]]:
-    """Read the entry points of all that is installed, once for each state of `sys.path`.
+    """Read the entry points of all installed packages, once per state of `sys.path`.
 
-    Names that are no `task.implementation`, and those of built-in operators, do not count.
+    Ignores names that are not `task.implementation`, and names of built-in operators.
     """
     found: dict[str, dict[int, list[Place]]] = {}
     for point in entry_points(group=GROUP):

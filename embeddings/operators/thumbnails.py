@@ -1,4 +1,4 @@
-"""Small copies of a picture and its colour, for pages."""
+"""Thumbnails of a picture and its dominant colour, for web pages."""
 
 import io
 
@@ -11,9 +11,10 @@ _MAX_WEBP_SIDE = 16383
 
 
 def shrink(image: Image.Image, side: int) -> Image.Image:
-    """An RGB copy whose long side is at most `side` pixels (1 to 16,383), never enlarged.
+    """Return an RGB copy whose long side is at most `side` pixels (1 to 16,383), never enlarged.
 
-    Raises `InputError` for another side, for what is no PIL image, and what `load` raises.
+    Raises `InputError` for another side and for objects other than PIL images, and what `load`
+    raises.
     """
     if isinstance(side, bool) or not isinstance(side, int) or not 1 <= side <= _MAX_WEBP_SIDE:
         raise InputError(f"A thumbnail's side must be 1 to {_MAX_WEBP_SIDE} pixels, not {side!r}.")
@@ -24,28 +25,28 @@ def shrink(image: Image.Image, side: int) -> Image.Image:
         return rgb
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     if (width, height) == (2 * size[0], 2 * size[1]):
-        return rgb.reduce(2)  # as good, at a fifth of the time
+        return rgb.reduce(2)  # same quality in a fifth of the time
     return rgb.resize(size, Image.Resampling.HAMMING, reducing_gap=2.0)
 
 
 def thumbnail(image: Image.Image, side: int) -> bytes:
-    """A WebP whose long side is at most `side` pixels (1 to 16,383), never enlarged.
+    """Return a WebP whose long side is at most `side` pixels (1 to 16,383), never enlarged.
 
-    `image` is an RGB picture, as `decode` gives it; it is not changed. Effort 0, because it is
-    twice as quick as the default and the files are only little larger. No metadata is kept.
-    Raises what `shrink` raises.
+    `image` is an RGB picture, as `decode` returns it; it is not changed. Effort 0 is twice as
+    fast as the default, with slightly larger files. No metadata is kept. Raises what `shrink`
+    raises.
     """
     small = shrink(image, side)
     out = io.BytesIO()
-    # Stated, because Pillow would otherwise write the picture's own EXIF and profile.
+    # Explicit, because Pillow would otherwise write the picture's own EXIF and profile.
     small.save(out, "WEBP", quality=80, method=0, exif=b"", icc_profile=b"", xmp=b"")
     return out.getvalue()
 
 
 def dominant_color(image: Image.Image) -> str:
-    """The most frequent colour of an RGB picture as "#rrggbb", from a copy of 32 x 32.
+    """Return the most frequent colour of an RGB picture as "#rrggbb", from a copy of 32 x 32.
 
-    Raises `InputError` for what is no PIL image, and what `load` raises.
+    Raises `InputError` for objects other than PIL images, and what `load` raises.
     """
     small = _rgb(image).resize((32, 32), Image.Resampling.BOX, reducing_gap=1.0)
     few = small.quantize(8, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)

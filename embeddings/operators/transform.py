@@ -1,4 +1,4 @@
-"""From a picture of any size to the square of pixels that a model takes."""
+"""Image transforms: resize, crop, squash or letterbox a picture to a model's square input."""
 
 import math
 import re
@@ -11,14 +11,14 @@ from PIL import Image
 from embeddings.errors import InputError, RecipeError
 from embeddings.operators.decode.pillow import load
 
-# From this shape on only the part that is kept is resized.
+# From this aspect ratio on, only the part that is kept is resized.
 _LONG_AND_THIN = 16
 
 _MAX_SIZE = 4096
 _MIN_CROP = 0.05
 _MAX_SHORT = 65_536
 
-# From this many pixels to one on a picture is averaged before it is filtered.
+# From this reduction factor on, a picture is averaged before it is filtered.
 _MAX_RATIO = 1000
 
 _FILTERS = {
@@ -29,12 +29,12 @@ _FILTERS = {
 
 
 class ResizeCenterCrop:
-    """`image_transform.resize_center_crop`: what timm does for evaluation.
+    """`image_transform.resize_center_crop`: timm's transform for evaluation.
 
-    The short side becomes `size / crop_pct` pixels (rounded down), then the middle
+    The short side becomes `size / crop_pct` pixels (rounded down), then the central
     `size` x `size` is kept. Pillow's filters always antialias; `antialias` must be true. With
-    `crop_first` only the middle is resized, in half the time: the same but for rounding, and for
-    the corner of the crop, which need not lie between two pixels.
+    `crop_first` only the centre is resized, in half the time: the same but for rounding, and for
+    the corner of the crop, which may lie between two pixels.
     """
 
     light = True
@@ -63,7 +63,7 @@ class ResizeCenterCrop:
         antialias: bool = True,
         crop_first: bool = False,
     ) -> dict[str, object]:
-        """The parameters in full; without `crop_first`, those of before there was such a thing."""
+        """Return all parameters; without `crop_first`, those used before it existed."""
         parameters: dict[str, object] = {
             "size": size,
             "crop_pct": crop_pct,
@@ -73,7 +73,7 @@ class ResizeCenterCrop:
         return {**parameters, "crop_first": True} if crop_first else parameters
 
     def __call__(self, image: Image.Image) -> NDArray[np.uint8]:
-        """RGB picture to uint8 (3, size, size), contiguous. Thread-safe; Pillow drops the GIL.
+        """RGB picture to uint8 (3, size, size), contiguous. Thread-safe; Pillow releases the GIL.
 
         Raises what `check_picture` raises.
         """
@@ -84,7 +84,7 @@ class ResizeCenterCrop:
 
 
 class Squash:
-    """`image_transform.squash`: the whole picture as `size` x `size`, its shape not kept."""
+    """`image_transform.squash`: the whole picture as `size` x `size`, ignoring its aspect ratio."""
 
     light = True
 
@@ -104,9 +104,9 @@ class Squash:
 
 
 class Letterbox:
-    """`image_transform.letterbox`: the whole picture in the middle of `size` x `size`.
+    """`image_transform.letterbox`: the whole picture centred in `size` x `size`.
 
-    The long side becomes `size` pixels, also where that enlarges; what remains has the colour
+    The long side becomes `size` pixels, enlarged if necessary; the border has the colour
     `fill`, as "#rrggbb".
     """
 
@@ -140,9 +140,9 @@ class Letterbox:
 
 
 def _resized(image: Image.Image, size: tuple[int, int], filter_: Image.Resampling) -> Image.Image:
-    """The whole picture at that size."""
-    # Pillow's filters have weights of 22 bits: over a hundred thousand pixels and more to one,
-    # as in a picture of 100,000,000 x 1, the rounded weights no longer add up to 1.
+    """Return the whole picture, resized."""
+    # Pillow's filters have weights of 22 bits: at reductions of a hundred thousand and more, as for
+    # a picture of 100,000,000 x 1, the rounded weights no longer add up to 1.
     across, down = (
         max(1, side // (_MAX_RATIO * new)) for side, new in zip(image.size, size, strict=True)
     )
@@ -152,12 +152,12 @@ def _resized(image: Image.Image, size: tuple[int, int], filter_: Image.Resamplin
 
 
 def to_pixels(image: Image.Image) -> NDArray[np.uint8]:
-    """An RGB picture as uint8 (3, H, W), contiguous."""
+    """Return an RGB picture as uint8 (3, H, W), contiguous."""
     return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
 
 
 def check_picture(image: Image.Image) -> None:
-    """Raise `InputError` for what is no RGB picture with pixels, and what `load` raises."""
+    """Raise `InputError` unless this is an RGB picture with pixels, and what `load` raises."""
     wanted = "A transform takes an RGB picture, as image_decode gives it"
     if not isinstance(image, Image.Image):
         raise InputError(f"{wanted}; not {type(image).__name__}.")
@@ -167,7 +167,7 @@ def check_picture(image: Image.Image) -> None:
 
 
 def checked_size(size: int) -> int:
-    """The side of the square that a model takes. Raises `RecipeError` below 1, above 4096."""
+    """Return the side of a model's square input. Raises `RecipeError` below 1 and above 4096."""
     if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= _MAX_SIZE:
         raise RecipeError(
             f"size must be a whole number of pixels, 1 to {_MAX_SIZE}; not {reprlib.repr(size)}."
@@ -176,7 +176,7 @@ def checked_size(size: int) -> int:
 
 
 def short_side(size: int, crop_pct: float) -> int:
-    """What the short side becomes, so that `size` is `crop_pct` of it. Raises `RecipeError`."""
+    """Return the short side of which `size` is the share `crop_pct`. Raises `RecipeError`."""
     if (
         isinstance(crop_pct, bool)
         or not isinstance(crop_pct, int | float)
@@ -195,8 +195,8 @@ def short_side(size: int, crop_pct: float) -> int:
 
 
 def resampling(interpolation: str, antialias: bool) -> Image.Resampling:
-    """Pillow's filter of that name. Raises `RecipeError`."""
-    # A tuple, because what cannot be hashed may be asked for too.
+    """Return Pillow's filter of that name. Raises `RecipeError`."""
+    # A tuple, because the value may be unhashable.
     if interpolation not in tuple(_FILTERS) or antialias is not True:
         raise RecipeError(
             f"interpolation must be one of {', '.join(_FILTERS)}, with antialias true; "
@@ -206,7 +206,7 @@ def resampling(interpolation: str, antialias: bool) -> Image.Resampling:
 
 
 def scaled_to(size: tuple[int, int], short: int) -> tuple[int, int]:
-    """Width and height when the short side becomes `short` pixels, as timm rounds them."""
+    """Return width and height for a short side of `short` pixels, rounded as timm does."""
     width, height = size
     if width <= height:
         return short, int(short * height / width)
@@ -221,19 +221,19 @@ def crops(
     filter_: Image.Resampling,
     crop_first: bool = False,
 ) -> list[NDArray[np.uint8]]:
-    """Squares of `size` pixels of the picture at the size `scaled`, uint8 (3, size, size) each.
+    """Crop squares from the picture resized to `scaled`, uint8 (3, size, size) each.
 
-    `corners` are their left and top pixels. The whole is resized unless `crop_first` is true, or
-    the picture very long and thin.
+    `corners` are their left and top pixels. The whole picture is resized unless `crop_first` is
+    true or the picture is very long and thin.
     """
     if not crop_first and max(scaled) <= _LONG_AND_THIN * min(scaled):
-        # The whole, and then the crop, although Pillow could do both at once: it orders its
-        # two passes, which round in between, by the size that is asked for. timm does so too.
+        # Resize, then crop, although Pillow can do both at once: it orders its two passes, which
+        # round in between, by the requested size. timm does the same.
         whole = image.resize(scaled, filter_)
         return [
             to_pixels(whole.crop((left, top, left + size, top + size))) for left, top in corners
         ]
-    # A picture of 100,000,000 x 1 would become one of 25,600,000,000 x 256 on the way.
+    # A picture of 100,000,000 x 1 would become 25,600,000,000 x 256 in between.
     width, height = image.size
     across, down = width / scaled[0], height / scaled[1]
     boxes = [

@@ -1,4 +1,4 @@
-"""PCA whitening: fit it on a sample of vectors, keep it as a file, apply it.
+"""PCA whitening: fit it on a sample of vectors, save it as a file, apply it.
 
 The file is `.npz` or `.safetensors` with three float32 arrays: `mean` (D,), `components`
 (K, D), rows of unit length, and `scale` (K,).
@@ -24,8 +24,8 @@ StrPath = str | os.PathLike[str]
 class PcaWhitening:
     """`normalize.pca_whitening`: (x - mean) @ components.T * scale, from a fitted file.
 
-    `sha256` is the digest of the file and says all that it does; where the file is (`path`) is
-    no part of the recipe. The result is not of unit length: follow it with `normalize.l2`.
+    `sha256` is the digest of the file and defines what it does; its `path` is not part of the
+    recipe. The result is not of unit length: follow it with `normalize.l2`.
     """
 
     light = True
@@ -34,15 +34,14 @@ class PcaWhitening:
 
     @classmethod
     def canonical(cls, path: StrPath, sha256: str | None = None) -> dict[str, Any]:
-        """The parameters for a file. Raises `WeightsError` and `RecipeError` as `__init__` does."""
+        """Return the parameters for a file. Raises what `__init__` raises."""
         found = hashlib.sha256(_read(path)).hexdigest()
         return {"path": path, "sha256": found if sha256 is None else sha256}
 
     def __init__(self, sha256: str, path: StrPath | None = None) -> None:
         """Raises `WeightsError`: `weights_missing`, or `weights_mismatch` for another digest.
 
-        Without a path, as in a recipe that was read back, or with what is no path, raises
-        `RecipeError`.
+        Raises `RecipeError` when there is no valid path, as in a recipe that was read back.
         """
         if path is None:
             raise RecipeError(
@@ -60,7 +59,7 @@ class PcaWhitening:
 
     @property
     def dimension(self) -> int:
-        """K, the length of the vectors that come out."""
+        """K, the length of the resulting vectors."""
         return len(self._scale)
 
     def __call__(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -77,13 +76,13 @@ class PcaWhitening:
 def fit_pca_whitening(
     vectors: NDArray[np.float32], path: StrPath, dimension: int, eps: float = 1e-6
 ) -> str:
-    """Fit a whitening to `dimension` components on vectors (N, D), write it, and return its digest.
+    """Fit a whitening to `dimension` components on vectors (N, D), save it, and return its digest.
 
     Each component is divided by the square root of its variance plus `eps` times the largest
-    variance. The file is `.safetensors` or `.npz`, as the path ends; the same vectors give the
-    same bytes. Raises `InputError` for fewer than two vectors, for values that are no finite
-    float32, for a dimension that N vectors cannot give (1 to N - 1, and to D), for an `eps` that
-    is no number above 0, and for another ending of the path; OSError where it cannot be written.
+    variance. The suffix of the path selects `.safetensors` or `.npz`; the same vectors give the
+    same bytes. Raises `InputError` for fewer than two vectors, values that are not finite
+    float32, a dimension outside 1 to min(N - 1, D), an `eps` that is not above 0, and another
+    suffix; OSError when the file cannot be written.
     """
     ending = _ending(path)
     sample = _sample(vectors)
@@ -91,10 +90,10 @@ def fit_pca_whitening(
     mean = sample.mean(axis=0)
     centred = sample - mean
     variances, axes = np.linalg.eigh(centred.T @ centred / (len(sample) - 1))
-    # The largest come last; rounding can make the smallest negative.
+    # Eigenvalues are in ascending order; rounding can make the smallest negative.
     variances = np.maximum(variances[::-1][:dimension], 0)
     components = axes.T[::-1][:dimension]
-    # An axis has two directions: the one whose largest entry is positive.
+    # Signs of axes are arbitrary: the largest entry of each is made positive.
     largest = np.abs(components).argmax(axis=1)
     components = components * np.sign(components[np.arange(dimension), largest])[:, None]
     scale = 1 / np.sqrt(variances + eps * max(variances[0], np.finfo(np.float32).tiny))
@@ -167,7 +166,7 @@ def _read(path: StrPath) -> bytes:
 
 
 def _arrays(data: bytes, path: StrPath) -> tuple[NDArray[np.float32], ...]:
-    """mean, components and scale, checked against each other."""
+    """Return mean, components and scale, checked against each other."""
     try:
         if Path(path).suffix == ".safetensors":
             from safetensors.numpy import load
@@ -183,7 +182,7 @@ def _arrays(data: bytes, path: StrPath) -> tuple[NDArray[np.float32], ...]:
         )
         if components.shape != (len(scale), len(mean)) or mean.ndim != 1 or scale.ndim != 1:
             raise ValueError("their shapes do not fit")
-    except Exception as error:  # readers raise anything at all for files that are not theirs
+    except Exception as error:  # readers raise arbitrary exceptions for foreign files
         raise WeightsError(
             "weights_mismatch",
             f"The file {path} is no whitening with mean (D,), components (K, D) and scale (K,): "

@@ -1,7 +1,6 @@
-"""Decoding: bytes to an upright sRGB picture, by content and within limits.
+"""Image decoding: bytes to an upright sRGB picture, detected by content and within limits.
 
-`from embeddings.operators.decode import decode` works as it always has. Pillow is imported at the
-first use, so that `sniff` and `headers` stay cheap.
+Pillow is imported at first use of `decode`, so that importing `sniff` and `headers` stays cheap.
 """
 
 from typing import TYPE_CHECKING, Any

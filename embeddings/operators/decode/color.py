@@ -1,4 +1,4 @@
-"""Any pixel mode to sRGB on white."""
+"""Color conversion: any pixel mode to sRGB on a white background."""
 
 import functools
 import io
@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageCms
 
-# Larger profiles do not occur; a cached transform keeps its profile's bytes.
+# Real profiles are smaller; a cached transform keeps its profile's bytes.
 _MAX_PROFILE_BYTES = 4_000_000
 _PROFILE_SPACES = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}
 
 
 def to_srgb(image: Image.Image) -> Image.Image:
-    """The picture as RGB: depth brought to 8 bits, its ICC profile applied, on white.
+    """Return the picture as 8-bit RGB on white, with its ICC profile applied.
 
     `image` must be loaded; it is not changed. An unusable profile is ignored.
     """
@@ -38,7 +38,7 @@ def to_srgb(image: Image.Image) -> Image.Image:
 
 
 def _bare(image: Image.Image) -> Image.Image:
-    """A plain RGB image without the metadata (which may hold whole files) of its source."""
+    """Return a plain RGB image without its source's metadata, which may contain whole files."""
     plain = Image.new("RGB", (1, 1))
     plain.im = image.im
     plain._size = image.size
@@ -46,12 +46,12 @@ def _bare(image: Image.Image) -> Image.Image:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """Grey of more than 8 bits as L (or LA); other modes as they are.
+    """Convert grey of more than 8 bits to L (or LA); return other modes unchanged.
 
     Pillow's own conversion clips such values at 255, which makes most pictures all white.
-    16-bit grey keeps its high byte, as libpng does. 32-bit whole numbers count as 8-bit or
-    16-bit where they all fit, floating point as 0 to 1 or 0 to 255; anything else is spread
-    from its least to its greatest value. NaN and infinities count as the least.
+    16-bit grey keeps its high byte, as in libpng. 32-bit integers count as 8-bit or 16-bit if
+    all values fit, floats as 0 to 1 or 0 to 255; anything else is scaled from its minimum to
+    its maximum. NaN and infinities count as the minimum.
     """
     if not (image.mode.startswith("I") or image.mode == "F"):
         return image
@@ -93,18 +93,18 @@ def _spread(values: Any, low: float, high: float) -> Any:
 
 
 def _split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image]:
-    """A picture with transparency as its colours (L or RGB) and its alpha (L)."""
+    """Split a picture with transparency into its colours (L or RGB) and its alpha (L)."""
     if image.mode == "La":
         image = image.convert("LA")
     if image.mode == "LA":
         return image.getchannel("L"), image.getchannel("A")
     key = image.info.get("transparency")
     if image.mode == "RGB" and isinstance(key, tuple) and max(key) > 255:
-        # A 16-bit PNG: Pillow keeps the pixels' high bytes, but the whole key.
+        # A 16-bit PNG: Pillow keeps the high bytes of pixels, but all 16 bits of the key.
         image = image.copy()
         image.info["transparency"] = tuple(value >> 8 for value in key)
     if image.mode not in ("1", "L", "RGB", "P", "PA", "RGBa", "RGBA"):
-        # A transparent colour has no meaning in the other modes.
+        # A transparent colour is meaningless in the other modes.
         return image.convert("RGB"), Image.new("L", image.size, 255)
     rgba = image.convert("RGBA")
     alpha = rgba.getchannel("A")
@@ -114,7 +114,7 @@ def _split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image]:
 
 @functools.lru_cache(maxsize=16)
 def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """The way from a profile to sRGB; None if it is broken, for another mode, or sRGB itself."""
+    """Return the transform from a profile to sRGB; None if broken, for another mode, or sRGB."""
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         if source.profile.xcolor_space.strip() != _PROFILE_SPACES[mode]:
@@ -140,7 +140,7 @@ def _srgb() -> Any:
 
 
 def _changes_nothing(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
-    """Whether colours all over the cube stay where they are: sRGB profiles have many names."""
+    """Whether sampled colours stay unchanged: sRGB profiles come under many names."""
     if mode == "L":
         probe = Image.frombytes("L", (256, 1), bytes(range(256)))
     else:

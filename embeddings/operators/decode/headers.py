@@ -1,22 +1,22 @@
-"""Read a picture's size, and what else must be known first, before any library opens it.
+"""Image headers: size, truncation and scan count, read before any library opens the file.
 
-The decoders for WebP and AVIF allocate or judge by limits of their own while they open a
-file, and Pillow checks GIF frames against a limit of its own. What is read here lets our
-limit speak first. JPEG, PNG, BMP, TIFF and HEIC files are opened without allocating pixels.
+The WebP and AVIF decoders allocate memory or apply limits of their own while opening a file, and
+Pillow checks GIF frames against its own limit. Reading the header here lets our limit apply
+first. JPEG, PNG, BMP, TIFF and HEIC files are opened without allocating pixels.
 """
 
 import struct
 from collections.abc import Iterator
 
-# A progressive JPEG may repeat a few bytes as thousands of scans, each of which costs a pass
-# over all pixels. Real files have about ten.
+# A progressive JPEG can encode thousands of scans in a few bytes, each a pass over all pixels.
+# Real files have about ten.
 MAX_JPEG_SCANS = 200
 
 _CONTAINERS = (b"meta", b"iprp", b"ipco")
 
 
 def webp_size(data: bytes) -> tuple[int, int] | None:
-    """Width and height that a WebP file declares, None where its header is not whole."""
+    """Return the width and height in a WebP header, None when the header is incomplete."""
     if len(data) < 30:
         return None
     kind = data[12:16]
@@ -35,7 +35,7 @@ def webp_size(data: bytes) -> tuple[int, int] | None:
 
 
 def isobmff_size(data: bytes) -> tuple[int, int] | None:
-    """The largest size that any picture of an AVIF or HEIC file declares (`ispe` boxes)."""
+    """Return the largest size of any picture in an AVIF or HEIC file (`ispe` boxes)."""
     sizes = [
         struct.unpack_from(">II", data, start + 4)
         for kind, start, end in _boxes(data, 0, len(data))
@@ -45,8 +45,8 @@ def isobmff_size(data: bytes) -> tuple[int, int] | None:
 
 
 def is_short(data: bytes, kind: str) -> bool:
-    """Whether the file's own structure says that its end is missing."""
-    if kind == "jpeg":  # no end mark behind the last scan
+    """Whether the file's own structure shows that it is truncated."""
+    if kind == "jpeg":  # no end marker after the last scan
         return b"\xff\xd9" not in data[max(0, data.rfind(b"\xff\xda")) :]
     if kind == "png":
         return b"IEND" not in data
@@ -58,7 +58,7 @@ def is_short(data: bytes, kind: str) -> bool:
 
 
 def _isobmff_is_short(data: bytes) -> bool:
-    """Whether a top-level box of an ISO media file says that it goes on beyond the end."""
+    """Whether a top-level box of an ISO media file extends beyond the end of the file."""
     at = 0
     while at + 8 <= len(data):
         size, body = _box(data, at)
@@ -71,7 +71,7 @@ def _isobmff_is_short(data: bytes) -> bool:
 
 
 def _box(data: bytes, at: int) -> tuple[int, int]:
-    """Size of the box at `at` (0: to the end of the file) and where its body begins."""
+    """Return the size of the box at `at` (0: to the end of the file) and the start of its body."""
     size = int.from_bytes(data[at : at + 4], "big")
     if size == 1 and at + 16 <= len(data):
         return int.from_bytes(data[at + 8 : at + 16], "big"), at + 16
@@ -79,7 +79,7 @@ def _box(data: bytes, at: int) -> tuple[int, int]:
 
 
 def _boxes(data: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """(kind, start of body, end) of the boxes that can hold sizes, three levels deep at most."""
+    """Yield (kind, start of body, end) of boxes that can hold sizes, at most three levels deep."""
     while at + 8 <= end:
         kind = data[at + 4 : at + 8]
         size, body = _box(data, at)
@@ -94,12 +94,12 @@ def _boxes(data: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
 
 
 def gif_first_frame(data: bytes) -> tuple[tuple[int, int], bytes] | None:
-    """The canvas that a GIF's first frame needs, and the same file with that canvas declared.
+    """Return the canvas that a GIF's first frame needs, and the file with that canvas declared.
 
-    Pillow grows the canvas to hold a first frame that exceeds it, and prepares its disposal,
-    with checks of its own against a process-wide limit. Neither changes the first frame's
-    pixels, so both are settled here: the canvas is declared large enough, and disposal before
-    the first frame is cleared. None where no frame is found.
+    Pillow enlarges the canvas for a first frame that exceeds it, and prepares frame disposal,
+    both checked against its own process-wide limit. Neither changes the pixels of the first
+    frame, so the canvas is declared large enough and the disposal before the first frame is
+    cleared. Returns None when there is no frame.
     """
     if len(data) < 13:
         return None
@@ -135,5 +135,5 @@ def _after_blocks(data: bytes, at: int) -> int:
 
 
 def jpeg_scans(data: bytes) -> int:
-    """An upper bound of a JPEG's scans. Inside coded data 0xFF is never followed by 0xDA."""
+    """Return an upper bound of a JPEG's scans. In coded data, 0xDA never follows 0xFF."""
     return data.count(b"\xff\xda")

@@ -1,4 +1,4 @@
-"""Bytes to a picture through OpenCV: quicker for some files, coarser about colour."""
+"""Image decoding with OpenCV: faster for some files, less exact about colour."""
 
 import contextlib
 import functools
@@ -16,20 +16,20 @@ from embeddings.operators.decode.sniff import sniff
 
 
 class OpenCvDecode:
-    """`image_decode.opencv`: `cv2.imdecode`, with the limits and refusals of the other decoders.
+    """`image_decode.opencv`: `cv2.imdecode`, with the limits and errors of the other decoders.
 
     Bytes, a path or a binary file object to RGB: upright by EXIF, transparency on white, more
-    than 8 bits a channel reduced to 8. It differs from `image_decode.pillow`:
+    than 8 bits per channel reduced to 8. Differences from `image_decode.pillow`:
 
     - ICC profiles are ignored (`color` is "device"): a picture in Adobe RGB or Display P3 keeps
-      its numbers, and CMYK is converted by a plain formula.
-    - HEIC and TIFF are not read (`unsupported_format`): OpenCV knows no HEIC, and neither a
-      TIFF's transparency nor its orientation comes out of it reliably. AVIF and GIF only where
+      its values, and CMYK is converted by a simple formula.
+    - HEIC and TIFF are not supported (`unsupported_format`): OpenCV has no HEIC decoder and does
+      not reliably return a TIFF's transparency and orientation. AVIF and GIF are supported if
       OpenCV was built with them, as opencv-python-headless is.
-    - Any file whose own structure says that its end is missing is refused; Pillow takes one
-      where all pixels are there. Some that end early are called `corrupt`, not `truncated`.
-    - OpenCV takes no side above 1,048,576 pixels, and writes warnings of its own to stderr.
-    - Pillow pictures are not taken.
+    - A file whose structure shows that it is truncated is refused; Pillow accepts it if all
+      pixels are there. Some truncated files are reported as `corrupt`, not `truncated`.
+    - OpenCV's limit is 1,048,576 pixels per side, and it writes its own warnings to stderr.
+    - Pillow pictures are not accepted.
     """
 
     light = True
@@ -45,10 +45,10 @@ class OpenCvDecode:
         _cv2()
 
     def __call__(self, source: pillow.Source) -> Image.Image:
-        """A file as RGB. Thread-safe.
+        """Decode a file to RGB. Thread-safe.
 
-        Raises `ImageError`, `InputError` for what is no file (a PIL image, an array), and OSError
-        where it cannot be read.
+        Raises `ImageError`, `InputError` for a source that is not a file (a PIL image, an array),
+        and OSError when it cannot be read.
         """
         data = pillow.read(source)
         kind = sniff(data)
@@ -62,13 +62,13 @@ class OpenCvDecode:
         try:
             pixels = _decoded(checked)
             if headers.is_short(data, kind):
-                # OpenCV gives what there is of a picture, and grey or garbage for the rest.
+                # OpenCV returns a partial picture, and fills the rest with grey or garbage.
                 raise EOFError("the file's end is missing")
             image = _as_image(pixels)
             if image.mode in ("L", "I;16") and transparent is not None:
                 image.info["transparency"] = transparent
             image = to_srgb(image)
-        except Exception as error:  # decoders raise anything at all for broken input
+        except Exception as error:  # decoders raise arbitrary exceptions for broken input
             raise pillow.failure(data, kind, error) from error
         return pillow.upright(image, orientation)
 
@@ -85,16 +85,16 @@ def _cv2() -> Any:
 
 
 def _checked(data: bytes, kind: str) -> tuple[bytes, int, int | None]:
-    """What the header says, once it is within all limits.
+    """Check the header against all limits.
 
-    The bytes to decode, the EXIF orientation, and the value of grey that a PNG declares to be
-    transparent, which OpenCV does not look at.
+    Returns the bytes to decode, the EXIF orientation, and the grey value that a PNG declares as
+    transparent, which OpenCV ignores.
     """
     try:
         checked = pillow.check_headers(data, kind, pillow.DEFAULT_MAX_PIXELS)
         with contextlib.closing(io.BytesIO(checked)) as file:
-            # Pillow reads the header only: pixels are not allocated, except by AVIF, whose
-            # size has been checked by then.
+            # Pillow reads the header only. Only AVIF allocates pixels here, and its size has
+            # already been checked.
             opened = pillow.OPENERS[kind](file)
             pillow.check_pixels(opened.size, pillow.DEFAULT_MAX_PIXELS)
             value = opened.info.get("transparency") if kind == "png" else None
@@ -109,7 +109,7 @@ def _checked(data: bytes, kind: str) -> tuple[bytes, int, int | None]:
 
 
 def _decoded(data: bytes) -> NDArray[Any]:
-    """What OpenCV makes of the first frame: (H, W) or (H, W, C), in BGR order."""
+    """Decode the first frame with OpenCV: (H, W) or (H, W, C), in BGR order."""
     cv2 = _cv2()
     flags = cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION
     pixels: NDArray[Any] | None = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
@@ -119,7 +119,7 @@ def _decoded(data: bytes) -> NDArray[Any]:
 
 
 def _as_image(pixels: NDArray[Any]) -> Image.Image:
-    """OpenCV's array as a Pillow picture of mode L, I;16, RGB or RGBA."""
+    """Convert OpenCV's array to a Pillow image of mode L, I;16, RGB or RGBA."""
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[:, :, 0]
     if pixels.ndim == 2 and pixels.dtype in (np.uint8, np.uint16):

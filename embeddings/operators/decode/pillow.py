@@ -1,4 +1,4 @@
-"""Bytes to a picture: by content, within limits, upright, sRGB, on white."""
+"""Image decoding with Pillow: bytes to an upright sRGB picture on white, within limits."""
 
 import contextlib
 import io
@@ -43,11 +43,11 @@ _TRANSPOSE = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_TURNED = frozenset({5, 6, 7, 8})  # width and height change places
+_TURNED = frozenset({5, 6, 7, 8})  # orientations that swap width and height
 
 
 class _TiffImageFile(TiffImagePlugin.TiffImageFile):
-    """TIFF without Pillow's own check of the size; ours has been made by then."""
+    """TIFF without Pillow's own size check; ours has already run."""
 
     def load_prepare(self) -> None:
         if self._im is None:
@@ -55,10 +55,10 @@ class _TiffImageFile(TiffImagePlugin.TiffImageFile):
         ImageFile.ImageFile.load_prepare(self)
 
 
-# The classes are called directly and not through Image.open: content has already said which
-# one it is, so no other plug-in gets to see the file, nothing need be registered, and Pillow's
-# process-wide pixel limit (a warning from 89 megapixels on) does not come into it. A JPEG with
-# further pictures in it (MPO) is read as the JPEG that it begins with.
+# The classes are called directly instead of through Image.open: the format is already known from
+# content, so no other plug-in sees the file, nothing needs to be registered, and Pillow's
+# process-wide pixel limit (a warning from 89 megapixels) does not apply. A JPEG with further
+# pictures in it (MPO) is read as the JPEG that it begins with.
 OPENERS: Mapping[str, Callable[[BinaryIO], ImageFile.ImageFile]] = {
     "jpeg": JpegImagePlugin.JpegImageFile,
     "png": PngImagePlugin.PngImageFile,
@@ -70,22 +70,22 @@ OPENERS: Mapping[str, Callable[[BinaryIO], ImageFile.ImageFile]] = {
     "heic": pillow_heif.HeifImageFile,
 }
 
-# HEIC codes whole blocks and crops; its header may declare up to this much more on a side. The
+# HEIC codes whole blocks and crops; its header may declare up to this much more per side. The
 # cropped size is known, and checked, once the file is open.
 _HEIC_PADDING = 63
 
-# How the libraries say that a file is sound but beyond them.
+# Messages by which the libraries report a valid file that they do not support.
 _UNSUPPORTED = ("cannot handle", "unknown pixel mode", "unsupported", "not supported")
 _TRUNCATED = ("truncated", "end of file", "end-of-file", "no more images", "unexpected end")
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """A picture ready for use.
+    """A decoded picture.
 
-    `image` is RGB, upright, sRGB, on white, without metadata; `format` is what the file was
-    (jpeg, png, webp, gif, bmp, tiff, avif, heic); `width` and `height` are those of the picture
-    upright, which `image` has too unless it was decoded smaller.
+    `image` is RGB, upright, sRGB, on white, without metadata; `format` is the file's format
+    (jpeg, png, webp, gif, bmp, tiff, avif, heic); `width` and `height` are those of the upright
+    picture, which `image` shares unless it was decoded at a reduced scale.
     """
 
     image: Image.Image
@@ -100,17 +100,18 @@ def decode(
     max_pixels: int = DEFAULT_MAX_PIXELS,
     draft_short_side: int | None = None,
 ) -> Decoded:
-    """Decode one picture, the first frame where there are several.
+    """Decode a picture; of several frames, the first.
 
     With `draft_short_side`, a JPEG is decoded at 1/2, 1/4 or 1/8 of its size (a scaled DCT, much
-    quicker) as long as its short side keeps that many pixels.
+    faster) as long as its short side keeps that many pixels.
 
-    `source` is the file's bytes, its path, or a binary file object (read from where it stands).
-    The format is found from content. More than `max_pixels` are refused before memory for them
-    is taken. Raises `ImageError` for every picture that cannot be used, `InputError` for a source
-    of another kind, and OSError where the file itself cannot be read. Thread-safe; most of the
-    work drops the GIL. A `max_pixels` above 178,956,970 does not help WebP, where Pillow has that
-    limit of its own.
+    `source` is the file's bytes, its path, or a binary file object (read from its current
+    position). The format is detected from content. Pictures of more than `max_pixels` are
+    refused before their memory is allocated. A `max_pixels` above 178,956,970 has no effect for
+    WebP, where Pillow has that limit of its own. Thread-safe; most of the work releases the GIL.
+
+    Raises `ImageError` for every picture that cannot be used, `InputError` for a source of
+    another type, and OSError when the file cannot be read.
     """
     data = read(source)
     kind = sniff(data)
@@ -123,7 +124,7 @@ def decode(
             if draft_short_side is not None and kind == "jpeg":
                 _draft(opened, draft_short_side)
             opened.load()
-            # Some formats tell their true size only now.
+            # Some formats reveal their true size only now.
             check_pixels(opened.size, max_pixels)
             image = standardize(opened)
             if whole == opened.size:
@@ -132,41 +133,41 @@ def decode(
                 whole = whole[1], whole[0]
     except ImageError:
         raise
-    except Exception as error:  # decoders raise anything at all for broken input
+    except Exception as error:  # decoders raise arbitrary exceptions for broken input
         raise failure(data, kind, error) from error
     return Decoded(image, kind, *whole)
 
 
 def _draft(opened: ImageFile.ImageFile, short_side: int) -> None:
-    """Have a JPEG decoded smaller, its short side `short_side` pixels at least."""
+    """Make Pillow decode a JPEG at a reduced scale, its short side at least `short_side` pixels."""
     scale = min(opened.size) // short_side
     if scale >= 2:
-        # Pillow takes the largest of 2, 4 and 8 that leaves at least this size.
+        # Pillow picks the largest of 2, 4 and 8 that leaves at least this size.
         opened.draft(None, (opened.width // scale, opened.height // scale))
 
 
 def standardize(image: Image.Image) -> Image.Image:
-    """A picture that Pillow has opened as RGB: upright, sRGB, on white. It is not changed.
+    """Convert an image opened by Pillow to upright sRGB on white. The image is not changed.
 
     Raises what `load` raises.
     """
     load(image)
-    # Colours first: afterwards there are never more than three bytes a pixel to turn.
+    # Colours first: afterwards there are at most three bytes per pixel to rotate.
     return upright(to_srgb(image), orientation(image))
 
 
 def load(image: Image.Image) -> None:
-    """Have Pillow decode a picture that the caller has opened, if it has not done so.
+    """Make Pillow decode an image that the caller has opened, unless it already has.
 
-    Raises `InputError` for a picture that has no pixels or is closed, `ImageError` for a file
-    that cannot be decoded, and OSError where it cannot be read.
+    Raises `InputError` for an image that has no pixels or is closed, `ImageError` for a file
+    that cannot be decoded, and OSError when it cannot be read.
     """
     if 0 in image.size:
         width, height = image.size
         raise InputError(f"This picture has no pixels: its size is {width} x {height}.")
     try:
         image.load()
-    except Exception as error:  # decoders raise anything at all for broken input
+    except Exception as error:  # decoders raise arbitrary exceptions for broken input
         if isinstance(error, OSError) and error.errno is not None:
             raise  # the disk or the network failed; Pillow's own errors have no number
         if _is_closed(image, error):
@@ -184,7 +185,7 @@ def _is_closed(image: Image.Image, error: Exception) -> bool:
 
 
 def upright(image: Image.Image, orientation: int) -> Image.Image:
-    """The picture turned and mirrored as an EXIF orientation (1 to 8) says."""
+    """Rotate and mirror the picture according to an EXIF orientation (1 to 8)."""
     turn = _TRANSPOSE.get(orientation)
     return image if turn is None else image.transpose(turn)
 
@@ -218,7 +219,7 @@ class PillowDecode:
 
     @classmethod
     def canonical(cls, draft_short_side: int | None = None) -> dict[str, object]:
-        """The parameters in full; without a draft, those of before there was one."""
+        """Return all parameters; without a draft, those used before drafts existed."""
         parameters: dict[str, object] = {
             "orientation": "exif",
             "color": "srgb",
@@ -229,11 +230,11 @@ class PillowDecode:
         return parameters
 
     def decode(self, source: Source, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Decoded:
-        """`decode` as this operator's parameters say, and it raises the same."""
+        """Call the function `decode` with this operator's parameters; raises the same."""
         return decode(source, max_pixels=max_pixels, draft_short_side=self._draft_short_side)
 
     def __call__(self, source: Source | Image.Image | NDArray[np.uint8]) -> Image.Image:
-        """A file, a picture that Pillow has opened, or an array uint8 (H, W, 3), as RGB.
+        """Convert a file, an image opened by Pillow, or an array uint8 (H, W, 3), to RGB.
 
         Raises what `decode` and `standardize` raise, and `InputError` for another array.
         """
@@ -268,7 +269,7 @@ def _is_source(source: Any) -> bool:
 
 
 def read(source: Source) -> bytes:
-    """The bytes of a source. Raises `InputError` for no source, OSError for an unreadable one."""
+    """Return the bytes of a source. Raises `InputError` for other types, OSError if unreadable."""
     if not _is_source(source):
         raise InputError(
             f"A picture must be a path, bytes or a binary file object; not {type(source).__name__}."
@@ -318,7 +319,7 @@ def _read_file(file: Any) -> bytes:
 
 
 def check_headers(data: bytes, kind: str, max_pixels: int) -> bytes:
-    """Refuse by what the header says, before a decoder sees it; the bytes to decode."""
+    """Apply the limits to the header before a decoder sees it; return the bytes to decode."""
     size = None
     if kind == "webp":
         size = headers.webp_size(data)
@@ -338,7 +339,7 @@ def check_headers(data: bytes, kind: str, max_pixels: int) -> bytes:
 
 
 def check_pixels(size: tuple[int, int], max_pixels: int, padding: int = 0) -> None:
-    """Raise `ImageError` where width x height, but for `padding` on a side, is too much."""
+    """Raise `ImageError` when width x height, less `padding` per side, exceeds `max_pixels`."""
     width, height = size
     if max(1, width - padding) * max(1, height - padding) > max_pixels:
         raise ImageError(
@@ -349,8 +350,8 @@ def check_pixels(size: tuple[int, int], max_pixels: int, padding: int = 0) -> No
 
 
 def orientation(image: Image.Image) -> int:
-    """The EXIF orientation, 1 to 8; 1 where there is none or it cannot be read."""
-    # EXIF that cannot be parsed fails in many ways, and is no reason to refuse a picture.
+    """Return the EXIF orientation, 1 to 8; 1 when it is missing or cannot be read."""
+    # EXIF that cannot be parsed fails in many ways; a picture is not refused for it.
     with contextlib.suppress(Exception):
         value = image.getexif().get(ExifTags.Base.Orientation)
         if isinstance(value, int) and 1 <= value <= 8:
@@ -359,12 +360,12 @@ def orientation(image: Image.Image) -> int:
 
 
 def failure(data: bytes, kind: str, error: Exception) -> ImageError:
-    """What the exception of a decoder means, for these bytes of the format `kind`."""
+    """Return the error that a decoder's exception means for these bytes of the format `kind`."""
     return _explained(kind, error, headers.is_short(data, kind))
 
 
 def _explained(kind: str, error: Exception, short: bool) -> ImageError:
-    """What a decoder's exception means; `short` says that the file's end is known to be missing."""
+    """Map a decoder's exception to an error; `short`: the file is known to be truncated."""
     said = str(error).lower()
     name = {"WEBP": "WebP", "": "picture"}.get(kind.upper(), kind.upper())
     if isinstance(error, Image.DecompressionBombError):

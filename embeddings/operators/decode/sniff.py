@@ -1,4 +1,4 @@
-"""What a file is, from how it begins; its name has no say."""
+"""File format detection from content (magic bytes); file names are ignored."""
 
 import re
 
@@ -10,7 +10,7 @@ _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b
 _AVIF_BRANDS = {b"avif", b"avis"}
 _BMP_HEADERS = {12, 16, 40, 52, 56, 64, 108, 124}
 
-# Picture formats that are known and not accepted.
+# Picture formats that are recognized but not accepted.
 _OTHER_PICTURES: tuple[tuple[bytes, str], ...] = (
     (b"\xff\xd8\xff\xf7", "JPEG-LS"),
     (b"\xff\x0a", "JPEG XL"),
@@ -35,7 +35,7 @@ _OTHER_PICTURES: tuple[tuple[bytes, str], ...] = (
     (b"\xd7\xcd\xc6\x9a", "Windows metafile"),
 )
 
-# Files that are no pictures at all.
+# Formats that are not pictures.
 _OTHER_FILES: tuple[tuple[bytes, str], ...] = (
     (b"%PDF-", "a PDF document"),
     (b"PK\x03\x04", "a ZIP archive (or an office document)"),
@@ -65,7 +65,7 @@ _BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "
 
 
 def sniff(data: bytes) -> str:
-    """The format of a picture: jpeg, png, webp, gif, bmp, tiff, avif or heic.
+    """Return the format of a picture: jpeg, png, webp, gif, bmp, tiff, avif or heic.
 
     Raises `ImageError`: `empty_file`; `unsupported_format` for a picture of another format;
     `not_a_picture` for anything else, naming what the content looks like.
@@ -96,7 +96,7 @@ def _accepted(data: bytes) -> str | None:
         return "tiff"
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         return "webp"
-    # "BM" alone also begins words.
+    # Text may begin with "BM" as well.
     if data.startswith(b"BM") and int.from_bytes(data[14:18], "little") in _BMP_HEADERS:
         return "bmp"
     brands = _brands(data)
@@ -108,7 +108,7 @@ def _accepted(data: bytes) -> str | None:
 
 
 def _brands(data: bytes) -> set[bytes]:
-    """Major and compatible brands of an ISO media file; the minor version is no brand."""
+    """Return the major and compatible brands of an ISO media file, without the minor version."""
     if data[4:8] != b"ftyp":
         return set()
     end = min(int.from_bytes(data[:4], "big"), len(data), 1024)
@@ -130,7 +130,7 @@ def _other_picture(data: bytes) -> str | None:
 
 
 def _what(data: bytes) -> str:
-    """A few words for a file that is no picture."""
+    """Describe, in a few words, a file that is not a picture."""
     for magic, name in _OTHER_FILES:
         if data.startswith(magic):
             return name
@@ -158,11 +158,11 @@ def _what(data: bytes) -> str:
 
 
 def _text(head: bytes) -> str | None:
-    """The beginning of a text file, or None where the bytes are not text."""
+    """Return the beginning of a text file, or None when the bytes are not text."""
     for bom, encoding in _BOMS:
         if head.startswith(bom):
             return head[len(bom) :].decode(encoding, "ignore")
-    # The cut may have fallen into a character: up to three bytes of it are left out.
+    # The cut may split a character: up to three bytes of it are dropped.
     for cut in range(4):
         try:
             text = head[: len(head) - cut].decode("utf-8")

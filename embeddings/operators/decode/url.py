@@ -1,4 +1,4 @@
-"""Pictures from addresses, fetched by the caller's own function."""
+"""Image decoding from URLs, fetched by a function that the caller provides."""
 
 from collections.abc import Callable
 
@@ -9,11 +9,11 @@ from embeddings.operators.decode.pillow import PillowDecode
 
 
 class UrlDecode:
-    """`image_decode.url`: an address to a picture, through `fetch(url) -> bytes`.
+    """`image_decode.url`: a URL to a picture, through `fetch(url) -> bytes`.
 
-    This library opens no connection: which addresses may be asked for, timeouts and limits are
-    the fetcher's. It is no part of the recipe. What it brings is decoded as by
-    `image_decode.pillow`, whose parameters these are.
+    This library opens no connection: allowed addresses, timeouts and limits are up to the
+    fetcher, which is not part of the recipe. The bytes are decoded as by `image_decode.pillow`,
+    with the same parameters.
     """
 
     light = True
@@ -26,7 +26,7 @@ class UrlDecode:
         color: str = "srgb",
         background: str = "#ffffff",
     ) -> None:
-        """Raises `RecipeError` without a fetcher."""
+        """Raises `RecipeError` when there is no fetcher."""
         if not callable(fetch):
             raise RecipeError(
                 "image_decode.url opens no connection itself: give it your own function, as in "
@@ -37,10 +37,10 @@ class UrlDecode:
         self._decode = PillowDecode(orientation, color, background)
 
     def __call__(self, url: str) -> Image.Image:
-        """The picture at an address, as RGB.
+        """Return the picture at a URL, as RGB.
 
-        Raises what the fetcher raises, `ImageError` for what is no usable picture, and
-        `InputError` where the address is no text or the fetcher gives no bytes.
+        Raises what the fetcher raises, `ImageError` for a picture that cannot be used, and
+        `InputError` when the URL is not a string or the fetcher does not return bytes.
         """
         if not isinstance(url, str):
             raise InputError(f"An address must be text, not {type(url).__name__}.")
