@@ -1,8 +1,8 @@
-"""Why two pictures match: `from embeddings.geometry import match, judge, Kind`.
+"""Geometric verification of image matches: `from embeddings.geometry import match, judge, Kind`.
 
-What is compared is made by `embeddings.geometry.local_features.local_features`, which is not
-exported here: a function and a module of one name would hide each other. Importing this package
-is cheap: OpenCV is loaded when features are made or compared.
+The features to compare come from `embeddings.geometry.local_features.local_features`, which is
+not exported here because the function and its module have the same name. Importing this package
+is cheap: OpenCV is loaded when features are extracted or compared.
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""One picture laid on another, in pixels that both have."""
+"""Alignment of two pictures: one warped onto the other, and how much of the overlap agrees."""
 
 from __future__ import annotations
 
@@ -12,43 +12,43 @@ from embeddings.geometry.local_features import LocalFeatures
 # Set by `python -m benchmarks geometry`: near-duplicates named so, and others; drift also by the
 # kind "same thing" of `python -m benchmarks quality`. Pixels are those of the small pictures.
 
-MAX_SCALE = 32.0  # times as large; pictures that differ by more do not lie on each other
-MIN_REDUCTION = 1.2  # times the detail, from which on a picture is made smaller before it is moved
-_MIN_SIDE = 8  # pixels of what both show
-_WINDOW = 7  # pixels; a window is compared with the one that lies on it
+MAX_SCALE = 32.0  # ratio of sizes; pictures that differ by more are not aligned
+MIN_REDUCTION = 1.2  # ratio of detail from which a picture is shrunk before it is warped
+_MIN_SIDE = 8  # pixels of the overlap
+_WINDOW = 7  # pixels, the side of a window for the local correlation
 ALIKE = 0.7  # correlation of two windows
 _MIN_TEXTURE = 4.0  # standard deviation in a window, levels of 255: less is noise
 _NOISE = 4.0  # variance that resizing and compressing add, square levels of 255
-# There must be so much to compare, with texture in either picture.
+# Minimum to compare, with texture in either picture.
 _MIN_PIXELS = 30  # pixels
-_MIN_TEXTURED = 0.02  # share of what both show
-# Where one has far more texture, something lies on it: that is left out if enough remains.
+_MIN_TEXTURED = 0.02  # share of the overlap
+# Far more texture in one picture means an overlay: it is left out if enough remains.
 _MAX_TEXTURE_RATIO = 2.5  # times the other's variance
-_MIN_BARE = 0.15  # share of what has texture
-_MIN_SHARED = 0.08  # share of what both show, for what has texture in both to decide
-# Light and shade are relative to what is around; what varies little there is faint.
+_MIN_BARE = 0.15  # share of the textured pixels
+_MIN_SHARED = 0.08  # share of the overlap, for pixels with texture in both to decide
+# Shading is relative to a window around; where that varies little, the shading is faint.
 _AROUND = 15  # pixels, the side of a window
 _FAINT = 3.0  # standard deviation, levels of 255
-# Movement is looked for where enough agrees: of what agrees less, it does not matter why.
+# Drift is measured only where enough agrees: below that, the cause of differences is irrelevant.
 _MIN_AGREEMENT_TO_MOVE = 0.25  # share
-_MIN_ALIKE_TO_MOVE = 0.6  # correlation of what could lie a little beside its place
+_MIN_ALIKE_TO_MOVE = 0.6  # correlation of pixels that may be slightly displaced
 _MOVED_WINDOW = 25  # pixels, the side of a window
 _MOVED_BLUR = 1.0  # pixels, the standard deviation of the blur before
-# Where edges run in one direction only, nothing can be said of movement.
-_MIN_CORNERED = 0.004  # the smaller eigenvalue of the slopes' products, square light and shade
-_HELD = 0.001  # keeps movement small where slopes tell little, square light and shade
+# Where edges run in one direction only, movement cannot be measured.
+_MIN_CORNERED = 0.004  # the smaller eigenvalue of the structure tensor, squared shading
+_HELD = 0.001  # regularization for weak slopes, squared shading
 _MIN_SURE = 150  # pixels, every second one of each row and column
-_MIN_SURE_SHARE = 0.2  # share of what both show
-_MIN_MOVE = 0.2  # pixels; making a picture smaller moves it by a part of a pixel
-# Pictures without texture are compared as a whole, if there is anything to compare.
+_MIN_SURE_SHARE = 0.2  # share of the overlap
+_MIN_MOVE = 0.2  # pixels; shrinking a picture moves it by a fraction of a pixel
+# Pictures without texture are compared as a whole, if they have enough contrast.
 _MIN_CONTRAST = 4.0  # standard deviation, levels of 255
 _MIN_WHOLE_ALIKE = 0.97  # correlation
 
 
 class Laid(NamedTuple):
-    """Both pictures where they lie on each other, RGB as floats, at the coarser one's detail.
+    """Two aligned pictures, RGB as floats, at the detail of the coarser one.
 
-    `common` is where both are; `of_query` and `of_other` which share of each that is.
+    `common` is the mask of the overlap; `of_query` and `of_other` are its share of each picture.
     """
 
     query: NDArray[np.float32]
@@ -59,16 +59,16 @@ class Laid(NamedTuple):
 
 
 def lay(query: LocalFeatures, other: LocalFeatures, shares: NDArray[np.float64]) -> Laid | None:
-    """Lay the query's small picture on the other's; None where they hardly meet.
+    """Warp the query's small picture onto the other's; None when they hardly overlap.
 
-    `shares` brings places of the query (shares of its sides) to the other's.
+    `shares` maps positions in the query (shares of its sides) to positions in the other.
     """
     sizes = [np.array([*one.small.shape[1::-1], 1.0]) for one in (query, other)]
     across = np.diag(sizes[1]) @ shares @ np.diag(1 / sizes[0])
     scale = np.sqrt(abs(np.linalg.det(across[:2, :2])))
     if not 1 / MAX_SCALE < scale < MAX_SCALE:
         return None
-    # The one that shows more detail comes to the other.
+    # The one with more detail is warped.
     if scale >= 1:
         moved, held = _warp(other.small, query.small, np.linalg.inv(across), scale)
         first, second = query.small.astype(np.float32), moved
@@ -92,7 +92,7 @@ def lay(query: LocalFeatures, other: LocalFeatures, shares: NDArray[np.float64])
 def _warp(
     source: NDArray[np.uint8], onto: NDArray[np.uint8], across: NDArray[Any], finer: float
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """`source` as it lies on `onto`, and where it does; it has `finer` times the detail."""
+    """Warp `source`, which has `finer` times the detail, onto `onto`; return it and its mask."""
     import cv2
 
     height, width = source.shape[:2]
@@ -100,7 +100,7 @@ def _warp(
     if finer > MIN_REDUCTION:
         size = max(1, round(width / finer)), max(1, round(height / finer))
         small = cv2.resize(source, size, interpolation=cv2.INTER_AREA)
-        # From the middle of a pixel to the middle of one.
+        # From pixel centre to pixel centre.
         across = across @ np.diag([width / size[0], height / size[1], 1])
     middle = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
     pixels = (np.linalg.inv(middle) @ across @ middle)[:2]
@@ -114,7 +114,7 @@ def _warp(
 
 
 class Compared(NamedTuple):
-    """Two pictures compared in a window around each pixel: correlation, and variance in each."""
+    """Local comparison of two pictures: correlation and each one's variance, around each pixel."""
 
     alike: NDArray[np.float32]
     query: NDArray[np.float32]
@@ -122,7 +122,7 @@ class Compared(NamedTuple):
 
 
 def compare(laid: Laid) -> Compared:
-    """Compare what lies on each other by its light and shade, however bright it is."""
+    """Compare aligned pictures by local correlation, independent of brightness."""
     import cv2
 
     pair = _greys(laid)
@@ -145,7 +145,7 @@ def _greys(laid: Laid) -> list[NDArray[Any]]:
 
 
 def inner(laid: Laid, margin: int) -> NDArray[np.bool_]:
-    """What both show, less `margin` pixels at its edges."""
+    """Return the mask of the overlap, eroded by `margin` pixels."""
     import cv2
 
     near = np.ones((2 * margin + 1, 2 * margin + 1), np.uint8)
@@ -153,13 +153,13 @@ def inner(laid: Laid, margin: int) -> NDArray[np.bool_]:
 
 
 class Likeness(NamedTuple):
-    """How alike two pictures are where they lie on each other.
+    """How alike two aligned pictures are.
 
-    `agreement`: the share, 0 to 1, of what has texture that looks alike in both. `closeness`: the
-    mean correlation (-1 to 1) of what has texture in both, 0 where that is hardly anything.
-    `textured`: the share that has texture in both. `drift`: how much of what still differs comes
-    of places that lie a little beside each other: pixels times the share that moving them would
-    mend; 0 where that is next to nothing, too little to tell, or hardly anything agrees.
+    `agreement`: the share, 0 to 1, of textured pixels that look alike in both. `closeness`: the
+    mean correlation (-1 to 1) of pixels with texture in both, 0 where there are hardly any.
+    `textured`: the share of pixels with texture in both. `drift`: how much of the remaining
+    difference comes from small displacements: pixels times the share of the difference that moving
+    would remove; 0 where that is negligible, cannot be measured, or hardly anything agrees.
     """
 
     agreement: float
@@ -169,11 +169,11 @@ class Likeness(NamedTuple):
 
 
 def likeness(laid: Laid) -> Likeness:
-    """Compare what both show.
+    """Compare the overlap of two aligned pictures.
 
-    Where one has far more texture than the other, something lies on one of them: that is left
-    out, as long as enough remains. In flat pictures, what lies on one may be most of what has
-    texture: there, what has texture in both decides.
+    Where one has far more texture than the other, it has an overlay: that is left out if enough
+    remains. In flat pictures most texture may belong to the overlay: there, pixels with texture
+    in both decide.
     """
     compared, inside = compare(laid), inner(laid, _WINDOW // 2)
     first, second = compared.query > _MIN_TEXTURE**2, compared.other > _MIN_TEXTURE**2
@@ -200,7 +200,7 @@ def likeness(laid: Laid) -> Likeness:
 
 
 def shade(grey: NDArray[Any], blur: float) -> NDArray[np.float32]:
-    """Light and shade relative to what is around, whatever light it was taken in."""
+    """Return shading: grey values normalized by local mean and contrast, whatever the lighting."""
     import cv2
 
     soft: NDArray[Any] = cv2.GaussianBlur(grey, (0, 0), blur)
@@ -211,7 +211,7 @@ def shade(grey: NDArray[Any], blur: float) -> NDArray[np.float32]:
 
 
 def slopes(shaded: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """By how much it changes from one pixel to the next, to the right and down."""
+    """Return the derivatives per pixel, to the right and down."""
     import cv2
 
     across = cv2.Sobel(shaded, cv2.CV_32F, 1, 0, scale=1 / 8)
@@ -220,8 +220,8 @@ def slopes(shaded: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float3
 
 
 def _drift(laid: Laid, alike: NDArray[np.bool_]) -> float:
-    """See `Likeness`: a copy differs by noise, which no movement mends; what was photographed
-    from another place lies beside itself, here to this side and there to that."""
+    """Return the drift; see `Likeness`. A copy differs by noise, which moving does not remove; a
+    photograph from another viewpoint is displaced in different directions in different places."""
     import cv2
 
     first, second = (shade(one, _MOVED_BLUR) for one in _greys(laid))
@@ -246,7 +246,7 @@ def _drift(laid: Laid, alike: NDArray[np.bool_]) -> float:
     rows, columns = np.nonzero(sure)
     places = np.stack([columns, rows, np.ones(len(rows))], axis=1).astype(np.float32)
     moves = np.stack([aside, below], axis=1)
-    # What all of it does together is the map's fault.
+    # Movement common to all pixels is an error of the transform: subtract it.
     moves -= places @ np.linalg.solve(places.T @ places, places.T @ moves)
     aside, below = moves.T
     moved = float(np.median(np.hypot(aside, below)))
@@ -257,7 +257,7 @@ def _drift(laid: Laid, alike: NDArray[np.bool_]) -> float:
 
 
 def _agreement_of_whole(pair: list[NDArray[Any]], inside: NDArray[np.bool_]) -> float:
-    """1 where two pictures without texture have the same light and shade, else 0."""
+    """Return 1 when two pictures without texture have the same shading, else 0."""
     if inside.sum() < _MIN_PIXELS:
         return 0.0
     first, second = (one[inside] - one[inside].mean() for one in pair)

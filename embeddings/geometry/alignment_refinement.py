@@ -1,4 +1,4 @@
-"""Laying one picture on another to a part of a pixel, by the pictures themselves."""
+"""Sub-pixel refinement of an alignment, by least squares on the pictures' shading."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from embeddings.geometry.alignment import MAX_SCALE, MIN_REDUCTION, shade, slope
 from embeddings.geometry.local_features import LocalFeatures
 
 # Set by `python -m benchmarks geometry`: near-duplicates named so, others, and milliseconds a pair.
-# Light and shade are what `laying.shade` gives: 1 is the standard deviation around a pixel.
+# Shading is what `alignment.shade` returns: 1 is the standard deviation around a pixel.
 
-_BLURS = (2.0, 0.8)  # pixels: first what is far from its place is brought near
-_ROUNDS = 5  # of each
-_MIN_STEP = 0.02  # pixels: with less nothing moves any more
-_MIN_SLOPE = 0.006  # light and shade that change less from one pixel to the next tell nothing
-# What differs by much more than is usual counts little.
+_BLURS = (2.0, 0.8)  # pixels, coarse to fine
+_ROUNDS = 5  # per blur
+_MIN_STEP = 0.02  # pixels; smaller steps end the iteration
+_MIN_SLOPE = 0.006  # shading per pixel; flatter pixels are not informative
+# Residuals far above the usual ones get little weight.
 _USUAL_TIMES = 1.5  # times the median difference
-_USUAL_MORE = 0.05  # light and shade, on top
-_HELD = 1e-4  # square light and shade; keeps the map where nothing tells how it should be
-_MAX_PIXELS = 1000  # that are looked at, the steepest ones
-_MIN_PIXELS = 60  # with fewer nothing is moved
-_MAX_CORNER_MOVE = 0.06  # of the long side: what moves a corner further has lost its way
+_USUAL_MORE = 0.05  # shading, added to it
+_HELD = 1e-4  # squared shading; regularization where the pictures are not informative
+_MAX_PIXELS = 1000  # the steepest ones
+_MIN_PIXELS = 60  # with fewer, nothing is refined
+_MAX_CORNER_MOVE = 0.06  # of the long side; a map that moves a corner further has diverged
 
 
 class _Grounds(NamedTuple):
-    """The coarser picture and the finer one at the same detail, grey, and the map between them.
+    """The coarser and the finer picture in grey, at the same detail, and the map between them.
 
-    `into` brings pixels of `fixed` to pixels of `moving`.
+    `into` maps pixels of `fixed` to pixels of `moving`.
     """
 
     fixed: NDArray[np.float32]
@@ -38,7 +38,7 @@ class _Grounds(NamedTuple):
     is_query_fixed: bool
 
     def shares(self, into: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The map of shares of the sides, from the query to the other, that `into` is."""
+        """Convert `into` to a map of shares of the sides, from the query to the other."""
         middle = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
         sizes = [np.diag([*one.shape[1::-1], 1.0]) for one in (self.fixed, self.moving)]
         found = np.linalg.inv(sizes[1]) @ middle @ into @ np.linalg.inv(middle) @ sizes[0]
@@ -72,10 +72,10 @@ def _grounds(
 def refined(
     query: LocalFeatures, other: LocalFeatures, shares: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """The map near `shares` (places of the query to the other's, both as shares of the sides) on
-    which light and shade of the small pictures agree best; `shares` itself where none does.
+    """Return the map near `shares` (from the query to the other, both as shares of the sides) at
+    which the shading of the small pictures agrees best; `shares` itself when there is none.
 
-    Least squares, in which what does not agree at all counts little: text that lies on one.
+    Robust least squares: pixels that do not agree at all, such as overlaid text, count little.
     """
     ground = _grounds(query, other, shares)
     if ground is None:

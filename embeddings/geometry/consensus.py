@@ -1,4 +1,4 @@
-"""Which points of two pictures lie alike: one map for all of them."""
+"""Inlier keypoints of two pictures: the transform on which most point matches agree."""
 
 from __future__ import annotations
 
@@ -12,40 +12,39 @@ from embeddings.geometry.local_features import LocalFeatures
 
 # Set by `python -m benchmarks geometry`: near-duplicates named so, others, and milliseconds a pair.
 
-# A point's partner counts if nothing else in the other picture is nearly as near to it: their
-# distances (1 less the cosine) have this ratio at most.
+# Ratio test: a point's best match counts if its distance (1 - cosine) is at most this share of the
+# distance to the second best.
 _MAX_RATIO = 0.9
-_MAX_RATIO_CLEAR = 0.8  # of pairs that speak for mirrored or not
-_PLAIN_INLIERS = 15  # pairs that lie alike decide between the two
-_MAX_PAIRS = 100  # that are looked at, the clearest first
-# How far a pair may be from where a map puts it, in long sides of the larger one: while the map
-# is that of another pair, and when it is that of all.
+_MAX_RATIO_CLEAR = 0.8  # for pairs that decide between mirrored and not
+_PLAIN_INLIERS = 15  # inliers that decide it without trying the other
+_MAX_PAIRS = 100  # the clearest first
+# Maximum error of an inlier, in long sides of the larger picture: for a map proposed by another
+# pair, and for a map fitted to all inliers.
 _MAX_ERROR_GUESSED = 0.03
 _MAX_ERROR_FITTED = 0.02
 _ROUNDS = (
     _MAX_ERROR_GUESSED, _MAX_ERROR_GUESSED, _MAX_ERROR_GUESSED, _MAX_ERROR_FITTED,
     _MAX_ERROR_FITTED,
 )  # fmt: skip
-# How much a pair's own direction and size may differ from those of the map.
+# Maximum difference of a pair's own rotation and scale from those of the map.
 _MAX_TURN = 0.5  # radians
 _MAX_SCALE = 0.5  # ln
-# A map that may also stretch would follow the errors of pairs that are few, or close together.
+# An affine map overfits when pairs are few or close together.
 _MIN_PAIRS_AFFINE = 10
-_MIN_SPREAD_AFFINE = 0.06  # of all together, across where they spread least; square long sides
+_MIN_SPREAD_AFFINE = 0.06  # of all pairs, in the direction of least spread; squared long sides
 _MAX_STRETCH = 2.0  # times as much in one direction as in the other
-_MIN_SPREAD = 1e-5  # square long sides; pairs in one place say nothing of a map
-_MAX_AREA_CHANGE = 1e4  # times; larger and smaller ones come of rounding
-_SAME_PLACE_STEPS = 100  # to a long side: pairs that lead to one step are one piece of evidence
+_MIN_SPREAD = 1e-5  # squared long sides; pairs in one place do not determine a map
+_MAX_AREA_CHANGE = 1e4  # ratio; larger and smaller ones are rounding errors
+_SAME_PLACE_STEPS = 100  # per long side; pairs that lead to the same step count once
 
-# What SIFT says of a point in the mirrored picture: rows of cells the other way round, and
-# directions too.
+# Permutation of a SIFT descriptor under mirroring: rows of cells and directions reversed.
 _MIRRORED = np.arange(128).reshape(4, 4, 8)[::-1][:, :, -np.arange(8) % 8].reshape(-1)
 
 
 class Consensus(NamedTuple):
-    """Points that lie alike: `pairs` of them, rows of points of the query and of the other.
+    """Inliers: `pairs` of indices, one into the query's points and one into the other's.
 
-    `map` brings places of the query to the other's, both in long sides of their picture.
+    `map` takes positions in the query to the other's, each in long sides of its picture.
     """
 
     pairs: NDArray[np.intp]
@@ -58,7 +57,7 @@ class Consensus(NamedTuple):
 
 
 def consensus(query: LocalFeatures, other: LocalFeatures) -> Consensus | None:
-    """The map on which most pairs of points agree, mirrored or not; None where none do."""
+    """Return the map on which most pairs of points agree, mirrored or not; None if none do."""
     count = len(query.points)
     if min(count, len(other.points)) < 2:
         return None
@@ -70,7 +69,7 @@ def consensus(query: LocalFeatures, other: LocalFeatures) -> Consensus | None:
     unclear = (1 - best) / np.maximum(1 - likeness.max(axis=1), 1e-6)
     clear = (unclear < _MAX_RATIO_CLEAR).reshape(2, count).sum(axis=1)
     found: list[Consensus] = []
-    # The likelier one first: where it is plain, there is no need to try the other.
+    # The likelier one first: if it is clear, the other need not be tried.
     for mirrored in (False, True) if clear[0] >= clear[1] else (True, False):
         half = slice(count, None) if mirrored else slice(count)
         one = _agreed(query, other, mirrored, nearest[half], unclear[half])
@@ -111,7 +110,7 @@ def _agreed(
 
 
 class _Pairs:
-    """Pairs of places, each with the turn and the scale that its own two points speak of."""
+    """Candidate pairs of positions, each with the rotation and scale of its own two points."""
 
     def __init__(
         self,
@@ -123,7 +122,7 @@ class _Pairs:
         self.here, self.there, self.turns, self.scales = here, there, turns, scales
 
     def largest(self) -> tuple[NDArray[np.intp], NDArray[np.float64] | None]:
-        """The pairs that agree on a map, and the map: each pair alone proposes one."""
+        """Return the largest set of agreeing pairs and its map: each pair alone proposes a map."""
         size = np.exp(self.scales)
         cosine, sine = size * np.cos(self.turns), size * np.sin(self.turns)
         away = self.here[None] - self.here[:, None]
@@ -144,7 +143,7 @@ class _Pairs:
         return agreeing, fitted
 
     def errors(self, fitted: NDArray[np.float64]) -> NDArray[np.float64]:
-        """How far each pair is from where a map puts it, in long sides of the larger picture."""
+        """Return the error of each pair under a map, in long sides of the larger picture."""
         missed = self.here @ fitted[:2, :2].T + fitted[:2, 2] - self.there
         far: NDArray[np.float64] = np.hypot(missed[:, 0], missed[:, 1])
         return far / max(1.0, _scale(fitted))
@@ -157,7 +156,7 @@ class _Pairs:
         return np.flatnonzero(near)
 
     def _fit(self, chosen: NDArray[np.intp]) -> NDArray[np.float64] | None:
-        """The map of least squares: a similarity, or where it is well held one that stretches."""
+        """Fit by least squares: a similarity, or an affine map where it is well determined."""
         if len(chosen) < 2:
             return None
         number = len(chosen)
@@ -186,11 +185,11 @@ class _Pairs:
         return fitted
 
 
-# What NumPy has for matrices of any size takes longer than all the rest.
+# NumPy's general matrix routines take longer than everything else here.
 
 
 def _area(matrix: NDArray[np.float64]) -> float:
-    """The determinant of what a map does to directions."""
+    """Return the determinant of the map's linear part."""
     return float(matrix[0, 0] * matrix[1, 1] - matrix[0, 1] * matrix[1, 0])
 
 
@@ -199,14 +198,14 @@ def _scale(fitted: NDArray[np.float64]) -> float:
 
 
 def _spreads(matrix: NDArray[np.float64]) -> tuple[float, float]:
-    """The eigenvalues of a symmetric matrix, the smaller one first."""
+    """Return the eigenvalues of a symmetric matrix, the smaller one first."""
     middle = (matrix[0, 0] + matrix[1, 1]) / 2
     apart = math.hypot((matrix[0, 0] - matrix[1, 1]) / 2, matrix[0, 1])
     return float(middle - apart), float(middle + apart)
 
 
 def _wrapped(angles: NDArray[Any]) -> NDArray[Any]:
-    """Between -π and π."""
+    """Wrap angles to between -π and π."""
     turns: NDArray[Any] = np.round(angles * np.float32(0.5 / np.pi))
     return angles - np.float32(2 * np.pi) * turns
 
@@ -214,6 +213,6 @@ def _wrapped(angles: NDArray[Any]) -> NDArray[Any]:
 def _once(
     partners: NDArray[np.intp], there: NDArray[np.float32], agreeing: NDArray[np.intp]
 ) -> NDArray[np.intp]:
-    """Of pairs that lead to one place only the first: it is one piece of evidence."""
+    """Keep only the first of pairs that lead to the same place: they are not independent."""
     _, first = np.unique(np.round(there[agreeing] * _SAME_PLACE_STEPS), axis=0, return_index=True)
     return agreeing[np.sort(first)]

@@ -1,4 +1,4 @@
-"""What was done to a picture to make its copy."""
+"""Detection of edits in copies of pictures: crop, resize, mirror, overlay, recompression."""
 
 from __future__ import annotations
 
@@ -13,50 +13,49 @@ from embeddings.geometry.feature_matching import Geometry
 from embeddings.geometry.kinds import Edit
 from embeddings.geometry.local_features import LocalFeatures
 
-# Set by `python -m benchmarks geometry`: edits that were named exactly, nothing left out.
+# Set by `python -m benchmarks geometry`: share of pairs whose edits are named exactly.
 
 _MIN_TURN = 2.0  # degrees
-_MIN_RESIZE = 0.04  # ln of the scale; of whole pictures, whose sizes are known, any pixel counts
+_MIN_RESIZE = 0.04  # ln of the scale; for whole pictures, whose sizes are known, any pixel counts
 _MIN_WHOLE = 0.955  # share of a picture that counts as all of it
-# How far (shares of the sides) a turned picture may miss the bounds of the page that it was turned
-# in.
+# Tolerance (shares of the sides) for the bounds of the page in which a picture was rotated.
 _MAX_OFF_BOUNDS = 0.03
-# Of one pixel in twenty at least: much of a picture may be white before and after.
+# The change of at least one pixel in twenty: much of a picture may be white before and after.
 _MIN_RECOLOURED = 8.0  # levels of 255
 _RECOLOURED_PERCENTILE = 95
-_MIN_OVERLAID_LEVELS = 28  # levels of 255 that a colour is beyond those near it
-# Shares of what both show; other colours are never met exactly.
+_MIN_OVERLAID_LEVELS = 28  # levels of 255 between a colour and the range of those near it
+# Shares of the overlap; recoloured pictures never match exactly.
 _MIN_OVERLAID = 0.003
 _MIN_OVERLAID_RECOLOURED = 0.009
-_OVERLAID_MARGIN = 3  # pixels at the edges that are not looked at
+_OVERLAID_MARGIN = 3  # pixels at the edges that are ignored
 _NEAR = 5  # pixels, the side of a window
-# Traces of JPEG (0 to 100): in a picture, and more than in the one that it was made from.
+# Traces of JPEG (0 to 100): minimum in a picture, and minimum excess over its source.
 _MIN_TRACE = 30
 _MIN_TRACE_GAIN = 6
-_GRID = 8  # pixels of a block of JPEG
+_GRID = 8  # pixels of a JPEG block
 _MAX_OFF_GRID = 0.75  # pixels
-# A picture ends where much more changes across its side than beside it.
-_MIN_STEP = 2.0  # times as much
-_EVEN = 2.0  # levels of 255 that change anywhere
+# The border of a picture shows as a step: the change across it is much larger than beside it.
+_MIN_STEP = 2.0  # ratio
+_EVEN = 2.0  # levels of 255; change that occurs anywhere
 _MIN_STEPS = 2  # sides
 _MIN_SIDE = 8  # pixels
-_SIDE_SPAN = (0.06, 0.94)  # shares of a side, between which it is looked at
-_SIDE_PLACES = 40  # at which a side is looked at
-_MIN_SIDE_PLACES = 20  # that lie within the picture
+_SIDE_SPAN = (0.06, 0.94)  # shares of a side, between which it is sampled
+_SIDE_PLACES = 40  # samples per side
+_MIN_SIDE_PLACES = 20  # samples within the picture
 _STRIPS = (-6.0, -2.5, 2.5, 6.0)  # pixels outward from the side
 # The linear map from the colours of one picture to those of the other.
 _COLOUR_BLUR = 5  # pixels, the side of a window
-_COLOUR_EVERY = 5  # pixels, of which one is looked at
+_COLOUR_EVERY = 5  # pixels; the sampling step
 _COLOUR_ROUNDS = 4
-_COLOUR_HELD = 3e-4  # a pixel; what the picture's own colours do not tell stays as it is
-# What the map misses by more in the last round is left out.
-_MAX_COLOUR_ERROR = 0.03  # of 1, or more:
+_COLOUR_HELD = 3e-4  # per pixel; regularization towards unchanged colours
+# Pixels with larger errors are left out of the last round.
+_MAX_COLOUR_ERROR = 0.03  # of 1, or if larger:
 _MAX_COLOUR_ERROR_TIMES = 2.0  # times the median
 
 
 class Placed(NamedTuple):
-    """How the query was made from the other: turned by degrees, and how many of its pixels one
-    pixel of the other became."""
+    """How the query was made from the other: rotation in degrees, and the scale, in pixels of the
+    query per pixel of the other."""
 
     angle: float
     scale: float
@@ -64,7 +63,7 @@ class Placed(NamedTuple):
 
 
 def placed(geometry: Geometry, query: LocalFeatures, other: LocalFeatures) -> Placed:
-    """Read angle and scale off the transform."""
+    """Read angle and scale from the transform."""
     linear = np.array(geometry.transform)[:, :2]
     linear = (
         np.diag([other.width, other.height]) @ linear @ np.diag([1 / query.width, 1 / query.height])
@@ -72,13 +71,13 @@ def placed(geometry: Geometry, query: LocalFeatures, other: LocalFeatures) -> Pl
     if geometry.mirrored:
         linear = linear @ np.diag([-1, 1])
     angle = np.degrees(np.arctan2(linear[1, 0] - linear[0, 1], linear[0, 0] + linear[1, 1]))
-    if geometry.mirrored and abs(angle) > 90:  # turned over from top to bottom
+    if geometry.mirrored and abs(angle) > 90:  # flipped vertically
         angle -= np.copysign(180, angle)
     return Placed(float(angle), float(1 / np.sqrt(abs(np.linalg.det(linear)))), geometry.mirrored)
 
 
 def edits(geometry: Geometry, query: LocalFeatures, other: LocalFeatures) -> tuple[Edit, ...]:
-    """Name every edit that shows; of two copies that differ in nothing else, `recompressed`."""
+    """Return every detected edit; `recompressed` for copies without any other difference."""
     shares = np.vstack([np.array(geometry.transform), [0, 0, 1]])
     laid = lay(query, other, shares)
     if laid is None:
@@ -101,7 +100,7 @@ def edits(geometry: Geometry, query: LocalFeatures, other: LocalFeatures) -> tup
         found.append(Edit.RECOLOURED)
     if overlaid(laid, painted) > (_MIN_OVERLAID_RECOLOURED if changed else _MIN_OVERLAID):
         found.append(Edit.OVERLAID)
-    # A page was made after what it shows; else the one that shows more was there first.
+    # A page is newer than the picture in it; otherwise the one that shows more is the original.
     if part is Edit.CROPPED:
         came_last = query if laid.of_query >= laid.of_other else other
     elif part is None:
@@ -124,7 +123,7 @@ def _is_resized(query: LocalFeatures, other: LocalFeatures, how: Placed, whole: 
 def _part(
     shares: NDArray[np.float64], query: LocalFeatures, other: LocalFeatures, laid: Laid, how: Placed
 ) -> Edit | None:
-    """Whether one picture is a part of the other, and of which sort."""
+    """Return whether one picture is a part of the other, and how; None if it is not."""
     if laid.of_query >= _MIN_WHOLE and laid.of_other >= _MIN_WHOLE:
         return None
     if laid.of_other >= laid.of_query:
@@ -135,20 +134,20 @@ def _part(
     bounds = np.stack([corners.min(axis=1), corners.max(axis=1)])
     turned = abs(how.angle) > _MIN_TURN
     if turned and np.abs(bounds - [[0, 0], [1, 1]]).max() < _MAX_OFF_BOUNDS:
-        return None  # the page only has the corners that turning leaves empty
+        return None  # the page consists of the empty corners left by rotation
     if max(laid.of_query, laid.of_other) < _MIN_WHOLE or not framed(larger, corners):
         return Edit.CROPPED
     return Edit.CONTAINS if larger is query else Edit.INSIDE
 
 
 def framed(larger: LocalFeatures, corners: NDArray[np.float64]) -> bool:
-    """Whether the picture ends at two sides at least of what is between the corners (shares,
-    2 × 4): at the others the page may have the colour of its edge."""
+    """Whether at least two sides of the area between the corners (shares, 2 x 4) are borders: at
+    the others the page may have the colour of the picture's edge."""
     return sum(step > _MIN_STEP for step in steps(larger, corners)) >= _MIN_STEPS
 
 
 def steps(larger: LocalFeatures, corners: NDArray[np.float64]) -> list[float]:
-    """For each side that lies inside, how much more changes across it than beside it."""
+    """Return, for each inner side, the ratio of the change across it to the change beside it."""
     small = larger.small.astype(np.float32)
     size = np.array(small.shape[1::-1])
     places = corners.T * size
@@ -182,7 +181,7 @@ def steps(larger: LocalFeatures, corners: NDArray[np.float64]) -> list[float]:
 
 
 def repainted(laid: Laid) -> NDArray[np.float32]:
-    """The other in the colours of the query, by the linear map that suits most of it."""
+    """Return the other picture recoloured to match the query, by a robust linear map."""
     import cv2
 
     here, there = (
@@ -208,16 +207,16 @@ def _with_one(colours: NDArray[Any]) -> NDArray[Any]:
 
 
 def recoloured(laid: Laid, painted: NDArray[np.float32]) -> float:
-    """By how many levels of 255 the colours were changed, where they were changed most."""
+    """Return the change of colours in levels of 255, where it is largest."""
     changed = np.abs(painted - laid.other).max(axis=2)
     return float(np.percentile(changed[laid.common], _RECOLOURED_PERCENTILE))
 
 
 def overlaid(laid: Laid, painted: NDArray[np.float32]) -> float:
-    """The share of what both show that one covers with something else.
+    """Return the share of the overlap that one picture covers with something else.
 
-    Its colours are not those of anything near in the other, nor is its texture: colours alone
-    may only have been cut off, and texture alone is often lost.
+    Covered pixels match nothing nearby in the other, in neither colour nor texture: a colour
+    alone may have been clipped, and texture alone is often lost.
     """
     import cv2
 
@@ -246,7 +245,7 @@ def _is_recompressed(first: LocalFeatures, last: LocalFeatures, same_grid: bool)
 def _has_same_grid(
     geometry: Geometry, other: LocalFeatures, how: Placed, part: Edit | None, resized: bool
 ) -> bool:
-    """Whether blocks of JPEG in the one are still blocks in the other."""
+    """Whether the JPEG blocks of one picture are aligned with those of the other."""
     quarter = abs(how.angle) % 90
     if resized or min(quarter, 90 - quarter) > _MIN_TURN:
         return False

@@ -1,4 +1,4 @@
-"""Local features as bytes, and back: small, with a version, and safe to read."""
+"""Binary serialization of local features: compact, versioned, and safe to read."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from PIL import Image
 from embeddings.errors import EmbeddingsError
 
 _MAGIC = b"LKLF"
-# Magic, version, width, height, trace of compression (255: unknown), number of points, length of
-# the small picture. A CRC-32 of everything before it ends the bytes.
+# Magic, version, width, height, compression trace (255: unknown), number of points, length of the
+# small picture. A CRC-32 of all preceding bytes ends the data.
 _HEAD = struct.Struct("<4sBIIBHH")
 _CRC = struct.Struct("<I")
 _POINT = np.dtype([("place", "<u2", 2), ("size", "u1"), ("angle", "u1")])
@@ -26,14 +26,14 @@ MAX_POINTS = 1024
 MAX_SMALL_SIDE = 256  # pixels, the longest side of a small picture
 _MAX_SIDE = 1 << 30  # pixels of a picture
 _MIN_SIZE = 1 / 1024  # of the long side, the size of the smallest point
-_QUALITY = 75  # of the small picture, as JPEG
-_STEPS = 24  # of a point's size, as it doubles
+_QUALITY = 75  # JPEG quality of the small picture
+_STEPS = 24  # quantization steps per doubling of a point's size
 
 _OPENED = ((np.arange(256, dtype=np.uint8)[:, None] >> np.array([0, 2, 4, 6])) & 3).astype(np.uint8)
 
 
 class Parts(NamedTuple):
-    """What local features consist of; see `LocalFeatures`."""
+    """The parts of local features; see `LocalFeatures`."""
 
     width: int
     height: int
@@ -44,12 +44,12 @@ class Parts(NamedTuple):
 
 
 def rounded(points: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The points as they are after they were kept."""
+    """Return the points as they are after a round trip."""
     return _points(_kept_points(points))
 
 
 def shown(small: Image.Image) -> tuple[bytes, NDArray[np.uint8]]:
-    """A small RGB picture as a JPEG, and as it is after it was kept."""
+    """Return a small RGB picture as JPEG bytes, and as pixels after a round trip."""
     with io.BytesIO() as file:
         small.save(file, "JPEG", quality=_QUALITY, exif=b"", icc_profile=b"")
         data = file.getvalue()
@@ -57,7 +57,7 @@ def shown(small: Image.Image) -> tuple[bytes, NDArray[np.uint8]]:
 
 
 def pack(parts: Parts, small: bytes) -> bytes:
-    """Everything in one piece; `small` is the picture as `shown` gave it."""
+    """Serialize the parts; `small` is the picture as `shown` returned it."""
     head = _HEAD.pack(
         _MAGIC,
         VERSION,
@@ -74,9 +74,9 @@ def pack(parts: Parts, small: bytes) -> bytes:
 
 
 def unpack(data: bytes) -> tuple[Parts, bytes]:
-    """What `pack` was given. Raises EmbeddingsError for anything that `pack` did not make.
+    """Read what `pack` wrote. Raises EmbeddingsError for anything else.
 
-    Codes: `features_damaged`, and `features_version` for what another version kept.
+    Codes: `features_damaged`, and `features_version` for data of another version.
     """
     if len(data) < _HEAD.size + _CRC.size or not data.startswith(_MAGIC):
         raise _damaged("they do not begin as such")

@@ -1,4 +1,4 @@
-"""Whether the points of two pictures lie alike, and where the one lies in the other."""
+"""Matching of local features: `match` finds where one picture lies in the other."""
 
 from __future__ import annotations
 
@@ -14,40 +14,39 @@ from embeddings.geometry.local_features import LocalFeatures
 
 # Set by `python -m benchmarks geometry`: near-duplicates named so, and milliseconds a pair.
 
-# Fewer pairs of points than this say nothing of where one picture lies in the other.
+# With fewer inliers than this, the position of one picture in the other is unknown.
 _MIN_INLIERS = 4
-# With so much agreement (share) already, the map is worth refining; it may cost that much of it,
-# since what is near enough agrees as well.
+# From this agreement (share) on, the map is refined. Refinement may lose so much agreement, since
+# nearly aligned pixels agree as well.
 _MIN_AGREEMENT_TO_REFINE = 0.25
 _MAX_AGREEMENT_LOST = 0.05
-# With fewer pairs of points than this and no more agreement (share), whole pictures are laid on
-# each other as well: flat ones have few points.
+# With fewer inliers and less agreement (share) than this, the whole pictures are aligned as well:
+# flat pictures have few points.
 _ENOUGH_INLIERS = 12
 _ENOUGH_AGREEMENT = 0.9
-# Whole pictures lie on each other where so much (share) agrees: of flat ones, and of others.
-_MAX_POINTS_FLAT = 50  # points of the one that has fewer
+# Whole pictures match from this agreement (share) on: flat ones, and others.
+_MAX_POINTS_FLAT = 50  # points of the picture with fewer
 _MIN_AGREEMENT_FLAT = 0.85
 _MIN_AGREEMENT_WHOLES = 0.95
-_MAX_SHAPE_DIFFERENCE = 0.04  # ln of what the ratios of two whole pictures' sides differ by
-_MIN_GLANCE = 0.8  # correlation, before whole pictures are compared more closely
-_MAX_KEYPOINTS = 60  # pairs that are shown
+_MAX_SHAPE_DIFFERENCE = 0.04  # ln of the ratio of two whole pictures' aspect ratios
+_MIN_GLANCE = 0.8  # correlation of thumbnails, before whole pictures are compared
+_MAX_KEYPOINTS = 60  # pairs returned for display
 _UNLIKE = Likeness(0.0, 0.0, 0.0, 0.0)
 _MIRROR = np.array([[-1.0, 0, 1], [0, 1, 0], [0, 0, 1]])
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """How two pictures lie on each other.
+    """How two pictures are aligned.
 
-    `inliers`: how many pairs of points lie alike. `agreement`: the share (0 to 1) of what both
-    show that looks alike when the one is laid on the other; 0 where they do not meet.
-    `transform`: two rows of three numbers that bring a place of the query (x and y as shares of
-    its sides) to the other's; None where there is none. `mirrored`: whether one is the mirror
-    image of the other. `outline`: the corners of the query in the other, from the query's upper
-    left one on clockwise; they may lie beyond 0 to 1. `keypoints`: some of the pairs of places,
-    in the query and in the other, to be shown. `error`: how far the pairs lie from where the
-    transform puts them, at the median, in shares of the long side. `of_query` and `of_other`: the
-    share of each that the other one shows too. `closeness`, `textured` and `drift`: see
+    `inliers`: the number of point pairs that agree with the transform. `agreement`: the share (0 to
+    1) of the overlap that looks alike; 0 without an overlap. `transform`: a 2 x 3 matrix that maps
+    positions in the query (x and y as shares of its sides) to the other; None if there is none.
+    `mirrored`: whether one is the mirror image of the other. `outline`: the corners of the query in
+    the other, clockwise from the query's upper left; they may lie outside 0 to 1. `keypoints`: some
+    of the point pairs, in the query and in the other, for display. `error`: the median error of the
+    pairs under the transform, in shares of the long side. `of_query` and `of_other`: the share of
+    each picture that the overlap covers. `closeness`, `textured` and `drift`: see
     `embeddings.geometry.alignment.Likeness`.
     """
 
@@ -69,7 +68,7 @@ NOTHING = Geometry(0, 0.0, None, False, None, [])
 
 
 def match(query: LocalFeatures, other: LocalFeatures) -> Geometry:
-    """Lay one picture on the other. Thread-safe; the same features always match alike."""
+    """Align the query with the other picture. Thread-safe and deterministic."""
     found = consensus(query, other)
     if found is not None and found.inliers >= _MIN_INLIERS:
         ours, theirs = np.array([*query.sides, 1]), np.array([*other.sides, 1])
@@ -85,8 +84,8 @@ def match(query: LocalFeatures, other: LocalFeatures) -> Geometry:
             return by_points
     else:
         by_points = NOTHING
-    # Where there are points enough, and they do not agree, no more than a likeness is to be seen:
-    # of two pages of text, say.
+    # Enough points that do not agree mean no more than a resemblance, as between two pages of
+    # text.
     flat = min(len(query.points), len(other.points)) < _MAX_POINTS_FLAT
     enough = _MIN_AGREEMENT_FLAT if flat else _MIN_AGREEMENT_WHOLES
     wholes = [one for one in _as_wholes(query, other) if one.agreement >= enough]
@@ -94,7 +93,7 @@ def match(query: LocalFeatures, other: LocalFeatures) -> Geometry:
 
 
 def _as_wholes(query: LocalFeatures, other: LocalFeatures) -> list[Geometry]:
-    """Both pictures laid on each other from edge to edge, if that could be."""
+    """Align both pictures edge to edge, if their shapes allow it."""
     shapes = query.sides[0] / query.sides[1] * other.sides[1] / other.sides[0]
     if abs(np.log(shapes)) > _MAX_SHAPE_DIFFERENCE:
         return []
@@ -144,8 +143,7 @@ def _error(
     shares: NDArray[np.float64],
     pairs: NDArray[np.intp],
 ) -> float:
-    """How far pairs of points are from where a map puts them, at the median, in long sides of the
-    larger picture."""
+    """Return the median error of point pairs under a map, in long sides of the larger picture."""
     here, there = query.points[pairs[:, 0], :2], other.points[pairs[:, 1], :2]
     missed = (here @ shares[:2, :2].T + shares[:2, 2] - there) * other.sides
     grown = abs(float(np.linalg.det(shares[:2, :2]))) * other.sides.prod() / query.sides.prod()

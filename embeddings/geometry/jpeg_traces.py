@@ -1,4 +1,4 @@
-"""The trace that JPEG compression leaves in the pixels of a picture."""
+"""Detection of JPEG compression in the pixels of a picture, by its 8 x 8 block grid."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 _BLOCK = 8  # pixels a side
-_WINDOW = 256  # pixels a side are looked at; a multiple of the block
-# A coefficient (levels of 255) this small would be rounded away by almost any JPEG, and by none in
-# a fine one.
+_WINDOW = 256  # pixels per side that are analysed; a multiple of the block
+# A coefficient (levels of 255) this small is rounded away by almost any JPEG, except by very fine
+# ones.
 _NONE = 1.0
-_FINE_FROM = 3  # half waves to a block, across and down together
-# Flat and tiny pictures tell nothing.
+_FINE_FROM = 3  # half waves per block, across and down together
+# Flat and tiny pictures are not informative.
 _MIN_BLOCKS = 12
-_MAX_VANISHED_ACROSS = 0.97  # share of fine waves, in blocks that lie across the grid
+_MAX_VANISHED_ACROSS = 0.97  # share of high frequencies, in blocks shifted against the grid
 
 
 def _cosines() -> NDArray[np.float32]:
@@ -30,11 +30,11 @@ _FINE = np.add.outer(np.arange(_BLOCK), np.arange(_BLOCK)) >= _FINE_FROM
 
 
 def compression(picture: Image.Image) -> int | None:
-    """How strongly an RGB picture was compressed by JPEG: 0 (no trace) to 100, None for unknown.
+    """Return how strongly an RGB picture was compressed by JPEG: 0 to 100, None for unknown.
 
-    JPEG rounds the fine waves of each block of 8 × 8 pixels, so that many vanish in blocks that
-    lie on its grid, and do not in blocks that lie across it. The picture must have the size at
-    which it was saved. Flat and tiny pictures tell nothing.
+    JPEG rounds the high frequencies of each 8 x 8 block, so that many vanish in blocks on its
+    grid but not in blocks shifted against it. The picture must have the size at which it was
+    saved. Flat and tiny pictures give None.
     """
     left = max(0, (picture.width - _WINDOW) // 2) // _BLOCK * _BLOCK
     top = max(0, (picture.height - _WINDOW) // 2) // _BLOCK * _BLOCK
@@ -47,7 +47,7 @@ def compression(picture: Image.Image) -> int | None:
 
 
 def _vanished(grey: NDArray[np.float32]) -> float | None:
-    """The share of fine waves that blocks from the upper left corner on do not have."""
+    """Return the share of high frequencies missing in blocks from the upper left corner on."""
     rows, columns = grey.shape[0] // _BLOCK, grey.shape[1] // _BLOCK
     if rows * columns < _MIN_BLOCKS:
         return None

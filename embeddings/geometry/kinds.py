@@ -1,4 +1,4 @@
-"""What two pictures are to each other, and what was done to one to make the other: the words.
+"""Kinds of match between two pictures, kinds of edit, and the verdict that holds them.
 
 `embeddings.geometry.verdicts` decides which of them apply.
 """
@@ -10,7 +10,7 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """How two pictures belong together, the surest first."""
+    """The kind of match between two pictures, the most certain first."""
 
     IDENTICAL = "identical"  # the same bytes or the same pixels
     NEAR_DUPLICATE = "near-duplicate"  # an edited copy
@@ -20,7 +20,7 @@ class Kind(StrEnum):
 
 
 class Edit(StrEnum):
-    """What makes two copies of one picture differ; `inside` and `contains` say which way round."""
+    """An edit between two copies; `inside` and `contains` tell the direction."""
 
     RESIZED = "resized"
     CROPPED = "cropped"  # one shows a part of what the other shows
@@ -28,17 +28,17 @@ class Edit(StrEnum):
     ROTATED = "rotated"
     RECOMPRESSED = "recompressed"  # the later one was saved again as JPEG; or nothing else differs
     RECOLOURED = "recoloured"
-    OVERLAID = "overlaid"  # text, a logo, a watermark or another thing lies on one of them
-    INSIDE = "inside"  # the query stands in a larger picture, which is the other: a page, a frame
-    CONTAINS = "contains"  # the other stands in a larger picture, which is the query
+    OVERLAID = "overlaid"  # one has text, a logo, a watermark or another overlay
+    INSIDE = "inside"  # the query is part of a larger picture, the other: a page, a frame
+    CONTAINS = "contains"  # the other is part of a larger picture, the query
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What geometry says of two pictures: nothing where `kind` is None.
+    """The kind of match that geometry finds, None for none.
 
     `edits` are those of a near-duplicate, in the order of `Edit`; `reason` is a sentence, empty
-    where there is no kind.
+    when there is no kind.
     """
 
     kind: Kind | None

@@ -1,4 +1,4 @@
-"""The points of a picture that a copy of it shares, with a small picture to compare."""
+"""Local features of a picture: SIFT keypoints and descriptors, and a small picture to compare."""
 
 from __future__ import annotations
 
@@ -15,48 +15,47 @@ from embeddings.geometry import feature_codec
 from embeddings.geometry.jpeg_traces import compression
 from embeddings.operators.decode.pillow import standardize
 
-# Of what `to_bytes` writes, and of how the features are found: others do not match well.
+# Version of the `to_bytes` format and of the extraction: other versions do not match well.
 VERSION = feature_codec.VERSION
 
 # Set by `python -m benchmarks geometry`: near-duplicates named so, milliseconds a picture, and
 # bytes a picture.
 
-# Points are looked for in a copy of this long side (pixels). SIFT doubles it once more by itself;
-# in a larger one it finds more points and names no more copies, and takes twice the time.
+# Keypoints are detected in a copy of this long side (pixels), which SIFT itself doubles. A larger
+# copy gives more points but no more recognized copies, and takes twice the time.
 _LONG_SIDE = 256
-# Long and narrow pictures keep a short side with room for points, up to a long side (pixels).
+# Long and narrow pictures keep at least this short side, up to a maximum long side (pixels).
 _MIN_SHORT_SIDE = 48
 _MAX_LONG_SIDE = 1024
-_MAX_FOUND = 400  # points that SIFT is asked for
+_MAX_FOUND = 400  # points requested from SIFT
 _MAX_KEPT = 200  # points
-# SIFT's thresholds. Flat pictures are looked at once more, for fainter points.
+# SIFT's contrast thresholds. Flat pictures get a second pass with the lower one.
 _CONTRASTS = (0.02, 0.006)
 _ENOUGH_POINTS = 100
 _EDGE = 12
 _OCTAVE_LAYERS = 3
-# The strongest points are not the best ones: of a written line they would be all. From each of
-# these cells in turn, a few at a time.
+# The strongest points are not the best: they may all belong to one line of text. Points are taken
+# from each cell in turn, a few at a time.
 _CELLS = 6  # in each direction
-_AT_A_TIME = 4  # points
-# The small picture that is kept, in pixels.
+_AT_A_TIME = 4  # points per turn
+# The stored small picture, in pixels.
 _SMALL_SIDE = 160
 _MIN_SMALL_SHORT_SIDE = 24
-_GLANCE_SIDE = 12  # places in each direction
+_GLANCE_SIDE = 12  # cells in each direction
 _SAME_PLACE = 0.02  # long sides
-# Where a value of RootSIFT's (0 to 1) belongs to the second, third and fourth of four codes:
-# two bits match as surely as the eight of SIFT.
+# Boundaries of the four codes to which RootSIFT values (0 to 1) are quantized: two bits match as
+# reliably as SIFT's eight.
 _LEVELS = (0.03, 0.075, 0.14)
 
 
 @dataclass(frozen=True, eq=False)
 class LocalFeatures:
-    """What of a picture is kept to compare it with others, some 10 KB as bytes.
+    """The features stored to compare a picture with others, about 10 KB as bytes.
 
-    `width` and `height`: its size in pixels. `points`: n × 4, x and y as shares of the sides
-    (0 to 1), size as a share of the long side, direction in degrees. `descriptors`: n × 128,
-    what is around each point, 0 to 3. `small`: the picture itself, RGB, 160 pixels long, or up
-    to 256 where it is narrow.
-    `compression`: how strong a trace of JPEG it bears, 0 to 100; None where that is unknown.
+    `width` and `height`: the picture's size in pixels. `points`: n x 4, x and y as shares of the
+    sides (0 to 1), size as a share of the long side, direction in degrees. `descriptors`: n x 128,
+    codes 0 to 3. `small`: the picture itself, RGB, with a long side of 160 pixels, or up to 256
+    if it is narrow. `compression`: the strength of its JPEG traces, 0 to 100; None if unknown.
     """
 
     width: int
@@ -68,7 +67,7 @@ class LocalFeatures:
     _jpeg: bytes
 
     def to_bytes(self) -> bytes:
-        """Everything in one piece, to be kept."""
+        """Serialize the features for storage."""
         return feature_codec.pack(
             feature_codec.Parts(
                 self.width,
@@ -83,10 +82,10 @@ class LocalFeatures:
 
     @staticmethod
     def from_bytes(data: bytes) -> LocalFeatures:
-        """Return what `to_bytes` wrote.
+        """Read what `to_bytes` wrote.
 
-        Raises EmbeddingsError: `features_damaged` for anything else, `features_version` for what
-        another version wrote.
+        Raises EmbeddingsError: `features_damaged` for anything else, `features_version` for
+        data of another version.
         """
         parts, jpeg = feature_codec.unpack(data)
         return LocalFeatures(*parts, jpeg)
@@ -98,19 +97,19 @@ class LocalFeatures:
 
     @cached_property
     def places(self) -> NDArray[np.float32]:
-        """Where the points are, in long sides."""
+        """Positions of the points, in long sides."""
         return (self.points[:, :2] * self.sides).astype(np.float32)
 
     @cached_property
     def neighbours(self) -> NDArray[np.float32]:
-        """Which points lie in one place, described more than once: 2 for those, else 0."""
+        """Marks points at the same position as another, described more than once: 2, else 0."""
         x, y = self.places.T
         near: NDArray[np.bool_] = (x[:, None] - x) ** 2 + (y[:, None] - y) ** 2 < _SAME_PLACE**2
         return np.float32(2) * near
 
     @cached_property
     def glance(self) -> NDArray[np.float32]:
-        """Light and shade of the whole picture in 12 × 12 places, of mean 0 and length 1."""
+        """Shading of the whole picture in 12 x 12 cells, with mean 0 and length 1."""
         grey = (
             Image.fromarray(self.small)
             .convert("L")
@@ -122,12 +121,12 @@ class LocalFeatures:
 
     @cached_property
     def grey(self) -> NDArray[np.float32]:
-        """The small picture without colour."""
+        """The small picture in grey."""
         return np.asarray(Image.fromarray(self.small).convert("L"), np.float32)
 
     @cached_property
     def directions(self) -> NDArray[np.float32]:
-        """Of length 1: what points have in common is their product."""
+        """Descriptors as unit vectors: their dot product is the similarity of points."""
         codes = self.descriptors.astype(np.float32)
         return _shortened(codes, np.linalg.norm(codes, axis=1, keepdims=True))
 
@@ -138,11 +137,11 @@ def _shortened(vectors: NDArray[np.float32], lengths: Any) -> NDArray[np.float32
 
 
 def local_features(picture: Image.Image, *, size: tuple[int, int] | None = None) -> LocalFeatures:
-    """Find the local features of a picture. Thread-safe.
+    """Extract the local features of a picture. Thread-safe.
 
-    `size` is the picture's full one, width and height in pixels, where `picture` was made smaller
-    when it was decoded. What it was compressed with cannot be seen then.
-    Raises InputError for what is no picture, and what decoding raises.
+    `size` is the picture's full width and height in pixels if `picture` was decoded at a reduced
+    scale; its JPEG compression is unknown then. Raises InputError for objects other than
+    pictures, and what decoding raises.
     """
     if not isinstance(picture, Image.Image):
         raise InputError(f"Local features are those of a PIL image, not {type(picture).__name__}.")
@@ -176,22 +175,22 @@ def _points(rgb: Image.Image) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
 
 
 def _spread(points: NDArray[np.float32], responses: NDArray[Any]) -> NDArray[np.intp]:
-    """The points to keep: strong ones, from everywhere."""
+    """Select the points to keep: strong ones, spread over the picture."""
     order = np.argsort(-responses, kind="stable")
     cells = np.clip((points[order, :2] * _CELLS).astype(int), 0, _CELLS - 1) @ (1, _CELLS)
-    # How many stronger ones each has in its own cell.
+    # The number of stronger points in the same cell.
     earlier = np.tril(cells[:, None] == cells, -1).sum(axis=1)
     return order[np.argsort(earlier // _AT_A_TIME, kind="stable")][:_MAX_KEPT]
 
 
 def _worked(picture: Image.Image) -> tuple[int, int]:
-    """The size of the copy in which points are looked for; never larger than the picture."""
+    """Return the size of the copy for detection; never larger than the picture."""
     short, long = sorted(picture.size)
     return _fitted(picture, min(max(_LONG_SIDE, _MIN_SHORT_SIDE * long // short), _MAX_LONG_SIDE))
 
 
 def _shown(picture: Image.Image) -> tuple[int, int]:
-    """The size of the small picture that is kept."""
+    """Return the size of the small picture that is stored."""
     short, long = sorted(picture.size)
     return _fitted(
         picture,
@@ -200,6 +199,6 @@ def _shown(picture: Image.Image) -> tuple[int, int]:
 
 
 def _fitted(picture: Image.Image, side: int) -> tuple[int, int]:
-    """The size at which neither side is longer than `side`."""
+    """Return the size at which neither side is longer than `side`."""
     scale = min(1.0, side / max(picture.size))
     return max(1, round(picture.width * scale)), max(1, round(picture.height * scale))

@@ -1,4 +1,4 @@
-"""Decide from the geometry of two pictures what they are to each other."""
+"""`judge`: decides the kind of match between two pictures from their geometry."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ def judge(
     same_bytes: bool = False,
     same_pixels: bool = False,
 ) -> Verdict:
-    """Name the kind of match and, for a copy, the edits that made it. Thread-safe.
+    """Return the kind of match and, for a copy, the edits that made it. Thread-safe.
 
-    `geometry` is what `match` said of the two. `same_bytes` and `same_pixels` are for the caller
-    to know. Kind None: geometry says nothing, and the score of the vectors decides between
-    `similar` and `weak`.
+    `geometry` is the result of `match`. The caller determines `same_bytes` and `same_pixels`.
+    Kind None: geometry finds no match, and the score of the vectors decides between `similar`
+    and `weak`.
     """
     if same_bytes or same_pixels:
         what = "bytes" if same_bytes else "pixels"
@@ -44,7 +44,7 @@ def _is_copy(geometry: Geometry) -> bool:
     limits = THRESHOLDS
     points, error, agreement = geometry.inliers, geometry.error, geometry.agreement
     if not points:
-        return geometry.transform is not None  # `match` lays whole pictures on their likes only
+        return geometry.transform is not None  # `match` aligns whole pictures only if alike
     contained = max(geometry.of_query, geometry.of_other)
     is_textured = geometry.textured >= limits.min_textured
     is_exact = (
@@ -75,7 +75,7 @@ def _is_copy(geometry: Geometry) -> bool:
 
 
 def _max_drift(is_textured: bool, is_part: bool, agreement: float) -> float:
-    """How much a copy may drift."""
+    """Return the maximum drift of a copy."""
     limits = THRESHOLDS
     if not is_part and (is_textured or agreement < limits.min_agreement_drifting_in_page):
         return limits.max_drift_in_page
@@ -83,7 +83,7 @@ def _max_drift(is_textured: bool, is_part: bool, agreement: float) -> float:
 
 
 def _is_template(geometry: Geometry) -> bool:
-    """Whether what the pictures share lies at the same place in both, and little else agrees."""
+    """Whether what the pictures share has the same position in both, and little else agrees."""
     limits = THRESHOLDS
     if geometry.outline is None or geometry.agreement > limits.max_agreement_template:
         return False
