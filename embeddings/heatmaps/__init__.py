@@ -1,1 +1,1 @@
-"""Which regions of two pictures speak for their match."""
+"""Heatmaps: which regions of two pictures contribute to their similarity."""

@@ -1,4 +1,4 @@
-"""The places of a model's last map, and where in a picture each of them looks."""
+"""The model's last feature map: vectors of its positions, and the area each view covers."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from embeddings.pipelines import ImagePipeline
 from embeddings.runtimes.conversion_job import convert_elsewhere
 from embeddings.runtimes.loader import load_network
 
-# A picture of coordinates of this long side shows well within a hundredth where a transform looks.
+# A chart of coordinates with this long side locates a view to within a hundredth.
 _CHART = 512
-_MARK = 255  # the chart's blue: a border that a transform adds has another
+_MARK = 255  # the chart's blue; a border added by a transform has another value
 _NEAR = 8
 
 
 @dataclass(frozen=True)
 class View:
-    """Where one view of a picture lies: its left, top, right and bottom edge as shares of the
-    picture's sides. A mirrored view has its left edge to the right of its right one; one with a
-    border around the picture reaches beyond 0 to 1."""
+    """The position of a view: its left, top, right and bottom edges as shares of the picture's
+    sides. In a mirrored view the left edge is to the right of the right one; a view with a border
+    around the picture extends outside 0 to 1."""
 
     left: float
     top: float
@@ -35,8 +35,8 @@ class View:
 
 @dataclass(frozen=True)
 class Places:
-    """What the model sees at each place: `vectors` float32 (views x side x side, D), the places of
-    a view row by row."""
+    """The feature map of all views: `vectors`, float32 (views x side x side, D), row by row within
+    a view."""
 
     vectors: NDArray[np.float32]
     views: tuple[View, ...]
@@ -44,12 +44,12 @@ class Places:
 
 
 def places_of(pipeline: ImagePipeline, picture: Image.Image) -> Places:
-    """The places of an RGB picture under the model of `pipeline`, computed as its vectors are.
+    """Return the feature map of an RGB picture, computed with the model of `pipeline`.
 
-    The network that gives them is loaded with the first call, and converted with the first call of
-    this machine, which takes some seconds. Thread-safe.
+    The first call loads the network, and the first call on a machine converts it, which takes
+    some seconds. Thread-safe.
 
-    Raises `RecipeError` for a model that has no square map, and what loading a network raises.
+    Raises `RecipeError` for a model without a square map, and what loading a network raises.
     """
     spec = pipeline.places_spec()
     convert_elsewhere(spec, pipeline.runtime, pipeline.precision)
@@ -66,8 +66,8 @@ def places_of(pipeline: ImagePipeline, picture: Image.Image) -> Places:
 
 
 def _views(pipeline: ImagePipeline, size: tuple[int, int]) -> tuple[View, ...]:
-    """Where the views of a picture of this size lie: its transforms say so themselves, of a
-    picture whose colours are coordinates."""
+    """Return the positions of the views in a picture of this size, found by running the transforms
+    on a chart whose colours are coordinates."""
     scale = min(1.0, _CHART / max(size))
     width, height = (max(1, round(side * scale)) for side in size)
     across = np.linspace(0, 255, 2 * width + 1)[1::2]
@@ -88,10 +88,10 @@ def _view(chart: NDArray[np.float64]) -> View:
 
 
 def _edges(shares: NDArray[np.float64], shown: NDArray[np.bool_], axis: int) -> tuple[float, float]:
-    """The shares at the two edges of a view, by the line through those of its columns or rows."""
+    """Return the coordinates at both edges of a view, from a line fitted to its columns or rows."""
     number = shown.sum(axis=axis)
     there = np.flatnonzero(number > 0)
-    if len(there) > 4:  # the outermost ones are mixed with what lies beyond
+    if len(there) > 4:  # the outermost ones are blended with the border
         there = there[1:-1]
     if not len(there):
         return 0.0, 1.0

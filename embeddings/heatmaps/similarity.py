@@ -1,7 +1,7 @@
-"""Which region of each of two pictures speaks for their match.
+"""Pairwise similarity heatmaps: how much each region of two pictures adds to their score.
 
-With average pooling, the cosine of two vectors is a sum over all pairs of places, one of each
-picture: what a place adds to the score is known exactly, and nothing is trained or guessed.
+With average pooling, the cosine of two vectors is a sum over all pairs of positions, one of each
+picture. The contribution of a position is therefore exact, without training or estimation.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from embeddings.errors import InputError
 from embeddings.heatmaps.feature_map import Places
 from embeddings.heatmaps.palette import COLOURS
 
-# How much of the picture a region covers that speaks not at all, and the one that speaks most.
+# Opacity of the overlay over a region without any contribution, and over the strongest one.
 _FAINT, _STRONG = 0.10, 0.72
-_UNSEEN = (0, 0, 0, 110)  # what the model did not look at
-_MIN_DIVISOR = 1e-12  # instead of nothing
+_UNSEEN = (0, 0, 0, 110)  # areas outside the model's input
+_MIN_DIVISOR = 1e-12  # avoids division by zero
 
 
 @dataclass(frozen=True)
 class Shares:
-    """What each pair of places adds to the score of two pictures.
+    """The contribution of each pair of positions to the score of two pictures.
 
-    `pairs` is float32 (places of the first, places of the second). Where `exact`, it sums to
-    `score`, the cosine of the two; else, for models that do not average, it says how much alike
-    the places are, on a scale of its own.
+    `pairs` is float32 (positions of the first, positions of the second). If `exact`, it sums to
+    `score`, the cosine of the two; otherwise, for models that do not average, it is the similarity
+    of the positions, on a scale of its own.
     """
 
     pairs: NDArray[np.float32]
@@ -37,7 +37,7 @@ class Shares:
 
     @property
     def first(self) -> NDArray[np.float32]:
-        """What each place of the first picture adds."""
+        """The contribution of each position of the first picture."""
         return self._of_places(1)
 
     @property
@@ -45,16 +45,16 @@ class Shares:
         return self._of_places(0)
 
     def _of_places(self, axis: int) -> NDArray[np.float32]:
-        """What the places add, over those of the other picture."""
+        """Return the contribution of the positions, aggregated over those of the other picture."""
         added = self.pairs.sum(axis=axis) if self.exact else self.pairs.max(axis=axis)
         return np.asarray(added, np.float32)
 
 
 def shares(first: Places, second: Places, *, averaged: bool) -> Shares:
-    """Share the score of two pictures out among their places.
+    """Split the score of two pictures among their positions.
 
-    `averaged` says whether vectors are the mean of their places, scaled to unit length:
-    `ImagePipeline.averages_places`. Raises `InputError` for places of two models.
+    `averaged` says whether vectors are the mean of their positions, scaled to unit length:
+    `ImagePipeline.averages_places`. Raises `InputError` for feature maps of two models.
     """
     one, two = first.vectors.astype(np.float64), second.vectors.astype(np.float64)
     if one.ndim != 2 or two.ndim != 2 or one.shape[1] != two.shape[1]:
@@ -73,9 +73,9 @@ def shares(first: Places, second: Places, *, averaged: bool) -> Shares:
 def overlay(
     values: NDArray[np.float32], places: Places, size: tuple[int, int], peak: float
 ) -> Image.Image:
-    """What to lay over a picture: an RGBA image of `size`, strong where `values` are near `peak`.
+    """Return an RGBA overlay of `size` for a picture, strong where `values` are near `peak`.
 
-    `values` has one number for each place. What the model did not see is darkened.
+    `values` has one number per position. Areas outside the model's input are darkened.
     """
     width, height = size
     x = (np.arange(width) + 0.5) / width
@@ -98,7 +98,7 @@ def overlay(
 
 
 def _into(shares: NDArray[np.float64], start: float, end: float) -> NDArray[np.float64]:
-    """Shares of a picture's side as shares of a view's."""
+    """Convert shares of a picture's side to shares of a view's side."""
     width = end - start
     return (shares - start) / (width if abs(width) > _MIN_DIVISOR else _MIN_DIVISOR)
 
@@ -106,7 +106,7 @@ def _into(shares: NDArray[np.float64], start: float, end: float) -> NDArray[np.f
 def _smooth(
     grid: NDArray[np.float32], across: NDArray[np.float64], down: NDArray[np.float64]
 ) -> NDArray[np.float32]:
-    """The values of a grid between its places, bilinear."""
+    """Interpolate the values of a grid bilinearly."""
     side = grid.shape[0]
     rows = _weights(down, side)
     columns = _weights(across, side)
@@ -114,14 +114,14 @@ def _smooth(
 
 
 def _weights(shares: NDArray[np.float64], side: int) -> NDArray[np.float32]:
-    """For each share, how much of each of `side` places there is: (shares, side)."""
+    """Return bilinear weights of `side` positions for each share: (shares, side)."""
     at = np.clip(shares * side - 0.5, 0, side - 1)
     near = np.maximum(0, 1 - np.abs(at[:, None] - np.arange(side)[None, :]))
     return np.asarray(near, np.float32)
 
 
 def _palette() -> NDArray[np.uint8]:
-    """The colours of 256 strengths."""
+    """Return the colours of 256 strengths."""
     stops = np.array([[int(one[at : at + 2], 16) for at in (1, 3, 5)] for one in COLOURS])
     places = np.linspace(0, len(stops) - 1, 256)
     channels = [np.interp(places, np.arange(len(stops)), stops[:, of]) for of in range(3)]
