@@ -1,1 +1,1 @@
-"""A whole pipeline, from pixels to a vector, as one ONNX file."""
+"""ONNX export: a whole pipeline, from pixels to a vector, as one file."""

@@ -1,7 +1,7 @@
-"""`export_onnx`: a pipeline as one ONNX file, from pixels to a vector of unit length.
+"""ONNX export: `export_onnx` writes a pipeline, from pixels to a unit-length vector, as one file.
 
-The file needs nothing of this library to run, nor torch. It has been compared with the pipeline
-before it is there.
+The file runs without this library and without torch. It is compared with the pipeline before it
+is put in place.
 """
 
 import json
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 
 AnyPipeline = str | os.PathLike[str] | Mapping[str, Any] | Recipe | ImagePipeline
 
-# Cosines with torch in float32: ONNX Runtime computes in float32 too.
+# Minimum cosines with torch in float32: ONNX Runtime computes in float32 too.
 MIN_MEAN_COSINE = 0.9995
 MIN_COSINE = 0.995
 _MODEL = "image_embedding.timm"
-_PICTURES = 16  # check pictures that are compared
-# Sizes, height and width, at which the check pictures are compared, one after the other.
+_PICTURES = 16  # check pictures to compare
+# Heights and widths at which the check pictures are compared.
 _SIZES = (
     (256, 256), (427, 640), (640, 427), (960, 1280), (224, 224), (90, 120), (257, 333), (300, 900),
 )  # fmt: skip
@@ -44,7 +44,7 @@ _SIZES = (
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written: where, and its cosines with torch in float32 on the check pictures."""
+    """The path of an exported model, and its cosines with torch float32 on the check pictures."""
 
     path: Path
     fingerprint: str
@@ -60,17 +60,17 @@ def export_onnx(
     mean_cosine: float = MIN_MEAN_COSINE,
     least_cosine: float = MIN_COSINE,
 ) -> Exported:
-    """Write a pipeline as one ONNX file, its transforms and normalizations inside.
+    """Write a pipeline as one ONNX file, including its transforms and normalizations.
 
-    `given` is an `ImagePipeline`, or what `pipeline` takes. The file's input is `pixels`, uint8
-    (N, H, W, 3) in RGB order and upright, N pictures of one size, which may be any; its output is
+    `given` is an `ImagePipeline`, or what `pipeline` accepts. The file's input is `pixels`, uint8
+    (N, H, W, 3) in RGB order and upright, N pictures of one arbitrary size; its output is
     `vector`, float32 (N, D) of unit length. Decoding, orientation, colour profiles and
-    transparency are left to the caller: the file's metadata say so, and hold the recipe, the
-    fingerprint, the model cards and the cosines below.
+    transparency are left to the caller, as the file's metadata state. The metadata also hold the
+    recipe, the fingerprint, the model cards and the cosines below.
 
-    Before it takes its place, the file computes sixteen check pictures in several sizes in
-    ONNX Runtime. Their cosines with the same recipe in torch in float32 must be `mean_cosine` and
-    `least_cosine` at least.
+    Before it is put in place, the file computes sixteen check pictures in several sizes in ONNX
+    Runtime. The mean and minimum of their cosines with the same recipe in torch float32 must
+    reach `mean_cosine` and `least_cosine`.
 
     Raises `RecipeError` for an operator that ONNX cannot express, `RuntimeUnavailable` for a model
     that cannot be exported or vectors that do not agree, `PackageMissing` without onnx or
@@ -86,7 +86,7 @@ def export_onnx(
     recipe = reference.recipe
     target = Path(path).absolute()
     with written_file(target) as draft:
-        draft.touch()  # so that a folder that cannot be written is told at once
+        draft.touch()  # fails early when the folder cannot be written
         model = _assembled(recipe)
         found = _compared(model, reference)
         if found[0] < mean_cosine or found[1] < least_cosine:
@@ -102,7 +102,7 @@ def export_onnx(
 
 
 def _assembled(recipe: Recipe) -> "ModelProto":
-    """Transforms, network and normalizations as one model, checked by onnx."""
+    """Combine transforms, network and normalizations into one model, checked by onnx."""
     import onnx
     from onnx import TensorProto, compose, helper
 
@@ -160,7 +160,7 @@ def _spec(operator: Operator, side: int) -> FeatureSpec:
 
 
 def _compared(model: "ModelProto", reference: ImagePipeline) -> tuple[float, float]:
-    """Mean and least cosine of the model's vectors with those of torch in float32."""
+    """Return mean and minimum cosine of the model's vectors with those of torch float32."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -169,7 +169,7 @@ def _compared(model: "ModelProto", reference: ImagePipeline) -> tuple[float, flo
         session = onnxruntime.InferenceSession(
             model.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
-    except Exception as error:  # ONNX Runtime's own, of many kinds
+    except Exception as error:  # ONNX Runtime raises many types
         raise RuntimeUnavailable(f"ONNX Runtime cannot load the model: {error}.") from error
     cosines = []
     for at, pixels in enumerate(check_pixels(256, 256)[:_PICTURES]):
@@ -189,7 +189,7 @@ _DECODING = (
 
 
 def _facts(recipe: Recipe, mean_cosine: float, least_cosine: float) -> dict[str, str]:
-    """What the file says of itself, as ONNX keeps it: texts."""
+    """Return the metadata of the file; ONNX stores strings only."""
     data = recipe.to_dict()
     return {
         "fingerprint": recipe.fingerprint,

@@ -1,4 +1,4 @@
-"""Nodes of ONNX, added one after the other."""
+"""Builder for ONNX graphs: adds nodes, constants and casts in order."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 
 class Graph:
-    """A list of nodes; their values are known by names, which begin with a prefix."""
+    """A list of nodes whose values have names that begin with a prefix."""
 
     def __init__(self, prefix: str) -> None:
         self.nodes: list[NodeProto] = []
@@ -16,7 +16,7 @@ class Graph:
         self._known: dict[tuple[Any, ...], str] = {}
 
     def __call__(self, kind: str, *inputs: str, output: str = "", **attributes: Any) -> str:
-        """Add a node of one result; the name of that result, `output` where it is given."""
+        """Add a node with one result and return the result's name, `output` if given."""
         number = len(self.nodes)
         output = output or f"{self._prefix}/{kind}_{number}"
         name = f"{self._prefix}/node_{number}"
@@ -24,7 +24,7 @@ class Graph:
         return output
 
     def constant(self, value: Any, dtype: Any = np.int64) -> str:
-        """The name of a constant, which is added where there is none like it."""
+        """Return the name of a constant, added unless an equal one exists."""
         array = np.asarray(value, dtype)
         key = (array.dtype.str, array.shape, array.tobytes())
         if key not in self._known:
@@ -34,6 +34,6 @@ class Graph:
         return self._known[key]
 
     def cast(self, value: str, dtype: Any, *, output: str = "") -> str:
-        """A value as numbers of another type."""
+        """Cast a value to another type."""
         kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
         return self("Cast", value, output=output, to=kind)

@@ -1,6 +1,6 @@
-"""The transforms and normalizations of a recipe as nodes of ONNX.
+"""Transforms and normalizations of a recipe as ONNX nodes.
 
-What they give is what `embeddings.operators` give, but for the last bit of a pixel: see
+They give the same results as `embeddings.operators`, except for the last bit of a pixel: see
 `embeddings.onnx.resize`. `crop_first` makes no difference here.
 """
 
@@ -19,9 +19,9 @@ _TINY = np.finfo(np.float32).tiny
 
 
 def prepared(graph: Graph, pixels: str, transforms: Sequence[Operator], output: str) -> int:
-    """Add the transforms: uint8 (N, H, W, 3) to `output`, uint8 (N * V, 3, S, S); V, the views.
+    """Add the transforms: uint8 (N, H, W, 3) to `output`, uint8 (N * V, 3, S, S); return V.
 
-    Raises `RecipeError` for a transform that cannot be expressed.
+    V is the number of views. Raises `RecipeError` for a transform that cannot be expressed.
     """
     views: list[str] = []
     for operator in transforms:
@@ -48,7 +48,7 @@ def normalized(
     operators: Sequence[Operator],
     output: str,
 ) -> None:
-    """Add mean of the views and normalizations: float32 (N * V, D) to `output`, (N, D).
+    """Add the mean of views and normalizations: float32 (N * V, D) to `output`, (N, D).
 
     Raises `RecipeError` for a normalization that cannot be expressed.
     """
@@ -70,7 +70,7 @@ def normalized(
 
 
 def not_expressible(name: str) -> RecipeError:
-    """The error of an operator that has no nodes here."""
+    """Return the error for an operator that cannot be expressed in ONNX."""
     return RecipeError(
         f"Operator {name} cannot be part of an ONNX file. These can: {', '.join(_SQUARES)}, then "
         "image_transform.flip; image_embedding.timm; normalize.power and normalize.l2."
@@ -78,7 +78,7 @@ def not_expressible(name: str) -> RecipeError:
 
 
 class _Picture:
-    """The picture's size as values of the graph, and squares of it as it is resized."""
+    """The picture's size as values of the graph, and square crops of the resized picture."""
 
     def __init__(self, graph: Graph, pixels: str, parameters: Mapping[str, Any]) -> None:
         self.graph, self._pixels = graph, pixels
@@ -94,9 +94,9 @@ class _Picture:
         return self.graph.cast(value, np.float64)
 
     def square(self, scaled: tuple[str, str], corner: tuple[str, str]) -> str:
-        """float32 (N, 3, S, S): a square of the picture at the height and width `scaled`.
+        """Return float32 (N, 3, S, S): a square of the picture resized to `scaled`.
 
-        `corner` are its top and left pixels, int64.
+        `scaled` is height and width; `corner` the top and left pixels, int64.
         """
         down, across = (
             Part(
@@ -109,7 +109,7 @@ class _Picture:
         return resized(self.graph, self._pixels, down, across, self._interpolation)
 
     def inside(self, scaled: tuple[str, str], colour: Sequence[int]) -> str:
-        """float32 (N, 3, S, S): the whole picture at the size `scaled`, on a colour."""
+        """Return float32 (N, 3, S, S): the whole picture resized to `scaled`, on a colour."""
         graph = self.graph
         parts, masks = [], []
         for length, new in zip((self.height, self.width), scaled, strict=True):
@@ -127,7 +127,7 @@ class _Picture:
 
 
 def _scaled(picture: _Picture, crop_pct: float) -> tuple[str, str]:
-    """Height and width when the short side has the recipe's length, as timm rounds them."""
+    """Return height and width for the recipe's short side, rounded as timm does."""
     graph = picture.graph
     short = graph.constant([short_side(picture.size, crop_pct)])
     least = graph("Min", picture.height, picture.width)
@@ -138,13 +138,13 @@ def _scaled(picture: _Picture, crop_pct: float) -> tuple[str, str]:
 
 
 def _ends(picture: _Picture, scaled: tuple[str, str]) -> list[tuple[str, str, str]]:
-    """For height and width: where a square may begin, at the start, the middle and the end."""
+    """For height and width, return the start, middle and end positions of a square."""
     graph = picture.graph
     found = []
     for length in scaled:
         last = graph("Sub", length, graph.constant([picture.size]))
         half = graph("Div", picture.float(last), graph.constant(2, np.float64))
-        middle = graph.cast(graph("Round", half), np.int64)  # halves to even, as Python's
+        middle = graph.cast(graph("Round", half), np.int64)  # rounds half to even, like Python
         found.append((graph.constant([0]), middle, last))
     return found
 
@@ -183,7 +183,7 @@ def _letterbox(picture: _Picture, parameters: Mapping[str, Any]) -> list[str]:
 
 
 def _mirrored(graph: Graph, view: str) -> str:
-    """The view from right to left."""
+    """Mirror the view left to right."""
     last, before_first = graph.constant([-1]), graph.constant([np.iinfo(np.int64).min])
     return graph("Slice", view, last, before_first, graph.constant([3]), graph.constant([-1]))
 

@@ -1,12 +1,12 @@
-"""Pillow's antialiased resize in ONNX, of pictures whose size is known when the file runs.
+"""Pillow's antialiased resize in ONNX, for pictures of any size at run time.
 
 Pillow makes two passes, along the rows and along the columns, and rounds after each. A pass is
-the product with a matrix that has a row of weights for each pixel of the result; the matrix is
-computed in the graph, from the picture's size. ONNX's own Resize knows no Lanczos filter, rounds
-but once, and resizes all of a picture of which only a part is wanted.
+a product with a matrix that has a row of weights for each output pixel; the matrix is computed in
+the graph, from the picture's size. ONNX's own Resize has no Lanczos filter, rounds only once, and
+resizes the whole picture even if only a part is needed.
 
-Rows come first here. Pillow 13 begins with the columns of some pictures that are higher than
-wide; those differ by more than the last bit where they are noise, and hardly in photographs.
+Rows come first here. Pillow 13 starts with the columns of some tall pictures; those results
+differ by more than the last bit for noise, and hardly for photographs.
 """
 
 import math
@@ -16,17 +16,17 @@ import numpy as np
 
 from embeddings.onnx.graph_builder import Graph
 
-# How far a filter of Pillow's reaches, in pixels of the smaller picture.
+# Radius of Pillow's filters, in pixels of the smaller picture.
 _REACH = {"bilinear": 1.0, "bicubic": 2.0, "lanczos": 3.0}
-_CUBIC = -0.5  # Pillow's a
+_CUBIC = -0.5  # Pillow's parameter a
 
 
 @dataclass(frozen=True)
 class Part:
-    """What of one axis is wanted: names of values in a graph.
+    """The output pixels to compute along one axis, as names of values in a graph.
 
-    `length` is the picture's, int64 (1,); `scale`, float64 (1,), how many of its pixels are one
-    of the resized picture; `positions`, float64 (S,), which pixels of that are wanted.
+    `length`: the picture's length, int64 (1,). `scale`: input pixels per output pixel, float64
+    (1,). `positions`: the output pixels, float64 (S,).
     """
 
     length: str
@@ -35,7 +35,7 @@ class Part:
 
 
 def resized(graph: Graph, pixels: str, down: Part, across: Part, interpolation: str) -> str:
-    """uint8 (N, H, W, 3) to float32 (N, 3, S, S), whole numbers from 0 to 255."""
+    """uint8 (N, H, W, 3) to float32 (N, 3, S, S), integers from 0 to 255."""
     rows, first_row, last_row = _weights(graph, down, interpolation)
     columns, first_column, last_column = _weights(graph, across, interpolation)
     cut = graph(
@@ -51,16 +51,16 @@ def resized(graph: Graph, pixels: str, down: Part, across: Part, interpolation: 
 
 
 def _rounded(graph: Graph, values: str) -> str:
-    """Whole numbers from 0 to 255, halves rounded up."""
+    """Round to integers from 0 to 255, half up."""
     half, least, most = (graph.constant(value, np.float32) for value in (0.5, 0, 255))
     return graph("Clip", graph("Floor", graph("Add", values, half)), least, most)
 
 
 def _weights(graph: Graph, part: Part, interpolation: str) -> tuple[str, str, str]:
-    """Weights, float32 (S, L), and which L pixels of the picture they are for: first, last + 1."""
+    """Return weights, float32 (S, L), and the range of L input pixels: first, last + 1."""
     half, one = graph.constant(0.5, np.float64), graph.constant(1, np.float64)
     centres = graph("Mul", graph("Add", part.positions, half), part.scale)
-    # Shrunk, a picture's pixels are nearer to each other than those of the result.
+    # When shrinking, distances are scaled to output pixels, which widens the filter.
     stretch = graph("Max", part.scale, one)
     reach = graph("Mul", stretch, graph.constant(_REACH[interpolation], np.float64))
     zero = graph.constant([0])
@@ -79,7 +79,7 @@ def _weights(graph: Graph, part: Part, interpolation: str) -> tuple[str, str, st
 
 
 def _filtered(graph: Graph, apart: str, interpolation: str) -> str:
-    """The filter's values, float32, at distances float32."""
+    """Return the filter's values, float32, at distances float32."""
 
     def number(value: float) -> str:
         return graph.constant(value, np.float32)
@@ -105,8 +105,8 @@ def _within(graph: Graph, x: str, reach: float, values: str) -> str:
 
 
 def _sinc(graph: Graph, x: str) -> str:
-    """sin(pi x) / (pi x), 1 where x is 0."""
+    """Return sin(pi x) / (pi x), 1 at x = 0."""
     angle = graph("Mul", x, graph.constant(math.pi, np.float32))
-    # Nearer to 0 it is 1 in float32.
+    # Closer to 0, the result is 1 in float32.
     angle = graph("Max", angle, graph.constant(1e-4, np.float32))
     return graph("Div", graph("Sin", angle), angle)
