@@ -1,9 +1,9 @@
 """The Celery application: `celery -A worker.app worker -Q query` and `-Q ingest,maintenance`.
 
 The query pool is one process of threads around one model thread (`embeddings.batching.Batcher`):
-queries that wait while the model runs become its next tensor. The ingest pool is of processes,
-each with a model of its own, so that an import never delays a visitor and a file that kills its
-process takes nobody else along.
+queries that wait while the model runs become its next batch. The ingest pool has several processes,
+each with its own model, so that an import never delays a search and a file that crashes its process
+affects no other.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ app.conf.update(
             "options": {"expires": 3600},
         },
     },
-    # Our schedule is in the code above; nothing need be remembered in a file.
+    # The schedule is fixed, so beat needs no state file.
     beat_scheduler="celery.beat:Scheduler",
     task_time_limit=300,
     task_soft_time_limit=270,
@@ -79,9 +79,11 @@ def _pools(consumer: Any) -> list[str]:
 
 @signals.celeryd_after_setup.connect
 def _warm_query_pool(instance: Any, **_: Any) -> None:
-    """Load the model, and what compares pictures, before the first query is taken. (An ingest
-    process loads its own with its first picture: nobody waits for it, and at rest it costs no
-    memory.)"""
+    """Load the model and the geometric comparison before the first query is accepted.
+
+    An ingest process loads its model with its first image: nobody waits for it, and an idle
+    process takes no memory.
+    """
     if queue.QUERY in _pools(instance):
         from worker.runtime import engines
         from worker.tasks import verify
@@ -92,7 +94,7 @@ def _warm_query_pool(instance: Any, **_: Any) -> None:
 
 @signals.worker_ready.connect
 def _prepare_places(sender: Any, **_: Any) -> None:
-    """In a while, when what comes with a start is over."""
+    """Convert the model for heatmaps later, after the load of a start is over."""
     if queue.QUERY not in _pools(sender):
         return
 
@@ -102,7 +104,7 @@ def _prepare_places(sender: Any, **_: Any) -> None:
         if not _stopping.wait(_PREPARE_SECONDS):
             try:
                 prepare_places(default_engine())
-            except Exception:  # whoever asks for a heatmap is told why there is none
+            except Exception:  # a request for a heatmap reports the reason
                 log.exception("heatmaps cannot be prepared")
 
     threading.Thread(target=prepare, name="places", daemon=True).start()
@@ -113,7 +115,7 @@ def _start_heart(sender: Any, **_: Any) -> None:
     def beat() -> None:
         while not _stopping.is_set():
             for pool in _pools(sender):
-                # While Redis is down no beat arrives, which is just what it should say.
+                # Without Redis no heartbeat arrives, and the pool counts as not ready: correct.
                 with contextlib.suppress(redis.RedisError):
                     queue.beat_heart(pool, sender.hostname)
             _stopping.wait(queue.HEARTBEAT_SECONDS)
@@ -125,5 +127,5 @@ def _start_heart(sender: Any, **_: Any) -> None:
 def _stop_heart(sender: Any, **_: Any) -> None:
     _stopping.set()
     for pool in (queue.QUERY, queue.INGEST):
-        with contextlib.suppress(redis.RedisError):  # its life ends by itself
+        with contextlib.suppress(redis.RedisError):  # the heartbeat expires anyway
             queue.stop_heart(pool, sender)

@@ -1,4 +1,4 @@
-"""One of two pictures that are compared: its features, and its pixels."""
+"""One side of a comparison of two images: its local features and its pixels."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from searchapp.services.search.verification import Subject
 from worker.runtime import decoded_cache, local_features
 from worker.runtime.image_decoding import BadBox, cut_out
 
-# What a side needs to know of an image.
+# The columns of an image that a side reads.
 COLUMNS = ("sha256", "box", "reference", "width", "height", "features", "format", "bytes", "state")
-# Only of pictures of up to this size are all pixels compared.
+# Pixels are compared only in images of up to this number of pixels.
 _MAX_PIXELS = 30_000_000
 
 
 class Side:
-    """A query picture, a stored image, or a box of one of them."""
+    """A query image, a stored image, or a box of one of them."""
 
     def __init__(
         self,
@@ -39,11 +39,10 @@ class Side:
 
     @classmethod
     def of(cls, subject: Subject, image: Image | None) -> Side:
-        """Read, recall or make the features of a subject; `image` is its row, where it has one.
+        """Read or compute the features of a subject; `image` is its row, if it has one.
 
-        Raises:
-            Gone: code `image_gone` where the image is not ready, or not there any more.
-            ImageError, BadBox, FileNotFoundError: where it cannot be looked at.
+        Raises `Gone`, code `image_gone`, when the image is not ready or no longer exists, and
+        `ImageError`, `BadBox` or `FileNotFoundError` when it cannot be read.
         """
         box = parse_box(subject.box)
         if subject.query:
@@ -58,7 +57,7 @@ class Side:
 
     @property
     def is_whole(self) -> bool:
-        """Whether it is a file as it came, whose bytes may be those of another."""
+        """Whether the side is a whole file, so that its SHA-256 can be compared."""
         return self._box is None and (self._image is None or self._image.box is None)
 
     @property
@@ -66,11 +65,9 @@ class Side:
         return self._image.sha256 if self._image is not None else self._query
 
     def picture(self) -> Decoded:
-        """The picture at its full size; where its original is not kept here, as its thumbnail
-        shows it.
+        """Return the image at full size, or its thumbnail where the original is not stored.
 
-        Raises:
-            ImageError, BadBox, FileNotFoundError: where it cannot be looked at.
+        Raises `ImageError`, `BadBox` or `FileNotFoundError` when it cannot be read.
         """
         if self._image is not None:
             return local_features.cut(_of_image(self._image), self._box)
@@ -79,7 +76,7 @@ class Side:
         return local_features.cut(whole, self._box)
 
     def pixels(self) -> NDArray[np.uint8] | None:
-        """All its pixels; None where they are not at hand, or too many."""
+        """Return all pixels, uint8 (H, W, 3); None where they are not available or too many."""
         if self.features.width * self.features.height > _MAX_PIXELS:
             return None
         try:
@@ -92,7 +89,7 @@ class Side:
 
 
 def sides_of(subjects: tuple[Subject, Subject]) -> tuple[Side, Side]:
-    """The two sides of a comparison; raises what `Side.of` raises."""
+    """Return the two sides of a comparison. Raises what `Side.of` raises."""
     keys = [subject.image for subject in subjects if subject.image]
     rows = Image.objects.filter(pk__in=keys, state=ImageState.READY).only(*COLUMNS).order_by()
     found = rows.in_bulk()
@@ -101,7 +98,7 @@ def sides_of(subjects: tuple[Subject, Subject]) -> tuple[Side, Side]:
 
 
 def _of_image(image: Image) -> Decoded:
-    """The picture of an image at its full size, or its thumbnail: nothing is fetched for this."""
+    """Return an image at full size, or its thumbnail: nothing is fetched from the web for this."""
     if not image.reference:
         sha256 = image.sha256
         try:
@@ -109,5 +106,5 @@ def _of_image(image: Image) -> Decoded:
                 image, decoded_cache.whole(sha256, lambda: storage.open_original(sha256))
             )
         except FileNotFoundError:
-            pass  # the audit tells of it
+            pass  # the audit reports it
     return local_features.of_thumbnail(image)

@@ -1,4 +1,4 @@
-"""Decoded query pictures, kept for some minutes: a crop that changes is cut from one of them."""
+"""Cache of decoded images, kept for some minutes so that a new crop needs no new decoding."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from embeddings.operators.decode.pillow import Decoded, decode
 from searchapp.services.search.box import Box
 
 KEPT_SECONDS = 300.0
-# Of pixels in memory, three bytes each; a picture beyond that is decoded for every crop anew.
+# Three bytes a pixel; a larger image is decoded again for every crop.
 MAX_KEPT_BYTES = 256 * 2**20
 
 
@@ -29,12 +29,9 @@ _clock: threading.Timer | None = None
 
 
 def whole(key: str, open_file: Callable[[], BinaryIO]) -> Decoded:
-    """Return the picture of this content key at its full size; whoever comes at the same time
-    waits for the one who decodes it.
+    """Return the image with this content key at full size; concurrent callers share one decoding.
 
-    Raises:
-        ImageError: for a picture that cannot be used.
-        FileNotFoundError: and what else `open_file` raises.
+    Raises `ImageError` when the image cannot be used, and what `open_file` raises.
     """
     with _lock:
         decoding = _decoding.setdefault(key, threading.Lock())
@@ -53,7 +50,7 @@ def whole(key: str, open_file: Callable[[], BinaryIO]) -> Decoded:
 
 
 def cut(decoded: Decoded, box: Box | None) -> PillowImage.Image:
-    """Return the pixels of `box`, at their full size."""
+    """Return the part of the image in `box`, at full size."""
     if box is None:
         return decoded.image
     return decoded.image.crop(box.pixels(decoded.image.width, decoded.image.height))
@@ -68,7 +65,7 @@ def _keep(key: str, decoded: Decoded) -> None:
 
 
 def _set_clock() -> None:
-    """Entries go when others come or somebody looks; where nobody does, the clock sees to it."""
+    """Start a timer that removes expired entries: a `TTLCache` does so only when it is used."""
     global _clock
     if _clock is None and _kept:
         _clock = threading.Timer(KEPT_SECONDS + 1, _expire)

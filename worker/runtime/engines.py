@@ -1,5 +1,4 @@
-"""The models of this process: one pipeline, and one batcher around it, a fingerprint and
-precision."""
+"""The loaded models of a worker process: one pipeline and batcher per fingerprint and precision."""
 
 from __future__ import annotations
 
@@ -23,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 class PipelineUnavailable(Exception):
-    """This worker's pipeline of that name is not the one that the index was made with."""
+    """This worker cannot load the pipeline, or not in the version that made the index."""
 
 
 @dataclass
@@ -33,10 +32,10 @@ class Engine:
     used: float = 0.0  # by the monotonic clock
 
 
-# Models in memory at once: the one that is searched with, one under construction, and more for
-# datasets of other pipelines. What is not among the latest is loaded again.
+# Models in memory at once: the one that searches use, one for an index that is being built, and
+# two for datasets with other pipelines. The least recently used are unloaded.
 MAX_ENGINES = 4
-# Whoever was given an engine has used it by then.
+# Callers have finished with an engine at this point.
 _IDLE_SECONDS = 120.0
 
 _Key = tuple[str, str]  # fingerprint and precision
@@ -46,18 +45,18 @@ _lock = threading.Lock()
 
 
 def engine_for(name: str, fingerprint: str, precision: str = "") -> Engine:
-    """Return the engine that makes exactly the vectors of `fingerprint`.
+    """Return the engine that computes exactly the vectors of `fingerprint`.
 
-    What goes into an index has the `precision` of its first vectors, as the index records it.
-    Without one, as for queries, this machine chooses, among those whose vectors agree.
+    Vectors of an index have the `precision` of its first ones, which the index records. Without
+    one, as for queries, this machine chooses among the precisions whose vectors agree.
 
-    Raises:
-        PipelineUnavailable: when this version's recipe of that name is another one.
+    Raises `PipelineUnavailable` when this version's recipe of that name has another fingerprint,
+    or cannot be loaded.
     """
     key = fingerprint, precision
     with _lock:
         loading = _loading.setdefault(key, threading.Lock())
-    with loading:  # one loads a model; whoever needs another one does not wait for that
+    with loading:  # one lock per model: loading one does not delay callers of another
         with _lock:
             engine = _engines.pop(key, None)
             if engine is not None:
@@ -82,8 +81,11 @@ def _load(name: str, fingerprint: str, precision: str) -> Engine:
 
 
 def _pipeline(name: str, precision: str) -> ImagePipeline:
-    """The pipeline in that precision. A data folder may have moved to a machine that has it not,
-    or only emulated, or not in the runtime that is set: then as this machine chooses."""
+    """Return the pipeline in that precision, or in the one that this machine chooses.
+
+    A data folder may have moved to a machine whose processor or runtime lacks the precision, or
+    only emulates it.
+    """
     if precision in precisions():
         try:
             return pipeline(name, runtime=settings.RUNTIME, precision=precision)
@@ -96,13 +98,13 @@ def _pipeline(name: str, precision: str) -> ImagePipeline:
 
 def _used(key: _Key, engine: Engine) -> Engine:
     engine.used = time.monotonic()
-    _engines[key] = engine  # the latest in use stands last
+    _engines[key] = engine  # the most recently used is last
     _let_go()
     return engine
 
 
 def _let_go() -> None:
-    """Forget the models that nobody has asked for lately, beyond the number that is kept."""
+    """Unload idle models beyond the `MAX_ENGINES` most recently used."""
     for key, engine in list(_engines.items())[:-MAX_ENGINES]:
         if time.monotonic() - engine.used > _IDLE_SECONDS:
             del _engines[key]
@@ -110,14 +112,14 @@ def _let_go() -> None:
 
 
 def warm_up() -> None:
-    """Load the default model and run it once, so that no picture waits for it."""
+    """Load the default model and run it once, so that no image waits for it."""
     if _engines:
         return
     run_once(default_engine())
 
 
 def run_once(engine: Engine) -> None:
-    """Compute something, so that what is made with the first picture is made."""
+    """Embed a blank image, so that what a model allocates on its first run is ready."""
     square = engine.pipeline.prepare(PillowImage.new("RGB", (256, 256)))
     engine.batcher.submit(square).result()
 
@@ -130,8 +132,10 @@ def default_engine() -> Engine:
 
 
 def has_places(engine: Engine) -> bool:
-    """Whether what heatmaps are made with has been converted on this machine. Where it has not,
-    that begins, beside whoever asks: it takes some seconds."""
+    """Whether the model for heatmaps has been converted on this machine.
+
+    Starts the conversion in a thread where it has not; that takes some seconds.
+    """
     made = engine.pipeline
     if is_converted(made.places_spec(), made.runtime):
         return True
@@ -140,7 +144,7 @@ def has_places(engine: Engine) -> bool:
 
 
 def prepare_places(engine: Engine) -> None:
-    """Convert what heatmaps are made with, unless somebody in this process does so already."""
+    """Convert the model for heatmaps, unless another thread of this process does so already."""
     made = engine.pipeline
     if _preparing.acquire(blocking=False):
         try:

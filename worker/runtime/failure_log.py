@@ -1,4 +1,4 @@
-"""What Celery tells of tasks that failed is written down, for people to look at."""
+"""Records failed Celery tasks in the database, for staff to read."""
 
 from __future__ import annotations
 
@@ -22,10 +22,13 @@ def _write_down(
     einfo: Any = None,
     **_: Any,
 ) -> None:
-    """Also of tasks whose process died or ran out of time: for those it is called in the pool's
-    parent, whose connection children must not inherit, so it is closed."""
+    """Record a failed task, also one whose process died or ran out of time.
+
+    For those, Celery calls this in the pool's parent process. Its database connection is closed,
+    because children must not inherit it.
+    """
     if getattr(exception, "code", None) is not None and hasattr(exception, "detail"):
-        return  # a refusal on purpose, which was told to whoever asked
+        return  # an expected error, which was returned to the caller
     try:
         failed_tasks.record(
             sender.name,

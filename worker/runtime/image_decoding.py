@@ -1,4 +1,4 @@
-"""An image's pixels, as an index's pipeline wants them."""
+"""Decoding of stored images for a pipeline; their thumbnails, size and format."""
 
 from __future__ import annotations
 
@@ -13,20 +13,18 @@ from searchapp.services.ingest.claims import FACTS
 
 
 class BadBox(Exception):
-    """A box that is not within its picture."""
+    """A box that is not within its image."""
 
     code = "box_outside"
 
 
 def look_at(image: Image, data: bytes, pipeline: ImagePipeline) -> Decoded:
-    """Decode `data`, the original of `image`, as `pipeline` does; of a box, only its pixels.
+    """Decode `data`, the original of `image`, as `pipeline` does; of a box, return only its part.
 
-    A box is cut from the whole picture at its full size: what a quicker way of decoding leaves
-    out may be all that the box shows.
+    A box is cut from the image at full size: a quicker, smaller decoding may lose the detail that
+    the box shows.
 
-    Raises:
-        ImageError: for every picture that cannot be used.
-        BadBox: where the box is not within the picture.
+    Raises `ImageError` when the image cannot be used, and `BadBox` when the box is not within it.
     """
     if image.box is None:
         return pipeline.decode(data, max_pixels=settings.MAX_PIXELS)
@@ -34,10 +32,9 @@ def look_at(image: Image, data: bytes, pipeline: ImagePipeline) -> Decoded:
 
 
 def cut_out(image: Image, whole: Decoded) -> Decoded:
-    """Return the part of its whole file that `image` is; that file itself where it is no part.
+    """Return the part of the file in the box of `image`, or the whole file where it has no box.
 
-    Raises:
-        BadBox: where the box is not within the picture.
+    Raises `BadBox` when the box is not within the file's image.
     """
     if image.box is None:
         return whole
@@ -52,11 +49,11 @@ def cut_out(image: Image, whole: Decoded) -> Decoded:
 
 
 def note_facts(image: Image, decoded: Decoded) -> list[str]:
-    """Write the thumbnails of `image` and set its facts, whose names are returned."""
+    """Write the thumbnails of `image` and set its format, size and color; return these fields."""
     image.format, image.width, image.height = decoded.format, decoded.width, decoded.height
     small = decoded.image
     for side in sorted(storage.THUMBNAIL_SIDES, reverse=True):
-        small = shrink(small, side)  # each from the one before: costs what the largest does
+        small = shrink(small, side)  # each from the one before: all cost little more than one
         storage.put_thumbnail(image.thumbnail_key, side, thumbnail(small, side))
     image.color = dominant_color(small)
     return FACTS

@@ -1,4 +1,4 @@
-"""Leases are prolonged as long as a batch takes."""
+"""Renewal of a worker's lease while it processes a batch."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ EVERY_SECONDS = 10.0
 
 @contextmanager
 def prolonged(renew: Callable[[], object]) -> Iterator[None]:
-    """Call `renew` every ten seconds, in a thread, until the block is left.
+    """Call `renew` every ten seconds, in a thread, until the block ends.
 
-    A slow model may compute for longer than a lease lasts. A process that hangs does not keep its
-    lease for good: the time limit of its task ends it.
+    A slow model may take longer than a lease lasts. A process that hangs does not hold its lease
+    forever: the time limit of its task ends it.
     """
     over = threading.Event()
 

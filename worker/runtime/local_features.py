@@ -1,4 +1,4 @@
-"""The local features of query pictures and of stored images: read, or made on the spot."""
+"""Local features of query images and stored images: cached, read from storage, or computed."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from worker.runtime import decoded_cache
 from worker.runtime.image_decoding import cut_out
 
 log = logging.getLogger(__name__)
-# Of larger JPEG files a quicker, smaller decode shows all that points are made of, though not what
-# the file was compressed with.
+# Larger JPEG files are decoded at a smaller size: this keeps all detail that keypoints need,
+# though not the file's compression artifacts.
 _SHORT_SIDE = 1000
 # Features in the memory of this process, some 20 KB each.
 _MAX_HELD = 1000
-# A storage across the network answers many at once as quickly as one.
+# Storage across a network answers several requests at once as quickly as one.
 _READERS = 8
 
 _held: OrderedDict[str, LocalFeatures] = OrderedDict()
 _lock = threading.Lock()
 _readers = ThreadPoolExecutor(_READERS, thread_name_prefix="features")
-# Features of queries that are being made, before anybody has asked for them.
-_MAX_BEGUN = 32  # beyond that, whoever needs them makes them
+# Features of queries that are computed ahead, beside the embedding.
+_MAX_BEGUN = 32  # beyond this, `of_query` computes them itself
 _begun: dict[str, Future[LocalFeatures]] = {}
 _makers = ThreadPoolExecutor(2, thread_name_prefix="query-features")
 
@@ -80,13 +80,12 @@ def _hold(key: str, features: LocalFeatures) -> None:
 
 
 def make(image: Image) -> LocalFeatures:
-    """Make the features of a stored image and keep them.
+    """Compute the features of a stored image and store them.
 
-    Of an original that is not kept here its thumbnail serves: nothing is fetched again for this.
+    Uses the thumbnail where the original is not stored: nothing is fetched from the web for this.
 
-    Raises:
-        ImageError, BadBox: for a picture that cannot be used.
-        FileNotFoundError: where there is neither an original nor a thumbnail.
+    Raises `ImageError` or `BadBox` when the image cannot be used, and `FileNotFoundError` when
+    there is neither an original nor a thumbnail.
     """
     features = of_decoded(_decoded(image))
     storage.put_features(image.thumbnail_key, features.to_bytes())
@@ -109,10 +108,9 @@ def _decoded(image: Image) -> Decoded:
 
 
 def of_thumbnail(image: Image) -> Decoded:
-    """An image as its largest thumbnail shows it.
+    """Return the largest thumbnail of an image, with the size of the original.
 
-    Raises:
-        FileNotFoundError: where there is none.
+    Raises `FileNotFoundError` when there is none.
     """
     with storage.open_thumbnail(image.thumbnail_key, max(storage.THUMBNAIL_SIDES)) as file:
         small = decode(file)
@@ -120,12 +118,12 @@ def of_thumbnail(image: Image) -> Decoded:
 
 
 def of_decoded(decoded: Decoded) -> LocalFeatures:
-    """The features of a picture that may have been decoded smaller than it is."""
+    """Return the features of an image that may have been decoded at a smaller size."""
     return local_features(decoded.image, size=(decoded.width, decoded.height))
 
 
 def begin(sha256: str, box: Box | None) -> None:
-    """Begin to make what `of_query` will be asked for, beside the model."""
+    """Start computing what `of_query` will return, in a thread beside the embedding."""
     key = _query_key(sha256, box)
     with _lock:
         if key in _begun or len(_begun) >= _MAX_BEGUN:
@@ -140,11 +138,9 @@ def begin(sha256: str, box: Box | None) -> None:
 
 
 def of_query(sha256: str, box: Box | None) -> LocalFeatures:
-    """The features of a query picture, or of a box of it; remembered as long as it is kept.
+    """Return the features of a query image or a box of it; cached in Redis as long as the query.
 
-    Raises:
-        ImageError: for a picture that cannot be used.
-        FileNotFoundError: where it is not kept any more.
+    Raises `ImageError` when the image cannot be used, and `FileNotFoundError` when it has expired.
     """
     with _lock:
         begun = _begun.get(_query_key(sha256, box))
@@ -180,7 +176,7 @@ def _shown(sha256: str, box: Box | None) -> Decoded:
 
 
 def cut(whole: Decoded, box: Box | None) -> Decoded:
-    """Cut a box from a picture that was decoded at its full size; without one, all of it."""
+    """Return the part of a full-size image in a box, or all of it without one."""
     if box is None:
         return whole
     part = decoded_cache.cut(whole, box)

@@ -1,4 +1,4 @@
-"""How the tasks of the query pool answer: with what was asked for, or a refusal in words."""
+"""Replies of query tasks to the web process: a payload, or an error with a code and a sentence."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _GONE = "This search is gone: its picture is no longer kept."
 @dataclass(frozen=True)
 class Reply:
     payload: bytes
-    remember: str = ""  # the key under which the payload answers the next one who asks the same
-    seconds: int = 0  # for how long; as long as query pictures are kept, where it is 0
+    remember: str = ""  # the cache key of the payload; empty: not cached
+    seconds: int = 0  # the cache's time to live; 0: as long as query images are kept
 
 
 def answer(
@@ -32,9 +32,9 @@ def answer(
     work: Callable[[], Reply],
     missing: tuple[str, str] = ("query_gone", _GONE),
 ) -> None:
-    """Send what `work` returns, or its refusal in words: whoever asked always gets an answer.
+    """Send what `work` returns, or the error that it raises: the caller always gets a reply.
 
-    `missing` is said where the picture's file is not there.
+    `missing` is the code and sentence for an image whose file does not exist.
     """
     remember = None
     try:

@@ -1,1 +1,1 @@
-"""Celery tasks, one file for each concern."""
+"""The Celery tasks, one module per feature."""

@@ -1,4 +1,4 @@
-"""Tasks of the audit of database, files and vectors."""
+"""Tasks that run the audit of database, files and vectors."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from searchapp.services.errors import Conflict
 
 @celery_app.task(name=audit.TASK)
 def advance() -> None:
-    """Carry on the audit that waits, for a few seconds, and call for the next slice."""
+    """Continue the pending audit for a few seconds, then queue the next call."""
     if audit.advance():
         audit.call_worker()
 
 
 @celery_app.task(name="audit.nightly")
 def nightly() -> None:
-    """Begin an audit that repairs nothing: what it finds, somebody should look at."""
+    """Start an audit that repairs nothing: staff should look at its findings first."""
     with contextlib.suppress(Conflict):
         audit.start()

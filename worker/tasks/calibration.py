@@ -1,4 +1,4 @@
-"""The task that measures what scores mean."""
+"""The task that calibrates the scores of indexes."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from searchapp.infra.vectors.errors import VectorsError, VectorsUnavailable
 from searchapp.services import calibration
 
 log = logging.getLogger(__name__)
-# What is left goes with the next call: other tasks of this queue take their turn in between.
+# The rest is left to the next call, so that other tasks of this queue can run in between.
 BUDGET_SECONDS = 10.0
 
 
 @celery_app.task(name=calibration.TASK)
 def calibrate() -> None:
-    """Measure the indexes that are new, or have grown by half."""
+    """Calibrate indexes that are new or have grown by half."""
     until = time.monotonic() + BUDGET_SECONDS
     for index in calibration.due():
         try:

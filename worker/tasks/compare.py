@@ -1,4 +1,4 @@
-"""The tasks that compare two pictures: how alike they are, of which kind, and why."""
+"""Tasks that compare two images: score, match kind, geometry and heatmaps."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from worker.runtime.replies import Reply, answer
 from worker.tasks.verify import compare, told
 
 _OVERLAY = 512  # pixels of the long side: heat has no finer detail
-_GREYEST = 255  # pairs of places go out as numbers of a byte
+_GREYEST = 255  # similarities of pairs of places are sent as bytes
 
 
 @celery_app.task(name=pair_comparison.COMPARE)
@@ -35,7 +35,7 @@ def compare_two(
     fingerprint: str,
     remember: str,
 ) -> None:
-    """Tell how alike two pictures are, by the model and by geometry."""
+    """Compare two images by the cosine of their vectors and by geometry."""
 
     def work() -> Reply:
         started = time.perf_counter()
@@ -55,7 +55,7 @@ def compare_two(
 
 
 def _score(engine: Engine, shown: list[Decoded]) -> float:
-    """The cosine of the vectors of two pictures."""
+    """Return the cosine similarity of two images' vectors."""
     prepared = [engine.pipeline.prepare(one.image) for one in shown]
     waiting = [engine.batcher.submit(one) for one in prepared]
     first, second = (one.result() for one in waiting)
@@ -76,7 +76,7 @@ def explain(
     fingerprint: str,
     remember: str,
 ) -> None:
-    """Show which regions of two pictures speak for their match."""
+    """Make heatmaps of the regions that contribute to the match of two images."""
 
     def work() -> Reply:
         engine = engine_for(pipeline, fingerprint)
@@ -112,7 +112,7 @@ def explain(
 
 
 def _grid(places: Places) -> dict[str, Any]:
-    """Where the places lie: the edges of each view, and the places of a side."""
+    """Return where the places of a feature map lie: the edges of each view, and places a side."""
     views = [[view.left, view.top, view.right, view.bottom] for view in places.views]
     return {"side": places.side, "views": [[round(edge, 5) for edge in view] for view in views]}
 

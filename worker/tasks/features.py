@@ -1,4 +1,4 @@
-"""The task that makes local features of ready images, while nothing more urgent waits."""
+"""The task that computes local features of ready images, at low priority."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ from worker.runtime.image_decoding import BadBox
 from worker.runtime.local_features import make
 
 log = logging.getLogger(__name__)
-# A call takes about this long, so that other tasks of the pool have their turn.
+# A call takes about this long, so that other tasks of the pool can run.
 BUDGET_SECONDS = 2.0
-# How soon a call gives way to pictures that have come in.
+# How often a call checks for received images, which come first.
 _LOOK_SECONDS = 0.2
 
 
 @celery_app.task(name=feature_claims.TASK)
 def advance() -> None:
-    """Make the features of some images, and call for the next.
+    """Compute the features of some images, then queue the next call.
 
-    The call itself names nothing: it may be lost, doubled or late without harm. Pictures that are
-    not searchable yet always come first.
+    The call names no images: it may be lost, duplicated or late without harm. Images that are not
+    searchable yet always come first.
     """
-    with contextlib.suppress(queue.QueueUnavailable):  # the note ends by itself
+    with contextlib.suppress(queue.QueueUnavailable):  # the marker expires anyway
         queue.called(feature_claims.TASK)
     if claims.waits():
         return  # the sweeper calls again
     claimed = feature_claims.claim()
     if not claimed:
         return
-    feature_claims.call_workers()  # others may help
+    feature_claims.call_workers()  # others may work beside this one
     outcome, whole = _made(claimed)
     gone = feature_claims.finish(claimed, outcome)
-    if gone:  # deleted while we worked: so must be what we have just written
+    if gone:  # deleted meanwhile: delete the files that were just written, too
         files = {cleanup.Files.of(image) for image in claimed if image.pk in set(gone)}
         cleanup.remove_unused_files(list(files))
     if whole:
@@ -49,8 +49,10 @@ def advance() -> None:
 
 
 def _made(claimed: Sequence[Image]) -> tuple[dict[int, int], bool]:
-    """Make features while there is time; returns what became of each image, and whether a worker
-    should go on at once."""
+    """Compute features while there is time.
+
+    Returns the outcome of each image by id, and whether a worker should continue at once.
+    """
     outcome: dict[int, int] = {}
     began = looked = time.monotonic()
     for image in claimed:

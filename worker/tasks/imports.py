@@ -1,4 +1,4 @@
-"""The task that lists and takes the files of imports."""
+"""The task that runs import jobs: lists their sources and accepts their files."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from searchapp.infra.queue import celery_app
 from searchapp.services.imports import job_claim, step
 
 
-# An archive may have to be unpacked before anything of it can be read.
+# Unpacking a large archive may take this long, before the first of its files can be read.
 @celery_app.task(name=job_claim.TASK, soft_time_limit=3500, time_limit=3600)
 def advance() -> None:
-    """Do one step of one import, and call for the next.
+    """Do one step of one import, then queue the next call.
 
-    The call itself names no import: it may be lost, doubled or late without harm.
+    The call names no import: it may be lost, duplicated or late without harm.
     """
-    with contextlib.suppress(queue.QueueUnavailable):  # the note ends by itself
+    with contextlib.suppress(queue.QueueUnavailable):  # the marker expires anyway
         queue.called(job_claim.TASK)
     if step.advance():
         job_claim.wake_worker()

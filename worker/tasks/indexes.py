@@ -26,7 +26,7 @@ from worker.runtime.image_decoding import BadBox, look_at, note_facts
 from worker.runtime.lease_renewal import prolonged
 
 log = logging.getLogger(__name__)
-# A call takes about this long: imports and builds take turns in one queue, and neither waits long.
+# A call takes about this long: imports and index builds alternate in one queue.
 BUDGET_SECONDS = 2.0
 DECODE_THREADS = 2
 _LOOKED_UP = 1000  # images whose vectors are looked up in one call
@@ -34,16 +34,16 @@ _Gap = tuple[int, str, str]
 
 
 class _Lost(Exception):
-    """Somebody else has the stretch by now, or the index was given up."""
+    """Another worker has claimed the chunk, or the index is no longer being built."""
 
 
-# Where no model of its kind has run yet, it is converted and measured first: on a busy machine that
-# takes many minutes, and what is cut short begins anew.
+# A model that is new on this machine is converted and measured first. On a busy machine that takes
+# many minutes, and would start over if the time limit cut it short.
 @celery_app.task(name=lifecycle.TASK, soft_time_limit=3500, time_limit=3600)
 def advance() -> None:
-    """Add some images to an index that needs them, and call for the next.
+    """Add some images to an index that needs them, then queue the next call.
 
-    The call itself names nothing: it may be lost, doubled or late without harm.
+    The call names no index: it may be lost, duplicated or late without harm.
     """
     try:
         get_store().ping()
@@ -54,14 +54,14 @@ def advance() -> None:
         engine = _engine(index)
         if engine is None:
             continue
-        # Loading a model took its time already: it leaves the pictures all of theirs.
+        # The budget starts after the model is loaded.
         until = time.monotonic() + BUDGET_SECONDS
         while time.monotonic() < until:
             chunk = build.claim(index)
             if chunk is None:
                 break
             if not did:
-                lifecycle.call_workers()  # others may help
+                lifecycle.call_workers()  # others may work beside this one
             did = True
             if not _fill(index, chunk, engine, until):
                 break
@@ -72,7 +72,7 @@ def advance() -> None:
 
 
 def _engine(index: Index) -> Engine | None:
-    """Load the model before anything is claimed: that may take longer than a lease lasts."""
+    """Load the model before a chunk is claimed: this may take longer than a lease lasts."""
     try:
         return engine_for(index.pipeline, index.fingerprint, index.precision)
     except PipelineUnavailable as error:
@@ -82,8 +82,10 @@ def _engine(index: Index) -> Engine | None:
 
 
 def _fill(index: Index, chunk: IndexChunk, engine: Engine, until: float) -> bool:
-    """Add the images of a stretch; returns whether all went well. What there is no time for any
-    more is left to whoever comes next."""
+    """Add the images of a chunk; return whether it succeeded.
+
+    Images that there is no time for are left to the next call.
+    """
     try:
         get_store().ensure_collection(index.collection, index.dimension)
         while images := build.images_in(index, chunk, _LOOKED_UP):
@@ -114,10 +116,10 @@ def _fill(index: Index, chunk: IndexChunk, engine: Engine, until: float) -> bool
 def _add(
     index: Index, chunk: IndexChunk, engine: Engine, images: Sequence[Image], until: float
 ) -> None:
-    """Add those of `images` that are not there yet, a batch at a time, while there is time.
+    """Add those of `images` that the index lacks, a batch at a time, while there is time.
 
-    Where a worker has died in this stretch they are taken one by one; the one at which it dies
-    again and again is left out.
+    If a worker has died in this chunk, images are processed one by one; an image at which workers
+    die repeatedly is left out.
     """
     keys = [image.pk for image in images]
     there = get_store().known(index.collection, keys)
@@ -149,7 +151,7 @@ def _add(
 
 
 def _embed(index: Index, engine: Engine, batch: Sequence[Image]) -> int:
-    """Decode, embed and store; returns how many pictures are in."""
+    """Decode, embed and store a batch; return how many images were added."""
     good: list[tuple[Image, NDArray[np.uint8]]] = []
     gaps: list[_Gap] = []
     with ThreadPoolExecutor(DECODE_THREADS, thread_name_prefix="decode") as threads:
@@ -187,7 +189,7 @@ def _note_runtime(index: Index, engine: Engine) -> None:
 
 @celery_app.task(name="indexing.look_again")
 def look_again(images: list[int]) -> None:
-    """Make the thumbnails and facts of ready images anew, from their originals."""
+    """Recreate the thumbnails, size and format of ready images from their originals."""
     for image in Image.objects.filter(pk__in=images, state=ImageState.READY):
         index = Index.objects.filter(dataset=image.dataset_id, state=IndexState.ACTIVE).first()
         if index is None:

@@ -1,4 +1,4 @@
-"""The task that turns received pictures into searchable ones."""
+"""The task that makes received images searchable: decode, embed, thumbnails, vectors."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ DECODE_THREADS = 2
 
 @celery_app.task(name="ingest.process")
 def process() -> None:
-    """Take one batch of what waits, and call for the next.
+    """Process one batch of received images, then queue the next call.
 
-    The call itself names no images: it may be lost, doubled or late without harm.
+    The call names no images: it may be lost, duplicated or late without harm.
     """
     warm_up()  # before anything is claimed: loading a model may take longer than a lease lasts
     try:
@@ -58,12 +58,12 @@ def process() -> None:
         sorted(images, key=lambda image: (image.dataset_id, image.pk)),
         key=lambda image: image.dataset_id,
     ):
-        if dataset_id in live:  # else the dataset was deleted a moment ago, its images with it
+        if dataset_id in live:  # else the dataset was just deleted, with its images
             batch = list(members)
             with prolonged(partial(claims.renew, batch)):
                 _process(batch, live[dataset_id])
     if any(image.source in (Source.IMPORT, Source.COPY) for image in images):
-        job_claim.wake_worker()  # there is room for more of that import
+        job_claim.wake_worker()  # the queue has room for more files of that import
     if len(images) == settings.INGEST_BATCH or claims.waiting():
         with contextlib.suppress(queue.QueueUnavailable):  # then the sweeper calls
             queue.send("ingest.process")
@@ -73,7 +73,7 @@ def process() -> None:
 
 @dataclass(frozen=True)
 class _Target:
-    """An index that the images go into, and what makes its vectors."""
+    """An index that the images are added to, and the engine that computes its vectors."""
 
     index: Index
     engine: Engine
@@ -83,14 +83,14 @@ def _process(images: list[Image], live: Sequence[Index]) -> None:
     targets: list[_Target] = []
     for index in live:
         if index.state == IndexState.BUILDING and not index.runtime:
-            # Its model may still have to be measured on this machine, for minutes: it is owed these
-            # images, which do not wait for that.
+            # Its model may have to be measured on this machine first, for minutes. The images do
+            # not wait for that: the index build adds them later.
             continue
         try:
             engine = engine_for(index.pipeline, index.fingerprint, index.precision)
             targets.append(_Target(index, engine))
         except PipelineUnavailable as error:
-            if index is live[0]:  # that which is searched; without another the dataset goes on
+            if index is live[0]:  # the one that searches use; the others can be missing
                 claims.fail(images, "pipeline_unavailable", str(error))
                 return
             log.error("index %d gets no new images: %s", index.pk, error)
@@ -116,7 +116,7 @@ def _process(images: list[Image], live: Sequence[Index]) -> None:
     for picture in good:
         picture.image.duration = round(1000 * (picture.seconds + share))
     gone = set(claims.finish(members, [target.index.pk for target in targets]))
-    with contextlib.suppress(redis.RedisError):  # a rate on a page, no more
+    with contextlib.suppress(redis.RedisError):  # only a rate that a page shows
         queue.count_ready(len(members) - len(gone))
     if gone:
         _forget([image for image in members if image.pk in gone], targets)
@@ -130,7 +130,7 @@ def _process(images: list[Image], live: Sequence[Index]) -> None:
 
 
 def _forget(images: Sequence[Image], targets: Sequence[_Target]) -> None:
-    """Deleted while we worked: so must be what we have just written."""
+    """Delete the files and vectors just written of images that were deleted meanwhile."""
     there = set(
         Index.objects.filter(pk__in=[target.index.pk for target in targets]).values_list(
             "pk", flat=True
@@ -161,9 +161,9 @@ class _Picture:
 
 
 def _look_at(images: Sequence[Image], targets: Sequence[_Target]) -> Iterator[_Picture]:
-    """Decode in threads; yield the good ones, write the bad ones into the ledger, together.
+    """Decode in threads; yield the good images, and record the bad ones in the ledger at the end.
 
-    Only the model's small input leaves a thread: a batch of huge pictures need not fit in memory.
+    Only the model's small input leaves a thread, so a batch of huge images need not fit in memory.
     """
     bad: list[Bad] = []
     with ThreadPoolExecutor(DECODE_THREADS, thread_name_prefix="decode") as threads:
@@ -176,7 +176,7 @@ def _look_at(images: Sequence[Image], targets: Sequence[_Target]) -> Iterator[_P
                 bad.append(Bad(image, ImageState.REJECTED, error.code, error.detail))
             except BadBox as error:
                 bad.append(Bad(image, ImageState.REJECTED, error.code, str(error)))
-            except (ServiceError, FetchError) as error:  # of an original that is referred to
+            except (ServiceError, FetchError) as error:  # of an original stored elsewhere
                 bad.append(Bad(image, ImageState.FAILED, error.code, error.detail))
             except FileNotFoundError:
                 said = "The stored original is missing."
@@ -189,7 +189,7 @@ def _look_at(images: Sequence[Image], targets: Sequence[_Target]) -> Iterator[_P
 
 
 def _look(image: Image, targets: Iterable[_Target]) -> _Picture:
-    """Decode one original, set its facts, write its thumbnails, prepare the models' inputs."""
+    """Decode one original, set its size and format, write thumbnails, prepare model inputs."""
     started = time.perf_counter()
     with open_original(image) as original:
         data = original.read()

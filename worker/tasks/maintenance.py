@@ -1,4 +1,4 @@
-"""Tasks that look after what fell between two chairs."""
+"""Periodic clean-up tasks: expired leases, lost calls, deleted images, expired queries."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from searchapp.services.operations import cleanup
 from searchapp.services.uploads import resumable
 
 log = logging.getLogger(__name__)
-# A sweep of the list of vectors to forget ends in time for the next one.
+# Batches of vectors deleted in one sweep, so that it ends before the next one starts.
 _FORGET_CALLS = 10
-# A call takes about this long: other tasks have their turn in between.
+# A call takes about this long, so that other tasks can run in between.
 _SCALARS_SECONDS = 3.0
 
 
 @celery_app.task(name="maintenance.sweep")
 def sweep() -> None:
-    """Free what dead workers held, call again for what waits, forget what was deleted."""
+    """Release expired leases, queue calls for pending work, delete vectors of deleted images."""
     freed = claims.free_expired()
     if freed:
         log.warning("%d images were held by a worker that died", freed)
@@ -57,8 +57,8 @@ def sweep() -> None:
 
 @celery_app.task(name=scalar_sync.TASK)
 def write_scalars() -> None:
-    """Bring the scalars in Milvus in step with the rows, for a few seconds, and call again."""
-    with contextlib.suppress(queue.QueueUnavailable):  # the note ends by itself
+    """Update the scalars in Milvus from the rows for a few seconds, then queue the next call."""
+    with contextlib.suppress(queue.QueueUnavailable):  # the marker expires anyway
         queue.called(scalar_sync.TASK)
     try:
         more = scalar_sync.work(_SCALARS_SECONDS)
@@ -71,7 +71,7 @@ def write_scalars() -> None:
 
 @celery_app.task(name=facets.TASK)
 def count_facets() -> None:
-    """Count what the pictures of one dataset can be filtered by, and call for the next."""
+    """Count the filter values of one dataset's images, then queue the next call."""
     with contextlib.suppress(queue.QueueUnavailable):
         queue.called(facets.TASK)
     if facets.count_next():
@@ -80,8 +80,7 @@ def count_facets() -> None:
 
 @celery_app.task(name="maintenance.tidy")
 def tidy() -> None:
-    """Delete query pictures whose day is over, and drafts of uploads that never ended; remove what
-    was deleted more than a day ago."""
+    """Delete expired query images and unfinished uploads; purge what was deleted long ago."""
     while cleanup.expire_queries() == 500:
         pass
     cleanup.remove_old_drafts()
@@ -93,7 +92,9 @@ def tidy() -> None:
 
 @celery_app.task(name="maintenance.purge")
 def purge() -> None:
-    """Remove, for good, some of what was deleted more than a day ago, and call for the next part:
-    a worker deals with other things in between."""
+    """Purge some of what was deleted more than a day ago, then queue the next call.
+
+    Other tasks can run in between.
+    """
     if dataset_deletion.purge():
         queue.send("maintenance.purge")

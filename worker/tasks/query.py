@@ -1,4 +1,4 @@
-"""Tasks that a visitor waits for."""
+"""Query tasks, which a request waits for: embed, fetch, thumbnail and regions of a query image."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 def embed(
     reply: str, sha256: str, pipeline: str, fingerprint: str, box: str = "", look: bool = False
 ) -> None:
-    """Embed (a box of) a stored query picture; with `look`, make its local features meanwhile."""
+    """Embed a stored query image or a box of it; with `look`, compute local features meanwhile."""
     if look:
         local_features.begin(sha256, parse_box(box))
     answer(reply, lambda: _embed_stored(sha256, pipeline, fingerprint, box))
@@ -60,7 +60,7 @@ def embed_image(reply: str, image_id: int, pipeline: str, fingerprint: str, box:
 
 @celery_app.task(name="query.warm")
 def warm(pipeline: str, fingerprint: str) -> None:
-    """Load a model that searches are about to need, and run it once."""
+    """Load a model that searches will need soon, and run it once."""
     try:
         engine = engine_for(pipeline, fingerprint)
     except PipelineUnavailable as error:
@@ -79,7 +79,7 @@ def fetch(
     fingerprint: str,
     box: str = "",
 ) -> None:
-    """Fetch a picture from an address, keep it as a query, and embed it."""
+    """Fetch an image from a URL, store it as a query, and embed it."""
 
     def work() -> Reply:
         writer = HashingWriter()
@@ -101,7 +101,7 @@ def fetch(
 
 @celery_app.task(name="query.thumbnail")
 def make_thumbnail(reply: str, sha256: str) -> None:
-    """Make the small picture that the result page shows of the query."""
+    """Make the thumbnail of the query image for the result page."""
 
     def work() -> Reply:
         with storage.open_query(sha256) as original:
@@ -112,14 +112,14 @@ def make_thumbnail(reply: str, sha256: str) -> None:
     answer(reply, work)
 
 
-_Prepared = tuple[NDArray[np.uint8], int, int]  # with the size of the whole picture
+_Prepared = tuple[NDArray[np.uint8], int, int]  # with width and height of the whole image
 
 
 @celery_app.task(name="query.regions")
 def find_regions(reply: str, key: str, image_id: int | None) -> None:
-    """Look for what one may want to search for on its own: in a stored query picture or an image.
+    """Suggest regions of a query image or a stored image to search for on their own.
 
-    The picture stays decoded for a while: whoever is shown regions may ask about one of them.
+    The image stays in the cache of decoded images, because a search for a region often follows.
     """
 
     def work() -> Reply:
@@ -180,8 +180,10 @@ def _prepare_whole(sha256: str, pipeline: ImagePipeline) -> _Prepared:
 
 
 def _prepare_part(whole: Callable[[], Decoded], box: str, pipeline: ImagePipeline) -> _Prepared:
-    """Cut from the whole picture at its full size: what a quicker way of decoding leaves out may
-    be all that the box shows."""
+    """Prepare a box, cut from the image at full size.
+
+    A quicker, smaller decoding may lose the detail that the box shows.
+    """
     picture = whole()
     part = decoded_cache.cut(picture, parse_box(box))
     return pipeline.prepare(part), picture.width, picture.height
@@ -192,9 +194,10 @@ def _whole_query(sha256: str) -> Decoded:
 
 
 def _whole_of(image: Image) -> Decoded:
-    """The picture of an image, which may itself be a part of its file.
+    """Return a stored image, which may be a part of its file.
 
-    Of one that is on the web there is the small copy: no visitor makes this server fetch anything.
+    For an image whose original is on the web, this is its thumbnail: a search must not make the
+    server fetch anything.
     """
     if web_address(image) is not None:
         side = max(storage.THUMBNAIL_SIDES)

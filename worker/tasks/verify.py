@@ -1,4 +1,4 @@
-"""The task that compares a query with candidates, by geometry."""
+"""The task that verifies candidates of a search: compares them with the query by geometry."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ from worker.runtime.image_decoding import BadBox
 from worker.runtime.replies import Reply, answer
 
 log = logging.getLogger(__name__)
-# Of pictures with the same pixels, what is kept of them differs by no more: one may have been
-# decoded in a quicker way.
+# Grey levels by which the small copies of images with equal pixels differ at most: one of them may
+# have been decoded at a smaller size.
 _SMALL_DIFFERENCE = 3.0
 
 
 @celery_app.task(name=verification.TASK)
 def verify(reply: str, subject: dict[str, Any], images: list[int], budget_ms: float) -> None:
-    """Compare a picture with stored images, in their order, until the time is over."""
+    """Compare an image with stored images, in the given order, until the time budget is spent."""
     answer(reply, lambda: Reply(_verified(Subject.from_json(subject), images, budget_ms)))
 
 
 def warm_up() -> None:
-    """Compare something once: what the first comparison loads takes longer than it may take."""
+    """Compare once: what the first comparison loads takes longer than a search's time budget."""
     noise = np.random.default_rng(0).integers(0, 256, (160, 160, 3), dtype=np.uint8)
     features = find_features(PillowImage.fromarray(noise))
     judge(match(features, features), features, features)
@@ -53,7 +53,8 @@ def _verified(subject: Subject, keys: list[int], budget_ms: float) -> bytes:
     side = Side.of(subject, found.get(subject.image))
     others = [found[pk] for pk in keys if pk in found]
     known = local_features.stored(others)
-    until = max(until, time.monotonic() + budget_ms / 2000)  # however long the query itself took
+    # At least half of the budget is for comparisons, however long the query's features took.
+    until = max(until, time.monotonic() + budget_ms / 2000)
     verified: dict[int, dict[str, Any]] = {}
     made: list[Image] = []
     for image in others:
@@ -67,14 +68,14 @@ def _verified(subject: Subject, keys: list[int], budget_ms: float) -> bytes:
             made.append(image)
         verdict, geometry = compare(side, Side(features, image=image))
         verified[image.pk] = told(verdict, geometry)
-        del verified[image.pk]["keypoints"]  # which nobody looks at in a list
+        del verified[image.pk]["keypoints"]  # lists of results do not show them
     if made:
         feature_service.note(made, VERSION)
     return json.dumps({"verified": verified}).encode()
 
 
 def told(verdict: Verdict, geometry: Geometry) -> dict[str, Any]:
-    """Verdict and geometry as `Verified.from_json` reads them."""
+    """Return verdict and geometry in the form that `Verified.from_json` reads."""
     return {
         "kind": verdict.kind,
         "edits": verdict.edits,
@@ -90,7 +91,7 @@ def told(verdict: Verdict, geometry: Geometry) -> dict[str, Any]:
 
 
 def made_now(image: Image) -> LocalFeatures | None:
-    """Make the features of a candidate that has none yet; None where it cannot have any."""
+    """Compute the features of a candidate that has none yet; None when that is impossible."""
     try:
         return local_features.make(image)
     except (ImageError, BadBox, OSError) as error:
@@ -101,7 +102,7 @@ def made_now(image: Image) -> LocalFeatures | None:
 
 
 def compare(query: Side, other: Side) -> tuple[Verdict, Geometry]:
-    """Lay one picture on the other and judge."""
+    """Match the features of two images; return the verdict and the geometry."""
     geometry = match(query.features, other.features)
     same_bytes = query.is_whole and other.is_whole and query.sha256 == other.sha256
     verdict = judge(geometry, query.features, other.features, same_bytes=same_bytes)
@@ -111,7 +112,7 @@ def compare(query: Side, other: Side) -> tuple[Verdict, Geometry]:
 
 
 def _have_same_pixels(query: Side, other: Side) -> bool:
-    """Whether two files show exactly the same, saved without loss in two ways."""
+    """Whether two files have equal pixels, for example saved in two lossless formats."""
     one, two = query.features, other.features
     if (one.width, one.height) != (two.width, two.height) or one.small.shape != two.small.shape:
         return False
