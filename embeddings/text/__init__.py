@@ -1,4 +1,4 @@
-"""Text beside pictures: encoders of sentences, and what makes pictures comparable with them.
+"""Text embeddings comparable with those of pictures: MiniLM, and CLIP and SigLIP text towers.
 
-Importing this package loads none of it. Nothing here ever asks a network.
+Importing this package loads none of them. Only `user_towers.fetch_text_tower` uses the network.
 """

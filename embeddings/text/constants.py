@@ -1,4 +1,4 @@
-"""What recipes say of texts: light, and the same on every machine."""
+"""Constants of text recipes: digests, prompt, dimensions; cheap to import."""
 
 from collections.abc import Mapping
 
@@ -11,14 +11,14 @@ MINILM_TOKENIZER_SHA256 = "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa3
 MINILM_DIMENSION = 384
 
 CONCEPTS, JOINT = "image_text_embedding.concepts", "image_text_embedding.joint"
-# The recipe's variant whose vectors stand beside texts, by its operator.
+# The recipe variant with text-space vectors, by operator.
 VARIANTS: Mapping[str, str] = {CONCEPTS: "concepts", JOINT: "text"}
 
 PROMPT = "a photo of a {description}: {definition}"
-# Of the sentences, a line each: another version of timm could describe a class otherwise.
+# Digest of the sentences, one per line: another timm version may describe a class differently.
 SENTENCES_SHA256 = "1dcb718f5be9bbe99279b3f5ecea6cf32f8dfd6d290d2cad3a2aacf2bac9d777"
 
-# What `image_text_embedding.concepts` has in its recipe beside the model.
+# Parameters of `image_text_embedding.concepts` besides the model.
 CONCEPTS_SIDE: Mapping[str, str] = {
     "text_encoder": "text_embedding.minilm",
     "text_weights_sha256": MINILM_SHA256,
@@ -33,18 +33,18 @@ _NEEDS = {
 
 
 def text_operator(card: ModelCard) -> str | None:
-    """The operator that puts this model's pictures beside texts; None where there is none."""
+    """Return the operator that embeds this model's pictures in a text space; None if none does."""
     if card.head == IMAGENET:
         return CONCEPTS
     return JOINT if card.head in TEXT_TOWERS else None
 
 
 def check_able(card: ModelCard, operator: str) -> None:
-    """Raise `RecipeError` for a model that this operator cannot put beside texts."""
+    """Raise `RecipeError` for a model that this operator does not support."""
     if text_operator(card) != operator:
         raise RecipeError(f"{operator} needs {_NEEDS[operator]}, which {card.name} does not have.")
 
 
 def text_dimension(card: ModelCard, operator: str) -> int:
-    """The length of a vector that the operator makes of the model's pictures."""
+    """Return the length of the vectors that the operator computes with this model."""
     return MINILM_DIMENSION if operator == CONCEPTS else card.head_dimension

@@ -1,4 +1,4 @@
-"""`text_encoder(name)`: texts to vectors that may be compared with those of pictures."""
+"""`text_encoder(name)`: encodes texts as vectors comparable with those of pictures."""
 
 import os
 import threading
@@ -38,13 +38,13 @@ class _Encoder(Protocol):
 
 
 class TextEncoder:
-    """Texts to unit-length float32 vectors beside those of pictures; thread-safe.
+    """Encodes texts as unit-length float32 vectors in the space of pictures; thread-safe.
 
-    Attributes: `fingerprint`, equal to that of the pictures whose vectors these may be compared
-    with; `recipe`, that of those pictures; `dimension`; `max_tokens`, what counts of a text (the
-    rest is cut off; `tokens` says how many a text has); `approximate`, whether it is a stand-in
-    for a model that learned texts and pictures together; `note`, a sentence about its limits, for
-    people; `runtime`, which computes it.
+    Attributes: `fingerprint`, equal to that of the pictures with comparable vectors; `recipe`, the
+    recipe of those pictures; `dimension`; `max_tokens`, after which a text is cut off (`tokens`
+    counts those of a text); `approximate`, whether it replaces a model trained on texts and
+    pictures together; `note`, a sentence about its limits, for people; `runtime`, which computes
+    it.
     """
 
     def __init__(self, recipe: Recipe, files: TowerFiles | None = None) -> None:
@@ -78,10 +78,10 @@ class TextEncoder:
         return f"<TextEncoder for {self.recipe.name} {self.fingerprint[:12]}>"
 
     def encode(self, texts: str | Sequence[str]) -> NDArray[np.float32]:
-        """Vector (D,) of a text, or vectors (N, D) of a list or tuple of them, in its order.
+        """Return the vector (D,) of a text, or vectors (N, D) of a list or tuple, in order.
 
-        Raises `InputError` for what is no text or holds no word, and `RuntimeUnavailable` in a
-        process that was forked from one with a model.
+        Raises `InputError` for non-strings and texts without words, and `RuntimeUnavailable` in a
+        process that was forked after a model was loaded.
         """
         check_process()
         if isinstance(texts, str):
@@ -96,11 +96,11 @@ class TextEncoder:
     __call__ = encode
 
     def batch(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """What `encode` gives for a list. Graph pipelines ask for it."""
+        """Return vectors (N, D), as `encode` does for a list. Used by graph pipelines."""
         return self.encode(list(texts))
 
     def tokens(self, text: str) -> int:
-        """How many tokens a text has; of more than `max_tokens` only the first ones count."""
+        """Return the number of tokens of a text; only the first `max_tokens` are encoded."""
         return self._encoder.tokens(text)
 
 
@@ -113,20 +113,20 @@ def text_encoder(
     *,
     folder: str | os.PathLike[str] | None = None,
 ) -> TextEncoder:
-    """The encoder whose vectors may be compared with those of a recipe's pictures.
+    """Return the encoder whose vectors are comparable with those of a recipe's pictures.
 
-    `recipe` is what `pipeline` takes: 'image-embedding-efficientnet-lite0:concepts', for
-    example, or the `text_recipe` of a pipeline with text. `folder` is that of a CLIP or SigLIP
-    text tower which was not added. Made once per process, shared from then on, offline.
+    `recipe` is what `pipeline` accepts, for example 'image-embedding-efficientnet-lite0:concepts',
+    or the `text_recipe` of a pipeline with text. `folder` holds a CLIP or SigLIP text tower that
+    was not added. Created once per process, shared, offline.
 
-    Raises `UnknownName`; `RecipeError` for a recipe whose vectors are not beside texts;
-    `PackageMissing`; `WeightsError` (`weights_missing` says how to bring a text tower,
-    `weights_mismatch` where it is no pair with the pictures' model).
+    Raises `UnknownName`; `RecipeError` for a recipe outside a text space; `PackageMissing`;
+    `WeightsError` (`weights_missing` says how to get a text tower, `weights_mismatch` when it does
+    not fit the pictures' model).
     """
     check_process()
     wanted = recipe_of(recipe)
     files = _files(_operator(wanted), folder)
-    # By the files as well: another tower may have been added since.
+    # Keyed by the files as well: another tower may have been added since.
     key = (wanted.to_json(), None if files is None else files.digests)
     with _loading:
         if key not in _encoders:
@@ -142,7 +142,7 @@ def _operator(recipe: Recipe) -> Operator:
 
 
 def _files(operator: Operator, folder: str | os.PathLike[str] | None) -> TowerFiles | None:
-    """The text tower of a joint model; None for concepts, whose encoder is a package."""
+    """Return the text tower of a joint model; None for concepts, whose encoder is a package."""
     if operator.name == constants.CONCEPTS:
         if folder is not None:
             raise InputError("The text encoder of concepts is a package; it takes no folder.")

@@ -1,4 +1,4 @@
-"""Two vectors of a picture from one forward pass: as ever, and beside texts."""
+"""Image-text pipelines: the image vector and the text-space vector of a picture in one pass."""
 
 import threading
 from collections.abc import Sequence
@@ -20,10 +20,10 @@ from embeddings.runtimes.loader import check_process, load_network
 
 
 class ImageText(NamedTuple):
-    """What `ImageTextPipeline` gives for a picture, or for N of them.
+    """The result of `ImageTextPipeline` for a picture, or for N of them, all of unit length.
 
-    `image` float32 (D,) or (N, D), as the plain pipeline gives it; `text` float32 (T,) or (N, T),
-    which may be compared with the vectors of `text_encoder`. All of unit length.
+    `image` float32 (D,) or (N, D), as the plain pipeline returns it; `text` float32 (T,) or (N, T),
+    comparable with the vectors of `text_encoder`.
     """
 
     image: NDArray[np.float32]
@@ -31,12 +31,12 @@ class ImageText(NamedTuple):
 
 
 class ImageTextPipeline(PicturePipeline[ImageText]):
-    """Pictures to `ImageText`, decoded, prepared and run through the model once.
+    """Turns pictures into `ImageText`, decoding, preparing and running the model once.
 
-    Called, streamed and used by its stages as `ImagePipeline` is; `pipeline(name).with_text()`
-    gives one. Attributes: `recipe` and `fingerprint` of the plain vectors, `text_recipe` and
-    `text_fingerprint` of those beside texts, each that of the pipeline which gives it alone;
-    `runtime`, `precision`, `device` and `max_batch`.
+    It is called, streamed and used by stages like `ImagePipeline`; create it with
+    `pipeline(name).with_text()`. Attributes: `recipe` and `fingerprint` of the plain vectors,
+    `text_recipe` and `text_fingerprint` of the text-space vectors, each equal to that of the
+    pipeline for these vectors alone; `runtime`, `precision`, `device` and `max_batch`.
     """
 
     def __init__(
@@ -48,8 +48,8 @@ class ImageTextPipeline(PicturePipeline[ImageText]):
     ) -> None:
         """`recipe` is that of the plain vectors.
 
-        Raises what `ImagePipeline` raises, and `RecipeError` where the recipe's model is none of
-        `image_embedding.timm` or has no space of texts.
+        Raises what `ImagePipeline` raises, and `RecipeError` when the recipe's model is not run by
+        `image_embedding.timm` or has no text space.
         """
         way = {"runtime": runtime, "precision": precision, "device": device}
         chain = build_chain(recipe, **way)
@@ -72,11 +72,11 @@ class ImageTextPipeline(PicturePipeline[ImageText]):
         return f"<ImageTextPipeline {self.recipe.name} and {self.text_recipe.name}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Travels as its recipe, and is loaded where it arrives, once per process."""
+        """Pickle the recipe only; the receiving process loads the pipeline once."""
         return image_text_pipeline, (self.recipe, self.runtime, self.precision, self.device)
 
     def __call__(self, pictures: Any) -> ImageText:
-        """The vectors (D,) and (T,) of a picture, or (N, D) and (N, T) of a list or tuple.
+        """Return the vectors (D,) and (T,) of a picture, or (N, D) and (N, T) of a list or tuple.
 
         Raises what a call of `ImagePipeline` raises.
         """
@@ -89,14 +89,14 @@ class ImageTextPipeline(PicturePipeline[ImageText]):
         return both
 
     def batch(self, pictures: Sequence[Any]) -> list[ImageText]:
-        """The pair of each picture. Graph pipelines ask for it."""
+        """Return the pair for each picture. Used by graph pipelines."""
         return [ImageText(*row) for row in zip(*self(list(pictures)), strict=True)]
 
     def embed(self, batch: Sequence[NDArray[np.uint8]]) -> ImageText:
-        """Vectors (N, D) and (N, T) of N prepared pictures; at most `max_batch` a forward pass.
+        """Return vectors (N, D) and (N, T) of N prepared pictures, `max_batch` per forward pass.
 
-        Raises `InputError` for pixels that `prepare` has not made, and `RuntimeUnavailable` in a
-        process that was forked from one with a model.
+        Raises `InputError` for pixels that do not come from `prepare`, and `RuntimeUnavailable` in
+        a process that was forked after a model was loaded.
         """
         self._check_prepared(batch)
         check_process()
@@ -111,13 +111,13 @@ class ImageTextPipeline(PicturePipeline[ImageText]):
         return both
 
     def _pixels(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """uint8 (N, 3, H, W) to what stands beside texts and, behind it, the features."""
+        """uint8 (N, 3, H, W) to text-space vectors followed by features."""
         given = self._network(pixels)
         features, head = given[:, : -self._text.head], given[:, -self._text.head :]
         return np.concatenate((self._text.project(head), features), axis=1)
 
     def rows(self, batch: Sequence[NDArray[np.uint8]]) -> Sequence[ImageText]:
-        # Each an object of its own, so that a kept vector does not keep its batch.
+        # Copies, so that a retained vector does not keep its whole batch in memory.
         pairs = zip(*self.embed(batch), strict=True)
         return [ImageText(image.copy(), text.copy()) for image, text in pairs]
 
@@ -135,7 +135,7 @@ _loading = threading.Lock()
 def image_text_pipeline(
     recipe: Recipe, runtime: str = "auto", precision: str | None = None, device: str = "cpu"
 ) -> ImageTextPipeline:
-    """The pipeline that gives the vectors of `recipe` and those beside texts, made once per
+    """Return the pipeline for the vectors of `recipe` and text-space vectors, created once per
     process. Raises what `ImageTextPipeline` raises."""
     key = (recipe.to_json(), runtime, precision, device)
     with _loading:

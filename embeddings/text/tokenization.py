@@ -1,4 +1,4 @@
-"""What every text encoder needs: packages, checked arguments, tokens."""
+"""Shared helpers of text encoders: optional packages, argument checks, tokenizers, files."""
 
 import hashlib
 import importlib
@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from embeddings.errors import InputError, PackageMissing, WeightsError
 
 _WAY = "pip install -r requirements/text.txt, or the extra 'text' of lookalike-embeddings"
-# Texts that are encoded together; the shorter ones are filled up to the longest.
+# Texts encoded per batch; shorter ones are padded to the longest.
 AT_ONCE = 16
 
 
 def needed(package: str) -> ModuleType:
-    """The module of that name. Raises `PackageMissing`, which says how to bring it."""
+    """Return the module of that name. Raises `PackageMissing`, which says how to install it."""
     try:
         return importlib.import_module(package)
     except ModuleNotFoundError as error:
@@ -30,13 +30,13 @@ def needed(package: str) -> ModuleType:
 
 
 def missing(distribution: str) -> PackageMissing:
-    """The error for a package that is not installed."""
+    """Return the error for a package that is not installed."""
     return PackageMissing(f"Text needs the package {distribution}, which is not installed: {_WAY}")
 
 
 def checked(texts: Sequence[Any]) -> list[str]:
-    """The texts. Raises `InputError` for what is no text, for nothing but blanks, and for
-    characters that no file can hold (half of a surrogate pair)."""
+    """Return the texts. Raises `InputError` for non-strings, blank texts, and characters that
+    cannot be encoded (half of a surrogate pair)."""
     for place, text in enumerate(texts):
         if not isinstance(text, str):
             raise InputError(f"A text must be a string, not {type(text).__name__} (at {place}).")
@@ -50,9 +50,9 @@ def checked(texts: Sequence[Any]) -> list[str]:
 
 
 def tokenizer(data: bytes, name: str, most: int) -> Any:
-    """A tokenizer of `tokenizers` that cuts what is longer than `most` tokens.
+    """Return a tokenizer of `tokenizers` that truncates to `most` tokens.
 
-    Raises `PackageMissing`, and `WeightsError` (`weights_damaged`) for a file that is none.
+    Raises `PackageMissing`, and `WeightsError` (`weights_damaged`) for an invalid file.
     """
     module = needed("tokenizers")
     try:
@@ -64,7 +64,7 @@ def tokenizer(data: bytes, name: str, most: int) -> Any:
 
 
 def read(path: Path, sha256: str | None, way: str) -> bytes:
-    """A file of an encoder, its digest checked. Raises `WeightsError`; `way` says what to do."""
+    """Return a file of an encoder, its digest checked. Raises `WeightsError` with `way` as hint."""
     try:
         data = path.read_bytes()
     except OSError as error:

@@ -1,6 +1,6 @@
-"""Where a text tower's files are: in the models folder, in the hub's cache, or where one says.
+"""Files of text towers: in the models folder, in the hub's cache, or in a given folder.
 
-A model's record, `NAME.tower` in the models folder, names the files by their digests.
+A model's record, `NAME.tower` in the models folder, identifies the files by their digests.
 `embeddings.text.user_towers` adds and removes them.
 """
 
@@ -19,7 +19,7 @@ from embeddings.models.card_schema import TEXT_TOWERS
 from embeddings.models.cards import model_card
 from embeddings.text import tokenization
 
-# The repositories whose text towers belong to the models that come with the library.
+# Repositories with the text towers of the models that come with the library.
 REPOSITORIES: Mapping[str, str] = {
     "clip-vit-b32": "openai/clip-vit-base-patch32",
     "siglip-base-p16-224": "google/siglip-base-patch16-224",
@@ -30,7 +30,7 @@ _SUFFIX = ".tower"
 
 @dataclass(frozen=True)
 class Digests:
-    """The SHA-256 of each file; together they decide what a text's vector is."""
+    """The SHA-256 of each file; together they determine a text's vector."""
 
     weights_sha256: str
     config_sha256: str
@@ -45,14 +45,14 @@ class TowerFiles:
     places: Mapping[str, Path]  # by the names of FILES
 
     def read(self, name: str) -> bytes:
-        """The bytes of a file. Raises `WeightsError`."""
+        """Return the bytes of a file. Raises `WeightsError`."""
         digest = dict(zip(FILES, asdict(self.digests).values(), strict=True))[name]
         return tokenization.read(self.places[name], digest, "add or fetch the text tower again.")
 
 
 def files_in(path: str | os.PathLike[str]) -> TowerFiles:
-    """The tower in a folder. Raises `InputError` for no folder, `WeightsError` for a file that
-    is not there."""
+    """Return the tower in a folder. Raises `InputError` when it is not a folder, `WeightsError`
+    for a missing file."""
     place = Path(path)
     if not place.is_dir():
         raise InputError(f"A text tower is a folder with {', '.join(FILES)}; {place} is none.")
@@ -62,7 +62,7 @@ def files_in(path: str | os.PathLike[str]) -> TowerFiles:
 
 
 def kind_of(model: str) -> str:
-    """The kind of text tower that a model has, 'clip' or 'siglip'.
+    """Return the kind of a model's text tower, 'clip' or 'siglip'.
 
     Raises `UnknownName`, and `InputError` for a model without one.
     """
@@ -73,10 +73,10 @@ def kind_of(model: str) -> str:
 
 
 def text_tower(model: str) -> TowerFiles:
-    """The model's text tower, where it is here.
+    """Return the model's text tower.
 
     Raises `UnknownName`, `InputError` for a model that has none, and `WeightsError`
-    (`weights_missing`), which says how to bring it.
+    (`weights_missing`), which says how to get it.
     """
     kind_of(model)
     record = read_record(model)
@@ -97,7 +97,7 @@ def text_tower(model: str) -> TowerFiles:
 
 
 def tower_with(digests: Digests) -> TowerFiles:
-    """The tower of any model whose files have these digests. Raises `UnknownName`."""
+    """Return the tower, of any model, with these digests. Raises `UnknownName`."""
     known = []
     for _, record in records():
         files = _of_record(record)
@@ -108,21 +108,21 @@ def tower_with(digests: Digests) -> TowerFiles:
 
 
 def write_record(model: str, source: Mapping[str, Any], digests: Digests) -> None:
-    """Note the model's tower; `source` says where its files are: with "source" "file" the names
+    """Record the model's tower; `source` says where its files are: with "source" "file" the names
     of "files" in the models folder, with "hub" the "repository" and its "revision"."""
     text = json.dumps({**source, "digests": asdict(digests)}, indent=2, sort_keys=True) + "\n"
     models_folder.write_file(f"{models_folder.check_name(model)}{_SUFFIX}", text.encode())
 
 
 def remove_record(model: str) -> None:
-    """Forget the model's tower; its files are left alone."""
+    """Remove the record of the model's tower; its files stay."""
     (models_folder.models_folder() / f"{model}{_SUFFIX}").unlink(missing_ok=True)
 
 
 def read_record(model: str) -> dict[str, Any] | None:
-    """The note of the model's tower; None where there is none.
+    """Return the record of the model's tower; None if there is none.
 
-    Raises `WeightsError` (`card_damaged`) for one that cannot be read.
+    Raises `WeightsError` (`card_damaged`) when it cannot be read.
     """
     path = models_folder.models_folder() / f"{model}{_SUFFIX}"
     try:
@@ -138,7 +138,7 @@ def read_record(model: str) -> dict[str, Any] | None:
 
 
 def records() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each model that has a tower, and its note; those that cannot be read are left out."""
+    """Yield each model with a tower and its record; unreadable records are skipped."""
     for path in sorted(models_folder.models_folder().glob(f"*{_SUFFIX}")):
         with contextlib.suppress(EmbeddingsError):
             record = read_record(path.stem)
@@ -170,5 +170,5 @@ def _in_cache(repository: str, name: str, revision: str) -> Path:
     import huggingface_hub
 
     found = huggingface_hub.try_to_load_from_cache(repository, name, revision=revision)
-    # One that is not there is told by its name when it is read.
+    # A missing file is reported by this path when it is read.
     return Path(found) if isinstance(found, str) else Path(repository, revision, name)

@@ -1,8 +1,8 @@
 """The text towers of CLIP and SigLIP: loaded from three files whose digests are checked.
 
 The files are those of a Hugging Face repository: `model.safetensors` (of the text tower alone, or
-of the whole model), `config.json` and `tokenizer.json`. transformers has the modules and
-tokenizers the tokens; neither ever asks the hub here.
+of the whole model), `config.json` and `tokenizer.json`. transformers provides the modules and
+tokenizers the tokens; neither accesses the hub here.
 """
 
 import contextlib
@@ -26,18 +26,18 @@ from embeddings.runtimes.loader import check_process, note_model
 from embeddings.text import tokenization
 from embeddings.text.tower_files import TowerFiles, kind_of
 
-_BUFFER = "text_model.embeddings.position_ids"  # which older checkpoints have, and no module
+_BUFFER = "text_model.embeddings.position_ids"  # only in older checkpoints, not in the module
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
-_END = "</s>"  # ends SigLIP's texts, and fills them up
+_END = "</s>"  # ends and pads SigLIP's texts
 
 
 @dataclass(frozen=True)
 class _Kind:
-    """How a kind of tower is built: the names that transformers gives it."""
+    """How a kind of tower is built: names in transformers."""
 
     config: str
     module: str
-    width: str  # the setting that says how long a vector is
+    width: str  # the setting with the length of a vector
 
 
 _KINDS: Mapping[str, _Kind] = {
@@ -47,7 +47,7 @@ _KINDS: Mapping[str, _Kind] = {
 
 
 class Tower:
-    """One text tower, loaded; thread-safe. Make it through `tower()`, which shares it."""
+    """A loaded text tower; thread-safe. Create it with `tower()`, which shares it."""
 
     runtime = "torch"
 
@@ -77,13 +77,13 @@ class Tower:
         self._one_at_a_time = threading.Lock()
 
     def tokens(self, text: str) -> int:
-        """How many tokens the text has, its marks of beginning and end among them."""
+        """Return the number of tokens, including those of beginning and end."""
         return len(self._uncut.encode(*self._clean([text])))
 
     def batch(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """N texts to float32 (N, dimension) of unit length; only their first tokens count.
 
-        Raises `InputError` for what is no text or empty, and `RuntimeUnavailable` after a fork.
+        Raises `InputError` for non-strings and empty texts, `RuntimeUnavailable` after a fork.
         """
         check_process()
         encoded = [one.ids for one in self._tokenizer.encode_batch(self._clean(texts))]
@@ -94,7 +94,7 @@ class Tower:
         return np.concatenate([np.empty((0, self.dimension), np.float32), *chunks])
 
     def _clean(self, texts: Sequence[str]) -> list[str]:
-        """The texts, for SigLIP without capitals and punctuation, as it was trained."""
+        """Return the texts; for SigLIP in lower case without punctuation, as in training."""
         known = tokenization.checked(texts)
         if self._kind == "clip":
             return known
@@ -103,7 +103,7 @@ class Tower:
     def _computed(self, encoded: Sequence[Sequence[int]]) -> NDArray[np.float32]:
         import torch
 
-        # SigLIP was trained on texts of one length, and looks at what fills them up.
+        # SigLIP was trained on texts of one length, and attends to the padding.
         full = self._kind == "siglip"
         length = self.max_tokens if full else max(map(len, encoded))
         ids = torch.full((len(encoded), length), self._filling, dtype=torch.int64)
@@ -124,7 +124,7 @@ _loading = threading.RLock()
 
 
 def tower(kind: str, files: TowerFiles) -> Tower:
-    """The tower of these files, loaded once per process. Raises what the class raises."""
+    """Return the tower of these files, loaded once per process. Raises what the class raises."""
     check_process()
     key = (kind, *astuple(files.digests))
     with _loading:
@@ -135,8 +135,8 @@ def tower(kind: str, files: TowerFiles) -> Tower:
 
 
 def check_pair(model: str, files: TowerFiles) -> None:
-    """Raise `WeightsError` (`weights_mismatch`) for a tower whose vectors are not as long as
-    those of the model's pictures, and what loading it raises."""
+    """Raise `WeightsError` (`weights_mismatch`) when the tower's vectors and those of the model's
+    pictures differ in length, and what loading the tower raises."""
     made = tower(kind_of(model), files)
     wanted = model_card(model).head_dimension
     if made.dimension != wanted:
@@ -148,7 +148,7 @@ def check_pair(model: str, files: TowerFiles) -> None:
 
 
 def _settings(data: bytes, kind: _Kind) -> dict[str, Any]:
-    """The text tower's part of a configuration. Raises `WeightsError`."""
+    """Return the text tower's part of a configuration. Raises `WeightsError`."""
     try:
         whole = json.loads(data)
         settings = dict(whole.get("text_config", whole))
@@ -156,18 +156,18 @@ def _settings(data: bytes, kind: _Kind) -> dict[str, Any]:
         raise WeightsError(
             "weights_damaged", f"config.json is no model's configuration: {error}."
         ) from error
-    if kind.width in whole:  # CLIP's repositories say it of the whole model
+    if kind.width in whole:  # CLIP's repositories state it for the whole model
         settings[kind.width] = whole[kind.width]
     return settings
 
 
 def _module(kind: _Kind, settings: dict[str, Any], data: bytes) -> Any:
-    """The module in evaluation mode, float32, every tensor from the file (strict)."""
+    """Return the module in evaluation mode, float32, every tensor from the file (strict)."""
     if not is_safetensors(data):
         raise WeightsError(
             "weights_damaged", "A text tower's weights are a .safetensors file; this is none."
         )
-    timm()  # whose import makes that of transformers work where torchvision is broken
+    timm()  # its import repairs a broken torchvision, which transformers imports
     transformers = tokenization.needed("transformers")
     state = tensors(data, "model.safetensors")
     with _silent():
@@ -175,7 +175,7 @@ def _module(kind: _Kind, settings: dict[str, Any], data: bytes) -> Any:
             made = getattr(transformers, kind.module)(
                 getattr(transformers, kind.config).from_dict(settings)
             )
-        except Exception as error:  # settings of the wrong kind fail in many ways
+        except Exception as error:  # invalid settings fail in many ways
             raise WeightsError(
                 "weights_mismatch", f"config.json describes no text tower: {error}."
             ) from error
@@ -192,7 +192,7 @@ def _module(kind: _Kind, settings: dict[str, Any], data: bytes) -> Any:
 
 
 def _of_text(given: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """The tensors of the text tower, under the module's names."""
+    """Return the tensors of the text tower, under the module's names."""
     prefix = "text_model."
     named = any(name.startswith(prefix) for name in wanted)
     state = {}
@@ -204,7 +204,7 @@ def _of_text(given: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, A
 
 @contextlib.contextmanager
 def _silent() -> Iterator[None]:
-    """transformers warns of token numbers in the published configurations of SigLIP."""
+    """Silence transformers, which warns of token numbers in SigLIP's published configurations."""
     logger = logging.getLogger("transformers")
     before = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""Text towers of one's own: add one from a folder, fetch one from the hub, remove it again."""
+"""User text towers: add one from a folder, fetch one from the hub, remove it."""
 
 import contextlib
 import os
@@ -25,9 +25,9 @@ from embeddings.text.towers import check_pair
 
 
 def add_text_tower(model: str, path: str | os.PathLike[str]) -> TowerFiles:
-    """Copy the text tower in the folder `path` into the models folder, as that of `model`.
+    """Copy the text tower in the folder `path` into the models folder and assign it to `model`.
 
-    It is loaded once, to see that it works and that its vectors are as long as the model's.
+    It is loaded once, to check that it works and that its vectors are as long as the model's.
     Raises `InputError`, `UnknownName`, `PackageMissing`, and `WeightsError`.
     """
     files = files_in(path)
@@ -41,12 +41,12 @@ def add_text_tower(model: str, path: str | os.PathLike[str]) -> TowerFiles:
 
 
 def fetch_text_tower(model: str) -> TowerFiles:
-    """See to it that the text tower of a model of the library is here.
+    """Download the text tower of a model of the library, unless it is already present.
 
-    Downloads its three files into the hub's local cache, unless they are there or HF_HUB_OFFLINE
-    is set, checks that they load, and keeps their digests and the commit. Nothing else about text
-    downloads. Raises `InputError`, `UnknownName`, and `WeightsError` (`weights_missing` where
-    they cannot be had).
+    The three files go into the hub's local cache, unless they are there or HF_HUB_OFFLINE is set;
+    they are loaded as a check, and their digests and the commit recorded. Nothing else about text
+    downloads. Raises `InputError`, `UnknownName`, and `WeightsError` (`weights_missing` when
+    the files are not available).
     """
     kind_of(model)
     if model not in REPOSITORIES:
@@ -68,8 +68,8 @@ def fetch_text_tower(model: str) -> TowerFiles:
 
 
 def remove_text_tower(model: str) -> None:
-    """Forget the model's text tower, and remove its files from the models folder where no other
-    model needs them; the hub's cache is left alone. Raises `InputError` where there is none."""
+    """Remove the record of the model's text tower, and those of its files in the models folder that
+    no other model needs; the hub's cache is unchanged. Raises `InputError` if there is none."""
     record = read_record(models_folder.check_name(model))
     if record is None:
         raise InputError(f"{model} has no text tower in the models folder.")
@@ -81,7 +81,7 @@ def remove_text_tower(model: str) -> None:
 
 def _stored_name(name: str, digests: Any) -> str:
     digest = dict(zip(FILES, digests, strict=True))[name]
-    # No card's name ends so, and a tower's weights are no model's.
+    # This suffix cannot collide with names of cards or of models' weights.
     return f"{digest}.tower-{name.partition('.')[2]}"
 
 
