@@ -24,13 +24,13 @@ from benchmarks.installation.fill_images import random_vectors
 from embeddings.operators.decode.pillow import decode
 from embeddings.pipelines import pipeline
 from embeddings.thread_count import set_threads
-from searchapp.infra.vectors.client import Connection
+from searchapp.infra.vectors.client import MilvusConnection
 from searchapp.infra.vectors.store import VECTOR, VectorStore
 
 
 def main(uri: str, collection: str, images: int, top_k: int, file: str = "") -> None:
     set_threads(1)  # as the query worker
-    model, store, connection = pipeline(), VectorStore(uri), Connection(uri, "")
+    model, store, connection = pipeline(), VectorStore(uri), MilvusConnection(uri, "")
     vectors = np.load(file) if file else random_vectors(images, model.recipe.dimension)
 
     def look(pictures: list[Path]) -> dict[str, float]:
@@ -60,7 +60,7 @@ def main(uri: str, collection: str, images: int, top_k: int, file: str = "") -> 
 
 
 def _search(
-    connection: Connection, collection: str, asked: npt.NDArray[np.float32], top_k: int
+    connection: MilvusConnection, collection: str, asked: npt.NDArray[np.float32], top_k: int
 ) -> float:
     """Ask for all of them at once; return the best score of the first."""
     found = connection.call(

@@ -45,7 +45,7 @@ _MIN_CONTRAST = 4.0  # standard deviation, levels of 255
 _MIN_WHOLE_ALIKE = 0.97  # correlation
 
 
-class Laid(NamedTuple):
+class Alignment(NamedTuple):
     """Two aligned pictures, RGB as floats, at the detail of the coarser one.
 
     `common` is the mask of the overlap; `of_query` and `of_other` are its share of each picture.
@@ -58,7 +58,9 @@ class Laid(NamedTuple):
     of_other: float
 
 
-def lay(query: LocalFeatures, other: LocalFeatures, shares: NDArray[np.float64]) -> Laid | None:
+def lay(
+    query: LocalFeatures, other: LocalFeatures, shares: NDArray[np.float64]
+) -> Alignment | None:
     """Warp the query's small picture onto the other's; None when they hardly overlap.
 
     `shares` maps positions in the query (shares of its sides) to positions in the other.
@@ -86,7 +88,7 @@ def lay(query: LocalFeatures, other: LocalFeatures, shares: NDArray[np.float64])
     grown = scale**2
     of_query = area / (here if scale >= 1 else here * grown)
     of_other = area / (there / grown if scale >= 1 else there)
-    return Laid(first[cut], second[cut], held[cut], min(1.0, of_query), min(1.0, of_other))
+    return Alignment(first[cut], second[cut], held[cut], min(1.0, of_query), min(1.0, of_other))
 
 
 def _warp(
@@ -121,7 +123,7 @@ class Compared(NamedTuple):
     other: NDArray[np.float32]
 
 
-def compare(laid: Laid) -> Compared:
+def compare(laid: Alignment) -> Compared:
     """Compare aligned pictures by local correlation, independent of brightness."""
     import cv2
 
@@ -137,14 +139,14 @@ def compare(laid: Laid) -> Compared:
     return Compared(alike, first, second)
 
 
-def _greys(laid: Laid) -> list[NDArray[Any]]:
+def _greys(laid: Alignment) -> list[NDArray[Any]]:
     import cv2
 
     both = (laid.query, laid.other)
     return [cv2.GaussianBlur(cv2.cvtColor(one, cv2.COLOR_RGB2GRAY), (3, 3), 0) for one in both]
 
 
-def inner(laid: Laid, margin: int) -> NDArray[np.bool_]:
+def inner(laid: Alignment, margin: int) -> NDArray[np.bool_]:
     """Return the mask of the overlap, eroded by `margin` pixels."""
     import cv2
 
@@ -168,7 +170,7 @@ class Likeness(NamedTuple):
     drift: float
 
 
-def likeness(laid: Laid) -> Likeness:
+def likeness(laid: Alignment) -> Likeness:
     """Compare the overlap of two aligned pictures.
 
     Where one has far more texture than the other, it has an overlay: that is left out if enough
@@ -219,7 +221,7 @@ def slopes(shaded: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float3
     return np.asarray(across), np.asarray(down)
 
 
-def _drift(laid: Laid, alike: NDArray[np.bool_]) -> float:
+def _drift(laid: Alignment, alike: NDArray[np.bool_]) -> float:
     """Return the drift; see `Likeness`. A copy differs by noise, which moving does not remove; a
     photograph from another viewpoint is displaced in different directions in different places."""
     import cv2

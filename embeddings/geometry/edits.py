@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from embeddings.geometry.alignment import ALIKE, Laid, compare, inner, lay
+from embeddings.geometry.alignment import ALIKE, Alignment, compare, inner, lay
 from embeddings.geometry.feature_matching import Geometry
 from embeddings.geometry.kinds import Edit
 from embeddings.geometry.local_features import LocalFeatures
@@ -121,7 +121,11 @@ def _is_resized(query: LocalFeatures, other: LocalFeatures, how: Placed, whole: 
 
 
 def _part(
-    shares: NDArray[np.float64], query: LocalFeatures, other: LocalFeatures, laid: Laid, how: Placed
+    shares: NDArray[np.float64],
+    query: LocalFeatures,
+    other: LocalFeatures,
+    laid: Alignment,
+    how: Placed,
 ) -> Edit | None:
     """Return whether one picture is a part of the other, and how; None if it is not."""
     if laid.of_query >= _MIN_WHOLE and laid.of_other >= _MIN_WHOLE:
@@ -180,7 +184,7 @@ def steps(larger: LocalFeatures, corners: NDArray[np.float64]) -> list[float]:
     return found
 
 
-def repainted(laid: Laid) -> NDArray[np.float32]:
+def repainted(laid: Alignment) -> NDArray[np.float32]:
     """Return the other picture recoloured to match the query, by a robust linear map."""
     import cv2
 
@@ -206,13 +210,13 @@ def _with_one(colours: NDArray[Any]) -> NDArray[Any]:
     return np.concatenate([colours, np.ones((len(colours), 1), np.float32)], axis=1)
 
 
-def recoloured(laid: Laid, painted: NDArray[np.float32]) -> float:
+def recoloured(laid: Alignment, painted: NDArray[np.float32]) -> float:
     """Return the change of colours in levels of 255, where it is largest."""
     changed = np.abs(painted - laid.other).max(axis=2)
     return float(np.percentile(changed[laid.common], _RECOLOURED_PERCENTILE))
 
 
-def overlaid(laid: Laid, painted: NDArray[np.float32]) -> float:
+def overlaid(laid: Alignment, painted: NDArray[np.float32]) -> float:
     """Return the share of the overlap that one picture covers with something else.
 
     Covered pixels match nothing nearby in the other, in neither colour nor texture: a colour

@@ -32,7 +32,7 @@ _STEPS = 24  # quantization steps per doubling of a point's size
 _OPENED = ((np.arange(256, dtype=np.uint8)[:, None] >> np.array([0, 2, 4, 6])) & 3).astype(np.uint8)
 
 
-class Parts(NamedTuple):
+class FeatureParts(NamedTuple):
     """The parts of local features; see `LocalFeatures`."""
 
     width: int
@@ -56,7 +56,7 @@ def shown(small: Image.Image) -> tuple[bytes, NDArray[np.uint8]]:
     return data, _opened(data)
 
 
-def pack(parts: Parts, small: bytes) -> bytes:
+def pack(parts: FeatureParts, small: bytes) -> bytes:
     """Serialize the parts; `small` is the picture as `shown` returned it."""
     head = _HEAD.pack(
         _MAGIC,
@@ -73,7 +73,7 @@ def pack(parts: Parts, small: bytes) -> bytes:
     return body + _CRC.pack(zlib.crc32(body))
 
 
-def unpack(data: bytes) -> tuple[Parts, bytes]:
+def unpack(data: bytes) -> tuple[FeatureParts, bytes]:
     """Read what `pack` wrote. Raises EmbeddingsError for anything else.
 
     Codes: `features_damaged`, and `features_version` for data of another version.
@@ -101,7 +101,7 @@ def unpack(data: bytes) -> tuple[Parts, bytes]:
     small = data[start + count * _CODES : -_CRC.size]
     compression = None if trace == _UNKNOWN else trace
     descriptors = _OPENED[packed].reshape(count, 4 * _CODES)
-    return Parts(width, height, points, descriptors, _opened(small), compression), small
+    return FeatureParts(width, height, points, descriptors, _opened(small), compression), small
 
 
 def _kept_points(points: NDArray[np.float32]) -> NDArray[np.void]:

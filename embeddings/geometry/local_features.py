@@ -69,7 +69,7 @@ class LocalFeatures:
     def to_bytes(self) -> bytes:
         """Serialize the features for storage."""
         return feature_codec.pack(
-            feature_codec.Parts(
+            feature_codec.FeatureParts(
                 self.width,
                 self.height,
                 self.points,

@@ -17,7 +17,7 @@ from searchapp.api.search_serializers import BoxField
 from searchapp.models import Query, Scope
 from searchapp.services import search
 from searchapp.services.compare import pair_comparison, text
-from searchapp.services.compare.pair_comparison import Comparison, Side
+from searchapp.services.compare.pair_comparison import ComparedPicture, PairComparison
 from searchapp.services.errors import Invalid, ServiceError
 from searchapp.services.operations import cleanup
 
@@ -79,22 +79,22 @@ class Compare(APIView):
 
     def _side(
         self, request: Request, asked: dict[str, Any], prefix: str, made: list[Query]
-    ) -> Side:
+    ) -> ComparedPicture:
         box = asked[f"{prefix}box"]
         if f"{prefix}image" in asked:
             made.append(search.ask_upload(asked[f"{prefix}image"], request.user))
-            return Side(query=made[-1], box=box)
+            return ComparedPicture(query=made[-1], box=box)
         if f"{prefix}url" in asked:
             made.append(search.ask_url(asked[f"{prefix}url"], request.user))
-            return Side(query=made[-1], box=box)
+            return ComparedPicture(query=made[-1], box=box)
         if f"{prefix}query" in asked:
-            return Side(query=search.find_query(asked[f"{prefix}query"]), box=box)
-        return Side(
+            return ComparedPicture(query=search.find_query(asked[f"{prefix}query"]), box=box)
+        return ComparedPicture(
             image=pair_comparison.find_image(asked[f"{prefix}image_id"], request.user), box=box
         )
 
 
-def comparison_answer(found: Comparison, request: Request) -> dict[str, Any]:
+def comparison_answer(found: PairComparison, request: Request) -> dict[str, Any]:
     site = f"{request.scheme}://{request.get_host()}"
     asked = urlencode(pair_comparison.parameters(found.first, found.second), safe=",")
     geometry = found.geometry
@@ -131,7 +131,7 @@ def comparison_answer(found: Comparison, request: Request) -> dict[str, Any]:
     }
 
 
-def _side_answer(side: Side, facts: Any, site: str) -> dict[str, Any]:
+def _side_answer(side: ComparedPicture, facts: Any, site: str) -> dict[str, Any]:
     told: dict[str, Any] = {
         "width": facts["width"],
         "height": facts["height"],

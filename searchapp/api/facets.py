@@ -13,7 +13,7 @@ from rest_framework.views import APIView
 from searchapp.api.core.permissions import chosen_datasets
 from searchapp.services.errors import Invalid
 from searchapp.services.filters.facets import Facet, schema_of
-from searchapp.services.filters.fields import FIXED, OPERATORS, Kind, Op
+from searchapp.services.filters.fields import FIXED, OPERATORS, FieldKind, Op
 from searchapp.services.search import MAX_DATASETS
 
 
@@ -27,7 +27,7 @@ class FacetSerializer(serializers.Serializer[Any]):
 
     field = serializers.CharField()
     title = serializers.CharField()
-    kind = serializers.ChoiceField(choices=[str(kind) for kind in Kind])
+    kind = serializers.ChoiceField(choices=[str(kind) for kind in FieldKind])
     operators = serializers.ListField(child=serializers.CharField())
     number = serializers.IntegerField()
     values = ValueSerializer(many=True)

@@ -15,10 +15,10 @@ from searchapp.api.core.permissions import require_editor, require_owner, visibl
 from searchapp.models import Calibration, Dataset, Index
 from searchapp.services import calibration
 from searchapp.services.indexes import build, comparison, lifecycle, pipelines
-from searchapp.services.indexes.comparison import Comparison, Side
+from searchapp.services.indexes.comparison import IndexComparison, IndexSide
 
 
-class PipelineSerializer(serializers.Serializer[pipelines.Pipeline]):
+class PipelineSerializer(serializers.Serializer[pipelines.PipelineChoice]):
     name = serializers.CharField()
     sentence = serializers.CharField()
     dimension = serializers.IntegerField()
@@ -114,7 +114,7 @@ def _body(*found: Index) -> list[dict[str, Any]]:
     return list(IndexSerializer(found, many=True, context=context).data)
 
 
-def comparison_body(found: Comparison) -> dict[str, Any]:
+def comparison_body(found: IndexComparison) -> dict[str, Any]:
     return {
         "sampled": found.sampled,
         "overlap": found.overlap,
@@ -124,7 +124,7 @@ def comparison_body(found: Comparison) -> dict[str, Any]:
     }
 
 
-def _side_body(side: Side) -> dict[str, Any]:
+def _side_body(side: IndexSide) -> dict[str, Any]:
     return {
         "index": side.index.pk,
         "pipeline": side.index.pipeline,
@@ -152,7 +152,7 @@ class PipelineList(APIView):
         return Response({"results": [_pipeline_body(one) for one in pipelines.available()]})
 
 
-def _pipeline_body(pipeline: pipelines.Pipeline) -> dict[str, Any]:
+def _pipeline_body(pipeline: pipelines.PipelineChoice) -> dict[str, Any]:
     return dict(PipelineSerializer(pipeline).data)
 
 

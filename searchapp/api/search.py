@@ -30,7 +30,7 @@ class Search(APIView):
         given = SearchSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         asked = given.validated_data
-        wanted = search.Wanted(
+        wanted = search.SearchRequest(
             search.indexes_of(chosen_datasets(request, asked["dataset"])),
             asked["top_k"],
             asked["min_score"],

@@ -23,7 +23,7 @@ _PREFIX = "partial-"
 _LOCK_PAUSE = 0.05  # seconds
 
 
-class Moved(Exception):
+class OffsetMoved(Exception):
     """The file is not as long as the writer believes: somebody else writes it, or wrote it."""
 
 
@@ -31,7 +31,7 @@ class Vanished(Exception):
     """The file was removed while it was being written."""
 
 
-class Busy(Exception):
+class FileBusy(Exception):
     """Somebody else held the file for too long."""
 
 
@@ -140,7 +140,7 @@ def _locked(descriptor: int, patience: float | None = None) -> Iterator[None]:
                 break
             except BlockingIOError:
                 if time.monotonic() >= deadline:
-                    raise Busy from None
+                    raise FileBusy from None
                 time.sleep(_LOCK_PAUSE)
     try:
         yield
@@ -153,7 +153,7 @@ def _check(descriptor: int, offset: int) -> None:
     if state.st_nlink == 0:
         raise Vanished
     if state.st_size != offset:
-        raise Moved
+        raise OffsetMoved
 
 
 def _write(descriptor: int, data: bytes, offset: int) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
-from searchapp.pages.access import Moved
+from searchapp.pages.access import DatasetMoved
 
 
 class MovedDatasetMiddleware:
@@ -19,7 +19,7 @@ class MovedDatasetMiddleware:
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         found = request.resolver_match
-        if not isinstance(error, Moved) or found is None or "slug" not in found.kwargs:
+        if not isinstance(error, DatasetMoved) or found is None or "slug" not in found.kwargs:
             return None
         address = reverse(found.view_name, kwargs={**found.kwargs, "slug": error.slug})
         query = request.META.get("QUERY_STRING", "")

@@ -28,7 +28,7 @@ class ImageState(models.TextChoices):
 PENDING_STATES = (ImageState.RECEIVED, ImageState.PROCESSING)
 
 
-class Features(models.IntegerChoices):
+class FeatureState(models.IntegerChoices):
     """How far an image's local features are, where none are stored; else the column holds the
     version of those that are, above 0."""
 

@@ -13,7 +13,7 @@ from django.db.models import Q
 from django.urls import reverse
 
 from searchapp.infra.content_keys import thumbnail_key
-from searchapp.models.choices import PENDING_STATES, Features, ImageState, Source
+from searchapp.models.choices import PENDING_STATES, FeatureState, ImageState, Source
 from searchapp.models.dataset import Dataset
 from searchapp.models.scalars import SCALAR_COLUMNS, StaleScalars
 
@@ -98,9 +98,9 @@ class Image(models.Model):
     # The order in which waiting images are taken, so that imports progress side by side: each
     # import counts on from the turn that was served when it began.
     turn = models.BigIntegerField(default=0)
-    # The version of its stored local features, or one of `choices.Features`: see
+    # The version of its stored local features, or one of `choices.FeatureState`: see
     # `searchapp.services.ingest.feature_claims`. Only ready images with `NONE` wait for work.
-    features = models.SmallIntegerField(default=Features.NONE, db_default=Features.NONE)
+    features = models.SmallIntegerField(default=FeatureState.NONE, db_default=FeatureState.NONE)
 
     objects = ImageQuerySet.as_manager()
     # Milliseconds that a worker spent on it, for the ledger; not stored in this table.
@@ -129,7 +129,8 @@ class Image(models.Model):
             # As `conditions.IMAGE_UNFEATURED`.
             models.Index(
                 fields=["features", "id"],
-                condition=Q(state=ImageState.READY, features__lte=0) & ~Q(features=Features.CANNOT),
+                condition=Q(state=ImageState.READY, features__lte=0)
+                & ~Q(features=FeatureState.CANNOT),
                 name="image_unfeatured",
             ),
         ]

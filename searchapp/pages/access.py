@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 
-class Moved(Exception):
+class DatasetMoved(Exception):
     """The dataset of this address has another slug by now: see `pages.moved`."""
 
     def __init__(self, slug: str) -> None:
@@ -45,7 +45,7 @@ def visible_dataset(user: User | AnonymousUser, slug: str) -> Dataset:
     """
     dataset = find_dataset(user, slug)
     if dataset.slug != slug:
-        raise Moved(dataset.slug)
+        raise DatasetMoved(dataset.slug)
     return dataset
 
 

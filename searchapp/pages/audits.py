@@ -23,7 +23,7 @@ _LISTED = 30
 
 
 @dataclass(frozen=True)
-class Kind:
+class FindingKind:
     """What one check found."""
 
     title: str
@@ -100,9 +100,9 @@ def _left(report: AuditReport, check: type[audit.Check]) -> int:
     return int(counts["found"]) - int(counts["repaired"])
 
 
-def _kind(report: AuditReport, check: type[audit.Check]) -> Kind:
+def _kind(report: AuditReport, check: type[audit.Check]) -> FindingKind:
     counts = report.counts[check.kind]
-    return Kind(
+    return FindingKind(
         title=check.title,
         counted=check.counted,
         looked=report.checked.get(check.kind, 0),

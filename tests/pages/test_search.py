@@ -15,7 +15,7 @@ from embeddings.geometry.kinds import Kind
 from searchapp.models import ImageState, Query
 from searchapp.services import search as service
 from searchapp.services.errors import Invalid
-from searchapp.services.search import Answer, Box, Cutoff, Match, Took, Wanted
+from searchapp.services.search import Answer, Box, Cutoff, Match, SearchRequest, Timings
 from tests.factories import add_image
 from tests.pages.conftest import House
 from tests.pictures import plain_picture
@@ -118,11 +118,11 @@ def found(house: House, monkeypatch: pytest.MonkeyPatch) -> list[Match]:
         Match(5, -0.25, add_image(house.public, title="Stone"), Kind.WEAK),
     ]  # fmt: skip
 
-    def answer(image: object, wanted: Wanted, box: Box | None = None) -> Answer:
+    def answer(image: object, wanted: SearchRequest, box: Box | None = None) -> Answer:
         matches = found[: wanted.top_k]
         counts = Counter(match.kind for match in matches)
         cutoff = Cutoff(0.5, "The scores fall there.", counts)
-        took = Took(1, 2, 3, 7)
+        took = Timings(1, 2, 3, 7)
         return Answer("p", "f", took, matches, True, 6, 4, wanted.indexes, cutoff, next="on")
 
     monkeypatch.setattr("searchapp.services.search.answer_image", answer)
@@ -169,7 +169,7 @@ def test_a_deep_look_comes_after_the_page_and_only_where_it_has_found_something(
     asked: list[bool] = []
     answer_image = service.answer_image
 
-    def answer(image: object, wanted: Wanted, box: Box | None = None) -> Answer:
+    def answer(image: object, wanted: SearchRequest, box: Box | None = None) -> Answer:
         asked.append(wanted.deep)
         shallow = answer_image(image, wanted, box)  # type: ignore[arg-type]
         return replace(shallow, unfinished=not wanted.deep, found_deep=wanted.deep and finds)

@@ -12,7 +12,7 @@ from searchapp.infra import storage
 from searchapp.models import Image, ImageState
 from searchapp.services.errors import Gone
 from searchapp.services.search.box import parse_box
-from searchapp.services.search.verification import Subject
+from searchapp.services.search.verification import VerificationSubject
 from worker.runtime import decoded_cache, local_features
 from worker.runtime.image_decoding import BadBox, cut_out
 
@@ -22,7 +22,7 @@ COLUMNS = ("sha256", "box", "reference", "width", "height", "features", "format"
 _MAX_PIXELS = 30_000_000
 
 
-class Side:
+class ComparisonSide:
     """A query image, a stored image, or a box of one of them."""
 
     def __init__(
@@ -30,7 +30,7 @@ class Side:
         features: LocalFeatures,
         *,
         image: Image | None = None,
-        subject: Subject | None = None,
+        subject: VerificationSubject | None = None,
     ) -> None:
         self.features = features
         self._image = image
@@ -38,7 +38,7 @@ class Side:
         self._box = parse_box(subject.box) if subject else None
 
     @classmethod
-    def of(cls, subject: Subject, image: Image | None) -> Side:
+    def of(cls, subject: VerificationSubject, image: Image | None) -> ComparisonSide:
         """Read or compute the features of a subject; `image` is its row, if it has one.
 
         Raises `Gone`, code `image_gone`, when the image is not ready or no longer exists, and
@@ -88,12 +88,14 @@ class Side:
         return np.asarray(picture.image)
 
 
-def sides_of(subjects: tuple[Subject, Subject]) -> tuple[Side, Side]:
-    """Return the two sides of a comparison. Raises what `Side.of` raises."""
+def sides_of(
+    subjects: tuple[VerificationSubject, VerificationSubject],
+) -> tuple[ComparisonSide, ComparisonSide]:
+    """Return the two sides of a comparison. Raises what `ComparisonSide.of` raises."""
     keys = [subject.image for subject in subjects if subject.image]
     rows = Image.objects.filter(pk__in=keys, state=ImageState.READY).only(*COLUMNS).order_by()
     found = rows.in_bulk()
-    first, second = (Side.of(subject, found.get(subject.image)) for subject in subjects)
+    first, second = (ComparisonSide.of(subject, found.get(subject.image)) for subject in subjects)
     return first, second
 
 

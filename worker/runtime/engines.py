@@ -26,7 +26,7 @@ class PipelineUnavailable(Exception):
 
 
 @dataclass
-class Engine:
+class PipelineEngine:
     pipeline: ImagePipeline
     batcher: Batcher
     used: float = 0.0  # by the monotonic clock
@@ -39,12 +39,12 @@ MAX_ENGINES = 4
 _IDLE_SECONDS = 120.0
 
 _Key = tuple[str, str]  # fingerprint and precision
-_engines: dict[_Key, Engine] = {}
+_engines: dict[_Key, PipelineEngine] = {}
 _loading: dict[_Key, threading.Lock] = {}
 _lock = threading.Lock()
 
 
-def engine_for(name: str, fingerprint: str, precision: str = "") -> Engine:
+def engine_for(name: str, fingerprint: str, precision: str = "") -> PipelineEngine:
     """Return the engine that computes exactly the vectors of `fingerprint`.
 
     Vectors of an index have the `precision` of its first ones, which the index records. Without
@@ -66,7 +66,7 @@ def engine_for(name: str, fingerprint: str, precision: str = "") -> Engine:
             return _used(key, engine)
 
 
-def _load(name: str, fingerprint: str, precision: str) -> Engine:
+def _load(name: str, fingerprint: str, precision: str) -> PipelineEngine:
     set_threads(1)  # see worker.app
     try:
         made = _pipeline(name, precision)
@@ -77,7 +77,7 @@ def _load(name: str, fingerprint: str, precision: str) -> Engine:
             f"The index was made by another version of the pipeline {name}: "
             f"{fingerprint[:12]}, not {made.fingerprint[:12]}. Re-index the dataset."
         )
-    return Engine(made, Batcher(made.embed))
+    return PipelineEngine(made, Batcher(made.embed))
 
 
 def _pipeline(name: str, precision: str) -> ImagePipeline:
@@ -96,7 +96,7 @@ def _pipeline(name: str, precision: str) -> ImagePipeline:
     return pipeline(name, runtime=settings.RUNTIME)
 
 
-def _used(key: _Key, engine: Engine) -> Engine:
+def _used(key: _Key, engine: PipelineEngine) -> PipelineEngine:
     engine.used = time.monotonic()
     _engines[key] = engine  # the most recently used is last
     _let_go()
@@ -118,7 +118,7 @@ def warm_up() -> None:
     run_once(default_engine())
 
 
-def run_once(engine: Engine) -> None:
+def run_once(engine: PipelineEngine) -> None:
     """Embed a blank image, so that what a model allocates on its first run is ready."""
     square = engine.pipeline.prepare(PillowImage.new("RGB", (256, 256)))
     engine.batcher.submit(square).result()
@@ -127,11 +127,11 @@ def run_once(engine: Engine) -> None:
 _preparing = threading.Lock()
 
 
-def default_engine() -> Engine:
+def default_engine() -> PipelineEngine:
     return engine_for(DEFAULT_PIPELINE, recipe(DEFAULT_PIPELINE).fingerprint)
 
 
-def has_places(engine: Engine) -> bool:
+def has_places(engine: PipelineEngine) -> bool:
     """Whether the model for heatmaps has been converted on this machine.
 
     Starts the conversion in a thread where it has not; that takes some seconds.
@@ -143,7 +143,7 @@ def has_places(engine: Engine) -> bool:
     return False
 
 
-def prepare_places(engine: Engine) -> None:
+def prepare_places(engine: PipelineEngine) -> None:
     """Convert the model for heatmaps, unless another thread of this process does so already."""
     made = engine.pipeline
     if _preparing.acquire(blocking=False):

@@ -16,9 +16,9 @@ from embeddings.operators.decode.pillow import Decoded
 from searchapp.infra.queue import celery_app
 from searchapp.services.compare import pair_comparison
 from searchapp.services.errors import Unavailable
-from searchapp.services.search.verification import Subject
-from worker.runtime.comparison_side import Side, sides_of
-from worker.runtime.engines import Engine, engine_for, has_places
+from searchapp.services.search.verification import VerificationSubject
+from worker.runtime.comparison_side import ComparisonSide, sides_of
+from worker.runtime.engines import PipelineEngine, engine_for, has_places
 from worker.runtime.replies import Reply, answer
 from worker.tasks.verify import compare, told
 
@@ -40,7 +40,9 @@ def compare_two(
     def work() -> Reply:
         started = time.perf_counter()
         engine = engine_for(pipeline, fingerprint)
-        sides = sides_of((Subject.from_json(first), Subject.from_json(second)))
+        sides = sides_of(
+            (VerificationSubject.from_json(first), VerificationSubject.from_json(second))
+        )
         shown = [side.picture() for side in sides]
         verdict, geometry = compare(*sides)
         body = told(verdict, geometry) | {
@@ -54,7 +56,7 @@ def compare_two(
     answer(reply, work)
 
 
-def _score(engine: Engine, shown: list[Decoded]) -> float:
+def _score(engine: PipelineEngine, shown: list[Decoded]) -> float:
     """Return the cosine similarity of two images' vectors."""
     prepared = [engine.pipeline.prepare(one.image) for one in shown]
     waiting = [engine.batcher.submit(one) for one in prepared]
@@ -62,7 +64,7 @@ def _score(engine: Engine, shown: list[Decoded]) -> float:
     return round(max(-1.0, min(1.0, float(first @ second))), 6)
 
 
-def _facts(side: Side, shown: Decoded) -> dict[str, Any]:
+def _facts(side: ComparisonSide, shown: Decoded) -> dict[str, Any]:
     features = side.features
     return {"width": features.width, "height": features.height, "format": shown.format}
 
@@ -85,7 +87,9 @@ def explain(
                 "heatmap_not_ready",
                 "Heatmaps are being prepared on this machine, once: ask again in some seconds.",
             )
-        sides = sides_of((Subject.from_json(first), Subject.from_json(second)))
+        sides = sides_of(
+            (VerificationSubject.from_json(first), VerificationSubject.from_json(second))
+        )
         shown = [side.picture() for side in sides]
         places = [places_of(engine.pipeline, one.image) for one in shown]
         shares = similarity.shares(*places, averaged=engine.pipeline.averages_places)

@@ -11,7 +11,7 @@ from embeddings.errors import ImageError
 from embeddings.geometry.local_features import VERSION
 from searchapp.infra import queue
 from searchapp.infra.queue import celery_app
-from searchapp.models import Features, Image
+from searchapp.models import FeatureState, Image
 from searchapp.services.ingest import claims, feature_claims
 from searchapp.services.operations import cleanup
 from worker.runtime.image_decoding import BadBox
@@ -68,11 +68,11 @@ def _made(claimed: Sequence[Image]) -> tuple[dict[int, int], bool]:
             outcome[image.pk] = VERSION
         except (ImageError, BadBox, FileNotFoundError) as error:
             log.info("image %d has no local features: %s", image.pk, error)
-            outcome[image.pk] = Features.CANNOT
+            outcome[image.pk] = FeatureState.CANNOT
         except OSError as error:
             log.warning("local features wait for the storage: %s", error)
             return outcome, False
         except Exception:
             log.exception("the local features of image %d failed", image.pk)
-            outcome[image.pk] = Features.CANNOT
+            outcome[image.pk] = FeatureState.CANNOT
     return outcome, True

@@ -21,7 +21,7 @@ from searchapp.models import Image, ImageState, Index, IndexChunk, IndexState
 from searchapp.services.filters import scalar_sync
 from searchapp.services.filters.scalar_tokens import scalars_of
 from searchapp.services.indexes import build, lifecycle
-from worker.runtime.engines import Engine, PipelineUnavailable, engine_for
+from worker.runtime.engines import PipelineEngine, PipelineUnavailable, engine_for
 from worker.runtime.image_decoding import BadBox, look_at, note_facts
 from worker.runtime.lease_renewal import prolonged
 
@@ -71,7 +71,7 @@ def advance() -> None:
         lifecycle.call_workers()
 
 
-def _engine(index: Index) -> Engine | None:
+def _engine(index: Index) -> PipelineEngine | None:
     """Load the model before a chunk is claimed: this may take longer than a lease lasts."""
     try:
         return engine_for(index.pipeline, index.fingerprint, index.precision)
@@ -81,7 +81,7 @@ def _engine(index: Index) -> Engine | None:
         return None
 
 
-def _fill(index: Index, chunk: IndexChunk, engine: Engine, until: float) -> bool:
+def _fill(index: Index, chunk: IndexChunk, engine: PipelineEngine, until: float) -> bool:
     """Add the images of a chunk; return whether it succeeded.
 
     Images that there is no time for are left to the next call.
@@ -114,7 +114,7 @@ def _fill(index: Index, chunk: IndexChunk, engine: Engine, until: float) -> bool
 
 
 def _add(
-    index: Index, chunk: IndexChunk, engine: Engine, images: Sequence[Image], until: float
+    index: Index, chunk: IndexChunk, engine: PipelineEngine, images: Sequence[Image], until: float
 ) -> None:
     """Add those of `images` that the index lacks, a batch at a time, while there is time.
 
@@ -150,7 +150,7 @@ def _add(
         raise _Lost
 
 
-def _embed(index: Index, engine: Engine, batch: Sequence[Image]) -> int:
+def _embed(index: Index, engine: PipelineEngine, batch: Sequence[Image]) -> int:
     """Decode, embed and store a batch; return how many images were added."""
     good: list[tuple[Image, NDArray[np.uint8]]] = []
     gaps: list[_Gap] = []
@@ -175,13 +175,13 @@ def _embed(index: Index, engine: Engine, batch: Sequence[Image]) -> int:
     return len(good)
 
 
-def _prepare(image: Image, engine: Engine) -> NDArray[np.uint8]:
+def _prepare(image: Image, engine: PipelineEngine) -> NDArray[np.uint8]:
     with open_original(image) as original:
         data = original.read()
     return engine.pipeline.prepare(look_at(image, data, engine.pipeline).image)
 
 
-def _note_runtime(index: Index, engine: Engine) -> None:
+def _note_runtime(index: Index, engine: PipelineEngine) -> None:
     if not index.runtime:
         made = engine.pipeline
         lifecycle.note_runtimes({index.pk: (made.runtime, made.precision)})

@@ -31,7 +31,7 @@ from searchapp.services.indexes import lifecycle
 from searchapp.services.ingest import claims, feature_claims
 from searchapp.services.ingest.claims import Bad
 from searchapp.services.operations import cleanup
-from worker.runtime.engines import Engine, PipelineUnavailable, engine_for, warm_up
+from worker.runtime.engines import PipelineEngine, PipelineUnavailable, engine_for, warm_up
 from worker.runtime.image_decoding import BadBox, look_at, note_facts
 from worker.runtime.lease_renewal import prolonged
 
@@ -76,7 +76,7 @@ class _Target:
     """An index that the images are added to, and the engine that computes its vectors."""
 
     index: Index
-    engine: Engine
+    engine: PipelineEngine
 
 
 def _process(images: list[Image], live: Sequence[Index]) -> None:

@@ -20,9 +20,9 @@ from searchapp.infra.queue import celery_app
 from searchapp.models import Image, ImageState
 from searchapp.services.ingest import feature_claims as feature_service
 from searchapp.services.search import verification
-from searchapp.services.search.verification import Subject
+from searchapp.services.search.verification import VerificationSubject
 from worker.runtime import local_features
-from worker.runtime.comparison_side import COLUMNS, Side
+from worker.runtime.comparison_side import COLUMNS, ComparisonSide
 from worker.runtime.image_decoding import BadBox
 from worker.runtime.replies import Reply, answer
 
@@ -35,7 +35,9 @@ _SMALL_DIFFERENCE = 3.0
 @celery_app.task(name=verification.TASK)
 def verify(reply: str, subject: dict[str, Any], images: list[int], budget_ms: float) -> None:
     """Compare an image with stored images, in the given order, until the time budget is spent."""
-    answer(reply, lambda: Reply(_verified(Subject.from_json(subject), images, budget_ms)))
+    answer(
+        reply, lambda: Reply(_verified(VerificationSubject.from_json(subject), images, budget_ms))
+    )
 
 
 def warm_up() -> None:
@@ -45,12 +47,12 @@ def warm_up() -> None:
     judge(match(features, features), features, features)
 
 
-def _verified(subject: Subject, keys: list[int], budget_ms: float) -> bytes:
+def _verified(subject: VerificationSubject, keys: list[int], budget_ms: float) -> bytes:
     until = time.monotonic() + budget_ms / 1000
     wanted = {*keys, subject.image}
     rows = Image.objects.filter(pk__in=wanted, state=ImageState.READY).only(*COLUMNS).order_by()
     found = rows.in_bulk()
-    side = Side.of(subject, found.get(subject.image))
+    side = ComparisonSide.of(subject, found.get(subject.image))
     others = [found[pk] for pk in keys if pk in found]
     known = local_features.stored(others)
     # At least half of the budget is for comparisons, however long the query's features took.
@@ -66,7 +68,7 @@ def _verified(subject: Subject, keys: list[int], budget_ms: float) -> bytes:
             if features is None:
                 continue
             made.append(image)
-        verdict, geometry = compare(side, Side(features, image=image))
+        verdict, geometry = compare(side, ComparisonSide(features, image=image))
         verified[image.pk] = told(verdict, geometry)
         del verified[image.pk]["keypoints"]  # lists of results do not show them
     if made:
@@ -101,7 +103,7 @@ def made_now(image: Image) -> LocalFeatures | None:
     return None
 
 
-def compare(query: Side, other: Side) -> tuple[Verdict, Geometry]:
+def compare(query: ComparisonSide, other: ComparisonSide) -> tuple[Verdict, Geometry]:
     """Match the features of two images; return the verdict and the geometry."""
     geometry = match(query.features, other.features)
     same_bytes = query.is_whole and other.is_whole and query.sha256 == other.sha256
@@ -111,7 +113,7 @@ def compare(query: Side, other: Side) -> tuple[Verdict, Geometry]:
     return verdict, geometry
 
 
-def _have_same_pixels(query: Side, other: Side) -> bool:
+def _have_same_pixels(query: ComparisonSide, other: ComparisonSide) -> bool:
     """Whether two files have equal pixels, for example saved in two lossless formats."""
     one, two = query.features, other.features
     if (one.width, one.height) != (two.width, two.height) or one.small.shape != two.small.shape:

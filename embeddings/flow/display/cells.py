@@ -15,7 +15,7 @@ from embeddings.flow.collection.empty import told
 from embeddings.flow.collection.rows import is_failed, is_picture, is_time, plain
 from embeddings.flow.collection.vector_search import Hits
 from embeddings.flow.display.text_width import one_line
-from embeddings.flow.sources.zip_archives import Member
+from embeddings.flow.sources.zip_archives import ZipMember
 
 SIDE = 128  # pixels, of the pictures in a notebook
 
@@ -89,7 +89,7 @@ def _text(value: Any) -> str:
     value = plain(value)
     if isinstance(value, str):
         return value if len(value) <= _MAX_TEXT_LENGTH else value[: _MAX_TEXT_LENGTH - 1] + "…"
-    if isinstance(value, Member):
+    if isinstance(value, ZipMember):
         return f"{value.name} ({len(value):,} bytes)"
     if isinstance(value, bytes | bytearray | memoryview):
         return f"{len(value):,} bytes"
@@ -125,7 +125,7 @@ def _few(items: list[str], nothing: str) -> str:
 
 def _may_be_picture(value: Any) -> bool:
     """Whether this is a picture, or a path or a member of an archive whose name says so."""
-    name = value.name if isinstance(value, Member) else value
+    name = value.name if isinstance(value, ZipMember) else value
     if isinstance(name, str | os.PathLike):
         return str(name).lower().endswith(_SUFFIXES)
     return is_picture(value)

@@ -12,12 +12,12 @@ from typing import Any
 
 from embeddings.errors import InputError, UnknownName
 from embeddings.flow.sources.paths import existing_file, path_text
-from embeddings.flow.sources.zip_archives import Archive, Entry, Member, zip_members
+from embeddings.flow.sources.zip_archives import Archive, Entry, ZipMember, zip_members
 
 __all__ = [
     "Archive",
     "Entry",
-    "Member",
+    "ZipMember",
     "csv_rows",
     "glob_paths",
     "parquet_rows",

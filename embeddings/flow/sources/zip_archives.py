@@ -1,7 +1,7 @@
 """Files out of ZIP archives, in memory and within limits; nothing is extracted to disk.
 
 Finding the members and reading them are two steps: `Archive.entries` and `Archive.read`, which
-makes a `Member` of an entry. So a member that cannot be read fails alone: `read` as a step
+makes a `ZipMember` of an entry. So a member that cannot be read fails alone: `read` as a step
 of a collection runs in its threads and processes, and its failure is that of one row.
 """
 
@@ -27,7 +27,7 @@ _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _STEP = 1024 * 1024
 
 
-class Member(bytes):
+class ZipMember(bytes):
     """A file out of an archive: its bytes, which know their `name` in the archive.
 
     The name is kept as the archive has it, with folders; it may be absolute or hold "..", so
@@ -36,13 +36,13 @@ class Member(bytes):
 
     name: str
 
-    def __new__(cls, data: bytes, name: str) -> "Member":
+    def __new__(cls, data: bytes, name: str) -> "ZipMember":
         made = super().__new__(cls, data)
         made.name = name
         return made
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Member, (bytes(self), self.name)
+        return ZipMember, (bytes(self), self.name)
 
     def __repr__(self) -> str:
         return f"<Member {self.name!r}, {len(self)} bytes>"
@@ -99,7 +99,7 @@ class Archive:
             if not info.is_dir() and fnmatch.fnmatchcase(info.filename, self.pattern):
                 yield Entry(info.filename, place)
 
-    def read(self, entry: Entry) -> Member:
+    def read(self, entry: Entry) -> ZipMember:
         """The bytes of a member.
 
         Raises `InputError`, naming archive and member, for one that is encrypted, damaged, too
@@ -132,7 +132,7 @@ class Archive:
                 data = b"".join(iter(lambda: file.read(_STEP), b""))
         except Exception as error:  # broken archives raise anything at all
             raise self._refused(entry, f"cannot be read: {error}") from error
-        return Member(data, entry.name)
+        return ZipMember(data, entry.name)
 
     def _refused(self, entry: Entry, reason: str) -> InputError:
         return InputError(f"The member {entry.name!r} of {self.path} {reason}.")
@@ -159,7 +159,7 @@ def zip_members(
     *,
     max_bytes: int = DEFAULT_MAX_BYTES,
     max_ratio: float = DEFAULT_MAX_RATIO,
-) -> Iterator[Member]:
+) -> Iterator[ZipMember]:
     """The files of a ZIP archive as bytes that know their names, in the archive's own order.
 
     The arguments are those of `Archive`. Raises what `Archive` raises, now and when the first

@@ -26,7 +26,7 @@ _READ_SIZE = 64 * 1024
 _MAX_HEAD_SIZE = 64 * 1024
 
 
-class Connection:
+class HttpConnection:
     """An open connection for one request. Use it as a context manager."""
 
     def __init__(self, sock: socket.socket, deadline: Deadline) -> None:
@@ -74,7 +74,7 @@ class Connection:
                 ("Accept", "image/*, */*;q=0.1"),
                 # A compressed body could unfold to any size, and pictures are compressed already.
                 ("Accept-Encoding", "identity"),
-                ("Connection", "close"),
+                ("HttpConnection", "close"),
             ],
         )
         with _network_errors():

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import h11
 
-from searchapp.infra.fetch.connection import Connection
+from searchapp.infra.fetch.connection import HttpConnection
 from searchapp.infra.fetch.deadline import Deadline
 from searchapp.infra.fetch.errors import FetchError
 from searchapp.infra.fetch.policy import FetchPolicy
@@ -58,7 +58,7 @@ def fetch_picture(
     target = parse_target(url)
     for _ in range(policy.max_redirects + 1):
         addresses = permitted_addresses(target, policy, resolver, deadline)
-        with Connection.open(target, addresses, deadline) as connection:
+        with HttpConnection.open(target, addresses, deadline) as connection:
             response = connection.get(target)
             if response.status_code not in _REDIRECTS:
                 _check_head(response, policy)
@@ -72,7 +72,7 @@ def fetch_picture(
 
 
 def _receive(
-    connection: Connection, destination: Writer, target: Target, policy: FetchPolicy
+    connection: HttpConnection, destination: Writer, target: Target, policy: FetchPolicy
 ) -> Fetched:
     size = 0
     digest = hashlib.sha256()

@@ -55,7 +55,7 @@ def import_driver() -> None:
         _imported = True
 
 
-class Connection:
+class MilvusConnection:
     """A client for `uri`, made when first needed and made anew in a forked process."""
 
     def __init__(self, uri: str, token: str) -> None:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from searchapp.infra.vectors.client import Connection
+from searchapp.infra.vectors.client import MilvusConnection
 from searchapp.infra.vectors.errors import (
     CollectionMissing,
     CollectionNotLoaded,
@@ -65,7 +65,7 @@ class VectorStore:
 
     def __init__(self, uri: str, token: str = "", timeout: float = 5.0) -> None:
         self._timeout = timeout
-        self._connection = Connection(uri, token)
+        self._connection = MilvusConnection(uri, token)
 
     # -- collections ---------------------------------------------------------------------
 

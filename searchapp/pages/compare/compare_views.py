@@ -17,12 +17,17 @@ from django.views.decorators.http import require_http_methods, require_safe
 from searchapp.api.core.authentication import user_of
 from searchapp.infra.upload_handler import HashedUpload
 from searchapp.pages.compare import comparison_drawing
-from searchapp.pages.compare.comparison_table import Row, facts_of
+from searchapp.pages.compare.comparison_table import ComparisonRow, facts_of
 from searchapp.pages.responses import render_error
 from searchapp.services import search
 from searchapp.services.compare import pair_comparison as service
 from searchapp.services.compare import text
-from searchapp.services.compare.pair_comparison import FIRST_NAMES, SECOND_NAMES, Comparison, Side
+from searchapp.services.compare.pair_comparison import (
+    FIRST_NAMES,
+    SECOND_NAMES,
+    ComparedPicture,
+    PairComparison,
+)
 from searchapp.services.errors import Invalid, ServiceError
 
 _OWN_PAGE = re.compile(r"/(?:images|media)/(\d+)/")
@@ -41,13 +46,13 @@ _KEEP = "private, max-age=900"
 class Shown:
     """One of the two, as pages show it."""
 
-    side: Side
+    side: ComparedPicture
     name: str
     picture: str  # address of a picture of some 512 pixels
     page: str  # where more is told of it
 
     @classmethod
-    def of(cls, side: Side) -> Shown:
+    def of(cls, side: ComparedPicture) -> Shown:
         if side.image is not None:
             image = side.image
             return cls(side, image.caption, image.thumbnail_url(512), image.get_absolute_url())
@@ -73,7 +78,9 @@ def compare(request: HttpRequest) -> HttpResponse:
 
 
 def _begin(
-    request: HttpRequest, sides: tuple[Side | None, Side | None], error: ServiceError | None = None
+    request: HttpRequest,
+    sides: tuple[ComparedPicture | None, ComparedPicture | None],
+    error: ServiceError | None = None,
 ) -> HttpResponse:
     drops = [
         {
@@ -99,7 +106,7 @@ def _begin(
 
 
 def _choose(request: HttpRequest) -> HttpResponse:
-    sides: list[Side | None] = [None, None]
+    sides: list[ComparedPicture | None] = [None, None]
     problem: ServiceError | None = None
     for place, (names, prefix) in enumerate(((FIRST_NAMES, ""), (SECOND_NAMES, "with_"))):
         try:
@@ -118,25 +125,27 @@ def _choose(request: HttpRequest) -> HttpResponse:
     return response
 
 
-def _given(request: HttpRequest, names: tuple[str, str, str], prefix: str) -> Side | None:
+def _given(
+    request: HttpRequest, names: tuple[str, str, str], prefix: str
+) -> ComparedPicture | None:
     upload = request.FILES.get(f"{prefix}picture")
     address = request.POST.get(f"{prefix}address", "").strip()
     if isinstance(upload, HashedUpload) and (upload.size or not address):
-        return Side(query=search.ask_upload(upload, request.user))
+        return ComparedPicture(query=search.ask_upload(upload, request.user))
     if not address:
         return service.side_of(request.POST, names, request.user)
     if address.isascii() and address.isdigit():
-        return Side(image=service.find_image(address, request.user))
+        return ComparedPicture(image=service.find_image(address, request.user))
     try:
         parts = urlsplit(address)
     except ValueError:  # such as 'http://['
         raise _no_address(address) from None
     own = _OWN_PAGE.match(parts.path)
     if own and parts.netloc in ("", request.get_host()):
-        return Side(image=service.find_image(own[1], request.user))
+        return ComparedPicture(image=service.find_image(own[1], request.user))
     if parts.scheme not in ("http", "https"):
         raise _no_address(address)
-    return Side(query=search.ask_url(address, request.user))
+    return ComparedPicture(query=search.ask_url(address, request.user))
 
 
 def _no_address(given: str) -> Invalid:
@@ -147,7 +156,7 @@ def _no_address(given: str) -> Invalid:
     )
 
 
-def _pair(request: HttpRequest, first: Side, second: Side) -> HttpResponse:
+def _pair(request: HttpRequest, first: ComparedPicture, second: ComparedPicture) -> HttpResponse:
     pictures = Shown.of(first), Shown.of(second)
     asked = urlencode(service.parameters(first, second), safe=",")
     context: dict[str, Any] = {
@@ -190,7 +199,9 @@ def _size(facts: Any) -> tuple[int, int]:
     return facts["width"], facts["height"]
 
 
-def _facts(first: Side, second: Side, found: Comparison | None) -> list[Row]:
+def _facts(
+    first: ComparedPicture, second: ComparedPicture, found: PairComparison | None
+) -> list[ComparisonRow]:
     one, two = (found.first_facts, found.second_facts) if found else ({}, {})
     return facts_of(first, second, one, two)
 
@@ -232,7 +243,7 @@ def why(request: HttpRequest) -> HttpResponse:
     return response
 
 
-def _asked(request: HttpRequest) -> tuple[Side, Side]:
+def _asked(request: HttpRequest) -> tuple[ComparedPicture, ComparedPicture]:
     """The two sides of an address, under the permission of whoever asks, with a key or without."""
     user = user_of(request)
     first = service.side_of(request.GET, FIRST_NAMES, user)

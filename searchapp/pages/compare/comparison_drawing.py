@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from embeddings.heatmaps.palette import COLOURS
-from searchapp.services.compare.pair_comparison import Side
-from searchapp.services.search.verification import Geometry, Place
+from searchapp.services.compare.pair_comparison import ComparedPicture
+from searchapp.services.search.verification import GeometrySummary, Place
 
 Size = tuple[int, int]
 _UNKNOWN = (4, 3)
@@ -39,11 +39,11 @@ def _number(value: float) -> str:
     return f"{value:.4f}".rstrip("0").rstrip(".")
 
 
-def part_of(side: Side) -> str:
+def part_of(side: ComparedPicture) -> str:
     return " ".join(_number(share) for share in (side.box.numbers if side.box else (0, 0, 1, 1)))
 
 
-def size_of(side: Side) -> Size:
+def size_of(side: ComparedPicture) -> Size:
     """Its size, as far as its row knows it."""
     image = side.image
     if image is None or not image.width or not image.height:
@@ -72,7 +72,7 @@ def sides(shown: Sequence[Any], sizes: Sequence[Size]) -> list[Drawn]:
 
 
 @dataclass(frozen=True)
-class Laid:
+class OverlaidPicture:
     """The first picture laid on the second, in the second's units of `_LONG`."""
 
     box: str  # the viewBox
@@ -85,7 +85,7 @@ class Laid:
     is_aligned: bool
 
 
-def laid(geometry: Geometry, first: Size, second: Size) -> Laid:
+def laid(geometry: GeometrySummary, first: Size, second: Size) -> OverlaidPicture:
     """Lay the first on the second where its points say; else by their middles."""
     scale = _LONG / max(second)
     width, height = second[0] * scale, second[1] * scale
@@ -104,7 +104,7 @@ def laid(geometry: Geometry, first: Size, second: Size) -> Laid:
     right = min((1 + _BEYOND) * width, max(width, *(x for x, _ in corners)))
     bottom = min((1 + _BEYOND) * height, max(height, *(y for _, y in corners)))
     frame = [_number(one) for one in (left, top, right - left, bottom - top)]
-    return Laid(
+    return OverlaidPicture(
         box=" ".join(frame),
         left=frame[0],
         top=frame[1],
@@ -143,7 +143,7 @@ class Points:
     outline: str  # of the first, in the second; empty where it is all of it
 
 
-def points(geometry: Geometry, first: Size, second: Size) -> Points | None:
+def points(geometry: GeometrySummary, first: Size, second: Size) -> Points | None:
     """Draw the points that lie alike; None where there are none to show."""
     if not geometry.keypoints or geometry.transform is None:
         return None

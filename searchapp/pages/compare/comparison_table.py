@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from searchapp.infra import storage
 from searchapp.pages.responses import megabytes
-from searchapp.services.compare.pair_comparison import Side
+from searchapp.services.compare.pair_comparison import ComparedPicture
 
 NOTHING = "–"
 _MAX_METADATA = 20
@@ -18,7 +18,7 @@ _MAX_VALUE_LENGTH = 200
 
 
 @dataclass(frozen=True)
-class Row:
+class ComparisonRow:
     name: str
     first: str
     second: str
@@ -30,17 +30,20 @@ class Row:
 
 
 def facts_of(
-    first: Side, second: Side, seen: Mapping[str, Any], other_seen: Mapping[str, Any]
-) -> list[Row]:
+    first: ComparedPicture,
+    second: ComparedPicture,
+    seen: Mapping[str, Any],
+    other_seen: Mapping[str, Any],
+) -> list[ComparisonRow]:
     """Return the rows of a table of facts. `seen` is what a worker saw of each: width, height and
     format, or nothing where none has looked."""
     one, two = _facts(first, seen), _facts(second, other_seen)
     names = [*one, *(name for name in two if name not in one)]
-    rows = [Row(name, one.get(name, NOTHING), two.get(name, NOTHING)) for name in names]
+    rows = [ComparisonRow(name, one.get(name, NOTHING), two.get(name, NOTHING)) for name in names]
     return [row for row in rows if (row.first, row.second) != (NOTHING, NOTHING)]
 
 
-def _facts(side: Side, seen: Mapping[str, Any]) -> dict[str, str]:
+def _facts(side: ComparedPicture, seen: Mapping[str, Any]) -> dict[str, str]:
     image, query = side.image, side.query
     width, height = seen.get("width"), seen.get("height")
     kind = seen.get("format", "")

@@ -22,7 +22,7 @@ COVERS = 4
 
 
 @dataclass(frozen=True)
-class Row:
+class DatasetRow:
     dataset: Dataset
     pictures: str
     covers: list[Image]
@@ -40,7 +40,7 @@ def dataset_list(request: HttpRequest) -> HttpResponse:
     shown = found[:PAGE]
     numbers = service.counts_of(shown)
     rows = [
-        Row(
+        DatasetRow(
             dataset=dataset,
             pictures=count(numbers[dataset.pk]["ready"], "picture", "pictures"),
             covers=list(

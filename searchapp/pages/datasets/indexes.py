@@ -25,7 +25,7 @@ MAX_LISTED = 50
 
 
 @dataclass(frozen=True)
-class Row:
+class IndexRow:
     index: Index
     progress: BuildProgress
     sentence: str
@@ -79,7 +79,7 @@ def _context(request: HttpRequest, dataset: Dataset) -> dict[str, object]:
     active = next((index for index in found if index.state == IndexState.ACTIVE), None)
     target = lifecycle.rollback_target(dataset)
     rows = [
-        Row(
+        IndexRow(
             index,
             progress[index.pk],
             pipelines.sentence_of(index.pipeline),

@@ -33,7 +33,7 @@ BAD = (ItemState.REJECTED, ItemState.FAILED)
 
 
 @dataclass(frozen=True)
-class Segment:
+class ProgressSegment:
     """A stretch of a job's bar, in thousandths."""
 
     kind: str
@@ -42,12 +42,12 @@ class Segment:
 
 
 @dataclass(frozen=True)
-class Row:
+class JobRow:
     """A job as people read it."""
 
     job: ImportJob
     progress: JobProgress
-    segments: list[Segment]
+    segments: list[ProgressSegment]
     said: str
     pace: str
 
@@ -64,23 +64,23 @@ class Row:
         return self.job.get_state_display()
 
 
-def row_of(job: ImportJob, progress: JobProgress) -> Row:
-    return Row(job, progress, _segments(progress), _said(progress), _pace(job, progress))
+def row_of(job: ImportJob, progress: JobProgress) -> JobRow:
+    return JobRow(job, progress, _segments(progress), _said(progress), _pace(job, progress))
 
 
-def _segments(progress: JobProgress) -> list[Segment]:
+def _segments(progress: JobProgress) -> list[ProgressSegment]:
     parts = (
         ("good", progress.ready + progress.checked),
         ("bad", progress.rejected + progress.failed),
         ("off", progress.cancelled),
     )
-    made: list[Segment] = []
+    made: list[ProgressSegment] = []
     start = 0
     for kind, files in parts:
         if files:
             # What there is can be seen, however little of the whole it is.
             width = min(max(4, round(1000 * files / progress.total)), 1000 - start)
-            made.append(Segment(kind, start, width))
+            made.append(ProgressSegment(kind, start, width))
             start += width
     return made
 

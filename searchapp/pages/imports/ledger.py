@@ -34,7 +34,7 @@ _WORDS = {"checked": "Would be added"}
 
 
 @dataclass(frozen=True)
-class Asked:
+class LedgerParams:
     """Which rows, and in which order."""
 
     state: str = ""
@@ -44,7 +44,7 @@ class Asked:
     after: int | None = None
 
     @classmethod
-    def of(cls, request: HttpRequest) -> Asked:
+    def of(cls, request: HttpRequest) -> LedgerParams:
         """Read an address; what makes no sense in it is as if it were not there."""
         given = request.GET
         after = given.get("after", "")
@@ -84,7 +84,7 @@ class Tab:
     address: str
 
 
-def rows_of(job: ImportJob, asked: Asked) -> QuerySet[ImportItem]:
+def rows_of(job: ImportJob, asked: LedgerParams) -> QuerySet[ImportItem]:
     """The rows, from `asked.after` on. Every page costs what the first one does."""
     found = ImportItem.objects.filter(job=job)
     if asked.state:
@@ -102,7 +102,7 @@ def rows_of(job: ImportJob, asked: Asked) -> QuerySet[ImportItem]:
 
 def context_of(request: HttpRequest, job: ImportJob, progress: JobProgress) -> dict[str, Any]:
     """What `jobs/_ledger.html` shows."""
-    asked = Asked.of(request)
+    asked = LedgerParams.of(request)
     found = list(rows_of(job, asked)[: PAGE + 1])
     rows = found[:PAGE]
     more = len(found) > PAGE
@@ -125,7 +125,7 @@ def context_of(request: HttpRequest, job: ImportJob, progress: JobProgress) -> d
     }
 
 
-def _tabs(progress: JobProgress, asked: Asked) -> list[Tab]:
+def _tabs(progress: JobProgress, asked: LedgerParams) -> list[Tab]:
     numbers = {name: int(getattr(progress, name)) for name in STATES}
     every = [Tab("", "All", progress.total, asked.query(after="", state="", code=""))]
     return every + [
@@ -140,7 +140,7 @@ def _tabs(progress: JobProgress, asked: Asked) -> list[Tab]:
     ]
 
 
-def _codes(job: ImportJob, asked: Asked) -> list[Tab]:
+def _codes(job: ImportJob, asked: LedgerParams) -> list[Tab]:
     """The reasons that occur, with their numbers, the most frequent first."""
     if asked.state and asked.state not in ("rejected", "failed"):
         return []

@@ -10,11 +10,11 @@ from django.http import QueryDict
 
 from searchapp.models import Dataset
 from searchapp.pages.responses import number as thousands
-from searchapp.pages.search.search_params import STEPS, Asked
+from searchapp.pages.search.search_params import STEPS, SearchParams
 from searchapp.services.errors import ServiceError
 from searchapp.services.filters import query_string
 from searchapp.services.filters.facets import Facet, schema_of
-from searchapp.services.filters.fields import FIXED, METADATA, Kind, Op
+from searchapp.services.filters.fields import FIXED, METADATA, FieldKind, Op
 from searchapp.services.search.types import Sort
 
 SORTS = ((Sort.SIMILARITY, "Most alike"), (Sort.SIZE, "Largest"), (Sort.DATE, "Newest"))
@@ -46,7 +46,7 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Field:
+class PanelField:
     """A part of the panel: boxes to tick, a text, or two ends."""
 
     name: str  # of its parameters in the address
@@ -72,8 +72,8 @@ class Chip:
 @dataclass(frozen=True)
 class Panel:
     datasets: Sequence[Choice]
-    fields: Sequence[Field]
-    more: Sequence[Field]  # behind 'More fields'
+    fields: Sequence[PanelField]
+    more: Sequence[PanelField]  # behind 'More fields'
     chips: Sequence[Chip]
     clear: str  # the address without any of them
     hidden: Sequence[tuple[str, str]]  # what has no field here and stays
@@ -88,7 +88,7 @@ class Panel:
         return sum(field.is_active for field in (*self.fields, *self.more))
 
 
-def panel_of(asked: Asked, choices: Sequence[Dataset], datasets: Sequence[Dataset]) -> Panel:
+def panel_of(asked: SearchParams, choices: Sequence[Dataset], datasets: Sequence[Dataset]) -> Panel:
     """Return the panel for a search in `datasets`, of which `choices` can be chosen."""
     given = QueryDict(urlencode(query_string.write(asked.condition)), mutable=True)
     problem = ""
@@ -120,7 +120,7 @@ def panel_of(asked: Asked, choices: Sequence[Dataset], datasets: Sequence[Datase
 
 
 def _datasets(
-    asked: Asked, choices: Sequence[Dataset], datasets: Sequence[Dataset]
+    asked: SearchParams, choices: Sequence[Dataset], datasets: Sequence[Dataset]
 ) -> list[Choice]:
     shown = {dataset.slug: dataset for dataset in (*choices, *datasets)}
     return [
@@ -128,22 +128,22 @@ def _datasets(
     ]
 
 
-def _names(field: Field) -> list[str]:
+def _names(field: PanelField) -> list[str]:
     if field.kind:
         return [f"{field.name}~min", f"{field.name}~max"]
     names = [field.name] if field.choices else []
     return names + ([f"{field.name}~{Op.WORDS}"] if field.text is not None else [])
 
 
-def _field(facet: Facet, given: QueryDict) -> Field | None:
+def _field(facet: Facet, given: QueryDict) -> PanelField | None:
     name = query_string.name_of(facet.name)
-    if facet.kind in (Kind.NUMBER, Kind.DATE):
+    if facet.kind in (FieldKind.NUMBER, FieldKind.DATE):
         return _range(facet, name, given)
     chosen = given.getlist(name)
     typed = given.get(f"{name}~{Op.WORDS}", "")
     values = [value for value in facet.values if len(value.value) <= _MAX_VALUE_LENGTH]
     # Where nearly every picture has a value of its own, words are looked for instead.
-    is_shared = any(value.number > 1 for value in values) or facet.kind != Kind.TEXT
+    is_shared = any(value.number > 1 for value in values) or facet.kind != FieldKind.TEXT
     if not is_shared:
         values = []
     told = {value.value for value in values}
@@ -152,13 +152,13 @@ def _field(facet: Facet, given: QueryDict) -> Field | None:
                value.value in chosen)
         for value in values
     ] + [Choice(value, value, "", True) for value in chosen if value not in told]  # fmt: skip
-    words = facet.kind == Kind.TEXT and (not values or facet.others > 0)
+    words = facet.kind == FieldKind.TEXT and (not values or facet.others > 0)
     fixed = FIXED.get(facet.name)
     if words and fixed is not None and Op.WORDS not in fixed.operators:
         words = False
     if not choices and not words:
         return None
-    return Field(
+    return PanelField(
         name,
         facet.title,
         choices,
@@ -167,16 +167,16 @@ def _field(facet: Facet, given: QueryDict) -> Field | None:
     )
 
 
-def _range(facet: Facet, name: str, given: QueryDict) -> Field | None:
+def _range(facet: Facet, name: str, given: QueryDict) -> PanelField | None:
     low, high = given.get(f"{name}~min", ""), given.get(f"{name}~max", "")
     if facet.low is None or (facet.low == facet.high and not low and not high):
         return None
-    return Field(
+    return PanelField(
         name,
         facet.title,
-        kind="date" if facet.kind == Kind.DATE else "number",
-        low=low[:10] if facet.kind == Kind.DATE else low,
-        high=high[:10] if facet.kind == Kind.DATE else high,
+        kind="date" if facet.kind == FieldKind.DATE else "number",
+        low=low[:10] if facet.kind == FieldKind.DATE else low,
+        high=high[:10] if facet.kind == FieldKind.DATE else high,
         least=_end(facet.low),
         most=_end(facet.high),
         is_active=bool(low or high),
@@ -189,12 +189,12 @@ def _end(value: float | str | None) -> str:
     return "" if value is None else f"{value:.10g}"
 
 
-def _shown(value: str, kind: Kind) -> str:
-    return {"true": "yes", "false": "no"}.get(value, value) if kind == Kind.YES_NO else value
+def _shown(value: str, kind: FieldKind) -> str:
+    return {"true": "yes", "false": "no"}.get(value, value) if kind == FieldKind.YES_NO else value
 
 
 def _chips(
-    asked: Asked, given: QueryDict, titles: dict[str, str], datasets: Sequence[Dataset]
+    asked: SearchParams, given: QueryDict, titles: dict[str, str], datasets: Sequence[Dataset]
 ) -> list[Chip]:
     names = {dataset.slug: dataset.name for dataset in datasets}
     chips = [

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from django.urls import reverse
 
 from searchapp.models import Image, Query
-from searchapp.pages.search.search_params import Asked
+from searchapp.pages.search.search_params import SearchParams
 from searchapp.services.search import Box, remembered_regions
 
 # The drawing is 100 units wide, whatever the picture is.
@@ -41,7 +41,7 @@ class Suggestion:
 
 
 @dataclass(frozen=True)
-class Lens:
+class QueryOverlay:
     width: str
     height: str
     box: Rect | None
@@ -49,7 +49,9 @@ class Lens:
     ask: str  # the address that has a worker look for suggestions; empty where it has looked
 
 
-def lens_of(source: Query | Image, asked: Asked, width: int, height: int) -> Lens | None:
+def lens_of(
+    source: Query | Image, asked: SearchParams, width: int, height: int
+) -> QueryOverlay | None:
     """Return the drawing for a picture of this size, in pixels; None where that is not known."""
     if width < 1 or height < 1:
         return None
@@ -57,7 +59,7 @@ def lens_of(source: Query | Image, asked: Asked, width: int, height: int) -> Len
     regions: list[Box] | None = []
     if asked.box is None and 1 / _MAX_ASPECT <= height / width <= _MAX_ASPECT:
         regions = remembered_regions(source)
-    return Lens(
+    return QueryOverlay(
         width=f"{_WIDTH:g}",
         height=f"{tall:.2f}",
         box=None if asked.box is None else _rect(asked.box, tall),
@@ -80,7 +82,7 @@ def _rect(box: Box, tall: float) -> Rect:
     )
 
 
-def _ask(source: Query | Image, asked: Asked, width: int, height: int) -> str:
+def _ask(source: Query | Image, asked: SearchParams, width: int, height: int) -> str:
     if isinstance(source, Query):
         path = reverse("query-regions", args=[source.token])
     else:
@@ -89,7 +91,7 @@ def _ask(source: Query | Image, asked: Asked, width: int, height: int) -> str:
     return f"{path}?{urlencode(asked.pairs() + size, safe=',')}"
 
 
-def compare_link(source: Query | Image, image: Image, asked: Asked) -> str:
+def compare_link(source: Query | Image, image: Image, asked: SearchParams) -> str:
     """The address where what was searched with and a match lie side by side."""
     subject = ("query", source.token) if isinstance(source, Query) else ("image", str(source.pk))
     pairs = [subject, ("with", str(image.pk))]

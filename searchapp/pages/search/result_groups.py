@@ -46,7 +46,7 @@ class Card:
 
 
 @dataclass(frozen=True)
-class Group:
+class ResultGroup:
     title: str
     hint: str
     kind: Kind | None
@@ -54,10 +54,10 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Found:
+class GroupedResults:
     """The groups that are shown, and what is folded away below the cut-off."""
 
-    groups: list[Group]
+    groups: list[ResultGroup]
     weak: list[Card]
 
     @property
@@ -71,7 +71,7 @@ def arrange(
     floor: float | None,
     links: Callable[[Image], tuple[str, str]],
     own: int | None,
-) -> Found:
+) -> GroupedResults:
     """Put the matches of an answer into their groups; in another order than by similarity, groups
     would tear it apart, and the kind stands on the cards alone.
 
@@ -84,14 +84,14 @@ def arrange(
     weak = [card for card in cards if card.kind == Kind.WEAK]
     strong = [card for card in cards if card.kind != Kind.WEAK]
     if sort != Sort.SIMILARITY:
-        groups = [Group("", "", None, strong)] if strong else []
+        groups = [ResultGroup("", "", None, strong)] if strong else []
     else:
         groups = [
-            Group(title, hint, kind, chosen)
+            ResultGroup(title, hint, kind, chosen)
             for kind, (title, hint) in TITLES.items()
             if (chosen := [card for card in strong if card.kind == kind])
         ]
-    return Found(groups, weak)
+    return GroupedResults(groups, weak)
 
 
 def kind_at(match: Match, floor: float | None) -> Kind:

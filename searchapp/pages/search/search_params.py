@@ -22,7 +22,7 @@ _MAX_CURSOR_LENGTH = 20_000
 
 
 @dataclass(frozen=True)
-class Asked:
+class SearchParams:
     """The state of a page of results; `path` is the address without its parameters."""
 
     path: str
@@ -68,13 +68,13 @@ class Asked:
         parameters = urlencode(self.pairs(), safe=",")
         return f"{self.path}?{parameters}" if parameters else self.path
 
-    def but(self, **changes: Any) -> Asked:
+    def but(self, **changes: Any) -> SearchParams:
         """The same with something else; it begins with the first page again."""
         return replace(self, **({"after": ""} | changes))
 
-    def of(self, image: int, path: str) -> Asked:
+    def of(self, image: int, path: str) -> SearchParams:
         """The search with another picture: where it looks and how it is shown stay."""
-        return Asked(
+        return SearchParams(
             path,
             image=image,
             datasets=self.datasets,
@@ -87,7 +87,7 @@ class Asked:
 
 def read(
     given: QueryDict, path: str, image: int | None = None
-) -> tuple[Asked, ServiceError | None]:
+) -> tuple[SearchParams, ServiceError | None]:
     """Return what an address asks, and the first thing in it that is wrong.
 
     What only concerns the show is taken as far as it makes sense; a wrong box or filter is said.
@@ -104,7 +104,7 @@ def read(
         error = error or wrong
     sort = given.get("sort", "")
     after = given.get("after", "")
-    asked = Asked(
+    asked = SearchParams(
         path=path,
         image=image,
         datasets=tuple(dict.fromkeys(slug for slug in given.getlist("dataset") if slug)),

@@ -29,7 +29,7 @@ from searchapp.pages.responses import (
 from searchapp.pages.search.filter_panel import panel_of
 from searchapp.pages.search.query_overlay import address_of, compare_link, lens_of
 from searchapp.pages.search.result_groups import add_facts, arrange, strip
-from searchapp.pages.search.search_params import LIST, Asked, read
+from searchapp.pages.search.search_params import LIST, SearchParams, read
 from searchapp.services import search as service
 from searchapp.services.calibration import plot_of
 from searchapp.services.datasets import demo_gallery
@@ -43,7 +43,7 @@ MAX_CHOICES = 200
 
 
 @dataclass(frozen=True)
-class Subject:
+class SearchSubject:
     """What is searched with: a query picture that is kept, or a stored image."""
 
     name: str
@@ -59,7 +59,7 @@ class Subject:
     def query(self) -> Query | None:
         return self.source if isinstance(self.source, Query) else None
 
-    def read(self, request: HttpRequest) -> tuple[Asked, ServiceError | None]:
+    def read(self, request: HttpRequest) -> tuple[SearchParams, ServiceError | None]:
         return read(request.GET, self.path, None if self.image is None else self.image.pk)
 
 
@@ -105,12 +105,12 @@ def image_regions(request: HttpRequest, pk: int) -> HttpResponse:
     return _regions(request, _of_image(visible_image(request.user, pk)))
 
 
-def _of_image(image: Image) -> Subject:
-    return Subject(image.caption, image.thumbnail_url(512), reverse("search-post"), image)
+def _of_image(image: Image) -> SearchSubject:
+    return SearchSubject(image.caption, image.thumbnail_url(512), reverse("search-post"), image)
 
 
-def _of_query(query: Query) -> Subject:
-    return Subject(
+def _of_query(query: Query) -> SearchSubject:
+    return SearchSubject(
         name=query.name or urlsplit(query.url).hostname or "your picture",
         picture=query.picture_url,
         path=query.get_absolute_url(),
@@ -147,7 +147,7 @@ def _ask_again(request: HttpRequest, error: ServiceError, address: str = "") -> 
     return render_error(request, "search/home.html", context, error)
 
 
-def _show(request: HttpRequest, subject: Subject) -> HttpResponse:
+def _show(request: HttpRequest, subject: SearchSubject) -> HttpResponse:
     asked, wrong = subject.read(request)
     deep = request.GET.get("deep") == "1"
     choices = _choices(request.user)
@@ -196,17 +196,17 @@ def _show(request: HttpRequest, subject: Subject) -> HttpResponse:
     return _governed(request, asked, render(request, _template(request), context))
 
 
-def _deeper(asked: Asked) -> str:
+def _deeper(asked: SearchParams) -> str:
     """The address of the same answer after a look at more of the matches."""
     return f"{asked.link}{'&' if asked.pairs() else '?'}deep=1"
 
 
 def _answer(
-    subject: Subject, asked: Asked, datasets: Sequence[Dataset], deep: bool
+    subject: SearchSubject, asked: SearchParams, datasets: Sequence[Dataset], deep: bool
 ) -> service.Answer:
     """Whoever waits at a page sees what is certain soon; what a look at more matches brings, which
     is nothing nearly always, comes when that is there."""
-    wanted = service.Wanted(
+    wanted = service.SearchRequest(
         service.indexes_of(datasets),
         asked.number,
         condition=asked.condition,
@@ -224,7 +224,7 @@ def _answer(
     return answer
 
 
-def _links(subject: Subject, asked: Asked, image: Image) -> tuple[str, str]:
+def _links(subject: SearchSubject, asked: SearchParams, image: Image) -> tuple[str, str]:
     search_link = asked.of(image.pk, address_of("search-post")).link
     return search_link, compare_link(subject.source, image, asked)
 
@@ -238,7 +238,7 @@ def _is_part(request: HttpRequest) -> bool:
     return is_fragment(request) and "HX-History-Restore-Request" not in request.headers
 
 
-def _governed(request: HttpRequest, asked: Asked, response: HttpResponse) -> HttpResponse:
+def _governed(request: HttpRequest, asked: SearchParams, response: HttpResponse) -> HttpResponse:
     """A part goes to its address in the shortest form, whatever a form has sent."""
     if not _is_part(request):
         return response
@@ -246,7 +246,7 @@ def _governed(request: HttpRequest, asked: Asked, response: HttpResponse) -> Htt
     return fragment_of(response)
 
 
-def _regions(request: HttpRequest, subject: Subject) -> HttpResponse:
+def _regions(request: HttpRequest, subject: SearchSubject) -> HttpResponse:
     asked, _ = subject.read(request)
     size = [key_of(request.GET.get(name)) for name in ("width", "height")]
     if subject.image is not None:

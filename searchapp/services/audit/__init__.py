@@ -1,6 +1,6 @@
 """The audit: whether database, files and vectors agree. One file a family of checks."""
 
-from searchapp.services.audit.base import Check, Finding, Scope, Step
+from searchapp.services.audit.base import AuditScope, AuditStep, Check, Finding
 from searchapp.services.audit.runner import (
     BY_KIND,
     CHECKS,
@@ -16,10 +16,10 @@ __all__ = [
     "BY_KIND",
     "CHECKS",
     "TASK",
+    "AuditScope",
+    "AuditStep",
     "Check",
     "Finding",
-    "Scope",
-    "Step",
     "advance",
     "call_worker",
     "run",

@@ -11,7 +11,7 @@ from searchapp.models import Dataset
 
 
 @dataclass(frozen=True)
-class Scope:
+class AuditScope:
     """What an audit looks at: one dataset, or everything; `deep` reads every original."""
 
     dataset: Dataset | None = None
@@ -29,7 +29,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Step:
+class AuditStep:
     """Some of a check's work: `after` is where the next step begins, None at the end."""
 
     findings: Sequence[Finding] = field(default_factory=tuple)
@@ -49,7 +49,7 @@ class Check(ABC):
     whole_only: ClassVar[bool] = False  # makes no sense for one dataset
 
     @abstractmethod
-    def step(self, scope: Scope, after: Any) -> Step:
+    def step(self, scope: AuditScope, after: Any) -> AuditStep:
         """Look at what comes behind `after` (None: the beginning), which is plain JSON."""
 
     def confirm(self, findings: Sequence[Finding]) -> list[Finding]:

@@ -8,8 +8,8 @@ from typing import Any
 from django.db.models import QuerySet
 
 from searchapp.infra import storage
-from searchapp.models import Features, Image, ImageState
-from searchapp.services.audit.base import Check, Finding, Scope, Step
+from searchapp.models import FeatureState, Image, ImageState
+from searchapp.services.audit.base import AuditScope, AuditStep, Check, Finding
 from searchapp.services.ingest import feature_claims
 
 _AT_ONCE = 200
@@ -21,7 +21,7 @@ class MissingFeatures(Check):
     counted = "pictures"
     repairs = "Workers make them again when nothing else waits."
 
-    def step(self, scope: Scope, after: Any) -> Step:
+    def step(self, scope: AuditScope, after: Any) -> AuditStep:
         rows = self._said_to_have_some().filter(pk__gt=after or 0)
         if scope.dataset is not None:
             rows = rows.filter(dataset=scope.dataset)
@@ -31,7 +31,7 @@ class MissingFeatures(Check):
             for image in found
             if (said := self._wrong(image))
         ]
-        return Step(findings, len(found), found[-1].pk if found else None)
+        return AuditStep(findings, len(found), found[-1].pk if found else None)
 
     def confirm(self, findings: Sequence[Finding]) -> list[Finding]:
         rows = self._said_to_have_some().filter(pk__in=[one.key for one in findings])
@@ -40,7 +40,7 @@ class MissingFeatures(Check):
 
     def repair(self, findings: Sequence[Finding]) -> int:
         rows = self._said_to_have_some().filter(pk__in=[one.key for one in findings])
-        mended = rows.update(features=Features.NONE)
+        mended = rows.update(features=FeatureState.NONE)
         feature_claims.call_workers()
         return mended
 

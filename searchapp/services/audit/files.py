@@ -28,7 +28,7 @@ from searchapp.models import (
     ImportSource,
     Query,
 )
-from searchapp.services.audit.base import Check, Finding, Scope, Step
+from searchapp.services.audit.base import AuditScope, AuditStep, Check, Finding
 from searchapp.services.operations import cleanup
 
 LOOK_AGAIN = "indexing.look_again"
@@ -51,7 +51,7 @@ def _of_prefix(images: QuerySet[Image], prefix: str) -> QuerySet[Image]:
     return images.filter(sha256__gte=prefix, sha256__lt=prefix + "g").order_by()
 
 
-def _scoped(images: QuerySet[Image], scope: Scope) -> QuerySet[Image]:
+def _scoped(images: QuerySet[Image], scope: AuditScope) -> QuerySet[Image]:
     return images if scope.dataset is None else images.filter(dataset=scope.dataset)
 
 
@@ -67,11 +67,11 @@ class MissingOriginals(Check):
     counted = "pictures"
     advice = "Bring the files back from a backup, or delete the pictures."
 
-    def step(self, scope: Scope, after: Any) -> Step:
+    def step(self, scope: AuditScope, after: Any) -> AuditStep:
         rows = _scoped(Image.objects.filter(state__in=_HELD, reference=""), scope)
         prefix = _prefix_behind(rows, after or "")
         if prefix is None:
-            return Step()
+            return AuditStep()
         wanted = list(_of_prefix(rows, prefix).values_list("pk", "sha256", "name", "dataset__slug"))
         there = {key_of(name) for name in storage.stored("originals", prefix)}
         findings = [
@@ -79,7 +79,7 @@ class MissingOriginals(Check):
             for pk, sha256, name, slug in wanted
             if sha256 not in there
         ]
-        return Step(findings, len(wanted), prefix)
+        return AuditStep(findings, len(wanted), prefix)
 
     def confirm(self, findings: Sequence[Finding]) -> list[Finding]:
         still = set(
@@ -99,7 +99,7 @@ class BrokenChecksums(Check):
     advice = "Bring the files back from a backup, or delete the pictures."
     deep_only = True
 
-    def step(self, scope: Scope, after: Any) -> Step:
+    def step(self, scope: AuditScope, after: Any) -> AuditStep:
         rows = _scoped(Image.objects.filter(state__in=_HELD, reference=""), scope)
         ahead = rows.filter(sha256__gt=after or "").order_by("sha256")
         hashes = list(ahead.values_list("sha256", flat=True).distinct()[:20])
@@ -108,7 +108,7 @@ class BrokenChecksums(Check):
             for sha256 in hashes
             if _is_broken(sha256)
         ]
-        return Step(findings, len(hashes), hashes[-1] if hashes else None)
+        return AuditStep(findings, len(hashes), hashes[-1] if hashes else None)
 
     def confirm(self, findings: Sequence[Finding]) -> list[Finding]:
         return [one for one in findings if _is_broken(one.key)]
@@ -143,14 +143,14 @@ class MissingThumbnails(Check):
     counted = "pictures"
     repairs = "Workers make them again from the originals."
 
-    def step(self, scope: Scope, after: Any) -> Step:
+    def step(self, scope: AuditScope, after: Any) -> AuditStep:
         ready = _scoped(Image.objects.filter(state=ImageState.READY), scope)
         if isinstance(after, int):
             return self._boxes(ready, after)
         whole = ready.filter(box__isnull=True)
         prefix = _prefix_behind(whole, after or "")
         if prefix is None:
-            return Step(after=0)
+            return AuditStep(after=0)
         rows = list(_of_prefix(whole, prefix).values_list("pk", "sha256", "dataset__slug"))
         names = set(storage.stored("thumbnails", prefix))
         sides = storage.THUMBNAIL_SIDES
@@ -159,9 +159,9 @@ class MissingThumbnails(Check):
             for pk, sha256, slug in rows
             if any(storage.thumbnail_name(sha256, side) not in names for side in sides)
         ]
-        return Step(findings, len(rows), prefix)
+        return AuditStep(findings, len(rows), prefix)
 
-    def _boxes(self, ready: QuerySet[Image], after: int) -> Step:
+    def _boxes(self, ready: QuerySet[Image], after: int) -> AuditStep:
         rows = ready.filter(pk__gt=after).filter(box__isnull=False).order_by("pk")
         found = list(rows.select_related("dataset")[:_AT_ONCE])
         findings = [
@@ -169,7 +169,7 @@ class MissingThumbnails(Check):
             for image in found
             if not storage.has_thumbnails(image.thumbnail_key)
         ]
-        return Step(findings, len(found), found[-1].pk if found else None)
+        return AuditStep(findings, len(found), found[-1].pk if found else None)
 
     def confirm(self, findings: Sequence[Finding]) -> list[Finding]:
         still = set(
@@ -209,19 +209,19 @@ class UnusedFiles(Check):
     whole_only = True
     _KINDS = ("originals", "thumbnails", "features", "queries", "imports")
 
-    def step(self, scope: Scope, after: Any) -> Step:
+    def step(self, scope: AuditScope, after: Any) -> AuditStep:
         kind, past = after or (self._KINDS[0], "")
         prefix = next((one for one in storage.prefixes(kind) if one > past), None)
         if prefix is None:
             place = self._KINDS.index(kind) + 1
-            return Step(after=(self._KINDS[place], "") if place < len(self._KINDS) else None)
+            return AuditStep(after=(self._KINDS[place], "") if place < len(self._KINDS) else None)
         names = list(storage.stored(kind, prefix))
         findings = [
             Finding(name, "Nothing in the database leads to this file.", name)
             for name in self._unused(kind, names)
             if (age := storage.age_of(name)) is not None and age > _YOUNG_SECONDS
         ]
-        return Step(findings, len(names), (kind, prefix))
+        return AuditStep(findings, len(names), (kind, prefix))
 
     def _unused(self, kind: str, names: Sequence[str]) -> list[str]:
         """Those of these files, of one prefix, that nothing uses now."""

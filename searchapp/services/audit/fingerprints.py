@@ -7,7 +7,7 @@ from typing import Any
 from embeddings.errors import EmbeddingsError
 from embeddings.recipes import recipe
 from searchapp.models import LIVE_INDEXES, Index
-from searchapp.services.audit.base import Check, Finding, Scope, Step
+from searchapp.services.audit.base import AuditScope, AuditStep, Check, Finding
 
 
 class WrongFingerprints(Check):
@@ -16,7 +16,7 @@ class WrongFingerprints(Check):
     counted = "indexes"
     advice = "Make a new index with a pipeline that can be had here, and activate that."
 
-    def step(self, scope: Scope, after: Any) -> Step:
+    def step(self, scope: AuditScope, after: Any) -> AuditStep:
         found = Index.objects.filter(state__in=LIVE_INDEXES).select_related("dataset")
         if scope.dataset is not None:
             found = found.filter(dataset=scope.dataset)
@@ -26,7 +26,7 @@ class WrongFingerprints(Check):
             said = _fault(index)
             if said:
                 findings.append(Finding(f"index {index.pk}", said, index.pk, index.dataset.slug))
-        return Step(findings, len(rows), rows[-1].pk if rows else None)
+        return AuditStep(findings, len(rows), rows[-1].pk if rows else None)
 
 
 def _fault(index: Index) -> str:

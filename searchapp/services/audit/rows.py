@@ -22,7 +22,7 @@ from searchapp.models import (
     ImportSource,
     ItemState,
 )
-from searchapp.services.audit.base import Check, Finding, Scope, Step
+from searchapp.services.audit.base import AuditScope, AuditStep, Check, Finding
 from searchapp.services.audit.files import look_again
 from searchapp.services.imports import job_progress
 from searchapp.services.ingest import claims
@@ -43,7 +43,7 @@ class StaleItems(Check):
         settled = Q(image=None) | ~Q(image__state__in=PENDING_STATES)
         return ImportItem.objects.filter(settled, state__in=with_image)
 
-    def step(self, scope: Scope, after: Any) -> Step:
+    def step(self, scope: AuditScope, after: Any) -> AuditStep:
         rows = self._stale().filter(pk__gt=after or 0)
         if scope.dataset is not None:
             rows = rows.filter(job__dataset=scope.dataset)
@@ -57,7 +57,7 @@ class StaleItems(Check):
             )
             for item in found
         ]
-        return Step(findings, len(found), found[-1].pk if found else None)
+        return AuditStep(findings, len(found), found[-1].pk if found else None)
 
     def confirm(self, findings: Sequence[Finding]) -> list[Finding]:
         rows = self._stale().filter(pk__in=[one.key for one in findings])
@@ -97,7 +97,7 @@ class StaleJobs(Check):
             created__lt=timezone.now() - _LATE,
         )
 
-    def step(self, scope: Scope, after: Any) -> Step:
+    def step(self, scope: AuditScope, after: Any) -> AuditStep:
         rows = self._stale()
         if scope.dataset is not None:
             rows = rows.filter(dataset=scope.dataset)
@@ -111,7 +111,7 @@ class StaleJobs(Check):
             )
             for job in found
         ]
-        return Step(findings, len(found))
+        return AuditStep(findings, len(found))
 
     def confirm(self, findings: Sequence[Finding]) -> list[Finding]:
         rows = self._stale().filter(pk__in=[one.key for one in findings])
@@ -133,7 +133,7 @@ class _Pictures(Check):
     def wrong(self) -> QuerySet[Image]:
         """Return those of all datasets."""
 
-    def step(self, scope: Scope, after: Any) -> Step:
+    def step(self, scope: AuditScope, after: Any) -> AuditStep:
         rows = self.wrong().filter(pk__gt=after or 0)
         if scope.dataset is not None:
             rows = rows.filter(dataset=scope.dataset)
@@ -142,7 +142,7 @@ class _Pictures(Check):
             Finding(f"picture {image.pk}", self.said, image.pk, image.dataset.slug)
             for image in found
         ]
-        return Step(findings, len(found), found[-1].pk if found else None)
+        return AuditStep(findings, len(found), found[-1].pk if found else None)
 
     def confirm(self, findings: Sequence[Finding]) -> list[Finding]:
         rows = self.wrong().filter(pk__in=[one.key for one in findings])

@@ -22,7 +22,7 @@ from django.utils import timezone
 from searchapp.infra import queue
 from searchapp.infra.vectors.errors import VectorsError, VectorsUnavailable
 from searchapp.models import AuditReport, Dataset
-from searchapp.services.audit.base import Check, Finding, Scope
+from searchapp.services.audit.base import AuditScope, Check, Finding
 from searchapp.services.audit.features import MissingFeatures
 from searchapp.services.audit.files import (
     BrokenChecksums,
@@ -157,7 +157,7 @@ def _slice(report: AuditReport, seconds: float) -> None:
         report.ended = timezone.now()
         _save(report)
         return
-    scope = Scope(dataset, report.deep)
+    scope = AuditScope(dataset, report.deep)
     made: dict[int, Check] = {}
     saved = time.monotonic()
     while report.ended is None and time.monotonic() < until:
@@ -188,13 +188,13 @@ def _dataset_of(report: AuditReport) -> Dataset | None:
     return there.named(report.dataset) if report.dataset else None
 
 
-def _concerns(check: type[Check], scope: Scope) -> bool:
+def _concerns(check: type[Check], scope: AuditScope) -> bool:
     if check.deep_only and not scope.deep:
         return False
     return not (check.whole_only and scope.dataset is not None)
 
 
-def _step(report: AuditReport, check: Check, scope: Scope, place: int) -> None:
+def _step(report: AuditReport, check: Check, scope: AuditScope, place: int) -> None:
     counts = report.counts.setdefault(check.kind, {"found": 0, "repaired": 0})
     try:
         step = check.step(scope, report.position["after"])

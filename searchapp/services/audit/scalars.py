@@ -9,7 +9,7 @@ from typing import Any
 from searchapp.infra.vectors.collection_names import SCALARS_VERSION
 from searchapp.models import Image, Index, IndexState, StaleScalars
 from searchapp.models.scalars import SCALAR_COLUMNS
-from searchapp.services.audit.base import Check, Finding, Scope, Step
+from searchapp.services.audit.base import AuditScope, AuditStep, Check, Finding
 from searchapp.services.filters import scalar_sync
 from searchapp.services.indexes import lifecycle
 
@@ -23,7 +23,7 @@ class WrongScalars(Check):
     counted = "pictures"
     repairs = "A worker writes what their rows say beside their vectors."
 
-    def step(self, scope: Scope, after: Any) -> Step:
+    def step(self, scope: AuditScope, after: Any) -> AuditStep:
         least, past = after or (0, 0)
         # Collections that are being filled anew are known to be of an older form.
         found = Index.objects.filter(
@@ -33,19 +33,19 @@ class WrongScalars(Check):
             found = found.filter(dataset=scope.dataset)
         index = found.order_by("pk").first()
         if index is None:
-            return Step()
+            return AuditStep()
         if index.pk != least:
             past = 0
         ahead = lifecycle.members(index.dataset_id).filter(pk__gt=past).order_by("pk")
         images = list(ahead.only(*SCALAR_COLUMNS)[:_AT_ONCE])
         if not images:
-            return Step(after=(index.pk + 1, 0))
+            return AuditStep(after=(index.pk + 1, 0))
         said = f"Beside its vector in index {index.pk} stands something else than its row says."
         findings = [
             Finding(f"picture {key}", said, (index.pk, key), index.dataset.slug)
             for key in scalar_sync.stale(index, images)
         ]
-        return Step(findings, len(images), (index.pk, images[-1].pk))
+        return AuditStep(findings, len(images), (index.pk, images[-1].pk))
 
     def confirm(self, findings: Sequence[Finding]) -> list[Finding]:
         by_index: dict[int, dict[int, Finding]] = defaultdict(dict)

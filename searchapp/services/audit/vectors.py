@@ -15,7 +15,7 @@ from searchapp.models import (
     IndexState,
     VectorCleanup,
 )
-from searchapp.services.audit.base import Check, Finding, Scope, Step
+from searchapp.services.audit.base import AuditScope, AuditStep, Check, Finding
 from searchapp.services.indexes import lifecycle
 from searchapp.services.operations import cleanup
 
@@ -24,7 +24,7 @@ _VECTORS_AT_ONCE = 5000
 _WHOLE = (IndexState.READY, IndexState.ACTIVE)
 
 
-def _next_index(scope: Scope, states: Sequence[str], least: int) -> Index | None:
+def _next_index(scope: AuditScope, states: Sequence[str], least: int) -> Index | None:
     found = Index.objects.filter(pk__gte=least, state__in=states).select_related("dataset")
     if scope.dataset is not None:
         found = found.filter(dataset=scope.dataset)
@@ -45,19 +45,19 @@ class MissingVectors(Check):
     counted = "pictures"
     repairs = "Workers embed them again from their originals."
 
-    def step(self, scope: Scope, after: Any) -> Step:
+    def step(self, scope: AuditScope, after: Any) -> AuditStep:
         least, past = after or (0, 0)
         index = _next_index(scope, _WHOLE, least)
         if index is None:
-            return Step()
+            return AuditStep()
         if index.pk != least:
             past = 0
         ahead = lifecycle.members(index.dataset_id).filter(pk__gt=past).order_by("pk")
         keys = list(ahead.values_list("pk", flat=True)[:_IMAGES_AT_ONCE])
         if not keys:
-            return Step(after=(index.pk + 1, 0))
+            return AuditStep(after=(index.pk + 1, 0))
         missing = self._missing(index, keys)
-        return Step(
+        return AuditStep(
             [
                 Finding(
                     f"picture {key}",
@@ -110,21 +110,21 @@ class OrphanedVectors(Check):
     counted = "vectors"
     repairs = "They are deleted."
 
-    def step(self, scope: Scope, after: Any) -> Step:
+    def step(self, scope: AuditScope, after: Any) -> AuditStep:
         least, past = after or (0, -1)
         index = _next_index(scope, LIVE_INDEXES, least)
         if index is None:
-            return Step()
+            return AuditStep()
         if index.pk != least:
             past = -1
         keys = get_store().ids_after(index.collection, past, _VECTORS_AT_ONCE)
         if not keys:
-            return Step(after=(index.pk + 1, -1))
+            return AuditStep(after=(index.pk + 1, -1))
         stretch = Image.objects.filter(
             dataset=index.dataset_id, pk__gte=keys[0], pk__lte=keys[-1]
         ).order_by()
         there = set(stretch.values_list("pk", flat=True).iterator(chunk_size=5000))
-        return Step(
+        return AuditStep(
             [
                 Finding(
                     f"vector {key}",
@@ -176,13 +176,13 @@ class OrphanedCollections(Check):
     repairs = "They are dropped, which frees their space."
     whole_only = True
 
-    def step(self, scope: Scope, after: Any) -> Step:
+    def step(self, scope: AuditScope, after: Any) -> AuditStep:
         ours = [name for name in get_store().collections() if name.startswith("lookalike_")]
         findings = [
             Finding(name, "No index of this installation has this collection.", name)
             for name in ours
         ]
-        return Step(self._unused(findings), len(ours))
+        return AuditStep(self._unused(findings), len(ours))
 
     def _unused(self, findings: Sequence[Finding]) -> list[Finding]:
         # Rows come before collections and go before them: so they are read later.
@@ -210,16 +210,16 @@ class WrongDimensions(Check):
     counted = "indexes"
     repairs = "The collection is dropped, and workers fill it anew from the originals."
 
-    def step(self, scope: Scope, after: Any) -> Step:
+    def step(self, scope: AuditScope, after: Any) -> AuditStep:
         index = _next_index(scope, LIVE_INDEXES, after or 0)
         if index is None:
-            return Step()
+            return AuditStep()
         found = get_store().dimension(index.collection)
         findings = []
         if found is not None and found != index.dimension:
             said = f"Its collection holds vectors of {found} dimensions, not {index.dimension}."
             findings.append(Finding(f"index {index.pk}", said, index.pk, index.dataset.slug))
-        return Step(findings, 1, index.pk + 1)
+        return AuditStep(findings, 1, index.pk + 1)
 
     def repair(self, findings: Sequence[Finding]) -> int:
         for index in Index.objects.filter(pk__in=[one.key for one in findings]):

@@ -26,7 +26,7 @@ from searchapp.services.errors import Conflict, Invalid, ServiceError, Unavailab
 from searchapp.services.query_rpc import refused
 from searchapp.services.search.box import Box, parse_box
 from searchapp.services.search.stored_queries import find_query
-from searchapp.services.search.verification import Geometry, Subject, Verified
+from searchapp.services.search.verification import GeometrySummary, VerificationSubject, Verified
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -38,7 +38,7 @@ _MAX_KEY = 2**63 - 1
 
 
 @dataclass(frozen=True)
-class Side:
+class ComparedPicture:
     """One of the two: a query picture that is kept or a stored image, or a box of it."""
 
     query: Query | None = None
@@ -52,8 +52,8 @@ class Side:
         return found
 
     @property
-    def subject(self) -> Subject:
-        return Subject.of(self.picture, self.box)
+    def subject(self) -> VerificationSubject:
+        return VerificationSubject.of(self.picture, self.box)
 
     @property
     def content(self) -> str:
@@ -64,7 +64,7 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Pipeline:
+class ComparedPipeline:
     """What a comparison is made with, and the index that it is of, where it is one's."""
 
     name: str
@@ -73,17 +73,17 @@ class Pipeline:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PairComparison:
     """What is known of two pictures together. Sizes are width and height in pixels."""
 
-    first: Side
-    second: Side
-    pipeline: Pipeline
+    first: ComparedPicture
+    second: ComparedPicture
+    pipeline: ComparedPipeline
     score: float
     kind: Kind
     edits: tuple[Edit, ...]
     reason: str
-    geometry: Geometry
+    geometry: GeometrySummary
     first_facts: Mapping[str, Any] = field(default_factory=dict)  # width, height, format
     second_facts: Mapping[str, Any] = field(default_factory=dict)
     took_ms: float = 0.0
@@ -111,7 +111,7 @@ FIRST_NAMES = ("image", "query", "box")
 SECOND_NAMES = ("with", "with_query", "with_box")
 
 
-def parameters(first: Side | None, second: Side | None) -> dict[str, str]:
+def parameters(first: ComparedPicture | None, second: ComparedPicture | None) -> dict[str, str]:
     """Return the parameters of an address that names these sides; `side_of` reads them."""
     named: dict[str, str] = {}
     for side, (image, query, box) in ((first, FIRST_NAMES), (second, SECOND_NAMES)):
@@ -124,7 +124,7 @@ def parameters(first: Side | None, second: Side | None) -> dict[str, str]:
 
 def side_of(
     given: Mapping[str, Any], names: tuple[str, str, str], user: User | AnonymousUser
-) -> Side | None:
+) -> ComparedPicture | None:
     """Return the side that an address names; None where it names none.
 
     Raises:
@@ -133,9 +133,9 @@ def side_of(
     """
     image, query, box = (given.get(name) or "" for name in names)
     if image:
-        return Side(image=find_image(image, user), box=parse_box(box))
+        return ComparedPicture(image=find_image(image, user), box=parse_box(box))
     if query:
-        return Side(query=find_query(str(query)[:64]), box=parse_box(box))
+        return ComparedPicture(query=find_query(str(query)[:64]), box=parse_box(box))
     return None
 
 
@@ -159,17 +159,17 @@ def find_image(given: Any, user: User | AnonymousUser) -> Image:
     return image
 
 
-def pipeline_of(first: Side, second: Side) -> Pipeline:
+def pipeline_of(first: ComparedPicture, second: ComparedPicture) -> ComparedPipeline:
     """The pipeline that a comparison is made with: that of the second's dataset, in which it may
     have been found; else that of the first's; else the default one."""
     for side in (second, first):
         if side.image is not None:
             index = side.image.dataset.active_index
-            return Pipeline(index.pipeline, index.fingerprint, index)
-    return Pipeline(DEFAULT_PIPELINE, recipe(DEFAULT_PIPELINE).fingerprint)
+            return ComparedPipeline(index.pipeline, index.fingerprint, index)
+    return ComparedPipeline(DEFAULT_PIPELINE, recipe(DEFAULT_PIPELINE).fingerprint)
 
 
-def compare(first: Side, second: Side) -> Comparison:
+def compare(first: ComparedPicture, second: ComparedPicture) -> PairComparison:
     """Compare two pictures.
 
     Raises:
@@ -185,7 +185,7 @@ def compare(first: Side, second: Side) -> Comparison:
     kind, reason = verified.verdict.kind, verified.verdict.reason
     if kind is None:
         kind, reason = _by_score(told["score"], pipeline)
-    return Comparison(
+    return PairComparison(
         first=first,
         second=second,
         pipeline=pipeline,
@@ -201,7 +201,7 @@ def compare(first: Side, second: Side) -> Comparison:
     )
 
 
-def _by_score(score: float, pipeline: Pipeline) -> tuple[Kind, str]:
+def _by_score(score: float, pipeline: ComparedPipeline) -> tuple[Kind, str]:
     """Where geometry says nothing, what the scores of the dataset around the pictures say."""
     if pipeline.index is not None:
         bounds = calibration.bounds_of([pipeline.index])
@@ -212,7 +212,7 @@ def _by_score(score: float, pipeline: Pipeline) -> tuple[Kind, str]:
     return Kind.WEAK, f"No points lie alike, and the score is below {bounds.usual:.2f}."
 
 
-def explain(first: Side, second: Side) -> Explanation:
+def explain(first: ComparedPicture, second: ComparedPicture) -> Explanation:
     """Ask which regions of two pictures speak for their match; raises what `compare` raises."""
     payload, _ = _ask(EXPLAIN, first, second, pipeline_of(first, second))
     line, _, pictures = payload.partition(b"\n")
@@ -229,7 +229,9 @@ def explain(first: Side, second: Side) -> Explanation:
     )
 
 
-def _ask(task: str, first: Side, second: Side, pipeline: Pipeline) -> tuple[bytes, bool]:
+def _ask(
+    task: str, first: ComparedPicture, second: ComparedPicture, pipeline: ComparedPipeline
+) -> tuple[bytes, bool]:
     """Return the worker's answer to a comparison, and whether it was remembered."""
     if first.content == second.content and first.picture == second.picture:
         raise Invalid("same_picture", "These are one and the same picture: choose another one.")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from embeddings.geometry.kinds import Edit, Kind
-from searchapp.services.search.verification import Geometry
+from searchapp.services.search.verification import GeometrySummary
 
 Size = tuple[int, int]
 
@@ -31,7 +31,7 @@ class _Laid:
 
 
 def verdict(
-    kind: Kind, edits: Sequence[Edit], geometry: Geometry, first: Size, second: Size
+    kind: Kind, edits: Sequence[Edit], geometry: GeometrySummary, first: Size, second: Size
 ) -> str:
     """Say in a sentence what two pictures of these sizes are to each other."""
     if kind != Kind.NEAR_DUPLICATE or not edits:
@@ -59,7 +59,7 @@ def _percent(share: float) -> str:
     return f"{max(1, round(100 * share))} %"
 
 
-def _laid(geometry: Geometry, first: Size, second: Size) -> _Laid | None:
+def _laid(geometry: GeometrySummary, first: Size, second: Size) -> _Laid | None:
     if geometry.transform is None:
         return None
     (a, b, _), (c, d, _) = geometry.transform

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from searchapp.models import Image
-from searchapp.services.filters.fields import FIXED, Kind, Op, date_of, number_of, words_of
+from searchapp.services.filters.fields import FIXED, FieldKind, Op, date_of, number_of, words_of
 from searchapp.services.filters.scalar_tokens import (
     TOKENS,
     Scalars,
@@ -49,7 +49,7 @@ class Has:
 
 
 @dataclass(frozen=True)
-class Compared:
+class ScalarComparison:
     """A number, or hexadecimal digits, is there and stands so to `bound`: one of < <= > >=."""
 
     key: str
@@ -88,7 +88,7 @@ class Joined:
         return all(each) if self.word == "and" else any(each)
 
 
-Question = Has | Compared | Joined
+Question = Has | ScalarComparison | Joined
 
 
 def expression(condition: Condition) -> str:
@@ -153,26 +153,26 @@ def _begins(field: str, text: str, negated: bool) -> Question:
     start, key = beginning(text), text_key(field)
     past = f"{start}g"  # beyond all that go on with a hexadecimal digit
     if not negated:
-        return Joined("and", (Compared(key, ">=", start), Compared(key, "<", past)))
-    outside = (Compared(key, "<", start), Compared(key, ">=", past))
+        return Joined("and", (ScalarComparison(key, ">=", start), ScalarComparison(key, "<", past)))
+    outside = (ScalarComparison(key, "<", start), ScalarComparison(key, ">=", past))
     return Joined("or", (Has((text_token(field),), lacks=True), *outside))
 
 
 def _range(test: Test, negated: bool) -> Question:
     fixed = FIXED.get(test.field)
     ends = [end for end in (test.low, test.high) if end is not None]
-    as_date = fixed.kind == Kind.DATE if fixed is not None else isinstance(ends[0], str)
+    as_date = fixed.kind == FieldKind.DATE if fixed is not None else isinstance(ends[0], str)
     key = date_key(test.field) if as_date else number_key(test.field)
     inside: list[Question] = []
     outside: list[Question] = []
     if test.low is not None:
         low = _bound(test.low, as_date, end=False)
-        inside.append(Compared(key, ">=", low))
-        outside.append(Compared(key, "<", low))
+        inside.append(ScalarComparison(key, ">=", low))
+        outside.append(ScalarComparison(key, "<", low))
     if test.high is not None:
         high = _bound(test.high, as_date, end=True)
-        inside.append(Compared(key, "<=", high))
-        outside.append(Compared(key, ">", high))
+        inside.append(ScalarComparison(key, "<=", high))
+        outside.append(ScalarComparison(key, ">", high))
     if not negated:
         return _joined("and", inside)
     there = date_token(test.field) if as_date else number_token(test.field)

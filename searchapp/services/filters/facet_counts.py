@@ -15,7 +15,7 @@ from searchapp.services.filters.fields import (
     FIXED,
     MAX_NAME_LENGTH,
     METADATA,
-    Kind,
+    FieldKind,
     color_of,
     date_of,
     fold,
@@ -49,12 +49,12 @@ class Counted:
     dates: Ends | None
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> FieldKind:
         """What nearly all of its values are; text says any of them."""
-        for kind in (Kind.WORDS, Kind.YES_NO, Kind.DATE, Kind.NUMBER):
+        for kind in (FieldKind.WORDS, FieldKind.YES_NO, FieldKind.DATE, FieldKind.NUMBER):
             if self.number and self.kinds.get(kind, 0) >= 0.95 * self.number:
                 return kind
-        return Kind.TEXT
+        return FieldKind.TEXT
 
 
 @dataclass
@@ -81,22 +81,22 @@ class _Tally:
         """Look at the raw values, each once, and let go of them."""
         for raw, times in self.raw.items():
             if isinstance(raw, tuple):
-                self._count(Kind.YES_NO, times)
+                self._count(FieldKind.YES_NO, times)
                 self._spell(raw[0], times)
                 continue
             number, seconds = number_of(raw), date_of(raw)
             if number is not None:
-                self._count(Kind.NUMBER, times)
+                self._count(FieldKind.NUMBER, times)
                 self.numbers = _wider(self.numbers, number)
             if seconds is not None:
-                self._count(Kind.DATE, times)
+                self._count(FieldKind.DATE, times)
                 self.dates = _wider(self.dates, seconds)
             self._spell(_plain(raw), times)
         self.raw = {}
         if len(self.values) > _MAX_DISTINCT:
             self.values = _frequent(self.values, _MAX_DISTINCT // 2)
 
-    def _count(self, kind: Kind, times: int) -> None:
+    def _count(self, kind: FieldKind, times: int) -> None:
         self.kinds[kind] = self.kinds.get(kind, 0) + times
 
     def _spell(self, text: str, times: int) -> None:
@@ -132,7 +132,7 @@ def count_pictures(dataset: int) -> dict[str, Any]:
     def several(name: str, values: list[Any]) -> None:
         tally = tallies.setdefault(name, _Tally())
         tally.number += 1
-        tally.kinds[Kind.WORDS] = tally.kinds.get(Kind.WORDS, 0) + 1
+        tally.kinds[FieldKind.WORDS] = tally.kinds.get(FieldKind.WORDS, 0) + 1
         for value in values:
             if isinstance(value, str | int | float):
                 tally.add(value)

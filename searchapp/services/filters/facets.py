@@ -23,7 +23,7 @@ from searchapp.infra import queue
 from searchapp.models import Dataset, DatasetFacets, Image, ImageState
 from searchapp.services.errors import Unavailable
 from searchapp.services.filters.facet_counts import Counted, count_pictures, merge
-from searchapp.services.filters.fields import FIXED, METADATA, Kind, iso_of
+from searchapp.services.filters.fields import FIXED, METADATA, FieldKind, iso_of
 
 TASK = "maintenance.facets"
 MAX_FACET_VALUES = 20  # of a field, that are told with their counts
@@ -55,7 +55,7 @@ class Facet:
 
     name: str  # as it stands in a filter
     title: str
-    kind: Kind
+    kind: FieldKind
     number: int  # of pictures that have it
     values: tuple[Value, ...] = ()
     others: int = 0
@@ -234,9 +234,9 @@ def _schema(rows: Sequence[DatasetFacets]) -> Schema:
 
 def _facet(found: Counted, title: str, name: str) -> Facet:
     kind = FIXED[name].kind if name in FIXED else found.kind
-    low, high = (found.dates if kind == Kind.DATE else found.numbers) or (None, None)
+    low, high = (found.dates if kind == FieldKind.DATE else found.numbers) or (None, None)
     top = sorted(found.values.values(), key=lambda one: (-one[1], one[0]))[:MAX_FACET_VALUES]
-    shown = () if kind == Kind.DATE else tuple(Value(text, number) for text, number in top)
+    shown = () if kind == FieldKind.DATE else tuple(Value(text, number) for text, number in top)
     return Facet(
         name=name,
         title=title,
@@ -244,6 +244,6 @@ def _facet(found: Counted, title: str, name: str) -> Facet:
         number=found.number,
         values=shown,
         others=found.total - sum(value.number for value in shown) if shown else 0,
-        low=iso_of(low) if kind == Kind.DATE and low is not None else low,
-        high=iso_of(high) if kind == Kind.DATE and high is not None else high,
+        low=iso_of(low) if kind == FieldKind.DATE and low is not None else low,
+        high=iso_of(high) if kind == FieldKind.DATE and high is not None else high,
     )

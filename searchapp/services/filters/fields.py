@@ -16,7 +16,7 @@ METADATA = "metadata."
 MAX_NAME_LENGTH = 255  # characters of a metadata field's name
 
 
-class Kind(StrEnum):
+class FieldKind(StrEnum):
     """What the values of a field are."""
 
     TEXT = "text"
@@ -46,7 +46,7 @@ class Field:
 
     name: str
     title: str
-    kind: Kind
+    kind: FieldKind
     choices: tuple[str, ...] = ()
 
     @property
@@ -56,12 +56,12 @@ class Field:
         return OPERATORS[self.kind]
 
 
-OPERATORS: dict[Kind, frozenset[Op]] = {
-    Kind.TEXT: frozenset({Op.EQUALS, Op.IN, Op.BEGINS, Op.WORDS, Op.EXISTS}),
-    Kind.NUMBER: frozenset({Op.EQUALS, Op.IN, Op.RANGE, Op.EXISTS}),
-    Kind.DATE: frozenset({Op.RANGE, Op.EXISTS}),
-    Kind.YES_NO: frozenset({Op.EQUALS, Op.EXISTS}),
-    Kind.WORDS: frozenset({Op.EQUALS, Op.ANY, Op.ALL, Op.NONE, Op.EXISTS}),
+OPERATORS: dict[FieldKind, frozenset[Op]] = {
+    FieldKind.TEXT: frozenset({Op.EQUALS, Op.IN, Op.BEGINS, Op.WORDS, Op.EXISTS}),
+    FieldKind.NUMBER: frozenset({Op.EQUALS, Op.IN, Op.RANGE, Op.EXISTS}),
+    FieldKind.DATE: frozenset({Op.RANGE, Op.EXISTS}),
+    FieldKind.YES_NO: frozenset({Op.EQUALS, Op.EXISTS}),
+    FieldKind.WORDS: frozenset({Op.EQUALS, Op.ANY, Op.ALL, Op.NONE, Op.EXISTS}),
 }
 
 ORIENTATIONS = ("landscape", "portrait", "square")
@@ -73,17 +73,17 @@ COLORS = (
 FIXED: dict[str, Field] = {
     field.name: field
     for field in (
-        Field("label", "Label", Kind.TEXT),
-        Field("tags", "Tags", Kind.WORDS),
-        Field("title", "Title", Kind.TEXT),
-        Field("name", "File name", Kind.TEXT),
-        Field("orientation", "Orientation", Kind.TEXT, ORIENTATIONS),
-        Field("color", "Colour", Kind.TEXT, COLORS),
-        Field("format", "Format", Kind.TEXT),
-        Field("width", "Width", Kind.NUMBER),
-        Field("height", "Height", Kind.NUMBER),
-        Field("bytes", "File size", Kind.NUMBER),
-        Field("created", "Added", Kind.DATE),
+        Field("label", "Label", FieldKind.TEXT),
+        Field("tags", "Tags", FieldKind.WORDS),
+        Field("title", "Title", FieldKind.TEXT),
+        Field("name", "File name", FieldKind.TEXT),
+        Field("orientation", "Orientation", FieldKind.TEXT, ORIENTATIONS),
+        Field("color", "Colour", FieldKind.TEXT, COLORS),
+        Field("format", "Format", FieldKind.TEXT),
+        Field("width", "Width", FieldKind.NUMBER),
+        Field("height", "Height", FieldKind.NUMBER),
+        Field("bytes", "File size", FieldKind.NUMBER),
+        Field("created", "Added", FieldKind.DATE),
     )
 }
 

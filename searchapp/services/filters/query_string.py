@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from urllib.parse import unquote
 
 from searchapp.services.errors import Invalid
-from searchapp.services.filters.fields import FIXED, Kind, Op, date_of, number_of
+from searchapp.services.filters.fields import FIXED, FieldKind, Op, date_of, number_of
 from searchapp.services.filters.tree import All, Condition, Test, all_of, parse
 
 PREFIX = "f."
@@ -78,7 +78,7 @@ def _whole(parameters: Parameters) -> Condition | None:
 
 def _test(field: str, op: str, values: list[str]) -> dict[str, Any]:
     fixed = FIXED.get(field)
-    if op == "" and fixed is not None and fixed.kind == Kind.WORDS:
+    if op == "" and fixed is not None and fixed.kind == FieldKind.WORDS:
         op = Op.ANY
     if op == "":
         kept = [_plain(field, value) for value in values]
@@ -90,7 +90,7 @@ def _test(field: str, op: str, values: list[str]) -> dict[str, Any]:
 
 def _plain(field: str, value: str) -> Any:
     fixed = FIXED.get(field)
-    if fixed is not None and fixed.kind == Kind.NUMBER:
+    if fixed is not None and fixed.kind == FieldKind.NUMBER:
         number = number_of(value)
         return value if number is None else number
     return value
@@ -139,7 +139,7 @@ def _pairs(test: Test) -> list[tuple[str, str]] | None:
     if any(isinstance(value, str) and value != value.strip() for value in test.values):
         return None
     fixed = FIXED.get(test.field)
-    is_words = fixed is not None and fixed.kind == Kind.WORDS
+    is_words = fixed is not None and fixed.kind == FieldKind.WORDS
     plain = test.op in (Op.EQUALS, Op.IN) or (is_words and test.op == Op.ANY)
     suffix = "" if plain else f"~{test.op}"
     return [(f"{name}{suffix}", _shown(value)) for value in test.values]

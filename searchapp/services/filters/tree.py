@@ -16,7 +16,7 @@ from searchapp.services.filters.fields import (
     FIXED,
     MAX_NAME_LENGTH,
     METADATA,
-    Kind,
+    FieldKind,
     Op,
     date_of,
     fold,
@@ -186,7 +186,7 @@ class _Parser:
             if value not in fixed.choices:
                 _refuse(place, f"{field} is one of: {', '.join(fixed.choices)}.")
             return str(value)
-        if fixed is not None and fixed.kind == Kind.NUMBER:
+        if fixed is not None and fixed.kind == FieldKind.NUMBER:
             return _number(value, place)
         if fixed is None and op in (Op.EQUALS, Op.IN, Op.ANY, Op.ALL, Op.NONE):
             if isinstance(value, bool):
@@ -209,7 +209,7 @@ class _Parser:
             value, where = data[name], f"{place}.{name}"
             as_date = isinstance(value, str)
             if fixed is not None:
-                as_date = fixed.kind == Kind.DATE
+                as_date = fixed.kind == FieldKind.DATE
             if as_date:
                 if date_of(value) is None:
                     _refuse(where, "this must be a date, such as 2026-03-31, or a moment.")

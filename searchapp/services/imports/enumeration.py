@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.models import F
 
 from searchapp.models import ImportItem, ImportJob, ImportSource, ItemState
-from searchapp.services.imports.job_claim import Lost, held, renew
+from searchapp.services.imports.job_claim import ClaimLost, held, renew
 from searchapp.services.imports.options import ImportOptions
 from searchapp.services.imports.sources import Listed, SourceError, source_of
 
@@ -60,7 +60,7 @@ def _collect(
         chunk.extend(islice(found, _ROWS))
     except SourceError as error:
         return error.code, error.detail
-    except Lost:
+    except ClaimLost:
         raise
     except OSError as error:
         log.warning("listing source %d failed: %s", source.pk, error)
@@ -76,7 +76,7 @@ def _collect(
 def _write(job: ImportJob, source: ImportSource, chunk: list[Listed], *, is_listed: bool) -> None:
     with transaction.atomic():
         if not held(job).update(total=F("total") + len(chunk)):
-            raise Lost
+            raise ClaimLost
         total = ImportJob.objects.values_list("total", flat=True).get(pk=job.pk)
         ImportItem.objects.bulk_create(
             _row(job, source, position, one)
@@ -108,6 +108,6 @@ def _give_up(job: ImportJob, source: ImportSource, code: str, sentence: str) -> 
     with transaction.atomic():
         said = f"{source.name}: {sentence}"[:500]
         if not held(job).update(error_code=code, error_detail=said, attempts=0):
-            raise Lost
+            raise ClaimLost
         source.is_listed, source.error_code, source.error_detail = True, code, sentence[:500]
         source.save(update_fields=["is_listed", "error_code", "error_detail"])

@@ -16,7 +16,7 @@ TASK = "imports.advance"
 _LEASE = timedelta(seconds=60)
 
 
-class Lost(Exception):
+class ClaimLost(Exception):
     """The job was paused, cancelled, or taken by another worker: nothing more may be written."""
 
 
@@ -32,7 +32,7 @@ def held(job: ImportJob) -> QuerySet[ImportJob]:
 def renew(job: ImportJob) -> None:
     """Prolong the lease; raises Lost where the job is no longer the caller's."""
     if not held(job).update(lease_until=lease_end()):
-        raise Lost
+        raise ClaimLost
 
 
 def wake_worker() -> None:

@@ -36,7 +36,7 @@ from searchapp.services.imports import enumeration, job_progress, validation
 from searchapp.services.imports.control import pause_for_room
 from searchapp.services.imports.creation import STORAGE_FULL, full_disks
 from searchapp.services.imports.file_reader import Read, Refusal, read
-from searchapp.services.imports.job_claim import Lost, held, lease_end, renew
+from searchapp.services.imports.job_claim import ClaimLost, held, lease_end, renew
 from searchapp.services.imports.options import ImportOptions
 from searchapp.services.imports.sources import InPlaceSource, source_of
 from searchapp.services.ingest import acceptance
@@ -89,7 +89,7 @@ def advance() -> bool:
         if not careful or not job.items.filter(state=ItemState.WAITING).exists():
             enumeration.step(job, options)
         left = _take(job, options, 1 if careful else room)
-    except Lost:
+    except ClaimLost:
         return True
     except ServiceError as error:
         if error.code != STORAGE_FULL:
@@ -181,7 +181,7 @@ def _perform(job: ImportJob, source: InPlaceSource, items: Sequence[ImportItem])
     """Change the images that these rows name, then settle the rows: killed in between, it is done
     again, which changes nothing more."""
     if not held(job).exists():
-        raise Lost
+        raise ClaimLost
     started = time.perf_counter()
     images = source.perform(items)
     spent = round(1000 * (time.perf_counter() - started) / len(items))
@@ -189,7 +189,7 @@ def _perform(job: ImportJob, source: InPlaceSource, items: Sequence[ImportItem])
         item.image_id, item.state, item.duration = images.get(item.pk), ItemState.READY, spent
     with transaction.atomic():
         if not held(job).update(lease_until=lease_end()):
-            raise Lost
+            raise ClaimLost
         update_rows(items, _WRITTEN)
 
 
@@ -284,7 +284,7 @@ def _store(
         if good and not options.dry_run:
             lock_contents(one.upload.sha256 for _, one in good if one.upload is not None)
         if not held(job).update(turn=F("turn") + len(good), lease_until=lease_end()):
-            raise Lost
+            raise ClaimLost
         if options.dry_run:
             _check(job, good)
         else:

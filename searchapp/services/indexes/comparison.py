@@ -42,7 +42,7 @@ class Neighbour:
 
 
 @dataclass(frozen=True)
-class Row:
+class QueryRow:
     """One picture and its neighbours in each index, best first, itself not among them."""
 
     image: Image
@@ -59,7 +59,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Side:
+class IndexSide:
     """What was measured of one index."""
 
     index: Index
@@ -69,18 +69,18 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class IndexComparison:
     """`overlap` is the mean share of the first ten, 0 to 1; None where nothing could be shared."""
 
-    a: Side
-    b: Side
+    a: IndexSide
+    b: IndexSide
     sampled: int
     overlap: float | None
-    rows: list[Row]
+    rows: list[QueryRow]
     seed: int
 
     @property
-    def sides(self) -> tuple[Side, Side]:
+    def sides(self) -> tuple[IndexSide, IndexSide]:
         return self.a, self.b
 
     @property
@@ -114,7 +114,7 @@ def pair(a: Index, b: Index) -> None:
 
 def compare(
     a: Index, b: Index, *, seed: int = 1, images: Sequence[Image] | None = None, rows: int = 3
-) -> Comparison:
+) -> IndexComparison:
     """Compare two indexes by a sample of their dataset's pictures, or by `images`.
 
     The same `seed` (0 to `MAX_SEED`) samples the same pictures while the dataset is the same;
@@ -156,7 +156,7 @@ def sample(dataset_id: int, seed: int) -> list[Image]:
     return list(chosen.values())
 
 
-def _compare(a: Index, b: Index, seed: int, images: list[Image], rows: int) -> Comparison:
+def _compare(a: Index, b: Index, seed: int, images: list[Image], rows: int) -> IndexComparison:
     keys = [image.pk for image in images]
     vectors = [get_store().fetch(index.collection, keys) for index in (a, b)]
     deadline = time.monotonic() + BUDGET_SECONDS
@@ -170,7 +170,7 @@ def _compare(a: Index, b: Index, seed: int, images: list[Image], rows: int) -> C
     ready = _ready({hit.image_id for _, *sides in found for side in sides for hit in side.hits})
     kept = [(image, _only(left, ready), _only(right, ready)) for image, left, right in found]
     shares = [share for one in kept if (share := _share(*one)) is not None]
-    return Comparison(
+    return IndexComparison(
         a=_side(a, [(image, left) for image, left, _ in kept]),
         b=_side(b, [(image, right) for image, _, right in kept]),
         sampled=len(kept),
@@ -206,9 +206,9 @@ def _share(image: Image, left: _Found, right: _Found) -> float | None:
     return len(one & other) / most if most else None
 
 
-def _side(index: Index, found: list[tuple[Image, _Found]]) -> Side:
+def _side(index: Index, found: list[tuple[Image, _Found]]) -> IndexSide:
     times = [one.ms for _, one in found]
-    return Side(
+    return IndexSide(
         index=index,
         found_itself=sum(1 for image, one in found if _is_first(image, one.hits)),
         search_ms=round(statistics.median(times), 2) if times else None,
@@ -225,7 +225,7 @@ def _is_first(image: Image, hits: list[Hit]) -> bool:
     return bool(hits) and own >= hits[0].score - _TIE
 
 
-def _rows(found: list[tuple[Image, _Found, _Found]]) -> list[Row]:
+def _rows(found: list[tuple[Image, _Found, _Found]]) -> list[QueryRow]:
     shown = {
         hit.image_id for image, *sides in found for side in sides for hit in _others(image, side)
     }
@@ -234,7 +234,7 @@ def _rows(found: list[tuple[Image, _Found, _Found]]) -> list[Row]:
     for image, left, right in found:
         ours, theirs = _others(image, left), _others(image, right)
         rows.append(
-            Row(image, _neighbours(ours, theirs, images), _neighbours(theirs, ours, images))
+            QueryRow(image, _neighbours(ours, theirs, images), _neighbours(theirs, ours, images))
         )
     return rows
 

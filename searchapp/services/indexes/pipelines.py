@@ -38,7 +38,7 @@ _PASSES = {"five-crop": 5}
 
 
 @dataclass(frozen=True)
-class Pipeline:
+class PipelineChoice:
     """A pipeline that can be had here."""
 
     name: str
@@ -52,7 +52,7 @@ class Pipeline:
     licence: str
 
 
-def available() -> list[Pipeline]:
+def available() -> list[PipelineChoice]:
     """Return the pipelines whose weights are on this machine, by name."""
     here = {name: card for name in cards.names() if (card := _card_here(name)) is not None}
     found = []
@@ -99,9 +99,9 @@ def _card_here(name: str) -> ModelCard | None:
     return card
 
 
-def _pipeline(name: str, card: ModelCard, variant: str) -> Pipeline:
+def _pipeline(name: str, card: ModelCard, variant: str) -> PipelineChoice:
     chosen = recipes.recipe(name)
-    return Pipeline(
+    return PipelineChoice(
         name=name,
         model=card.name,
         variant=variant,

@@ -19,14 +19,14 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from searchapp.infra import queue
-from searchapp.models import Features, Image, ImageState
+from searchapp.models import FeatureState, Image, ImageState
 from searchapp.models.partial_indexes import IMAGE_UNFEATURED
 
 TASK = "features.advance"
 BATCH = 32
 LEASE = timedelta(seconds=60)
-_WAITING = (Features.NONE, Features.ALONE)
-_CLAIMED = (Features.CLAIMED, Features.CLAIMED_ALONE)
+_WAITING = (FeatureState.NONE, FeatureState.ALONE)
+_CLAIMED = (FeatureState.CLAIMED, FeatureState.CLAIMED_ALONE)
 # What a page says waits is counted so far and no further.
 MAX_COUNTED = 10_000
 
@@ -52,12 +52,12 @@ def claim(limit: int = BATCH) -> list[Image]:
 
     Those at which a worker has died are claimed one by one, when there are no others.
     """
-    return _claim(limit, Features.NONE, Features.CLAIMED) or _claim(
-        1, Features.ALONE, Features.CLAIMED_ALONE
+    return _claim(limit, FeatureState.NONE, FeatureState.CLAIMED) or _claim(
+        1, FeatureState.ALONE, FeatureState.CLAIMED_ALONE
     )
 
 
-def _claim(limit: int, waiting: Features, claimed: Features) -> list[Image]:
+def _claim(limit: int, waiting: FeatureState, claimed: FeatureState) -> list[Image]:
     token = secrets.token_hex(16)
     chosen = _unfeatured().filter(features=waiting).order_by("pk").values("pk")[:limit]
     # Another worker may choose the same rows: only those that still wait become ours.
@@ -71,15 +71,16 @@ def _claim(limit: int, waiting: Features, claimed: Features) -> list[Image]:
 
 
 def finish(claimed: Sequence[Image], outcome: Mapping[int, int]) -> list[int]:
-    """Write down what became of claimed images; `outcome` holds versions, or one of `Features`, by
-    image. Those that it does not name wait again.
+    """Record the outcome of claimed images: `outcome` maps image ids to version or `FeatureState`.
+
+    Images that it does not name wait again.
 
     Returns:
         The ids of those that are not ours any more: deleted, say, or given to somebody else.
     """
     by_value: dict[int, list[int]] = {}
     for image in claimed:
-        by_value.setdefault(outcome.get(image.pk, Features.NONE), []).append(image.pk)
+        by_value.setdefault(outcome.get(image.pk, FeatureState.NONE), []).append(image.pk)
     claims = {image.claim for image in claimed}
     ours = Image.objects.filter(claim__in=claims, state=ImageState.READY, features__in=_CLAIMED)
     there = set(ours.filter(pk__in=[image.pk for image in claimed]).values_list("pk", flat=True))
@@ -103,11 +104,11 @@ def free_expired() -> int:
     """
     over = Q(lease_until=None) | Q(lease_until__lt=timezone.now())
     held = Image.objects.filter(over, state=ImageState.READY)
-    held.filter(IMAGE_UNFEATURED, features=Features.CLAIMED_ALONE).update(
-        features=Features.CANNOT, claim="", lease_until=None
+    held.filter(IMAGE_UNFEATURED, features=FeatureState.CLAIMED_ALONE).update(
+        features=FeatureState.CANNOT, claim="", lease_until=None
     )
-    return held.filter(IMAGE_UNFEATURED, features=Features.CLAIMED).update(
-        features=Features.ALONE, claim="", lease_until=None
+    return held.filter(IMAGE_UNFEATURED, features=FeatureState.CLAIMED).update(
+        features=FeatureState.ALONE, claim="", lease_until=None
     )
 
 

@@ -23,9 +23,9 @@ from searchapp.services.search.types import (
     Answer,
     Cutoff,
     Match,
+    SearchRequest,
     Sort,
-    Took,
-    Wanted,
+    Timings,
 )
 
 __all__ = [
@@ -35,9 +35,9 @@ __all__ = [
     "Box",
     "Cutoff",
     "Match",
+    "SearchRequest",
     "Sort",
-    "Took",
-    "Wanted",
+    "Timings",
     "answer_image",
     "answer_query",
     "ask_upload",

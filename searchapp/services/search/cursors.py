@@ -17,7 +17,7 @@ from django.core import signing
 
 from searchapp.services.errors import Invalid
 from searchapp.services.search.cutoff import Cut
-from searchapp.services.search.types import Cutoff, Match, Wanted
+from searchapp.services.search.types import Cutoff, Match, SearchRequest
 
 _SALT = "lookalike.search.cursor"
 _MAX_CURSOR_LENGTH = 16_384  # characters
@@ -38,7 +38,7 @@ class Cursor:
     good: tuple[int, ...] = ()  # of a sorted list: images that are not weak, whatever they score
 
 
-def read(wanted: Wanted) -> Cursor:
+def read(wanted: SearchRequest) -> Cursor:
     """Return the cursor that `wanted` goes on from.
 
     Raises:
@@ -65,7 +65,7 @@ def read(wanted: Wanted) -> Cursor:
     )
 
 
-def write(wanted: Wanted, cursor: Cursor) -> str:
+def write(wanted: SearchRequest, cursor: Cursor) -> str:
     """Return the cursor as text."""
     cut = cursor.cut and astuple(cursor.cut)
     places = cursor.after, cursor.beyond, cursor.least
@@ -77,7 +77,7 @@ def _place(given: Any) -> Place | None:
     return None if given is None else tuple(given)
 
 
-def _question(wanted: Wanted) -> str:
+def _question(wanted: SearchRequest) -> str:
     """What must be the same on all pages. (Datasets may come and go, and `top_k` may change.)"""
     condition = wanted.condition.to_json() if wanted.condition is not None else None
     said = [wanted.fingerprint, condition, str(wanted.sort), wanted.collapse, wanted.min_score]
@@ -85,7 +85,7 @@ def _question(wanted: Wanted) -> str:
 
 
 @dataclass(frozen=True)
-class Found:
+class Candidates:
     """What comes after a cursor, in the order of the list: enough to choose a page from.
 
     `places` are those of the candidates, and of what the cursor has beyond it, as far as known.
@@ -97,7 +97,7 @@ class Found:
     more: bool  # whether others come after the candidates
     best: Sequence[float]  # the best scores of the whole list, descending
 
-    def next(self, wanted: Wanted, shown: Sequence[Match], cutoff: Cutoff) -> str:
+    def next(self, wanted: SearchRequest, shown: Sequence[Match], cutoff: Cutoff) -> str:
         """Return the cursor of the page after one that shows `shown`, some of the candidates in
         any order; empty where nothing is left."""
         keys = {match.image.pk for match in shown}

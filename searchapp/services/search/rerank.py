@@ -19,11 +19,11 @@ from searchapp.models import Image
 from searchapp.services import calibration
 from searchapp.services.search import verification, verification_cache
 from searchapp.services.search.box import Box
-from searchapp.services.search.cursors import Found
+from searchapp.services.search.cursors import Candidates
 from searchapp.services.search.cutoff import LOOKED_AT, Cut, cut_off
 from searchapp.services.search.sorting import listed
-from searchapp.services.search.types import Clock, Cutoff, Match, Sort, Wanted
-from searchapp.services.search.verification_cache import Judgement
+from searchapp.services.search.types import Clock, Cutoff, Match, SearchRequest, Sort
+from searchapp.services.search.verification_cache import PairVerdict
 
 # Candidates that are looked at again: the first of them always, the others if none of those is a
 # copy. Heavily edited copies lie deep: of screenshots, one in a hundred is not among the first 16.
@@ -36,11 +36,11 @@ _ORDER = {Kind.IDENTICAL: 0, Kind.NEAR_DUPLICATE: 1, Kind.SAME_THING: 2}
 # Copies that differ by less than one of so many steps of closeness fit equally well.
 _STEPS_OF_FIT = 10
 _COPY = (Kind.IDENTICAL, Kind.NEAR_DUPLICATE)
-_SAME_FILE = Judgement(Kind.IDENTICAL, (), "Both have the same bytes.")
+_SAME_FILE = PairVerdict(Kind.IDENTICAL, (), "Both have the same bytes.")
 
 
 @dataclass(frozen=True)
-class Asked:
+class QuerySubject:
     """The picture that a search is made with: its file, and the stored image where it is one."""
 
     sha256: str
@@ -54,22 +54,22 @@ class Asked:
         return f"{whole}:{self.box}" if self.box else whole
 
     @property
-    def subject(self) -> verification.Subject:
+    def subject(self) -> verification.VerificationSubject:
         part = None if self.box is None else self.box.numbers
         if self.image is not None:
-            return verification.Subject(image=self.image.pk, box=part)
-        return verification.Subject(query=self.sha256, box=part)
+            return verification.VerificationSubject(image=self.image.pk, box=part)
+        return verification.VerificationSubject(query=self.sha256, box=part)
 
     def is_same_file(self, other: Image) -> bool:
         return self.box is None and other.thumbnail_key == self.content
 
 
 @dataclass(frozen=True)
-class Judged:
+class RankedResults:
     """The matches as they are answered, and what is said of them together; `found` is what they
     were chosen from."""
 
-    found: Found
+    found: Candidates
     matches: list[Match]
     cutoff: Cutoff
     verified: bool
@@ -79,7 +79,7 @@ class Judged:
     found_deep: bool = False  # something was found below the first candidates
 
 
-def judge(found: Found, asked: Asked, wanted: Wanted) -> Judged:
+def judge(found: Candidates, asked: QuerySubject, wanted: SearchRequest) -> RankedResults:
     """Name the kinds of what was found, and return the `top_k` best by kind, then score; where
     they are listed by something else, the first `top_k`."""
     clock = Clock()
@@ -102,7 +102,7 @@ def judge(found: Found, asked: Asked, wanted: Wanted) -> Judged:
     cutoff = Cutoff(cut.score, cut.reason, counts, cut.nothing)
     below = [match.image.pk for match in nearest[FIRST:]]
     has_copy = any(one.kind in _COPY for one in judgements.values())
-    return Judged(
+    return RankedResults(
         found,
         matches,
         cutoff,
@@ -114,7 +114,7 @@ def judge(found: Found, asked: Asked, wanted: Wanted) -> Judged:
     )
 
 
-def _cut(found: Found, judgements: Mapping[int, Judgement], wanted: Wanted) -> Cut:
+def _cut(found: Candidates, judgements: Mapping[int, PairVerdict], wanted: SearchRequest) -> Cut:
     """Draw the line by the best scores of the whole search, on its first page.
 
     What geometry has decided is left out: how far a copy is from the rest says nothing about
@@ -131,8 +131,8 @@ def _cut(found: Found, judgements: Mapping[int, Judgement], wanted: Wanted) -> C
 
 
 def _look_again(
-    candidates: Sequence[Match], asked: Asked, wanted: Wanted
-) -> tuple[dict[int, Judgement], bool]:
+    candidates: Sequence[Match], asked: QuerySubject, wanted: SearchRequest
+) -> tuple[dict[int, PairVerdict], bool]:
     """Return judgements by image, and whether geometry has been heard where it was wanted."""
     images = [match.image for match in candidates]
     found = {image.pk: _SAME_FILE for image in images if asked.is_same_file(image)}
@@ -157,12 +157,14 @@ def _look_again(
     return found, heard
 
 
-def _verified(asked: Asked, images: Sequence[int], budget_ms: float) -> dict[int, Judgement]:
+def _verified(
+    asked: QuerySubject, images: Sequence[int], budget_ms: float
+) -> dict[int, PairVerdict]:
     answered = verification.verify(asked.subject, images, budget_ms=budget_ms)
-    return {pk: Judgement.of(one) for pk, one in answered.items() if pk in images}
+    return {pk: PairVerdict.of(one) for pk, one in answered.items() if pk in images}
 
 
-def _named(match: Match, judgement: Judgement | None, cut: Cut) -> Match:
+def _named(match: Match, judgement: PairVerdict | None, cut: Cut) -> Match:
     if judgement is not None and judgement.kind is not None:
         return replace(
             match,
@@ -181,7 +183,7 @@ def _named(match: Match, judgement: Judgement | None, cut: Cut) -> Match:
 
 
 def _order(
-    place: int, named: Sequence[Match], judgements: Mapping[int, Judgement]
+    place: int, named: Sequence[Match], judgements: Mapping[int, PairVerdict]
 ) -> tuple[int, int, int]:
     """Copies first, by kind; within a kind by score, as they come. Of near-duplicates, a picture
     that fits plainly better comes first: another photograph that was taken for a copy, or a copy

@@ -21,8 +21,8 @@ from searchapp.services.errors import Unavailable
 from searchapp.services.filters import scalar_sync
 from searchapp.services.filters.expressions import expression, judge_of
 from searchapp.services.search import cursors
-from searchapp.services.search.cursors import Cursor, Found, Place, ranked
-from searchapp.services.search.types import MAX_DATASETS, Match, Sort, Wanted
+from searchapp.services.search.cursors import Candidates, Cursor, Place, ranked
+from searchapp.services.search.types import MAX_DATASETS, Match, SearchRequest, Sort
 
 # What a match shows of its image; the other columns are read if somebody asks for them.
 _SHOWN = ("name", "title", "metadata", "width", "height", "color", "sha256", "box")
@@ -43,7 +43,7 @@ def indexes_of(datasets: DatasetQuerySet | Sequence[Dataset]) -> list[Index]:
     return list(active.defer("recipe")[: MAX_DATASETS + 1])
 
 
-def nearest(vector: np.ndarray, wanted: Wanted, least: int = 0) -> Found:
+def nearest(vector: np.ndarray, wanted: SearchRequest, least: int = 0) -> Candidates:
     """Return the best images that are ready, as many as are wanted where so many exist; `least`
     of them, where fewer are wanted; all of the best, where they are to be listed by something else.
 
@@ -76,7 +76,7 @@ def vectors_unavailable() -> Unavailable:
 class _Hits:
     """What Milvus finds, best first, as deep as it was asked; and the rows of that."""
 
-    def __init__(self, vector: np.ndarray, wanted: Wanted) -> None:
+    def __init__(self, vector: np.ndarray, wanted: SearchRequest) -> None:
         self._vector = vector
         self._wanted = wanted
         condition = wanted.condition
@@ -147,7 +147,7 @@ class _Hits:
         return [0.0 - minus for minus, _ in list(self.places.values())[:BEST]]
 
 
-def _by_similarity(hits: _Hits, wanted: Wanted, cursor: Cursor, number: int) -> Found:
+def _by_similarity(hits: _Hits, wanted: SearchRequest, cursor: Cursor, number: int) -> Candidates:
     beyond = set(cursor.beyond)
     hits.ask(cursor.shown + number + _SPARE)
     while True:
@@ -166,7 +166,7 @@ def _by_similarity(hits: _Hits, wanted: Wanted, cursor: Cursor, number: int) -> 
         hits.deeper()
     images = hits.images(there)
     matches = [hits.match(images[key], copies[key]) for key in there[:number]]
-    return Found(ranked(matches, cursor), cursor, hits.places, len(there) > number, hits.best)
+    return Candidates(ranked(matches, cursor), cursor, hits.places, len(there) > number, hits.best)
 
 
 def _first(hits: _Hits, keys: Sequence[int], number: int) -> list[int]:
@@ -198,7 +198,7 @@ def _deepest(hits: _Hits) -> Place:
     return next(reversed(hits.places.values()), (-inf,))
 
 
-def _sorted(hits: _Hits, wanted: Wanted, cursor: Cursor) -> Found:
+def _sorted(hits: _Hits, wanted: SearchRequest, cursor: Cursor) -> Candidates:
     """All of the best matches, for `listing` to choose a page from: the same ones for each page,
     and what is like them as much and arrives meanwhile."""
     hits.ask(SORTED_AMONG + _SPARE)
@@ -220,4 +220,4 @@ def _sorted(hits: _Hits, wanted: Wanted, cursor: Cursor) -> Found:
         kept, copies = _collapsed(hits)
         images = {key: image for key, image in images.items() if key in kept}
     matches = [hits.match(image, copies[key]) for key, image in images.items()]
-    return Found(matches, cursor, hits.places, False, hits.best)
+    return Candidates(matches, cursor, hits.places, False, hits.best)

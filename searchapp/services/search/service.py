@@ -19,17 +19,17 @@ from searchapp.services.errors import Conflict, Invalid, ServiceError
 from searchapp.services.operations.cleanup import discard_query
 from searchapp.services.query_rpc import Embedded, Question
 from searchapp.services.search.box import Box
-from searchapp.services.search.rerank import MIN_CANDIDATES, Asked, judge
+from searchapp.services.search.rerank import MIN_CANDIDATES, QuerySubject, judge
 from searchapp.services.search.retrieval import nearest, vectors_unavailable
 from searchapp.services.search.stored_queries import find_query, keep, refuse
-from searchapp.services.search.types import Answer, Clock, Took, Wanted, pipelines_differ
+from searchapp.services.search.types import Answer, Clock, SearchRequest, Timings, pipelines_differ
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 
 def search_upload(
-    upload: HashedUpload, user: User | AnonymousUser, wanted: Wanted, box: Box | None = None
+    upload: HashedUpload, user: User | AnonymousUser, wanted: SearchRequest, box: Box | None = None
 ) -> tuple[Query, Answer]:
     """Keep an uploaded query picture and search with (a box of) it; a picture that is refused is
     not kept."""
@@ -47,7 +47,7 @@ def search_upload(
     return query, _answer(embedded, wanted, clock, box)
 
 
-def _insist(question: Question, query: Query, wanted: Wanted, box: Box | None) -> Embedded:
+def _insist(question: Question, query: Query, wanted: SearchRequest, box: Box | None) -> Embedded:
     """Wait for the answer; ask once more where the picture was taken away before its row was there.
 
     That is so when another search with the same picture was refused at that moment.
@@ -73,7 +73,7 @@ def ask_url(url: str, user: User | AnonymousUser) -> Query:
 
 
 def search_url(
-    url: str, user: User | AnonymousUser, wanted: Wanted, box: Box | None = None
+    url: str, user: User | AnonymousUser, wanted: SearchRequest, box: Box | None = None
 ) -> tuple[Query, Answer]:
     """Let a worker fetch a picture, keep it as a query picture, and search with (a box of) it."""
     clock = Clock()
@@ -92,13 +92,13 @@ def _fetch(
     return find_query(token), embedded
 
 
-def answer_query(query: Query, wanted: Wanted, box: Box | None = None) -> Answer:
+def answer_query(query: Query, wanted: SearchRequest, box: Box | None = None) -> Answer:
     """Search with (a box of) a kept query picture."""
     clock = Clock()
     return _answer(_ask_stored(query.sha256, wanted, box).answer(), wanted, clock, box)
 
 
-def answer_image(image: Image, wanted: Wanted, box: Box | None = None) -> Answer:
+def answer_image(image: Image, wanted: SearchRequest, box: Box | None = None) -> Answer:
     """Search with a stored picture, by the vector that its own index has of it; with a box of it,
     by the vector of that part, which a worker makes.
 
@@ -123,7 +123,7 @@ def answer_image(image: Image, wanted: Wanted, box: Box | None = None) -> Answer
     return _answer(embedded, wanted, clock, None, image)
 
 
-def _embedded_part(image: Image, wanted: Wanted, box: Box) -> Embedded:
+def _embedded_part(image: Image, wanted: SearchRequest, box: Box) -> Embedded:
     check_ready(image)
     question = query_rpc.ask_image(
         image.pk, image.thumbnail_key, wanted.pipeline, wanted.fingerprint, str(box)
@@ -140,7 +140,7 @@ def check_ready(image: Image) -> None:
         )
 
 
-def _vector_of(image: Image, wanted: Wanted) -> np.ndarray:
+def _vector_of(image: Image, wanted: SearchRequest) -> np.ndarray:
     # Of the indexes that are searched, where its own is one: another may be activated right now.
     own = next((index for index in wanted.indexes if index.dataset_id == image.dataset_id), None)
     own = own or image.dataset.active_index
@@ -156,7 +156,7 @@ def _vector_of(image: Image, wanted: Wanted) -> np.ndarray:
     return found[image.pk]
 
 
-def _ask_stored(sha256: str, wanted: Wanted, box: Box | None) -> Question:
+def _ask_stored(sha256: str, wanted: SearchRequest, box: Box | None) -> Question:
     look = wanted.verify and settings.VERIFY_MS > 0
     return query_rpc.ask_stored(sha256, wanted.pipeline, wanted.fingerprint, _text(box), look)
 
@@ -166,17 +166,21 @@ def _text(box: Box | None) -> str:
 
 
 def _answer(
-    embedded: Embedded, wanted: Wanted, clock: Clock, box: Box | None, image: Image | None = None
+    embedded: Embedded,
+    wanted: SearchRequest,
+    clock: Clock,
+    box: Box | None,
+    image: Image | None = None,
 ) -> Answer:
     searching = Clock()
     found = nearest(embedded.vector, wanted, MIN_CANDIDATES)
     search_ms = searching.ms
-    asked = Asked(image.sha256 if image else embedded.sha256, image, box)
+    asked = QuerySubject(image.sha256 if image else embedded.sha256, image, box)
     judged = judge(found, asked, wanted)
     return Answer(
         pipeline=wanted.pipeline,
         fingerprint=wanted.fingerprint,
-        took=Took(embedded.decode, embedded.embed, search_ms, clock.ms, judged.ms),
+        took=Timings(embedded.decode, embedded.embed, search_ms, clock.ms, judged.ms),
         matches=judged.matches,
         cached=embedded.cached,
         width=embedded.width,

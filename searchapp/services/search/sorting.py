@@ -11,8 +11,8 @@ from dataclasses import replace
 
 from searchapp.models import Image
 from searchapp.services.filters.fields import seconds_of
-from searchapp.services.search.cursors import Found, Place, ranked
-from searchapp.services.search.types import Match, Sort, Wanted
+from searchapp.services.search.cursors import Candidates, Place, ranked
+from searchapp.services.search.types import Match, SearchRequest, Sort
 
 _ORDERS: Mapping[Sort, Callable[[Image], float]] = {
     Sort.SIZE: lambda image: (image.width or 0) * (image.height or 0),
@@ -20,7 +20,9 @@ _ORDERS: Mapping[Sort, Callable[[Image], float]] = {
 }
 
 
-def listed(found: Found, wanted: Wanted, line: float, decided: Collection[int]) -> Found:
+def listed(
+    found: Candidates, wanted: SearchRequest, line: float, decided: Collection[int]
+) -> Candidates:
     """Return the page of `found`, all of the best matches, that `wanted` asks for.
 
     A match is weak that scores less than `line`, unless it is one of the images `decided`. Both
@@ -41,4 +43,4 @@ def listed(found: Found, wanted: Wanted, line: float, decided: Collection[int]) 
     )
     cursor = replace(found.cursor, good=tuple(sorted(good)))
     page = ranked(ahead[: wanted.top_k], cursor)
-    return Found(page, cursor, places, len(ahead) > wanted.top_k, found.best)
+    return Candidates(page, cursor, places, len(ahead) > wanted.top_k, found.best)

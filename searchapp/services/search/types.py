@@ -29,7 +29,7 @@ class Sort(StrEnum):
 
 
 @dataclass(frozen=True)
-class Wanted:
+class SearchRequest:
     """What is wanted of a search, whatever picture it is made with.
 
     Raises:
@@ -69,7 +69,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Took:
+class Timings:
     """Milliseconds by stage. `total` holds the queue and the database too."""
 
     decode: float
@@ -107,7 +107,7 @@ class Answer:
 
     pipeline: str
     fingerprint: str
-    took: Took
+    took: Timings
     matches: list[Match]
     cached: bool
     width: int  # of the query picture, as people see it

@@ -34,7 +34,7 @@ Place = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Subject:
+class VerificationSubject:
     """What others are compared with: a query picture or a stored image, or a part of it.
 
     `box` is the left, top, width and height of the part, as shares of the upright picture.
@@ -45,7 +45,7 @@ class Subject:
     box: tuple[float, float, float, float] | None = None
 
     @classmethod
-    def of(cls, picture: Query | Image, box: Box | None = None) -> Subject:
+    def of(cls, picture: Query | Image, box: Box | None = None) -> VerificationSubject:
         part = None if box is None else box.numbers
         if isinstance(picture, Query):
             return cls(query=picture.sha256, box=part)
@@ -55,12 +55,12 @@ class Subject:
         return {"query": self.query, "image": self.image, "box": self.box}
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Subject:
+    def from_json(cls, data: dict[str, Any]) -> VerificationSubject:
         return cls(data["query"], data["image"], data["box"] and tuple(data["box"]))
 
 
 @dataclass(frozen=True)
-class Geometry:
+class GeometrySummary:
     """How the subject lies on another picture; see `embeddings.geometry.feature_matching`.
 
     Places are shares of the sides. `closeness` is how closely what both show agrees, up to 1: of
@@ -80,7 +80,7 @@ class Geometry:
 @dataclass(frozen=True)
 class Verified:
     verdict: Verdict
-    geometry: Geometry
+    geometry: GeometrySummary
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Verified:
@@ -89,7 +89,7 @@ class Verified:
         outline = data["outline"]
         return cls(
             Verdict(None if kind is None else Kind(kind), edits, data["reason"]),
-            Geometry(
+            GeometrySummary(
                 inliers=data["inliers"],
                 agreement=data["agreement"],
                 transform=data["transform"],
@@ -102,7 +102,7 @@ class Verified:
 
 
 def verify(
-    subject: Subject, images: Sequence[int], budget_ms: float = 150.0
+    subject: VerificationSubject, images: Sequence[int], budget_ms: float = 150.0
 ) -> dict[int, Verified]:
     """Compare `subject` with stored images, named by id, the most promising first.
 

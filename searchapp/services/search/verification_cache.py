@@ -20,7 +20,7 @@ _MAX_VERDICTS = 2000
 
 
 @dataclass(frozen=True)
-class Judgement:
+class PairVerdict:
     """The verdict on one pair. `kind` is None where the score decides; `inliers`, `agreement`
     and `closeness` say how surely the one lies on the other."""
 
@@ -32,7 +32,7 @@ class Judgement:
     closeness: float = 0.0
 
     @classmethod
-    def of(cls, verified: Verified) -> Judgement:
+    def of(cls, verified: Verified) -> PairVerdict:
         verdict, geometry = verified.verdict, verified.geometry
         return cls(
             verdict.kind,
@@ -48,24 +48,24 @@ class Judgement:
         return json.dumps([*facts, self.closeness]).encode()
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> Judgement:
+    def from_bytes(cls, data: bytes) -> PairVerdict:
         kind, edits, *facts = json.loads(data)
         named = None if kind is None else Kind(kind)
         return cls(named, tuple(Edit(edit) for edit in edits), *facts)
 
 
-def recall(content: str, others: Iterable[str]) -> dict[str, Judgement]:
+def recall(content: str, others: Iterable[str]) -> dict[str, PairVerdict]:
     """Return what is remembered of `content` and those of `others`, by their contents.
 
     Nothing is while Redis is down.
     """
     with contextlib.suppress(queue.QueueUnavailable):
         found = queue.recall_fields(_key(content), list(others))
-        return {other: Judgement.from_bytes(data) for other, data in found.items()}
+        return {other: PairVerdict.from_bytes(data) for other, data in found.items()}
     return {}
 
 
-def remember(content: str, judgements: Mapping[str, Judgement]) -> None:
+def remember(content: str, judgements: Mapping[str, PairVerdict]) -> None:
     """Remember what was said of `content` and others, for as long as query pictures are kept."""
     with contextlib.suppress(queue.QueueUnavailable):
         queue.remember_fields(

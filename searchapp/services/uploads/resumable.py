@@ -139,7 +139,7 @@ def receive(
     is_new = upload._state.adding
     try:
         sha256 = partial_files.append(upload.pk, offset, read, length)
-    except partial_files.Moved:
+    except partial_files.OffsetMoved:
         if is_new:
             save(upload)
         raise _moved(offset, partial_files.size_of(upload.pk)) from None
@@ -222,7 +222,7 @@ def hand_over(upload: PartialUpload, sha256: str | None = None) -> PartialUpload
                 _hand_over(upload, path, sha256)
     except partial_files.Vanished:
         pass  # somebody else has done it, or ended it: the row says which
-    except partial_files.Busy:
+    except partial_files.FileBusy:
         raise ServiceError(
             "upload_busy", "The last bytes of this file are being dealt with.", status=423
         ) from None

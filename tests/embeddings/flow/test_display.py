@@ -16,7 +16,7 @@ from embeddings.errors import InputError
 from embeddings.flow.collection.vector_search import Hits
 from embeddings.flow.display.table import shown
 from embeddings.flow.display.text_width import width
-from embeddings.flow.sources.files import Member
+from embeddings.flow.sources.files import ZipMember
 from tests.embeddings.pictures import encode, scene
 
 
@@ -72,7 +72,7 @@ def test_a_table_in_text() -> None:
         (np.zeros((48, 64, 3), np.uint8), "uint8 64×48"),
         (scene(), "RGB 64×48"),
         (b"12345", "5 bytes"),
-        (Member(b"12345", "a/b.txt"), "a/b.txt (5 bytes)"),
+        (ZipMember(b"12345", "a/b.txt"), "a/b.txt (5 bytes)"),
         (Path("a/b.txt"), "a/b.txt"),
         ("two\nlines\x1b[31m", r"two\nlines\x1b[31m"),
         ([1, 2, 3, 4, 5], "[1, 2, 3, … (5)]"),
@@ -107,7 +107,7 @@ def test_pictures_are_small_and_inside_of_the_html(tmp_path: Path) -> None:
         np.asarray(large),
         tmp_path / "A.PNG",
         str(tmp_path / "A.PNG"),
-        Member(png, "deep/a.png"),
+        ZipMember(png, "deep/a.png"),
     ]
     for value in values:
         _, html = cells(value)
@@ -125,7 +125,7 @@ def test_what_is_no_picture_after_all_is_text(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"no picture")
     closed = Image.open(io.BytesIO(encode(scene(), "png")))
     closed.close()
-    values = (tmp_path / "a.jpg", tmp_path / "none.jpg", "a\0.jpg", Member(b"", "b.jpg"), closed)
+    values = (tmp_path / "a.jpg", tmp_path / "none.jpg", "a\0.jpg", ZipMember(b"", "b.jpg"), closed)
     for value in values:
         assert pictures(cells(value)[1]) == []
 

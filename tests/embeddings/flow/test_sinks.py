@@ -22,7 +22,7 @@ from pyarrow import parquet
 from embeddings.errors import InputError, OutputError
 from embeddings.flow.collection.vector_search import Hits
 from embeddings.flow.sinks import as_array, write_csv, write_parquet
-from embeddings.flow.sources.files import Member, csv_rows, parquet_rows
+from embeddings.flow.sources.files import ZipMember, csv_rows, parquet_rows
 
 Writer = Callable[[Any, Path], int]
 
@@ -195,7 +195,7 @@ def test_csv_fields(tmp_path: Path, value: Any, text: str) -> None:
 
 
 def test_csv_has_no_bytes(tmp_path: Path) -> None:
-    for value in (b"x", Member(b"x", "a.jpg")):
+    for value in (b"x", ZipMember(b"x", "a.jpg")):
         with pytest.raises(InputError, match=r"Column 'x' of row 1 is .*; write Parquet"):
             write_csv([{"x": value}], tmp_path / "a.csv")
     circle: list[Any] = []
@@ -255,7 +255,7 @@ def test_parquet_keeps_types(tmp_path: Path) -> None:
             "hits": Hits(("a", "b"), vector(0.9, 0.1)),
             "tags": ("x", "y"),
             "more": {"page": 3, "of": [np.int64(4)]},
-            "bytes": Member(b"x", "a.jpg"),
+            "bytes": ZipMember(b"x", "a.jpg"),
         },
         {"file": None, "late": "x"},
     ]

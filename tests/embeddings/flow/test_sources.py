@@ -22,7 +22,6 @@ from embeddings import ops
 from embeddings.errors import InputError, UnknownName
 from embeddings.flow.sources.files import (
     Archive,
-    Member,
     csv_rows,
     glob_paths,
     parquet_rows,
@@ -267,7 +266,7 @@ def test_members_know_their_names(tmp_path: Path) -> None:
     assert [member.name for member in zip_members(path, "b/*")] == ["b/ü.jpg"]
     assert list(zip_members(path, "*.png")) == []
     again = pickle.loads(pickle.dumps(members[0]))
-    assert type(again) is Member
+    assert type(again) is ZipMember
     assert (again.name, again) == ("b/ü.jpg", b"one")
     assert "b/ü.jpg" in repr(again)
 
@@ -388,7 +387,7 @@ def test_whatever_an_archive_holds_fails_with_a_sentence(
     if cut:
         del content[cut:]
     path = as_file(tmp_path_factory.mktemp("zip") / "a.zip", bytes(content))
-    members: Iterator[Member] = zip_members(path)
+    members: Iterator[ZipMember] = zip_members(path)
     for _ in range(5):
         try:
             if next(members, None) is None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from searchapp.infra.vectors.lite import answer_cache
-from searchapp.infra.vectors.lite.answer_cache import Answers, Hits
+from searchapp.infra.vectors.lite.answer_cache import AnswerCache, Hits
 from searchapp.infra.vectors.store import VectorStore
 from tests.infra.vectors.conftest import random_vectors
 
@@ -28,7 +28,7 @@ class Counting:
 
 
 def test_the_same_is_answered_once_until_its_collection_changes() -> None:
-    answers, search = Answers(), Counting()
+    answers, search = AnswerCache(), Counting()
 
     def ask(collection: str, question: str) -> int:
         return answers.of(answers.moment(collection), question, search)[0][0]
@@ -39,7 +39,7 @@ def test_the_same_is_answered_once_until_its_collection_changes() -> None:
 
 
 def test_what_a_write_has_overtaken_is_not_remembered() -> None:
-    answers, search = Answers(), Counting()
+    answers, search = AnswerCache(), Counting()
 
     def overtaken() -> Hits:
         answers.changed("a")
@@ -52,7 +52,7 @@ def test_what_a_write_has_overtaken_is_not_remembered() -> None:
 def test_no_more_is_remembered_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answer_cache, "MAX_ANSWERS", 2)
     monkeypatch.setattr(answer_cache, "MAX_HITS", 1)
-    answers, search = Answers(), Counting()
+    answers, search = AnswerCache(), Counting()
     first = [answers.of(answers.moment("a"), question, search) for question in "xyxz"]
     assert first == [[(0, 1.0)], [(1, 1.0)], [(0, 1.0)], [(2, 1.0)]]
     assert answers.of(answers.moment("a"), "x", search) == [(0, 1.0)]

@@ -19,7 +19,7 @@ import worker.tasks.features
 from embeddings.geometry.local_features import VERSION, LocalFeatures
 from embeddings.operators.decode.pillow import Decoded
 from searchapp.infra import storage
-from searchapp.models import Dataset, Features, Image, ImageState
+from searchapp.models import Dataset, FeatureState, Image, ImageState
 from searchapp.services import audit
 from searchapp.services.audit import runner
 from searchapp.services.audit.features import MissingFeatures
@@ -60,10 +60,10 @@ def test_what_is_not_searchable_yet_always_comes_first(add: Add) -> None:
     add(small(1))
     coming = add(small(2), state=ImageState.RECEIVED)
     advance()
-    assert states() == [Features.NONE, Features.NONE]
+    assert states() == [FeatureState.NONE, FeatureState.NONE]
     Image.objects.filter(pk=coming.pk).update(state=ImageState.REJECTED)
     advance()
-    assert states() == [VERSION, Features.NONE]
+    assert states() == [VERSION, FeatureState.NONE]
 
 
 def test_a_call_gives_way_when_pictures_come_in(add: Add, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,7 +78,7 @@ def test_a_call_gives_way_when_pictures_come_in(add: Add, monkeypatch: pytest.Mo
     monkeypatch.setattr(worker.tasks.features, "_LOOK_SECONDS", 0.0)
     monkeypatch.setattr(worker.tasks.features, "make", arrives)
     advance()
-    assert states()[:3] == [VERSION, Features.NONE, Features.NONE]
+    assert states()[:3] == [VERSION, FeatureState.NONE, FeatureState.NONE]
 
 
 def test_a_bad_picture_does_not_stop_the_others(add: Add) -> None:
@@ -87,7 +87,7 @@ def test_a_bad_picture_does_not_stop_the_others(add: Add) -> None:
     name = f"originals/{bad.sha256[:2]}/{bad.sha256[2:4]}/{bad.sha256}"
     default_storage.save(name, ContentFile(b"no picture"))
     advance()
-    assert states() == [Features.CANNOT, VERSION]
+    assert states() == [FeatureState.CANNOT, VERSION]
     assert not features.waits()
 
 
@@ -113,10 +113,10 @@ def test_no_two_get_the_same_images_and_the_dead_give_them_back(add: Add) -> Non
     assert [len(features.claim()) for _ in range(2)] == [1, 1]
     Image.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
     assert features.free_expired() == 0
-    assert sorted(states()) == [Features.ALONE] * 3 + [Features.CANNOT] * 2
+    assert sorted(states()) == [FeatureState.ALONE] * 3 + [FeatureState.CANNOT] * 2
     while features.waits():
         advance()
-    assert sorted(states()) == [Features.CANNOT] * 2 + [VERSION] * 3
+    assert sorted(states()) == [FeatureState.CANNOT] * 2 + [VERSION] * 3
 
 
 def test_whoever_comes_back_from_the_dead_overwrites_nothing(add: Add) -> None:
@@ -125,7 +125,7 @@ def test_whoever_comes_back_from_the_dead_overwrites_nothing(add: Add) -> None:
     Image.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
     features.free_expired()
     advance()
-    assert features.finish(late, {image.pk: Features.CANNOT}) == [image.pk]
+    assert features.finish(late, {image.pk: FeatureState.CANNOT}) == [image.pk]
     assert states() == [VERSION]
 
 
@@ -184,7 +184,7 @@ def test_an_audit_finds_and_mends(
     report = audit.run(audit.start(here=True, repair=True))
     counts = {kind: (one["found"], one["repaired"]) for kind, one in report.counts.items()}
     assert counts == {"features_missing": (2, 2), "files_unused": (1, 1)}
-    assert states() == [Features.NONE, Features.NONE, VERSION]
+    assert states() == [FeatureState.NONE, FeatureState.NONE, VERSION]
     assert not storage.has_features("a" * 64)
     advance()
     report = audit.run(audit.start(here=True))

@@ -11,16 +11,16 @@ from hypothesis import strategies as st
 from embeddings.geometry.kinds import Edit, Kind
 from searchapp.pages.compare import comparison_drawing
 from searchapp.services.compare import text
-from searchapp.services.search.verification import Geometry
+from searchapp.services.search.verification import GeometrySummary
 
 SIZE = (640, 480)
 
 
-def geometry(transform: list[list[float]] | None) -> Geometry:
-    return Geometry(50, 0.9, transform, False, None, [((0.1, 0.2), (0.3, 0.4))])
+def geometry(transform: list[list[float]] | None) -> GeometrySummary:
+    return GeometrySummary(50, 0.9, transform, False, None, [((0.1, 0.2), (0.3, 0.4))])
 
 
-def turned(degrees: float, scale: float = 1.0) -> Geometry:
+def turned(degrees: float, scale: float = 1.0) -> GeometrySummary:
     """Turned about the middle, as shares of the sides of two pictures of 640 × 480."""
     cosine, sine = (scale * of(math.radians(degrees)) for of in (math.cos, math.sin))
     return geometry([[cosine, -sine * 480 / 640, 0.0], [sine * 640 / 480, cosine, 0.0]])
@@ -39,7 +39,7 @@ def turned(degrees: float, scale: float = 1.0) -> Geometry:
         ((), turned(0), "A copy of the same picture."),
     ],
 )  # fmt: skip
-def test_copies(edits: tuple[Edit, ...], found: Geometry, said: str) -> None:
+def test_copies(edits: tuple[Edit, ...], found: GeometrySummary, said: str) -> None:
     assert text.verdict(Kind.NEAR_DUPLICATE, edits, found, SIZE, SIZE) == said
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from searchapp.services.filters.fields import FIXED, METADATA, Kind, Op, fold, words_of
+from searchapp.services.filters.fields import FIXED, METADATA, FieldKind, Op, fold, words_of
 
 # Few values, so that some of them meet, with all that means something in some grammar.
 NASTY = (
@@ -96,7 +96,7 @@ def tests() -> st.SearchStrategy[dict[str, Any]]:
         ),
         st.builds(
             _range,
-            metadata | st.sampled_from([n for n, f in FIXED.items() if f.kind == Kind.NUMBER]),
+            metadata | st.sampled_from([n for n, f in FIXED.items() if f.kind == FieldKind.NUMBER]),
             st.none() | found_number,
             st.none() | found_number,
         ),

@@ -13,7 +13,7 @@ from searchapp.services.datasets.dataset_service import create_dataset
 from searchapp.services.errors import Unavailable
 from searchapp.services.filters import facet_counts, facets, scalar_sync
 from searchapp.services.filters.facets import Facet, Schema, schema_of
-from searchapp.services.filters.fields import Kind
+from searchapp.services.filters.fields import FieldKind
 
 pytestmark = pytest.mark.django_db
 
@@ -62,22 +62,22 @@ def test_every_field_with_its_kind_counts_and_ends(dataset: Dataset) -> None:
     assert schema.pictures == 5
     assert counts(facet(schema, "label")) == {"Cat": 3}
     assert counts(facet(schema, "tags")) == {"b": 2, "a": 1}
-    assert (facet(schema, "tags").kind, facet(schema, "tags").number) == (Kind.WORDS, 2)
+    assert (facet(schema, "tags").kind, facet(schema, "tags").number) == (FieldKind.WORDS, 2)
     assert counts(facet(schema, "orientation")) == {"landscape": 4, "portrait": 1}
     assert counts(facet(schema, "color")) == {"red": 4}
     width = facet(schema, "width")
-    assert (width.kind, width.low, width.high, width.number) == (Kind.NUMBER, 10, 40, 5)
+    assert (width.kind, width.low, width.high, width.number) == (FieldKind.NUMBER, 10, 40, 5)
     year = facet(schema, "metadata.year")
-    assert (year.kind, year.low, year.high) == (Kind.NUMBER, 1969, 1980)
+    assert (year.kind, year.low, year.high) == (FieldKind.NUMBER, 1969, 1980)
     assert counts(year) == {"1969": 2, "1980": 1}
     when = facet(schema, "metadata.when")
-    assert (when.kind, when.low, when.high) == (Kind.DATE, "2023-01-01", "2024-05-01")
+    assert (when.kind, when.low, when.high) == (FieldKind.DATE, "2023-01-01", "2024-05-01")
     assert (facet(schema, "metadata.ok").kind, counts(facet(schema, "metadata.ok"))) == (
-        Kind.YES_NO,
+        FieldKind.YES_NO,
         {"true": 1, "false": 1},
     )
-    assert facet(schema, "metadata.of").kind == Kind.WORDS
-    assert facet(schema, "metadata.mixed").kind == Kind.TEXT
+    assert facet(schema, "metadata.of").kind == FieldKind.WORDS
+    assert facet(schema, "metadata.mixed").kind == FieldKind.TEXT
     assert facet(schema, 'metadata.q"<b>').values[0].value == "<i>"
     today = timezone.now().date().isoformat()
     assert facet(schema, "created").low == facet(schema, "created").high == today

@@ -18,35 +18,35 @@ from searchapp.services.errors import Invalid, ServiceError, Unavailable
 from searchapp.services.filters import parse, scalar_sync
 from searchapp.services.images import bulk_actions
 from searchapp.services.images.selection import of_keys
-from searchapp.services.search import Cutoff, Match, Sort, Wanted, indexes_of, retrieval
-from searchapp.services.search.cursors import Found
+from searchapp.services.search import Cutoff, Match, SearchRequest, Sort, indexes_of, retrieval
+from searchapp.services.search.cursors import Candidates
 from searchapp.services.search.sorting import listed
 from tests.services.filters.conftest import Fill, query
 
 pytestmark = pytest.mark.django_db
 
 
-def wanted_of(*datasets: Dataset, **how: Any) -> Wanted:
+def wanted_of(*datasets: Dataset, **how: Any) -> SearchRequest:
     if "condition" in how:
         how["condition"] = parse(how["condition"])
-    return Wanted(indexes_of(list(datasets)), **how)
+    return SearchRequest(indexes_of(list(datasets)), **how)
 
 
-def find(wanted: Wanted, least: int = 0) -> Found:
+def find(wanted: SearchRequest, least: int = 0) -> Candidates:
     found = retrieval.nearest(query(wanted.indexes[0].dimension), wanted, least)
     return found if wanted.sort == Sort.SIMILARITY else listed(found, wanted, -1.0, ())
 
 
-def following(wanted: Wanted, page: Found, shown: Sequence[Match] | None = None) -> str:
+def following(wanted: SearchRequest, page: Candidates, shown: Sequence[Match] | None = None) -> str:
     """The cursor behind a page that shows these, or all, of what was found."""
     return page.next(wanted, page.candidates if shown is None else shown, Cutoff(0.5, "", {}))
 
 
-def names(found: Found) -> list[str]:
+def names(found: Candidates) -> list[str]:
     return [match.image.name for match in found.candidates]
 
 
-def pages(wanted: Wanted, most: int = 100) -> list[list[int]]:
+def pages(wanted: SearchRequest, most: int = 100) -> list[list[int]]:
     """All pages, by the images' keys."""
     found: list[list[int]] = []
     for _ in range(most):

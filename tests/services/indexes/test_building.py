@@ -30,7 +30,7 @@ from searchapp.services.operations import cleanup
 from tests.infra.vectors.conftest import Launcher
 from tests.services.indexes.conftest import OTHER, built, held
 from worker.runtime import lease_renewal
-from worker.runtime.engines import Engine, engine_for
+from worker.runtime.engines import PipelineEngine, engine_for
 from worker.tasks import indexes as indexing
 from worker.tasks import ingest
 from worker.tasks.indexes import advance
@@ -109,7 +109,7 @@ def test_new_pictures_do_not_wait_for_a_model_that_nobody_has_run(
     index = lifecycle.create_index(dataset, OTHER)
     Image.objects.filter(pk=new.pk).update(state=ImageState.RECEIVED)
 
-    def loaded(name: str, *given: str) -> Engine:
+    def loaded(name: str, *given: str) -> PipelineEngine:
         assert name != OTHER, "measuring it takes minutes"
         return engine_for(name, *given)
 

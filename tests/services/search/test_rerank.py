@@ -13,21 +13,23 @@ import pytest
 
 from embeddings.geometry.kinds import Edit, Kind
 from searchapp.models import Dataset, Image
-from searchapp.services.search import Match, Wanted, cursors, rerank, verification_cache
-from searchapp.services.search.cursors import Cursor, Found, Place
-from searchapp.services.search.rerank import Asked, Judged, judge
+from searchapp.services.search import Match, SearchRequest, cursors, rerank, verification_cache
+from searchapp.services.search.cursors import Candidates, Cursor, Place
+from searchapp.services.search.rerank import QuerySubject, RankedResults, judge
 from searchapp.services.search.types import Sort
-from searchapp.services.search.verification_cache import Judgement
+from searchapp.services.search.verification_cache import PairVerdict
 
 SCORES = [0.93, 0.71, 0.69, 0.67, 0.3, 0.29, 0.28, 0.27]
-OTHER = Asked("f" * 64)
-COPY = Judgement(Kind.NEAR_DUPLICATE, (Edit.CROPPED, Edit.RECOMPRESSED), "It lies on it.", 80, 0.9)
-THING = Judgement(Kind.SAME_THING, (), "Points lie alike.", 30, 0.2)
-NOTHING = Judgement(None, (), "", 2, 0.0)
+OTHER = QuerySubject("f" * 64)
+COPY = PairVerdict(
+    Kind.NEAR_DUPLICATE, (Edit.CROPPED, Edit.RECOMPRESSED), "It lies on it.", 80, 0.9
+)
+THING = PairVerdict(Kind.SAME_THING, (), "Points lie alike.", 30, 0.2)
+NOTHING = PairVerdict(None, (), "", 2, 0.0)
 
 
 @pytest.fixture
-def found(images: Callable[[int], list[Image]]) -> Found:
+def found(images: Callable[[int], list[Image]]) -> Candidates:
     """Eight candidates, with their scores."""
     rows = images(len(SCORES))
     matches = [
@@ -35,30 +37,30 @@ def found(images: Callable[[int], list[Image]]) -> Found:
         for rank, (score, image) in enumerate(zip(SCORES, rows, strict=True), start=1)
     ]
     places: dict[int, Place] = {match.image.pk: (-match.score, match.image.pk) for match in matches}
-    return Found(matches, Cursor(), places, False, SCORES)
+    return Candidates(matches, Cursor(), places, False, SCORES)
 
 
 @pytest.fixture
-def wanted(dataset: Dataset) -> Callable[..., Wanted]:
-    return lambda **changes: Wanted([dataset.active_index], **changes)
+def wanted(dataset: Dataset) -> Callable[..., SearchRequest]:
+    return lambda **changes: SearchRequest([dataset.active_index], **changes)
 
 
 @pytest.fixture
-def remembered(monkeypatch: pytest.MonkeyPatch) -> dict[str, Judgement]:
+def remembered(monkeypatch: pytest.MonkeyPatch) -> dict[str, PairVerdict]:
     """Verdicts that are remembered, by what they are of; Redis would have them."""
-    known: dict[str, Judgement] = {}
+    known: dict[str, PairVerdict] = {}
     monkeypatch.setattr(
         verification_cache, "recall", lambda _, others: {o: known[o] for o in others if o in known}
     )
     return known
 
 
-def _kinds(judged: Judged) -> list[Kind]:
+def _kinds(judged: RankedResults) -> list[Kind]:
     return [match.kind for match in judged.matches]
 
 
 def test_without_a_second_look_the_scores_decide(
-    found: Found, wanted: Callable[..., Wanted]
+    found: Candidates, wanted: Callable[..., SearchRequest]
 ) -> None:
     judged = judge(found, OTHER, wanted())
     assert _kinds(judged) == [Kind.SIMILAR] * 4 + [Kind.WEAK] * 4
@@ -72,20 +74,22 @@ def test_without_a_second_look_the_scores_decide(
 
 @pytest.mark.parametrize("verify", [True, False])
 def test_the_same_file_is_identical_whoever_looks(
-    found: Found, wanted: Callable[..., Wanted], verify: bool
+    found: Candidates, wanted: Callable[..., SearchRequest], verify: bool
 ) -> None:
     third = found.candidates[2].image
-    judged = judge(found, Asked(third.sha256), wanted(verify=verify))
+    judged = judge(found, QuerySubject(third.sha256), wanted(verify=verify))
     assert judged.matches[0].image == third
     assert judged.matches[0].kind == Kind.IDENTICAL
     assert judged.matches[0].verified
     # A part of a file is not the file.
     third.box = [0, 0, 4, 4]
-    assert Kind.IDENTICAL not in _kinds(judge(found, Asked(third.sha256), wanted(verify=verify)))
+    assert Kind.IDENTICAL not in _kinds(
+        judge(found, QuerySubject(third.sha256), wanted(verify=verify))
+    )
 
 
 def test_copies_are_raised_whatever_they_score_and_never_folded(
-    found: Found, wanted: Callable[..., Wanted], remembered: dict[str, Judgement]
+    found: Candidates, wanted: Callable[..., SearchRequest], remembered: dict[str, PairVerdict]
 ) -> None:
     by_place = [match.image for match in found.candidates]
     for place, image in enumerate(by_place):
@@ -106,9 +110,9 @@ def test_copies_are_raised_whatever_they_score_and_never_folded(
 
 
 def test_a_deep_look_is_left_for_later_where_it_might_find_more(
-    found: Found,
-    wanted: Callable[..., Wanted],
-    remembered: dict[str, Judgement],
+    found: Candidates,
+    wanted: Callable[..., SearchRequest],
+    remembered: dict[str, PairVerdict],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(rerank, "FIRST", 3)
@@ -130,21 +134,21 @@ def test_a_deep_look_is_left_for_later_where_it_might_find_more(
 
 
 def test_of_copies_the_one_that_fits_plainly_better_comes_first(
-    found: Found, wanted: Callable[..., Wanted], remembered: dict[str, Judgement]
+    found: Candidates, wanted: Callable[..., SearchRequest], remembered: dict[str, PairVerdict]
 ) -> None:
     """Another photograph that was taken for a copy may score higher; equals stay by score."""
     images = [match.image for match in found.candidates]
     fits = {0: 0.71, 2: 0.96, 4: 0.97}
     for place, image in enumerate(images):
         copy = replace(COPY, closeness=fits[place]) if place in fits else NOTHING
-        remembered[image.thumbnail_key] = Judgement.from_bytes(copy.to_bytes())
+        remembered[image.thumbnail_key] = PairVerdict.from_bytes(copy.to_bytes())
     judged = judge(found, OTHER, wanted())
     assert [match.image for match in judged.matches[:3]] == [images[2], images[4], images[0]]
     assert judged.matches[0].edits == ("cropped", "recompressed")
 
 
 def test_pages_show_each_match_once_though_a_deep_one_was_raised(
-    found: Found, wanted: Callable[..., Wanted], remembered: dict[str, Judgement]
+    found: Candidates, wanted: Callable[..., SearchRequest], remembered: dict[str, PairVerdict]
 ) -> None:
     for place, match in enumerate(found.candidates):
         remembered[match.image.thumbnail_key] = COPY if place == 6 else NOTHING
@@ -158,7 +162,7 @@ def test_pages_show_each_match_once_though_a_deep_one_was_raised(
             if (cursor.after is None or found.places[match.image.pk] > cursor.after)
             and match.image.pk not in cursor.beyond
         ]
-        page = Found(ahead, cursor, found.places, False, found.best)
+        page = Candidates(ahead, cursor, found.places, False, found.best)
         judged = judge(page, OTHER, wanted(top_k=3, after=after))
         assert judged.raised == ((found.candidates[6].image.pk,) if not shown else ())
         shown += [match.image.pk for match in judged.matches]
@@ -173,7 +177,7 @@ def test_pages_show_each_match_once_though_a_deep_one_was_raised(
 
 
 def test_another_order_is_one_of_what_is_not_weak(
-    found: Found, wanted: Callable[..., Wanted], remembered: dict[str, Judgement]
+    found: Candidates, wanted: Callable[..., SearchRequest], remembered: dict[str, PairVerdict]
 ) -> None:
     """The last that came first; a copy among them, however low it scores; then what is weak."""
     by_score = [match.image for match in found.candidates]
@@ -192,24 +196,26 @@ def test_another_order_is_one_of_what_is_not_weak(
 
 
 def test_nothing_like_it_is_said_of_the_whole_search(
-    found: Found, wanted: Callable[..., Wanted], remembered: dict[str, Judgement]
+    found: Candidates, wanted: Callable[..., SearchRequest], remembered: dict[str, PairVerdict]
 ) -> None:
-    weak = Found(found.candidates[4:], Cursor(), found.places, False, SCORES[4:])
+    weak = Candidates(found.candidates[4:], Cursor(), found.places, False, SCORES[4:])
     judged = judge(weak, OTHER, wanted())
     assert judged.cutoff.nothing
     assert len(judged.matches) == 4
-    later = Found(weak.candidates, Cursor(shown=4), found.places, False, SCORES)
+    later = Candidates(weak.candidates, Cursor(shown=4), found.places, False, SCORES)
     assert not judge(later, OTHER, wanted()).cutoff.nothing
     remembered[weak.candidates[3].image.thumbnail_key] = COPY
     assert not judge(weak, OTHER, wanted()).cutoff.nothing
 
 
-def test_an_empty_answer_is_an_answer(found: Found, wanted: Callable[..., Wanted]) -> None:
-    judged = judge(Found([], Cursor(), {}, False, []), OTHER, wanted())
+def test_an_empty_answer_is_an_answer(
+    found: Candidates, wanted: Callable[..., SearchRequest]
+) -> None:
+    judged = judge(Candidates([], Cursor(), {}, False, []), OTHER, wanted())
     assert judged.matches == []
     assert judged.cutoff.nothing
 
 
 def test_a_verdict_is_kept_as_it_was() -> None:
     for judgement in (COPY, THING, NOTHING):
-        assert Judgement.from_bytes(judgement.to_bytes()) == judgement
+        assert PairVerdict.from_bytes(judgement.to_bytes()) == judgement

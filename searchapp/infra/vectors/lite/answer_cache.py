@@ -25,7 +25,7 @@ class Moment(NamedTuple):
     changes: int
 
 
-class Answers:
+class AnswerCache:
     """The hits of recent searches, those of each collection until it changes.
 
     Whoever writes calls `changed` after the write and before it is acknowledged: nobody who knows

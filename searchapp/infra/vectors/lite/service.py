@@ -2,7 +2,7 @@
 
 Milvus Lite wants one writer at a time and leaves the serializing to its user. Here every call
 holds one lock, except the few that a visitor waits for: search, look-up by id and counting
-read an immutable `View` and wait for nobody, not even for a flush or a compaction.
+read an immutable `CollectionView` and wait for nobody, not even for a flush or a compaction.
 
 Writes are acknowledged when they are in the write-ahead log, which survives a kill. Sealing
 rows into Parquet is done in the background, many small batches at a time: sealing each batch
@@ -31,14 +31,14 @@ from milvus_lite.exceptions import MilvusLiteError
 from milvus_lite.schema.types import DataType
 from pymilvus.grpc_gen import schema_pb2
 
-from searchapp.infra.vectors.lite.answer_cache import Answers, Hits, Moment
+from searchapp.infra.vectors.lite.answer_cache import AnswerCache, Hits, Moment
 from searchapp.infra.vectors.lite.messages import (
     hits_answer,
     is_plain_search,
     page_start,
     rows_answer,
 )
-from searchapp.infra.vectors.lite.view import Condition, View
+from searchapp.infra.vectors.lite.view import CollectionView, Condition
 
 logger = logging.getLogger(__name__)
 
@@ -62,8 +62,8 @@ class LiteService(MilvusServicer):  # type: ignore[misc]
     def __init__(self, db: Any) -> None:
         super().__init__(db)
         self._lock = threading.RLock()
-        self._views: dict[tuple[str, str], View] = {}
-        self._answers = Answers()
+        self._views: dict[tuple[str, str], CollectionView] = {}
+        self._answers = AnswerCache()
         self._last_write: dict[Any, float] = {}
         self._wake = threading.Event()
         self._stopping = False
@@ -189,7 +189,7 @@ class LiteService(MilvusServicer):  # type: ignore[misc]
         if not all(key) or not _is_plain(collection):
             return
         with collection._maintenance_lock:
-            self._views[key] = View(
+            self._views[key] = CollectionView(
                 tuple(collection._segment_cache.values()),
                 collection._delta_index.snapshot,
                 collection._memtable,
@@ -219,7 +219,7 @@ class LiteService(MilvusServicer):  # type: ignore[misc]
         name = self._db.resolve_collection_name(request.collection_name, database_name=database)
         return database, name
 
-    def _view(self, request: Any, context: Any) -> tuple[Any, View] | None:
+    def _view(self, request: Any, context: Any) -> tuple[Any, CollectionView] | None:
         key = self._key_in(request, context)
         view, collection = self._views.get(key), self._db._collections.get(key)
         return (collection, view) if view is not None and collection is not None else None
@@ -241,7 +241,7 @@ class LiteService(MilvusServicer):  # type: ignore[misc]
             return super().Search(request, context)
 
     def _search_view(
-        self, collection: Any, view: View, wanted: dict[str, Any], moment: Moment
+        self, collection: Any, view: CollectionView, wanted: dict[str, Any], moment: Moment
     ) -> Any:
         top_k, expression = wanted["top_k"], wanted["expr"]
 
@@ -269,7 +269,7 @@ class LiteService(MilvusServicer):  # type: ignore[misc]
         with self._lock:
             return super().Query(request, context)
 
-    def _query_view(self, request: Any, collection: Any, view: View) -> Any:
+    def _query_view(self, request: Any, collection: Any, view: CollectionView) -> Any:
         fields = list(request.output_fields)
         key = collection._pk_name
         if request.partition_names:

@@ -76,7 +76,7 @@ class Sealed:
         return "columns" in vars(self)
 
 
-class View:
+class CollectionView:
     """What one collection held when the view was taken, plus what its open table gets since.
 
     `memtable` is the engine's in-memory table; it only ever grows while the view is current.
@@ -88,7 +88,7 @@ class View:
         tombstones: dict[int, int],
         memtable: Any,
         vector_field: str,
-        previous: View | None = None,
+        previous: CollectionView | None = None,
     ) -> None:
         known = {sealed.segment: sealed for sealed in previous.sealed} if previous else {}
         self.sealed: tuple[Sealed, ...] = tuple(

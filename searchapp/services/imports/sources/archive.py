@@ -12,7 +12,7 @@ from django.conf import settings
 from searchapp.models import ImportItem
 from searchapp.services.imports.image_fields import LABEL_LENGTH
 from searchapp.services.imports.sources import tar_archive, zip_archive
-from searchapp.services.imports.sources.archive_members import Member
+from searchapp.services.imports.sources.archive_members import ArchiveMember
 from searchapp.services.imports.sources.base import Listed, Source
 from searchapp.services.imports.sources.files import check_file, is_hidden, local_file, shown
 
@@ -64,7 +64,7 @@ class ArchiveSource(Source):
                 given["label"] = shown(parts[-2])[:LABEL_LENGTH]
             yield Listed(shown(member.name), member.locator, given, refusal, here)
 
-    def _members(self, at: int) -> Iterator[Member]:
+    def _members(self, at: int) -> Iterator[ArchiveMember]:
         path = local_file(self.source.location)
         if zip_archive.is_zip(path):
             return zip_archive.members(path, at)

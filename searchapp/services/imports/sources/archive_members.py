@@ -16,7 +16,7 @@ SMALL = 10_000_000  # bytes
 
 
 @dataclass(frozen=True)
-class Member:
+class ArchiveMember:
     name: str
     size: int  # bytes, unpacked; reading gives no more
     next: int  # where a listing goes on behind this member

@@ -102,7 +102,7 @@ class ManifestSource(Source):
         for row in tables.rows(path, cursor):
             yield self._listed(row)
 
-    def _listed(self, row: tables.Row) -> Listed:
+    def _listed(self, row: tables.TableRow) -> Listed:
         if row.values is None:
             return Listed(row.name, refusal=("invalid_row", row.error), cursor=row.cursor)
         values = {str(name).strip(): value for name, value in row.values.items()}

@@ -20,7 +20,7 @@ _NOT_TEXT = "This row is not text in UTF-8; save the table as UTF-8."
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """One row, or what is wrong with it; `cursor` is where the next one begins."""
 
     name: str
@@ -29,7 +29,7 @@ class Row:
     error: str = ""
 
 
-def rows(path: Path, cursor: str) -> Iterator[Row]:
+def rows(path: Path, cursor: str) -> Iterator[TableRow]:
     """Yield the rows behind `cursor`; raises SourceError where the file is no such table."""
     at, number = json.loads(cursor) if cursor else (0, 0)
     with path.open("rb") as file:
@@ -75,7 +75,7 @@ def is_text(value: str) -> bool:
     return True
 
 
-def _csv(file: BinaryIO, at: int, number: int) -> Iterator[Row]:
+def _csv(file: BinaryIO, at: int, number: int) -> Iterator[TableRow]:
     first = _Lines(file, 0)
     try:
         header_line = next(first)
@@ -109,7 +109,7 @@ def _csv(file: BinaryIO, at: int, number: int) -> Iterator[Row]:
             error = _NOT_TEXT
         if not error:
             values = dict(zip(header, cells, strict=False))
-        yield Row(f"row {number}", json.dumps([lines.at, number]), values, error)
+        yield TableRow(f"row {number}", json.dumps([lines.at, number]), values, error)
 
 
 def _check_header(header: list[str]) -> None:
@@ -125,7 +125,7 @@ def _check_header(header: list[str]) -> None:
             raise SourceError("table_broken", said)
 
 
-def _json_lines(file: BinaryIO, at: int, number: int) -> Iterator[Row]:
+def _json_lines(file: BinaryIO, at: int, number: int) -> Iterator[TableRow]:
     lines = _Lines(file, at)
     for line in lines:
         number += 1
@@ -140,10 +140,10 @@ def _json_lines(file: BinaryIO, at: int, number: int) -> Iterator[Row]:
                 values, error = None, _NOT_TEXT
         except (ValueError, RecursionError):
             pass
-        yield Row(f"row {number}", json.dumps([lines.at, number]), values, error)
+        yield TableRow(f"row {number}", json.dumps([lines.at, number]), values, error)
 
 
-def _parquet(path: Path, number: int) -> Iterator[Row]:
+def _parquet(path: Path, number: int) -> Iterator[TableRow]:
     # Here and not above: only workers read manifests, and nothing else needs it.
     import pyarrow
     import pyarrow.parquet as parquet
@@ -168,7 +168,7 @@ def _parquet(path: Path, number: int) -> Iterator[Row]:
                         skipped += 1
                         if skipped > number:
                             plain = {name: _plain(value) for name, value in values.items()}
-                            yield Row(f"row {skipped}", json.dumps([0, skipped]), plain)
+                            yield TableRow(f"row {skipped}", json.dumps([0, skipped]), plain)
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         said = str(error).partition("\n")[0]
         raise SourceError("table_broken", f"This Parquet file cannot be read: {said}.") from None

@@ -22,8 +22,8 @@ from django.conf import settings
 
 from searchapp.services.imports.sources.archive_members import (
     MAX_RATIO,
+    ArchiveMember,
     Guarded,
-    Member,
     broken,
     is_bomb,
 )
@@ -129,7 +129,7 @@ def _read_part(source: Any) -> bytes:
         raise broken(f"This archive cannot be unpacked: {error}.") from None
 
 
-def members(path: Path, at: int) -> Iterator[Member]:
+def members(path: Path, at: int) -> Iterator[ArchiveMember]:
     """Name the members from byte `at` on; raises SourceError where it is no archive, or ends
     within a member."""
     with path.open("rb") as file:
@@ -141,7 +141,7 @@ def members(path: Path, at: int) -> Iterator[Member]:
                 archive.members = []  # type: ignore[attr-defined] # else all are remembered
                 if entry.offset_data + (entry.size if entry.isreg() else 0) > end:
                     raise broken("The end of this archive is missing.")
-                yield Member(
+                yield ArchiveMember(
                     entry.name,
                     entry.size if entry.isreg() else 0,
                     archive.offset,

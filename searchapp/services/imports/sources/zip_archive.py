@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, cast
 
 from django.conf import settings
 
-from searchapp.services.imports.sources.archive_members import Guarded, Member, broken
+from searchapp.services.imports.sources.archive_members import ArchiveMember, Guarded, broken
 from searchapp.services.imports.sources.base import SourceError
 
 _ENTRY = struct.Struct("<4s24x3H12x")  # of the central directory; 46 bytes
@@ -33,7 +33,7 @@ def is_zip(path: Path) -> bool:
         return file.read(4) in (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 
 
-def members(path: Path, at: int) -> Iterator[Member]:
+def members(path: Path, at: int) -> Iterator[ArchiveMember]:
     """Name the members from number `at` on; raises SourceError."""
     archive = _opened(path)
     seen: set[int] = {entry.header_offset for entry in archive.filelist[:at]}
@@ -42,7 +42,7 @@ def members(path: Path, at: int) -> Iterator[Member]:
         if entry.header_offset in seen and refusal is None:
             refusal = ("member_broken", "This member's bytes are those of another one.")
         seen.add(entry.header_offset)
-        yield Member(
+        yield ArchiveMember(
             entry.filename,
             entry.file_size,
             number + 1,
