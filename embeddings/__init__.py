@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from embeddings.bundle import Bundle, BundleWriter
     from embeddings.bundle import load as load_bundle
     from embeddings.errors import BundleError, EmbeddingsError, ImageError, UnknownName
-    from embeddings.flow.collection import DataCollection
+    from embeddings.flow.collection.data_collection import DataCollection
     from embeddings.flow.graph import Pipeline
     from embeddings.onnx.export import export_onnx
     from embeddings.pipelines import ImagePipeline, pipeline
@@ -52,7 +52,7 @@ _EXPORTS = {
     "Bundle": "bundle:Bundle",
     "BundleError": "errors:BundleError",
     "BundleWriter": "bundle:BundleWriter",
-    "DataCollection": "flow.collection:DataCollection",
+    "DataCollection": "flow.collection.data_collection:DataCollection",
     "EmbeddingsError": "errors:EmbeddingsError",
     "ImageError": "errors:ImageError",
     "ImagePipeline": "pipelines:ImagePipeline",

@@ -9,7 +9,7 @@ from typing import Any
 from embeddings.cli.inputs import Unreadable
 from embeddings.cli.output import line, problem
 from embeddings.errors import InputError
-from embeddings.flow.collection import DataCollection
+from embeddings.flow.collection.data_collection import DataCollection
 
 # A picture is read whole: what is larger than this is no picture that anybody means.
 _MAX_FILE_BYTES = 512 * 2**20

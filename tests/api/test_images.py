@@ -21,11 +21,11 @@ A_DAY_LATER = """
 from datetime import timedelta
 from django.utils import timezone
 from searchapp.models import Dataset, Image
-from searchapp.services import deleting
+from searchapp.services.datasets import dataset_deletion
 before = timezone.now() - timedelta(days=2)
 Image.objects.exclude(deleted_at=None).update(deleted_at=before)
 Dataset.objects.exclude(deleted=None).update(deleted=before)
-deleting.purge()
+dataset_deletion.purge()
 """
 
 

@@ -126,11 +126,11 @@ def test_indexes_many_pictures_at_once_audits_and_purging(on_postgresql: Install
     assert client.delete(f"/datasets/{slug}/").status_code == 204
     purge = (
         "from datetime import timedelta; from django.utils import timezone;"
-        "from searchapp.models import Dataset, Image; from searchapp.services import deleting;"
+        "from searchapp.models import Dataset, Image; from searchapp.services.datasets import dataset_deletion;"
         "long_ago = timezone.now() - timedelta(days=2);"
         "Image.objects.filter(state='deleted').update(deleted_at=long_ago);"
         "Dataset.objects.exclude(deleted=None).update(deleted=long_ago);"
-        "print(deleting.purge(), Dataset.objects.exclude(deleted=None).count(),"
+        "print(dataset_deletion.purge(), Dataset.objects.exclude(deleted=None).count(),"
         "Image.objects.filter(state='deleted').count())"
     )
     assert on_postgresql.manage("shell", "-c", purge).stdout.split()[-3:] == ["False", "0", "0"]

@@ -30,7 +30,7 @@ class Ends(ABC):
 
         Raises `InputError`, naming the row, for rows of different shapes.
         """
-        from embeddings.flow.sinks import as_array
+        from embeddings.flow.sinks.array import as_array
 
         return as_array(self)
 
@@ -41,7 +41,7 @@ class Ends(ABC):
         as JSON. Raises `InputError` for rows that have no place in a table, such as pictures,
         and `OutputError` where the file cannot be written.
         """
-        from embeddings.flow.sinks import write_csv
+        from embeddings.flow.sinks.csv_file import write_csv
 
         return write_csv(self, path)
 
@@ -50,7 +50,7 @@ class Ends(ABC):
 
         Memory does not grow with the number of rows.
         """
-        from embeddings.flow.sinks import write_parquet
+        from embeddings.flow.sinks.parquet_file import write_parquet
 
         return write_parquet(self, path)
 
@@ -59,7 +59,7 @@ class Ends(ABC):
 
         `collection` is a `pymilvus.Collection`, or a pair of a `MilvusClient` and a name.
         """
-        from embeddings.flow.sinks import insert_into_milvus
+        from embeddings.flow.sinks.milvus import insert_into_milvus
 
         return insert_into_milvus(self, collection, batch_size)
 

@@ -32,16 +32,17 @@ from django.contrib.auth.models import User
 User.objects.create_user("ada")
 """
 _SETTLE = """
-from searchapp.services import features, scalars
+from searchapp.services.filters import scalar_sync
+from searchapp.services.ingest import feature_claims
 from worker.tasks.calibration import calibrate
 calibrate()
-print(features.left(), "waits" if scalars.waits() else "no")
+print(feature_claims.left(), "waits" if scalar_sync.waits() else "no")
 """
 # What ends after a day is kept for good: the stored query, and in Redis what is remembered of it.
 _KEEP = """
 import time
 from django.utils import timezone
-from searchapp import queue
+from searchapp.infra import queue
 from searchapp.models import Query
 Query.objects.update(expires=timezone.now().replace(year=2999))
 redis = queue.client()

@@ -23,7 +23,7 @@ from embeddings.errors import (
     UnknownName,
     UnknownOperator,
 )
-from embeddings.flow.collection import Empty
+from embeddings.flow.collection.empty import Empty
 from embeddings.pipelines import ImagePipeline
 from tests.embeddings.flow.chains import until_failure
 from tests.embeddings.pictures import encode, scene

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 
 from embeddings import DataCollection, Pipeline, ops
-from embeddings.flow.collection import Empty
+from embeddings.flow.collection.empty import Empty
 from embeddings.operators.bound import BoundOperator
 from embeddings.operators.normalize import L2
 from embeddings.pipelines import ImagePipeline

@@ -9,7 +9,7 @@ import pytest
 from pymilvus import Collection, DataType, MilvusClient, connections
 
 from embeddings.errors import InputError, OutputError
-from embeddings.flow.sinks import insert_into_milvus
+from embeddings.flow.sinks.milvus import insert_into_milvus
 
 
 class Failed:

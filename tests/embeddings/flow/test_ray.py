@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, given, settings
 
 from embeddings import DataCollection
 from embeddings.errors import ImageError, InputError, PackageMissing, UnknownName, WorkerError
-from embeddings.flow.collection import Empty
+from embeddings.flow.collection.empty import Empty
 from embeddings.pipelines import ImagePipeline
 from harness.installation import ROOT
 from tests.embeddings.flow import chains

@@ -21,7 +21,9 @@ from pyarrow import parquet
 
 from embeddings.errors import InputError, OutputError
 from embeddings.flow.collection.vector_search import Hits
-from embeddings.flow.sinks import as_array, write_csv, write_parquet
+from embeddings.flow.sinks.array import as_array
+from embeddings.flow.sinks.csv_file import write_csv
+from embeddings.flow.sinks.parquet_file import write_parquet
 from embeddings.flow.sources.files import ZipMember, csv_rows, parquet_rows
 
 Writer = Callable[[Any, Path], int]

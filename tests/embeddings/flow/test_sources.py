@@ -22,6 +22,7 @@ from embeddings import ops
 from embeddings.errors import InputError, UnknownName
 from embeddings.flow.sources.files import (
     Archive,
+    ZipMember,
     csv_rows,
     glob_paths,
     parquet_rows,
@@ -51,7 +52,7 @@ def test_a_wrong_path_fails_at_the_call(read: Callable[..., Any], tmp_path: Path
 
 def test_knowing_the_functions_loads_no_heavy_package() -> None:
     script = (
-        "import sys, embeddings.flow.sources.files, embeddings.flow.sinks, "
+        "import sys, embeddings.flow.sources.files, embeddings.flow.sinks.csv_file, "
         "embeddings.flow.collection.vector_search, embeddings.flow.display.table; "
         "print(*sys.modules)"
     )

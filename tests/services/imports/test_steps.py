@@ -60,9 +60,9 @@ def test_killed_anywhere_nothing_is_lost_and_nothing_twice(
         ("searchapp.services.imports.enumeration.ImportItem.objects.bulk_create", 1),
         ("searchapp.services.imports.enumeration.renew", 1),
         ("searchapp.services.imports.step.storage.put_original", 20),
-        ("searchapp.services.imports.step.ingest.take", 1),
+        ("searchapp.services.imports.step.acceptance.take", 1),
         ("searchapp.services.imports.step.update_rows", 1),
-        ("searchapp.services.imports.step.jobs.settle", 1),
+        ("searchapp.services.imports.step.job_progress.settle", 1),
     ]
     name, survived = places[moment]
     calls = Counter[str]()

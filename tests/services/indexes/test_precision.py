@@ -40,6 +40,7 @@ def test_new_pictures_have_the_precision_of_the_index(
     dataset: Dataset, add: Add, asked: list[tuple[str, str]]
 ) -> None:
     (image,) = add(1)
+    asked.clear()
     index = dataset.active_index
     Index.objects.filter(pk=index.pk).update(runtime="openvino", precision="bfloat16")
     Image.objects.filter(pk=image.pk).update(state=ImageState.RECEIVED)
@@ -66,6 +67,7 @@ def test_a_new_index_takes_what_this_machine_chooses(
     dataset: Dataset, add: Add, asked: list[tuple[str, str]]
 ) -> None:
     add(1)
+    asked.clear()
     index = built(lifecycle.create_index(dataset, OTHER))
     assert asked[0] == (OTHER, "")
     made = engine_for(index.pipeline, index.fingerprint).pipeline
