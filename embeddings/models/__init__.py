@@ -1,1 +1,1 @@
-"""Models: cards that describe them, and the loading of their weights."""
+"""Models: model cards, and loading of their weights."""

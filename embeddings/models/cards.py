@@ -1,6 +1,6 @@
-"""Model cards by name: those that come with the library and those in the models folder.
+"""Model card lookup by name: built-in cards and those in the models folder.
 
-Torch-free, so that anyone may read them.
+Imports no torch, so that any process can read cards.
 """
 
 import dataclasses
@@ -30,12 +30,12 @@ __all__ = [
 
 
 def names() -> tuple[str, ...]:
-    """The names of all cards, sorted."""
+    """Return the names of all cards, sorted."""
     return tuple(sorted({*SHIPPED, *models_folder.saved_names()}))
 
 
 def model_card(name: str) -> ModelCard:
-    """The card of that name.
+    """Return the card of that name.
 
     A hub model's card has the digest of its weights once they were resolved, None before.
     Raises `UnknownName` with the nearest names, and `WeightsError` (`card_damaged`).
@@ -50,14 +50,14 @@ def model_card(name: str) -> ModelCard:
         return shipped
     if shipped is None:
         return saved
-    # The saved card says which file it is; all else is the library's to say.
+    # The saved card only identifies the file; everything else comes from the built-in card.
     return dataclasses.replace(
         shipped, weights=saved.weights, sha256=saved.sha256, renaming=saved.renaming
     )
 
 
 def card_for_weights(sha256: str) -> ModelCard:
-    """The card whose weights have this digest. Raises `RecipeError`, `UnknownName`."""
+    """Return the card whose weights have this digest. Raises `RecipeError`, `UnknownName`."""
     if not isinstance(sha256, str) or re.fullmatch("[0-9a-f]{64}", sha256) is None:
         raise RecipeError(f"weights_sha256 must be 64 hexadecimal digits, not {sha256!r}.")
     for card in SHIPPED.values():

@@ -1,4 +1,4 @@
-"""From the bytes of a checkpoint to named tensors: as data only, never as code."""
+"""Checkpoint reading: bytes to named tensors, as data only, without running code."""
 
 import argparse
 import io
@@ -9,8 +9,7 @@ from typing import Any
 
 from embeddings.errors import WeightsError
 
-# Where training scripts put the tensors inside of a checkpoint; the smoothed ones come first,
-# as they do for timm.
+# Keys under which training scripts store tensors; averaged (EMA) weights come first, as in timm.
 _WRAPPERS = (
     "state_dict_ema",
     "model_ema",
@@ -20,25 +19,25 @@ _WRAPPERS = (
     "module",
 )
 _MAX_WRAPPERS = 4
-# What wrapped models (data parallel, compiled, Lightning) put before every name.
+# Prefixes that wrappers (data parallel, compiled, Lightning) add to every name.
 _PREFIXES = ("module.", "_orig_mod.", "model.")
 
-# What torch's restricted unpickler says of a pickle that names what it may not call.
+# Message of torch's restricted unpickler for a pickle that refers to forbidden names.
 _UNSAFE = re.compile(r"unsupported global|can only (create|build)|trying to call reduce", re.I)
 
 
 def is_safetensors(data: bytes) -> bool:
-    """Whether the bytes begin as a .safetensors file does."""
+    """Whether the bytes begin like a .safetensors file."""
     length = int.from_bytes(data[:8], "little")
     return data[8:9] == b"{" and length >= 2
 
 
 def tensors(data: bytes, name: str) -> dict[str, Any]:
-    """The tensors of a checkpoint by name; `name` is the file's, for messages.
+    """Return the tensors of a checkpoint by name; `name` is the file's, for messages.
 
-    Takes .safetensors and what `torch.save` wrote, told apart by content. Raises `WeightsError`:
-    `weights_unsafe` for a pickle that would run code, `weights_damaged` for a file that ends
-    early or is no checkpoint, `weights_mismatch` for one that holds something else than tensors.
+    Accepts .safetensors and `torch.save` files, detected by content. Raises `WeightsError`:
+    `weights_unsafe` for a pickle that would run code, `weights_damaged` for a truncated or invalid
+    file, `weights_mismatch` for a checkpoint with something other than tensors.
     """
     return unwrap(_safetensors(data, name) if is_safetensors(data) else _torch(data, name), name)
 
@@ -59,10 +58,10 @@ def _torch(data: bytes, name: str) -> Any:
     import torch
 
     try:
-        # timm's training script keeps its arguments in a Namespace, which is data as well.
+        # timm's training script stores its arguments in a Namespace, which is data as well.
         with torch.serialization.safe_globals([argparse.Namespace]):
             return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except Exception as error:  # damaged pickles fail in as many ways as there are operations
+    except Exception as error:  # damaged pickles raise arbitrary exceptions
         if isinstance(error, pickle.UnpicklingError) and _UNSAFE.search(str(error)):
             raise WeightsError(
                 "weights_unsafe",
@@ -76,9 +75,9 @@ def _torch(data: bytes, name: str) -> Any:
 
 
 def unwrap(loaded: Any, name: str) -> dict[str, Any]:
-    """The tensors that a training script's checkpoint holds, their names without wrappers.
+    """Return the tensors in a training script's checkpoint, without prefixes of wrappers.
 
-    Raises `WeightsError` (`weights_mismatch`) where there is something else than tensors.
+    Raises `WeightsError` (`weights_mismatch`) when there is something other than tensors.
     """
     for _ in range(_MAX_WRAPPERS):
         if not isinstance(loaded, Mapping):
@@ -103,7 +102,7 @@ def unwrap(loaded: Any, name: str) -> dict[str, Any]:
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether it is a dense tensor that has all the numbers which its shape claims."""
+    """Whether it is a dense tensor with as many numbers as its shape claims."""
     import torch
 
     if not isinstance(value, torch.Tensor) or value.layout != torch.strided:

@@ -1,4 +1,4 @@
-"""One torch module from pixels to pooled features, which every runtime is made from."""
+"""Torch module from pixels to pooled features, from which every runtime's network is made."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from embeddings.runtimes.spec import PLACES, FeatureSpec
 
 POOLINGS = ("avg", "max", "gem", "cls", "head")
 # Generalized mean: "Fine-tuning CNN Image Retrieval with No Human Annotation" (Radenović et al.,
-# 2018), whose fixed p = 3 is the usual choice without training.
+# 2018); a fixed p = 3 is the usual choice without training.
 _GEM_P = 3.0
 _GEM_MIN = 1e-6
 _UNEQUAL = 96, 224  # both divisible by 32, the last stride of most models
@@ -23,10 +23,8 @@ _WITHOUT_CLS = "Pooling 'cls' needs a transformer's class token, which this laye
 class Features(nn.Module):
     """uint8 or float pixels (N, 3, H, W) on a scale of 0 to 255 to float32 (N, D).
 
-    Pooled as `PLACES`, (N, P x D) for a map of P places.
-
-    With a head of K numbers in the spec, (N, D + K): the features, and what the model's own head
-    makes of its last ones.
+    With pooling `PLACES`, (N, P x D) for a map of P positions. With a head of K numbers in the
+    spec, (N, D + K): the features, followed by the output of the model's own head.
     """
 
     scale: torch.Tensor
@@ -35,7 +33,7 @@ class Features(nn.Module):
     def __init__(self, model: Any, spec: FeatureSpec) -> None:
         """`model` is a timm model in evaluation mode; it becomes part of this module.
 
-        Raises `RecipeError` for a pooling that the layer does not have, `UnknownName` for a
+        Raises `RecipeError` for a pooling that the layer does not support, `UnknownName` for a
         layer that the model does not have, and for a head of another size.
         """
         super().__init__()
@@ -46,7 +44,7 @@ class Features(nn.Module):
         self.model = model
         self.pooling = spec.pooling
         self.square = spec.height, spec.width
-        # Patches get their class token after they are embedded.
+        # The class token is added after the patches are embedded.
         embedded = spec.layer.partition(".")[0] != "patch_embed"
         self.prefix_tokens = int(getattr(model, "num_prefix_tokens", 0)) if embedded else 0
         if spec.pooling == "cls" and not self.prefix_tokens:
@@ -74,7 +72,7 @@ class Features(nn.Module):
             self._check_head()
 
     def compute_in(self, dtype: torch.dtype) -> "Features":
-        """Run the model itself in `dtype`; scaling and pooling stay float32."""
+        """Run the model in `dtype`; scaling and pooling stay float32."""
         self.dtype = dtype
         self.model.to(dtype)
         return self
@@ -87,7 +85,7 @@ class Features(nn.Module):
         pooled = self._pooled(self._of_layer(last))
         if not self.head:
             return pooled
-        if self.pooling == "head" and not self.model.num_classes:  # it is the head's output
+        if self.pooling == "head" and not self.model.num_classes:  # pooling includes the head
             return torch.cat((pooled, pooled), 1)
         return torch.cat((pooled, self._head(last)), 1)
 
@@ -98,7 +96,7 @@ class Features(nn.Module):
         return self._pool(features.to(torch.float32))
 
     def _head(self, last: torch.Tensor) -> torch.Tensor:
-        """What the model's head, behind its own pooling, gives: float32 (N, K)."""
+        """Return the output of the model's head, after its own pooling: float32 (N, K)."""
         given: torch.Tensor = self.model.forward_head(last)
         return given.to(torch.float32)
 
@@ -111,13 +109,13 @@ class Features(nn.Module):
             )
 
     def _last(self, pixels: torch.Tensor) -> torch.Tensor:
-        """The model's last features, before they are pooled."""
+        """Return the model's last features, before pooling."""
         x = pixels.to(torch.float32) * self.scale + self.shift
         last: torch.Tensor = self.model.forward_features(x.to(self.dtype))
         return last
 
     def _of_layer(self, last: torch.Tensor) -> torch.Tensor:
-        """What the layer gave on the way. Raises `RecipeError` where that is no map."""
+        """Return the layer's output from this pass. Raises `RecipeError` when it is not a map."""
         features: Any = last
         if self.layer is not None:
             features, self._caught = self._caught, None
@@ -129,15 +127,15 @@ class Features(nn.Module):
         return features
 
     def _has_channels_last(self) -> bool:
-        """Whether a map of the layer has its channels behind its places.
+        """Whether a map of the layer has the channels last.
 
-        Found by a picture of unequal sides: those of its map are as 3 to 7, which no number of
-        channels that models have can look like. Raises `RecipeError` for a map of another kind.
+        Tested with a picture whose sides are 3 to 7: the map's sides have the same ratio, which
+        no number of channels can be mistaken for. Raises `RecipeError` for other maps.
         """
         unequal = True
         try:
             shape = self._shape(*_UNEQUAL)
-        except (AssertionError, RuntimeError):  # a model that takes pictures of one size only
+        except (AssertionError, RuntimeError):  # a model with a fixed input size
             unequal, shape = False, self._shape(*self.square)
         if len(shape) == 3:
             return False
@@ -179,13 +177,13 @@ class Features(nn.Module):
 
 
 def features_module(spec: FeatureSpec) -> Features:
-    """The module of `spec` in float32 on the processor, its weights checked.
+    """Return the module of `spec` in float32 on the processor, its weights checked.
 
     Raises `WeightsError`, `RecipeError`, `UnknownName`.
     """
     card = card_for_weights(spec.weights_sha256)
     model = load_model(card)
-    # Folded, a convolution gives what the norm behind it gave: nothing that a layer's name says.
+    # Folding moves a norm into its convolution, so that a named layer would change its meaning.
     if type(model).__name__ == "EfficientNet" and spec.layer == "features":
         model = fold_batch_norms(model)
     return Features(model, spec)

@@ -1,8 +1,7 @@
-"""The models folder: cards as JSON, and weights files named by their digest.
+"""Models folder of a user: model cards as JSON, and weights files named by their digest.
 
 It is `EMBEDDINGS_HOME`, else `$XDG_DATA_HOME/lookalike-embeddings`, else
-`~/.local/share/lookalike-embeddings`. Files appear in it whole or not at all. This module
-imports no torch.
+`~/.local/share/lookalike-embeddings`. Files are written atomically. This module imports no torch.
 """
 
 import contextlib
@@ -24,7 +23,7 @@ _TUPLES = ("mean", "std", "layers", "languages")
 
 
 def models_folder() -> Path:
-    """Where a user's models are kept; it need not exist yet."""
+    """Return the folder for a user's models; it may not exist yet."""
     if home := os.environ.get("EMBEDDINGS_HOME"):
         return Path(home)
     data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
@@ -32,7 +31,7 @@ def models_folder() -> Path:
 
 
 def check_name(name: str) -> str:
-    """`name`, where it can name a model and a file. Raises `InputError`."""
+    """Return `name` if it is valid for a model and a file. Raises `InputError`."""
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise InputError(
             "A model's name is 1 to 100 lower-case letters, digits, '.', '_' and '-', and begins "
@@ -42,7 +41,7 @@ def check_name(name: str) -> str:
 
 
 def saved_names() -> tuple[str, ...]:
-    """The names of the cards in the folder, sorted."""
+    """Return the names of the cards in the folder, sorted."""
     try:
         files = list(models_folder().glob("*.json"))
     except OSError:
@@ -51,9 +50,9 @@ def saved_names() -> tuple[str, ...]:
 
 
 def read_card(name: str) -> ModelCard | None:
-    """The saved card of that name, None where there is none.
+    """Return the saved card of that name, None if there is none.
 
-    Raises `WeightsError` (`card_damaged`) where the file is not what `save_card` writes.
+    Raises `WeightsError` (`card_damaged`) when the file is not one of `save_card`.
     """
     if not _NAME.fullmatch(name):
         return None
@@ -81,7 +80,7 @@ def read_card(name: str) -> ModelCard | None:
 
 
 def saved_cards() -> Iterator[ModelCard]:
-    """Every card in the folder that can be read, by name."""
+    """Yield every readable card in the folder, by name."""
     for name in saved_names():
         with contextlib.suppress(WeightsError):
             card = read_card(name)
@@ -90,7 +89,7 @@ def saved_cards() -> Iterator[ModelCard]:
 
 
 def write_file(name: str, data: bytes) -> None:
-    """Put a file into the folder, whole or not at all, even if power fails.
+    """Write a file into the folder atomically, even if power fails.
 
     Raises `WeightsError` (`folder_unwritable`).
     """
@@ -117,7 +116,7 @@ def write_file(name: str, data: bytes) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a rename last. Not every system can open a folder; there it is left to the system."""
+    """Make a rename durable. Some systems cannot open a folder; there it is left to the system."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -127,7 +126,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def save_card(card: ModelCard) -> None:
-    """Write the card; weights of a file are named relative to the folder."""
+    """Write the card; the path of its weights file is stored relative to the folder."""
     fields: dict[str, Any] = dataclasses.asdict(card)
     source = "file" if isinstance(card.weights, FileWeights) else "hub"
     if isinstance(card.weights, FileWeights):
@@ -138,14 +137,14 @@ def save_card(card: ModelCard) -> None:
 
 
 def remove_card(name: str) -> None:
-    """Remove the card, and its weights file where no other card needs it.
+    """Remove the card, and its weights file unless another card needs it.
 
     Raises `WeightsError` (`folder_unwritable`).
     """
     folder = models_folder()
     try:
         card = read_card(name)
-    except WeightsError:  # a damaged card is removed all the same
+    except WeightsError:  # a damaged card is removed too
         card = None
     try:
         (folder / f"{name}.json").unlink(missing_ok=True)

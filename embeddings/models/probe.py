@@ -1,4 +1,4 @@
-"""Find out how a loaded model pools, and that it works at all, with one made-up picture."""
+"""Probing of a loaded model: its pooling, dimension and layers, found with one test picture."""
 
 from typing import Any
 
@@ -10,11 +10,11 @@ _MAX_LAYERS = 3
 
 
 def pooling_and_dimension(model: Any, input_size: int) -> tuple[str, int]:
-    """What timm pools the model's features with ('avg', 'cls' or 'head'), and how long they are.
+    """Return timm's pooling of the model's features ('avg', 'cls' or 'head') and their length.
 
-    Found by comparing, since the settings of timm's families differ. Raises `WeightsError`
-    (`weights_mismatch`) where the model cannot take squares of `input_size` pixels or gives no
-    finite numbers.
+    Found by comparison, since timm's families have different settings. Raises `WeightsError`
+    (`weights_mismatch`) when the model does not accept squares of `input_size` pixels or returns
+    values that are not finite.
     """
     noise = torch.randn(2, 3, input_size, input_size, generator=torch.Generator().manual_seed(0))
     try:
@@ -22,7 +22,7 @@ def pooling_and_dimension(model: Any, input_size: int) -> tuple[str, int]:
             features = model.forward_features(noise)
             head = model.forward_head(features, pre_logits=True)
             average, token = _average(model, features), _token(model, features)
-    except Exception as error:  # every architecture objects in its own way
+    except Exception as error:  # every architecture fails in its own way
         raise WeightsError(
             "weights_mismatch",
             f"The model cannot embed pictures of {input_size} x {input_size} pixels: {error}.",
@@ -50,7 +50,7 @@ def _token(model: Any, features: torch.Tensor) -> torch.Tensor | None:
 
 
 def layers(model: Any) -> tuple[str, ...]:
-    """'features', and the last stages before it that can be named."""
+    """Return 'features', and the last stages before it that have names."""
     modules = dict(model.named_modules())
     stages = [stage["module"] for stage in getattr(model, "feature_info", ())][:-1]
     return ("features", *[name for name in reversed(stages) if name in modules][:_MAX_LAYERS])

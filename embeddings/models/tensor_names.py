@@ -1,4 +1,4 @@
-"""Rules that turn a checkpoint's tensor names into those of a timm architecture."""
+"""Renaming rules from a checkpoint's tensor names to those of a timm architecture."""
 
 import inspect
 import re
@@ -10,7 +10,7 @@ from embeddings.errors import RecipeError, WeightsError
 
 State = dict[str, Any]
 
-# EfficientNet-Lite: the number of blocks in each stage, which the checkpoint counts in one go.
+# EfficientNet-Lite: the number of blocks in each stage; the checkpoint numbers them consecutively.
 _LITE_STAGES: Mapping[str, tuple[int, ...]] = {
     "tf_efficientnet_lite0": (1, 2, 2, 3, 3, 4, 1),
     "tf_efficientnet_lite1": (1, 3, 3, 4, 4, 5, 1),
@@ -19,11 +19,11 @@ _LITE_STAGES: Mapping[str, tuple[int, ...]] = {
 
 
 def _lite_name(name: str, architecture: str) -> str:
-    """The timm name of one tensor of an EfficientNet-Lite checkpoint.
+    """Return the timm name of one tensor of an EfficientNet-Lite checkpoint.
 
-    The checkpoint numbers its blocks through, timm by stage and place. A block that expands
-    has convolutions (expand, depthwise, project) with _bn0 to _bn2; the first block has no
-    expansion, so its norms begin at _bn1. timm counts its norms from bn1 in either case.
+    The checkpoint numbers its blocks consecutively, timm by stage and index. A block with
+    expansion has convolutions (expand, depthwise, project) with _bn0 to _bn2; the first block has
+    no expansion, so its norms begin at _bn1. timm counts its norms from bn1 in either case.
     """
     outer = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2"}
     outer["_fc"] = "classifier"
@@ -50,9 +50,9 @@ def _efficientnet_lite(state: State, architecture: str, model: Any) -> State:
 
 
 def _timm(state: State, architecture: str, model: Any) -> State:
-    """What timm does to its own pretrained checkpoints of that family, where it does anything.
+    """Apply timm's own conversion of pretrained checkpoints of that family, if it has one.
 
-    It knows the names of the original authors, and brings position embeddings to the input size.
+    It maps the names of the original authors, and resizes position embeddings to the input size.
     """
     convert = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
     if convert is None:
@@ -69,10 +69,10 @@ _RULES: Mapping[str, Callable[[State, str, Any], State]] = {
 
 
 def rename(state: State, rule: str | None, architecture: str, model: Any) -> State:
-    """The tensors under the names that `model`, a timm model of `architecture`, gives them.
+    """Return the tensors under the names of `model`, a timm model of `architecture`.
 
     Raises `RecipeError` for a rule that does not exist, and `WeightsError` (`weights_mismatch`)
-    where the rule meets names that it does not know.
+    when the rule does not know a name.
     """
     if rule is None:
         return state
@@ -80,7 +80,7 @@ def rename(state: State, rule: str | None, architecture: str, model: Any) -> Sta
         raise RecipeError(f"There is no renaming {rule!r}; known are {', '.join(sorted(_RULES))}.")
     try:
         return _RULES[rule](dict(state), architecture, model)
-    except Exception as error:  # timm's rules fail in many ways on what they were not made for
+    except Exception as error:  # timm's rules fail in many ways on foreign checkpoints
         raise WeightsError(
             "weights_mismatch",
             f"The checkpoint's tensor names are not those that rule {rule!r} knows for "

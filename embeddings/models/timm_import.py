@@ -1,10 +1,10 @@
-"""Import timm where torch and torchvision were built for different devices.
+"""Import of timm when torch and torchvision were built for different devices.
 
-A CPU build of torch beside a CUDA build of torchvision makes `import torchvision`, and so
-`import timm`, die with "operator torchvision::nms does not exist": torchvision's compiled
-operators did not load, and its Python side registers shapes for them all the same. Nothing
-here ever calls those operators, so it is enough that their schemas exist. They are defined
-only after a plain import has failed, so that matching builds keep their native operators.
+With a CPU build of torch and a CUDA build of torchvision, `import torchvision`, and so
+`import timm`, fails with "operator torchvision::nms does not exist": torchvision's compiled
+operators were not loaded, but its Python side registers shapes for them. These operators are
+never called here, so it is enough to define their schemas. They are defined only after a plain
+import has failed, so that matching builds keep their native operators.
 """
 
 import importlib
@@ -18,11 +18,11 @@ _SCHEMAS = tuple(
     f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor" for name in ("nms", "qnms")
 )
 _lock = threading.Lock()
-_library: Any = None  # the definitions vanish when the library object does
+_library: Any = None  # keeps the definitions alive
 
 
 def _forget(package: str) -> None:
-    """Drop a half-imported package, so that the next import starts from the beginning."""
+    """Drop a partially imported package, so that the next import starts over."""
     for name in [name for name in sys.modules if name.partition(".")[0] == package]:
         del sys.modules[name]
 
@@ -40,7 +40,7 @@ def _define_schemas() -> None:
 
 
 def timm() -> ModuleType:
-    """The timm module. Raises whatever its import raises where the shim is not the cure."""
+    """Return the timm module. Raises whatever its import raises when the shim does not help."""
     with _lock:
         try:
             return importlib.import_module("timm")

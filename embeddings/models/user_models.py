@@ -1,4 +1,4 @@
-"""Add a checkpoint of one's own, fetch a hub model's weights, remove a model."""
+"""User models: add a checkpoint, fetch a hub model's weights, remove a model."""
 
 import dataclasses
 import hashlib
@@ -26,7 +26,7 @@ from embeddings.operators.transform import short_side
 
 INTERPOLATIONS = ("bilinear", "bicubic", "lanczos")
 _IMAGENET_CLASSES = 1000
-# What timm takes where an architecture says nothing.
+# timm's defaults when an architecture does not define them.
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -43,23 +43,22 @@ def add_model(
     crop_pct: float | None = None,
     text_tower: str | None = None,
 ) -> ModelCard:
-    """Add a local checkpoint; `model_card(name)` knows it from then on, in every process.
+    """Add a local checkpoint; `model_card(name)` finds it from then on, in every process.
 
-    `path` is a .safetensors file or one of `torch.save`, also as training scripts wrap them;
-    its tensors must be exactly those of the timm `architecture`, under timm's names or the
-    original authors', with a classifier of any size or none. The file is copied into the models
-    folder. What is not given is what timm says of the architecture, or of its tag where the name
-    has one ('resnet50.a1_in1k'); the name is then made of architecture and digest. With the
-    name of a hub model that comes with the library nothing else is given: the file is then taken
-    for that model's weights.
+    `path` is a .safetensors or `torch.save` file, also as wrapped by training scripts; its tensors
+    must be exactly those of the timm `architecture`, under timm's names or the original authors',
+    with a classifier of any size or none. The file is copied into the models folder. Defaults are
+    timm's for the architecture, or for its tag if the name has one ('resnet50.a1_in1k'); the
+    default name is made of architecture and digest. With the name of a built-in hub model no
+    other arguments are given: the file is then used as that model's weights.
 
-    A classifier of 1,000 classes is taken for ImageNet's, in timm's order, as
-    `image_classification.timm` takes it. `text_tower` ('clip' or 'siglip') says that the model's
-    head is the projection beside which vectors of such a text tower stand.
+    A classifier of 1,000 classes is assumed to be ImageNet's, in timm's order, as in
+    `image_classification.timm`. `text_tower` ('clip' or 'siglip') says that the model's head is
+    the projection into the space of such a text tower.
 
-    Raises `InputError` for arguments that cannot be, `UnknownName` for an architecture that timm
-    does not have, `WeightsError` for a file that is missing, damaged, unsafe or does not fit,
-    and where the name is taken by other weights (`model_exists`).
+    Raises `InputError` for invalid arguments, `UnknownName` for an architecture that timm does not
+    have, `WeightsError` for a file that is missing, damaged, unsafe or does not fit, and when the
+    name belongs to other weights (`model_exists`).
     """
     data = _read(Path(path))
     sha256 = hashlib.sha256(data).hexdigest()
@@ -88,12 +87,12 @@ def add_model(
 
 
 def fetch_model(name: str) -> ModelCard:
-    """See to it that the model's weights are here, and return its resolved card.
+    """Download the model's weights if they are missing, and return its resolved card.
 
-    For a hub model this downloads the file into the hub's local cache, unless it is there or
-    HF_HUB_OFFLINE is set, checks that it loads, and keeps its digest. Nothing else in this
-    library downloads. Raises `UnknownName` and `WeightsError` (`weights_missing` where the
-    file cannot be had).
+    A hub model's file is downloaded into the hub's local cache, unless it is there or
+    HF_HUB_OFFLINE is set; it is loaded as a check, and its digest saved. No other function for
+    models downloads. Raises `UnknownName` and `WeightsError` (`weights_missing` when the file
+    is not available).
     """
     card = cards.model_card(name)
     if not isinstance(card.weights, HubWeights):
@@ -110,10 +109,10 @@ def fetch_model(name: str) -> ModelCard:
 
 
 def remove_model(name: str) -> None:
-    """Forget a model of the models folder, and remove its file there.
+    """Remove a model from the models folder, including its file there.
 
-    A hub model that comes with the library forgets which file it was; the hub's own cache is
-    left alone. Raises `UnknownName`, and `InputError` for a model that is not in the folder.
+    For a built-in hub model only the saved digest is removed; the hub's own cache is unchanged.
+    Raises `UnknownName`, and `InputError` for a model that is not in the folder.
     """
     if name not in models_folder.saved_names():
         if name in SHIPPED:
@@ -140,7 +139,7 @@ def _download(card: ModelCard, source: HubWeights) -> Path:
 
 
 def _of_shipped(card: ModelCard, architecture: str | None, given: dict[str, Any]) -> ModelCard:
-    """The library's card, for a file that is said to be its weights."""
+    """Return the built-in card, for a file given as its weights."""
     if not isinstance(card.weights, HubWeights):
         raise WeightsError(
             "model_exists", f"{card.name} comes with its weights; choose another name."
@@ -156,7 +155,7 @@ def _of_shipped(card: ModelCard, architecture: str | None, given: dict[str, Any]
 def _of_timm(
     architecture: str | None, name: str | None, sha256: str, given: dict[str, Any]
 ) -> ModelCard:
-    """A card of what is given, and of what timm says of the architecture."""
+    """Return a card of the given values, completed with timm's settings for the architecture."""
     if architecture is None:
         raise InputError("An architecture is needed, by the name that timm gives it.")
     facts = _facts(architecture)
@@ -179,8 +178,8 @@ def _of_timm(
 
 
 def _facts(architecture: str) -> Any:
-    """What timm says of an architecture, with or without a tag."""
-    # Asked before create_model, which would go to the hub for a name like "hf-hub:...".
+    """Return timm's settings for an architecture, with or without a tag."""
+    # Checked before create_model, which would access the hub for a name like "hf-hub:...".
     bare, _, tag = architecture.partition(".")
     if not timm().is_model(bare):
         raise UnknownName("timm architecture", bare, timm().list_models())
@@ -237,7 +236,7 @@ def _crop(crop_pct: Any) -> float:
 
 
 def _checked(card: ModelCard, state: dict[str, Any]) -> ModelCard:
-    """The card with what its model shows when it is loaded. Raises `WeightsError`."""
+    """Return the card completed with the values found by loading it. Raises `WeightsError`."""
     from embeddings.models import probe
 
     try:
@@ -264,7 +263,7 @@ def _checked(card: ModelCard, state: dict[str, Any]) -> ModelCard:
 
 
 def _refuse_other(card: ModelCard) -> None:
-    """Raise `WeightsError` (`model_exists`) where the name is taken by another model."""
+    """Raise `WeightsError` (`model_exists`) when the name belongs to another model."""
     try:
         there = cards.model_card(card.name)
     except EmbeddingsError:

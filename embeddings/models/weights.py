@@ -1,4 +1,4 @@
-"""Load a model with exactly the weights that its card names: digest checked, names explicit."""
+"""Loading of a model with exactly the weights of its card: checked digest and tensor names."""
 
 import dataclasses
 import hashlib
@@ -13,14 +13,14 @@ from embeddings.models.checkpoints import tensors
 from embeddings.models.tensor_names import rename
 from embeddings.models.timm_import import timm
 
-# How many tensor names a message tells.
+# Maximum number of tensor names in a message.
 _TOLD = 3
 
 
 def weights_path(card: ModelCard) -> Path:
-    """Where the card's weights file is. Never downloads.
+    """Return the path of the card's weights file. Never downloads.
 
-    Raises `WeightsError` (`weights_missing`), which says how to bring the file here.
+    Raises `WeightsError` (`weights_missing`), which says how to get the file.
     """
     source = card.weights
     if isinstance(source, PackageWeights):
@@ -57,11 +57,11 @@ def _hub_cache(source: HubWeights) -> Path | None:
 
 
 def resolve(card: ModelCard) -> ModelCard:
-    """The card with the digest of its weights.
+    """Return the card with the digest of its weights.
 
-    A card that has one comes back as it is. A hub model's is taken from the file in the hub's
-    local cache, and kept in the models folder, so that from then on it must be that very file.
-    Imports no torch and downloads nothing. Raises `WeightsError`.
+    A card that has one is returned unchanged. A hub model's digest is computed from the file in
+    the hub's local cache and saved in the models folder, so that from then on only that file is
+    accepted. Imports no torch and downloads nothing. Raises `WeightsError`.
     """
     if card.sha256 is None:
         card = cards.model_card(card.name)
@@ -74,15 +74,15 @@ def resolve(card: ModelCard) -> ModelCard:
 
 
 def pinned(source: Any, path: Path) -> Any:
-    """The hub's source with the commit that the cached file is of, since branches move."""
+    """Return the hub's source with the commit of the cached file, since branches move."""
     return dataclasses.replace(source, revision=path.parents[len(Path(source.file).parts) - 1].name)
 
 
 def register(card: ModelCard) -> ModelCard:
-    """Keep the card in the models folder.
+    """Save the card in the models folder.
 
-    Raises `WeightsError` (`model_exists`) where the same weights are there as a model that loads
-    them in another way: their digest must say how they are loaded.
+    Raises `WeightsError` (`model_exists`) when the same weights are already there with other
+    loading parameters: a digest must determine how its weights are loaded.
     """
     try:
         known = cards.card_for_weights(card.sha256 or "")
@@ -99,11 +99,11 @@ def register(card: ModelCard) -> ModelCard:
 
 
 def read_weights(path: Path, sha256: str) -> dict[str, Any]:
-    """The tensors of a checkpoint whose digest is `sha256`, read as data only, never as code.
+    """Return the tensors of a checkpoint whose digest is `sha256`, read as data only.
 
-    Raises `WeightsError`: `weights_missing` where the file cannot be read, `weights_mismatch`
-    where its digest is another one (the file is then not opened as a checkpoint at all), and
-    what `embeddings.models.checkpoints.tensors` raises.
+    Raises `WeightsError`: `weights_missing` when the file cannot be read, `weights_mismatch`
+    when its digest differs (the file is then not opened as a checkpoint), and what
+    `embeddings.models.checkpoints.tensors` raises.
     """
     try:
         data = path.read_bytes()
@@ -120,10 +120,10 @@ def read_weights(path: Path, sha256: str) -> dict[str, Any]:
 
 
 def load_model(card: ModelCard) -> Any:
-    """The card's timm model in evaluation mode, every tensor from its checkpoint (strict).
+    """Return the card's timm model in evaluation mode, every tensor from its checkpoint (strict).
 
-    Raises `WeightsError` where the weights are missing or are not those of the card, and
-    `RecipeError` where the card asks for a renaming that does not exist.
+    Raises `WeightsError` when the weights are missing or are not those of the card, and
+    `RecipeError` for a renaming rule that does not exist.
     """
     card = resolve(card)
     state = read_weights(weights_path(card), card.sha256 or "")
@@ -131,10 +131,10 @@ def load_model(card: ModelCard) -> Any:
 
 
 def fitted(state: dict[str, Any], architecture: str, renaming: str | None, input_size: int) -> Any:
-    """A timm model of `architecture` in evaluation mode that holds exactly these tensors.
+    """Return a timm model of `architecture` in evaluation mode with exactly these tensors.
 
-    It has as many classes as the checkpoint's classifier, none where that has none. Raises
-    `WeightsError` (`weights_mismatch`) that tells some of the tensors that do not fit.
+    It has as many classes as the checkpoint's classifier, none if that has none. Raises
+    `WeightsError` (`weights_mismatch`), which names some of the tensors that do not fit.
     """
     model = _created(architecture, input_size)
     state = rename(state, renaming, architecture, model)
@@ -157,7 +157,7 @@ def _created(architecture: str, input_size: int, **options: Any) -> Any:
 
 
 def _classes(model: Any, state: dict[str, Any]) -> int:
-    """How many classes the checkpoint's classifier has; what the model has where none is named."""
+    """Return the number of classes in the checkpoint; the model's own if no classifier is named."""
     named = model.pretrained_cfg.get("classifier") or ()
     for classifier in (named,) if isinstance(named, str) else named:
         tensor = f"{classifier}.weight"
@@ -169,7 +169,7 @@ def _classes(model: Any, state: dict[str, Any]) -> int:
 
 
 def _misfit(wanted: dict[str, Any], given: dict[str, Any]) -> str:
-    """What of the tensors does not fit, in words; nothing where all do."""
+    """Describe the tensors that do not fit; empty when all do."""
     shapes = [
         f"{name} {tuple(given[name].shape)} instead of {tuple(wanted[name].shape)}"
         for name in wanted
