@@ -1,6 +1,6 @@
-"""What is worth keeping between processes: converted models and measurements.
+"""Cache of converted models and measurements, shared between processes.
 
-It lies in `EMBEDDINGS_CACHE`, else `$XDG_CACHE_HOME/lookalike-embeddings`, else
+It is in `EMBEDDINGS_CACHE`, else `$XDG_CACHE_HOME/lookalike-embeddings`, else
 `~/.cache/lookalike-embeddings`, and may be deleted at any time.
 """
 
@@ -22,24 +22,24 @@ _MANIFEST = "manifest.json"
 
 
 class CacheUnwritable(RuntimeUnavailable):
-    """What a runtime needs cannot be made, for there is nowhere to keep it."""
+    """The cache folder cannot be written, so that what a runtime needs cannot be created."""
 
 
 def folder() -> Path:
-    """The cache folder; it is made, for its owner only, where that is possible."""
+    """Return the cache folder, created for its owner only if possible."""
     chosen = os.environ.get("EMBEDDINGS_CACHE")
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     path = Path(chosen) if chosen else Path(base).expanduser() / "lookalike-embeddings"
-    with contextlib.suppress(OSError):  # whoever writes there will say so
+    with contextlib.suppress(OSError):  # writing to it reports the error
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
     return path
 
 
 @contextlib.contextmanager
 def locked(name: str) -> Iterator[None]:
-    """Hold the lock `name` of this cache: what several processes need is made once.
+    """Hold the lock `name` of this cache, so that several processes create an entry only once.
 
-    Raises `CacheUnwritable` where the folder cannot be written.
+    Raises `CacheUnwritable` when the folder cannot be written.
     """
     path = folder() / f"{name}.lock"
     try:
@@ -55,10 +55,10 @@ def locked(name: str) -> Iterator[None]:
 
 
 def kept_folder(name: str, make: Callable[[Path], None]) -> Path:
-    """The folder `name`, whose files `make` writes where it is not there or is damaged.
+    """Return the folder `name`; `make` writes its files if it is missing or damaged.
 
-    What is there can be read in a folder that cannot be written. Raises `CacheUnwritable`, and
-    what `make` raises.
+    An existing entry can be read from a read-only cache. Raises `CacheUnwritable`, and what
+    `make` raises.
     """
     target = folder() / name
     if _whole(target):
@@ -66,7 +66,7 @@ def kept_folder(name: str, make: Callable[[Path], None]) -> Path:
     with locked(name):
         if _whole(target):
             return target
-        for old in folder().glob(f".{glob.escape(name)}-*"):  # of a process that was killed
+        for old in folder().glob(f".{glob.escape(name)}-*"):  # left by a killed process
             shutil.rmtree(old, ignore_errors=True)
         shutil.rmtree(target, ignore_errors=True)
         draft = folder() / f".{name}-{secrets.token_hex(4)}"
@@ -82,7 +82,7 @@ def kept_folder(name: str, make: Callable[[Path], None]) -> Path:
 
 
 def is_kept(name: str) -> bool:
-    """Whether `kept_folder` has only to read, unless what is there is damaged."""
+    """Whether `kept_folder` finds an entry, unless it is damaged."""
     return (folder() / name / _MANIFEST).is_file()
 
 
@@ -100,7 +100,7 @@ def _digest(path: Path) -> str:
 
 
 def read_json(name: str) -> Any:
-    """What `write_json` kept under `name`; None if there is nothing of use."""
+    """Return the value that `write_json` stored under `name`; None if it is missing or invalid."""
     try:
         return json.loads((folder() / f"{name}.json").read_text())
     except (OSError, ValueError):

@@ -1,8 +1,8 @@
-"""Convert in a process of its own: `python -m embeddings.runtimes.conversion_job` with a spec, a
-runtime and a precision.
+"""Conversion of a model in a subprocess: `python -m embeddings.runtimes.conversion_job` with a
+spec, a runtime and a precision.
 
-Converting needs torch, which a process never gives back. One that has not loaded it has another
-process do so, once per machine.
+Conversion needs torch, whose memory a process never releases. A process without torch therefore
+converts in a subprocess, once per machine.
 """
 
 import importlib
@@ -21,15 +21,15 @@ _MODULES = {
 
 
 def is_converted(spec: FeatureSpec, runtime: str) -> bool:
-    """Whether loading `spec` in `runtime` converts nothing first."""
+    """Whether loading `spec` in `runtime` needs no conversion."""
     if runtime not in _MODULES:
         return True
     return cache.is_kept(importlib.import_module(_MODULES[runtime]).kept_name(spec))
 
 
 def convert_elsewhere(spec: FeatureSpec, runtime: str, precision: str) -> None:
-    """Have another process convert `spec` for `runtime` and keep it, if it can, where that is not
-    done and this process has no torch."""
+    """Convert `spec` for `runtime` in a subprocess and cache it, unless done or this process
+    has torch. Failures are ignored."""
     if "torch" not in sys.modules and not is_converted(spec, runtime):
         run_module(__name__, json.dumps(asdict(spec)), runtime, precision)
 

@@ -1,7 +1,8 @@
-"""Measure in a process of its own: `python -m embeddings.runtimes.measurement_job SPEC THREADS`.
+"""Measurement of runtimes in a subprocess: `python -m embeddings.runtimes.measurement_job SPEC
+THREADS`.
 
-Measuring and converting need torch, which a process never gives back. One that has not loaded it
-has another process do so, once per machine, and then loads only what is the fastest.
+Measuring and converting need torch, whose memory a process never releases. A process without torch
+therefore measures in a subprocess, once per machine, and then loads only the fastest runtime.
 """
 
 import functools
@@ -17,12 +18,12 @@ from embeddings.runtimes.subprocess_job import run_module
 
 
 def measure_elsewhere(spec: FeatureSpec) -> None:
-    """Have another process measure `spec` and keep what it finds, if it can."""
+    """Measure `spec` in a subprocess and cache the result. Failures are ignored."""
     run_module(__name__, json.dumps(asdict(spec)), str(thread_count.threads()))
 
 
 def main(text: str, threads: str) -> None:
-    import torch  # noqa: F401 (so that this process does not ask another one in turn)
+    import torch  # noqa: F401 (so that this process starts no subprocess itself)
 
     fields = json.loads(text)
     fields |= {"mean": tuple(fields["mean"]), "std": tuple(fields["std"])}
@@ -33,7 +34,7 @@ def main(text: str, threads: str) -> None:
     def load(runtime_name: str, precision: str) -> Network:
         return make_network(spec, runtime_name, precision)
 
-    # What was measured before may not be converted any more: the fastest is made in any case.
+    # A cached measurement may outlive its converted model: convert the fastest in any case.
     load(*selection.choose(spec, load))
 
 

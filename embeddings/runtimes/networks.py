@@ -1,16 +1,16 @@
-"""Make the network of a spec in one runtime."""
+"""Network factory: creates the network of a spec in one runtime."""
 
 from embeddings.errors import RuntimeUnavailable
 from embeddings.runtimes.spec import FeatureSpec, Network
 
 
 def make_network(spec: FeatureSpec, runtime: str, precision: str, device: str = "cpu") -> Network:
-    """A network of its own for each call; `load_network` shares one and explains the arguments.
+    """Create a new network; `load_network` shares networks and explains the arguments.
 
-    Raises `RuntimeUnavailable` for what is not installed or cannot compute so here, and what
-    loading a model raises.
+    Raises `RuntimeUnavailable` for a runtime, precision or device that is not available, and
+    what loading a model raises.
     """
-    # Imported here, so that a process has only the runtime that it uses in memory.
+    # Imported here, so that a process loads only the runtime that it uses.
     try:
         if runtime == "openvino":
             from embeddings.runtimes.openvino_network import OpenVinoNetwork

@@ -1,4 +1,4 @@
-"""ONNX Runtime on the processor, from a model that was exported once and kept."""
+"""ONNX Runtime on the processor, from a model that is exported once and cached."""
 
 import contextlib
 import io
@@ -47,12 +47,12 @@ class OnnxNetwork:
 
 
 def kept_name(spec: FeatureSpec) -> str:
-    """What the exported model is kept as."""
+    """Return the cache name of the exported model."""
     return f"onnx-{spec.digest[:32]}"
 
 
 def exported(spec: FeatureSpec) -> Path:
-    """The model as `export` writes it, kept for the next time.
+    """Return the path of the model as `export` writes it, cached.
 
     Raises what `export` raises, and `CacheUnwritable`.
     """
@@ -62,7 +62,7 @@ def exported(spec: FeatureSpec) -> Path:
 def export(spec: FeatureSpec, path: Path) -> None:
     """Write the model as ONNX: input "pixels" uint8 (N, 3, H, W), output "features" (N, D).
 
-    Raises `RuntimeUnavailable` where the exporter's packages are not installed.
+    Raises `RuntimeUnavailable` when the exporter's packages are not installed.
     """
     import torch
 
@@ -89,7 +89,7 @@ def export(spec: FeatureSpec, path: Path) -> None:
         raise RuntimeUnavailable(
             "Exporting to ONNX needs the packages onnx and onnxscript: pip install them."
         ) from error
-    except Exception as error:  # of many kinds, for models that the exporter does not know
+    except Exception as error:  # the exporter raises many types for unsupported models
         raise RuntimeUnavailable(
             f"{spec.architecture} cannot be exported to ONNX ({error}); runtime 'torch' can run it."
         ) from error

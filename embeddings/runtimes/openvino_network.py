@@ -1,4 +1,4 @@
-"""OpenVINO on the processor, from a model that was converted once and kept.
+"""OpenVINO on the processor, from a model that is converted once and cached.
 
 A process that finds the converted model never imports torch: it starts in a fraction of the time
 and memory.
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# With this package OpenVINO tells its makers of each import and conversion, over the network.
+# Disables OpenVINO's telemetry, which reports each import and conversion over the network.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 import openvino as ov  # noqa: E402
@@ -23,27 +23,27 @@ from embeddings.errors import RuntimeUnavailable  # noqa: E402
 from embeddings.runtimes import cache  # noqa: E402
 from embeddings.runtimes.spec import FeatureSpec  # noqa: E402
 
-# OpenVINO's first look at numpy takes a lock and lets go of Python's: two threads whose first
-# pictures come at the same moment would wait for each other for ever. Here one thread looks.
+# OpenVINO's first access to numpy takes a lock and releases the GIL: two threads that process their
+# first pictures at the same moment would deadlock. Here one thread does it.
 ov.Type.f32.to_dtype()
 
 _HINTS = {"float32": "f32", "bfloat16": "bf16"}
 _MODEL = "model.xml"
-# Larger batches gain nothing on a processor and outgrow its caches.
+# Larger batches gain nothing on a processor and exceed its caches.
 _PICTURES_AT_ONCE = 4
 
 
 class OpenVinoNetwork:
-    """A model in OpenVINO: one stream of one thread for each of `runtime.threads()`.
+    """A model in OpenVINO, with one single-threaded stream for each of `runtime.threads()`.
 
-    Calls from several threads run beside each other, each in a stream of its own.
+    Calls from several threads run in parallel, each in its own stream.
     """
 
     runtime = "openvino"
     device = "cpu"
 
     def __init__(self, spec: FeatureSpec, precision: str) -> None:
-        """Raises `RuntimeUnavailable` where the processor has no such precision, and what
+        """Raises `RuntimeUnavailable` when the processor does not support the precision, and what
         loading a model raises."""
         if precision not in _HINTS:
             raise RuntimeUnavailable(
@@ -71,17 +71,17 @@ class OpenVinoNetwork:
 
 
 def kept_name(spec: FeatureSpec) -> str:
-    """What the converted model is kept as."""
+    """Return the cache name of the converted model."""
     return f"openvino-{version()}-{spec.digest[:32]}"
 
 
 def version() -> str:
-    """OpenVINO's version, which what it has converted is of."""
+    """Return OpenVINO's version, which is part of the names of converted models."""
     return str(ov.get_version()).split("-")[0]
 
 
 def compiled(path: Path, precision: str) -> Any:
-    """A converted model, with one stream of one thread for each of `runtime.threads()`."""
+    """Return a compiled model, with one single-threaded stream per `runtime.threads()`."""
     streams = runtime.threads()
     return ov.Core().compile_model(
         path,
@@ -104,10 +104,10 @@ def _convert(spec: FeatureSpec, folder: Path) -> None:
     example = torch.zeros(2, 3, spec.height, spec.width, dtype=torch.uint8)
     try:
         with warnings.catch_warnings(), torch.inference_mode():
-            # Sizes that the model computes become constants: they are, for pixels of one size.
+            # Shape computations in the model become constants, since pixels have one size.
             warnings.simplefilter("ignore")
             converted = ov.convert_model(module, example_input=example)
-    except Exception as error:  # of many kinds, for models that OpenVINO does not know
+    except Exception as error:  # OpenVINO raises many types for unsupported models
         raise RuntimeUnavailable(
             f"openvino cannot convert {spec.architecture} ({error}); runtime 'torch' can run it."
         ) from error

@@ -1,4 +1,4 @@
-"""What a network computes, as data: enough to build it, and to name what was made of it."""
+"""Specification of a network's computation as data, and the protocol of networks."""
 
 import hashlib
 import json
@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 
 RUNTIMES = ("auto", "torch", "openvino", "onnxruntime")
 PRECISIONS = ("float32", "bfloat16", "float16")
-# A pooling that leaves the places of a map as they are, one behind the other: what heatmaps are
-# made of. No recipe asks for it.
+# A pooling that keeps the positions of a map, one after the other, as heatmaps need. No recipe
+# uses it.
 PLACES = "places"
 CPU_BATCH = 32
 CUDA_BATCH = 512
 
 
 def max_batch(device: str) -> int:
-    """How many pictures at once are worth giving to a device, at most."""
+    """Return the largest batch worth giving to a device."""
     return CPU_BATCH if device == "cpu" else CUDA_BATCH
 
 
@@ -29,7 +29,7 @@ class FeatureSpec:
     `mean` and `std` are per channel (R, G, B) on a scale of 0 to 1; `layer` is "features", the
     last one before the classifier, or the name of a module; `height` and `width` in pixels.
     `head` is how many numbers of the model's own head (a classifier's scores, or a projection)
-    come behind the features, from the same forward pass; 0 for none.
+    follow the features, from the same forward pass; 0 for none.
     """
 
     architecture: str
@@ -44,9 +44,9 @@ class FeatureSpec:
 
     @property
     def digest(self) -> str:
-        """SHA-256, 64 hex digits, over all of it."""
+        """SHA-256, 64 hex digits, over all fields."""
         fields = asdict(self)
-        if not self.head:  # what was kept before there were heads is of use still
+        if not self.head:  # keeps cache entries from before `head` existed valid
             del fields["head"]
         return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 

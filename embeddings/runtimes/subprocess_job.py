@@ -1,4 +1,4 @@
-"""Run a module of the library in a process of its own, which takes torch with it when it ends."""
+"""Subprocess runner for modules of the library, so that torch's memory is released at the end."""
 
 import contextlib
 import os
@@ -7,13 +7,13 @@ import sys
 
 
 def run_module(name: str, *arguments: str) -> None:
-    """`python -m name arguments` in this environment, in silence; wait until it has ended.
+    """Run `python -m name arguments` in this environment, without output, and wait for its end.
 
-    What it keeps is all that is heard of it: where it fails, doing the same here says why.
+    Its only result is what it writes to the cache: errors show when this process does the same.
     """
     path = os.pathsep.join(map(os.path.abspath, sys.path))
     with contextlib.suppress(OSError):
-        subprocess.run(  # noqa: S603 (this very interpreter, and a module of ours)
+        subprocess.run(  # noqa: S603 (this interpreter, and a module of this package)
             [sys.executable, "-m", name, *arguments],
             env=os.environ | {"PYTHONPATH": path},
             stdin=subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""The reference: torch, eager, channels last."""
+"""torch, the reference runtime: eager mode, channels last."""
 
 import threading
 from typing import Any
@@ -12,9 +12,9 @@ from embeddings.errors import RuntimeUnavailable
 from embeddings.models.feature_module import Features, features_module
 from embeddings.runtimes.spec import FeatureSpec
 
-# On the processor: more pictures at once outgrow the caches, and their activations outgrow what
-# the allocator keeps, so that each layer faults fresh pages in. Measured with one thread, 32 at
-# once take about twice as long as 16 times 2.
+# On the processor, larger batches exceed the caches, and their activations exceed what the
+# allocator retains, so that each layer faults in fresh pages. Measured with one thread, a batch of
+# 32 takes about twice as long as 16 batches of 2.
 _PICTURES_PER_THREAD = 2
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -39,7 +39,7 @@ class TorchNetwork:
         self._of_thread = threading.local()
         self._forward = self._on_processor if device == "cpu" else self._on_device
         if device != "cpu":
-            torch.cuda.synchronize(device)  # other streams may read the weights from now on
+            torch.cuda.synchronize(device)  # other streams read the weights from now on
 
     def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """uint8 (N, 3, H, W) to float32 (N, D). Safe to call from several threads at once."""
@@ -49,7 +49,7 @@ class TorchNetwork:
     def _on_processor(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         step = _PICTURES_PER_THREAD * runtime.threads()
         parts = []
-        with self._one_at_a_time:  # torch has threads of its own for one caller
+        with self._one_at_a_time:  # torch parallelizes a single call itself
             for start in range(0, max(1, len(pixels)), step):
                 x = torch.from_numpy(pixels[start : start + step])
                 x = x.to(torch.float32, memory_format=torch.channels_last)
@@ -57,8 +57,8 @@ class TorchNetwork:
         return np.concatenate(parts)
 
     def _on_device(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        # Each calling thread has a stream of its own: what one copies from pinned memory travels
-        # while the device computes what another has launched.
+        # Each calling thread has its own stream: one copies from pinned memory while the device
+        # computes for another.
         stream = getattr(self._of_thread, "stream", None)
         if stream is None:
             make: Any = torch.cuda.Stream
@@ -66,20 +66,20 @@ class TorchNetwork:
         with torch.cuda.stream(stream):
             x = torch.from_numpy(pixels).pin_memory().to(self.device, non_blocking=True)
             x = x.contiguous(memory_format=torch.channels_last)
-            with self._one_at_a_time:  # until it is launched, not until it is computed
+            with self._one_at_a_time:  # held for the launch, not for the computation
                 features = self.module(x)
             vectors: NDArray[np.float32] = features.cpu().numpy()
         return vectors
 
 
 def device_name(device: str) -> str:
-    """The name of a CUDA device's kind, such as "NVIDIA H200".
+    """Return the model name of a CUDA device, such as "NVIDIA H200".
 
     Raises `RuntimeUnavailable` for a device that is not there.
     """
     try:
         return str(torch.cuda.get_device_name(device))
-    except (AssertionError, RuntimeError) as error:  # which of them depends on what is missing
+    except (AssertionError, RuntimeError) as error:  # the type depends on what is missing
         raise RuntimeUnavailable(
             f"There is no CUDA device for '{device}'; device 'cpu' is always there."
         ) from error
