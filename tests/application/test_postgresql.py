@@ -126,7 +126,8 @@ def test_indexes_many_pictures_at_once_audits_and_purging(on_postgresql: Install
     assert client.delete(f"/datasets/{slug}/").status_code == 204
     purge = (
         "from datetime import timedelta; from django.utils import timezone;"
-        "from searchapp.models import Dataset, Image; from searchapp.services.datasets import dataset_deletion;"
+        "from searchapp.models import Dataset, Image;"
+        "from searchapp.services.datasets import dataset_deletion;"
         "long_ago = timezone.now() - timedelta(days=2);"
         "Image.objects.filter(state='deleted').update(deleted_at=long_ago);"
         "Dataset.objects.exclude(deleted=None).update(deleted=long_ago);"
