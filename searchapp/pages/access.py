@@ -1,4 +1,4 @@
-"""Who may see and change what, for pages. What one may not see does not exist: 404."""
+"""Permission checks for pages: datasets, images and jobs that a user may see or change."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class DatasetMoved(Exception):
-    """The dataset of this address has another slug by now: see `pages.moved`."""
+    """The dataset's slug has changed; `searchapp.middleware.dataset_redirect` redirects."""
 
     def __init__(self, slug: str) -> None:
         super().__init__(slug)
@@ -25,10 +25,9 @@ class DatasetMoved(Exception):
 
 
 def find_dataset(user: User | AnonymousUser, slug: str) -> Dataset:
-    """Return the dataset that has this slug, or had it once, if `user` may look at it.
+    """Return the dataset that has or had this slug.
 
-    Raises:
-        Http404: what one may not see is not there.
+    Raises `Http404` when there is none that `user` may see.
     """
     dataset = Dataset.objects.visible_to(user).named(slug)
     if dataset is None:
@@ -37,11 +36,10 @@ def find_dataset(user: User | AnonymousUser, slug: str) -> Dataset:
 
 
 def visible_dataset(user: User | AnonymousUser, slug: str) -> Dataset:
-    """Return the dataset of an address, if `user` may look at it.
+    """Return the dataset with this slug.
 
-    Raises:
-        Http404: what one may not see is not there.
-        Moved: when it has another slug by now.
+    Raises `Http404` when there is none that `user` may see, and `DatasetMoved` when its slug has
+    changed.
     """
     dataset = find_dataset(user, slug)
     if dataset.slug != slug:

@@ -1,4 +1,4 @@
-"""Audits, for staff: what was found, and running one."""
+"""Audit pages, for staff: findings of audits, and starting one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LISTED = 30
 
 @dataclass(frozen=True)
 class FindingKind:
-    """What one check found."""
+    """The findings of one check."""
 
     title: str
     counted: str
@@ -47,7 +47,7 @@ def _staff_only(request: HttpRequest) -> None:
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def audit_list(request: HttpRequest) -> HttpResponse:
-    """Audits, newest first; a POST begins one, of everything or of the dataset that it names."""
+    """Audits, newest first; POST starts one, of everything or of one dataset."""
     _staff_only(request)
     context = {"reports": AuditReport.objects.select_related("user").order_by("-pk")[:_LISTED]}
     if request.method != "POST":

@@ -1,4 +1,4 @@
-"""Who made the demo pictures."""
+"""The credits page: authors and licences of the demo images."""
 
 from __future__ import annotations
 

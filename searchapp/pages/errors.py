@@ -1,4 +1,4 @@
-"""What people see when a page cannot be had. Programs get problem documents instead."""
+"""Error pages for people. Programs get problem documents instead."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     said = exception.args[0] if exception.args else ""
-    # Django's own reason lists the patterns it tried: nothing for people.
+    # Django's own reason lists URL patterns, which mean nothing to visitors.
     detail = said if isinstance(said, str) and said else "Nothing lives at this address."
     return _page(request, 404, "not_found", "There is nothing here", detail)
 
@@ -64,7 +64,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
     try:
         return HttpResponseServerError(loader.render_to_string("errors/500.html"))
     except (TemplateDoesNotExist, ValueError):
-        # Static files may not be collected yet, and an error page must not fail itself.
+        # An error page must not fail itself, for example because static files are missing.
         return HttpResponseServerError(detail, content_type="text/plain")
 
 

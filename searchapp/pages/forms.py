@@ -43,7 +43,7 @@ class SettingsForm(DatasetForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["slug"].required = False  # it stays as it is where none is given
+        self.fields["slug"].required = False  # unchanged where none is given
 
     def clean_slug(self) -> str:
         before: str = self.initial["slug"]
@@ -57,7 +57,7 @@ class SettingsForm(DatasetForm):
 
 
 class DeleteDatasetForm(forms.Form):
-    """Deleting asks for the number of pictures, so that it never happens by a slip."""
+    """Deleting asks for the number of images, so that it never happens by accident."""
 
     number = forms.CharField(
         required=False,
@@ -72,7 +72,7 @@ class DeleteDatasetForm(forms.Form):
         self._dataset = dataset
 
     def clean_number(self) -> str:
-        # People read '12,000' and may well type it so.
+        # Pages show '12,000', and people may type it like that.
         text = re.sub(r"[\s,.']", "", self.cleaned_data["number"])
         given = int(text) if text.isascii() and text.isdigit() else None
         try:
@@ -99,7 +99,7 @@ class MemberForm(forms.Form):
 
 
 class ImageForm(forms.ModelForm[Image]):
-    """What people say of a picture; `words` are its tags, with commas between them."""
+    """An image's metadata that people edit; `words` are its tags, separated by commas."""
 
     words = forms.CharField(
         label="Tags",

@@ -1,4 +1,4 @@
-"""Keyset paging: a page begins after a key, so the last page costs what the first one does."""
+"""Keyset pagination: a page starts after a key, so the last costs as much as the first."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAX_KEY = 2**63 - 1
 
 @dataclass(frozen=True)
 class Page:
-    """Pictures, newest first; `older` is the key to ask the next page with, None at the end."""
+    """Images, newest first; `older` is the key of the next page, None at the end."""
 
     images: list[Image]
     older: int | None
@@ -24,13 +24,13 @@ def page_of(images: QuerySet[Image], before: int | None, size: int) -> Page:
     chosen = images.order_by("-pk")
     if before is not None:
         chosen = chosen.filter(pk__lt=before)
-    # One more than is shown tells whether there is a next page.
+    # One extra row shows whether there is a next page.
     rows = list(chosen[: size + 1])
     return Page(rows[:size], rows[size - 1].pk if len(rows) > size else None)
 
 
 def key_of(value: str | None) -> int | None:
-    """Read a key from an address; None where there is none that makes sense."""
+    """Parse a key from a URL; None where it is missing or invalid."""
     if value and value.isascii() and value.isdigit() and 0 < int(value[:20]) <= MAX_KEY:
         return int(value[:20])
     return None

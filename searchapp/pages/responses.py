@@ -1,4 +1,4 @@
-"""Small helpers that several pages share."""
+"""Responses that pages share: errors, htmx fragments; and numbers as text."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from searchapp.services.errors import ServiceError
 def render_error(
     request: HttpRequest, template: str, context: dict[str, Any], error: ServiceError
 ) -> HttpResponse:
-    """Render a page that shows `error` where its cause is, with the error's status."""
+    """Render a page that shows `error` beside the field that caused it, with its status."""
     response = render(request, template, {**context, "error": error}, status=error.status)
     if error.retry_after is not None:
         response["Retry-After"] = str(error.retry_after)
@@ -24,23 +24,23 @@ def render_error(
 
 
 def is_fragment(request: HttpRequest) -> bool:
-    """Whether htmx asks for a part of a page."""
+    """Whether htmx requests a part of a page."""
     return request.headers.get("HX-Request") == "true"
 
 
 def fragment_of(page: HttpResponse) -> HttpResponse:
-    """Keep a part of a page, which shares the page's address, out of every cache."""
+    """Keep a fragment out of caches: it has the same URL as its page."""
     page["Cache-Control"] = "no-store"
     patch_vary_headers(page, ["HX-Request"])
     return page
 
 
-# htmx leaves everything as it is at this status.
+# htmx changes nothing at this status.
 NOTHING_NEW = 204
 
 
 def news(request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
-    """A fragment, or nothing where it is as the browser has it: what one reads stays as it is."""
+    """Return a fragment, or 204 if the browser has it already: then the page is not redrawn."""
     plain = render(request, template, {**context, "seen": "", "csrf_token": ""}).content
     seen = hashlib.sha256(plain).hexdigest()[:16]
     if request.GET.get("seen") == seen:
@@ -58,7 +58,7 @@ def count(value: int, one: str, many: str) -> str:
 
 
 def megabytes(value: int) -> str:
-    """Bytes as people read them: '812 bytes', '34 KB', '2.3 MB', '20 GB'."""
+    """Format a number of bytes: '812 bytes', '34 KB', '2.3 MB', '20 GB'."""
     if value < 1000:
         return count(value, "byte", "bytes")
     if value < 1_000_000:
@@ -68,7 +68,7 @@ def megabytes(value: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time as people say it: '40 seconds', '3 minutes', '2 hours 5 minutes'."""
+    """Format a duration: '40 seconds', '3 minutes', '2 hours 5 minutes'."""
     if seconds < 60:
         return count(max(1, round(seconds)), "second", "seconds")
     minutes = round(seconds / 60)

@@ -1,1 +1,1 @@
-"""The page that lays two pictures side by side."""
+"""The page that compares two images."""

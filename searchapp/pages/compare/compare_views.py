@@ -1,4 +1,4 @@
-"""Two pictures side by side: which ones, how alike they are, and why."""
+"""Views of the page that compares two images: form, result, heatmaps."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ MODES = (
     ("blink", "Blink"),
     ("difference", "Difference"),
 )
-# The overlay belongs to pictures whose bytes never change; its address names them.
+# An overlay never changes: its URL names two images, whose bytes never change.
 _KEEP = "private, max-age=900"
 
 
 @dataclass(frozen=True)
 class Shown:
-    """One of the two, as pages show it."""
+    """One of the two images, as the page shows it."""
 
     side: ComparedPicture
     name: str
-    picture: str  # address of a picture of some 512 pixels
-    page: str  # where more is told of it
+    picture: str  # URL of a copy of about 512 pixels
+    page: str  # URL of the image's page
 
     @classmethod
     def of(cls, side: ComparedPicture) -> Shown:
@@ -64,7 +64,7 @@ class Shown:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def compare(request: HttpRequest) -> HttpResponse:
-    """POST takes the pictures that are missing and leads to their comparison."""
+    """Show a comparison, or the form for it; POST accepts the missing images and redirects."""
     if request.method == "POST":
         return _choose(request)
     try:
@@ -117,7 +117,7 @@ def _choose(request: HttpRequest) -> HttpResponse:
     if problem is None and (first is None or second is None):
         problem = Invalid("no_picture", "Choose two pictures: a file, an address or a number each.")
     if problem is not None or first is None or second is None:
-        # What was sent is kept: only the other one is asked for again.
+        # An image that was sent is stored: only the other one has to be sent again.
         return _begin(request, (first, second), problem)
     asked = urlencode(service.parameters(first, second), safe=",")
     response = HttpResponseRedirect(f"{reverse('compare')}?{asked}")
@@ -191,7 +191,7 @@ def _pair(request: HttpRequest, first: ComparedPicture, second: ComparedPicture)
 
 
 def _unbroken(sentence: str) -> str:
-    """A number and its sign stay in one line."""
+    """Put no-break spaces before percent signs."""
     return sentence.replace(" %", "\u00a0%")
 
 
@@ -208,7 +208,7 @@ def _facts(
 
 @require_safe
 def heat(request: HttpRequest, side: str) -> HttpResponse:
-    """What to lay over one of two pictures to see which of its regions speak for the match."""
+    """The heatmap overlay of one of two images: regions that contribute to the match."""
     if side not in _SIDES:
         raise Http404("A comparison has a first and a second picture.")
     try:
@@ -225,7 +225,7 @@ def heat(request: HttpRequest, side: str) -> HttpResponse:
 
 @require_safe
 def why(request: HttpRequest) -> HttpResponse:
-    """The same in numbers, for the page's script: what each pair of regions adds."""
+    """The same as JSON, for the page's script: what each pair of regions contributes."""
     try:
         found = service.explain(*_asked(request))
     except ServiceError as error:
@@ -244,7 +244,7 @@ def why(request: HttpRequest) -> HttpResponse:
 
 
 def _asked(request: HttpRequest) -> tuple[ComparedPicture, ComparedPicture]:
-    """The two sides of an address, under the permission of whoever asks, with a key or without."""
+    """Return the two sides that the URL names, if the user or API key may see them."""
     user = user_of(request)
     first = service.side_of(request.GET, FIRST_NAMES, user)
     second = service.side_of(request.GET, SECOND_NAMES, user)
@@ -254,7 +254,7 @@ def _asked(request: HttpRequest) -> tuple[ComparedPicture, ComparedPicture]:
 
 
 def _said(error: ServiceError) -> HttpResponse:
-    # What is on its way is no error: browsers would write one into their consoles.
+    # A heatmap in preparation is no error: browsers would log one in their consoles.
     status = 202 if error.code == "heatmap_not_ready" else error.status
     response = HttpResponse(error.detail, content_type="text/plain", status=status)
     if error.retry_after is not None:

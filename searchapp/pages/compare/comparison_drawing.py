@@ -1,6 +1,6 @@
-"""Drawings of two pictures: one laid on the other, and the points that they share.
+"""SVG drawings of a comparison: one image overlaid on the other, and their matched keypoints.
 
-All numbers are those of SVG, made here: a page has no inline styles, and works without scripts.
+All numbers are SVG attributes computed here: pages have no inline styles and work without scripts.
 """
 
 from __future__ import annotations
@@ -16,17 +16,16 @@ from searchapp.services.search.verification import GeometrySummary, Place
 
 Size = tuple[int, int]
 _UNKNOWN = (4, 3)
-# A drawing of points is so high, and has so much between its pictures.
+# Height of a drawing of keypoints, and the gap between its images.
 _HEIGHT, _GAP = 360.0, 24.0
-# A picture that is laid on another may reach so far beyond it, in sides of that.
+# How far an overlaid image may reach beyond the other, in sides of the latter.
 _BEYOND = 2.0
-_LONG = 1000.0  # the long side of a picture in its own drawing
+_LONG = 1000.0  # the long side of an image in its own drawing
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A picture in a drawing of its own: sides in units of the drawing, and what part of the file
-    it is."""
+    """An image in its own drawing: sides in units of the drawing, and its part of the file."""
 
     shown: Any
     width: str
@@ -44,7 +43,7 @@ def part_of(side: ComparedPicture) -> str:
 
 
 def size_of(side: ComparedPicture) -> Size:
-    """Its size, as far as its row knows it."""
+    """Return the size of a side, from its database row."""
     image = side.image
     if image is None or not image.width or not image.height:
         return _UNKNOWN
@@ -73,20 +72,20 @@ def sides(shown: Sequence[Any], sizes: Sequence[Size]) -> list[Drawn]:
 
 @dataclass(frozen=True)
 class OverlaidPicture:
-    """The first picture laid on the second, in the second's units of `_LONG`."""
+    """The first image overlaid on the second; the second's long side is `_LONG`."""
 
     box: str  # the viewBox
     left: str
     top: str
     width: str
     height: str
-    first: str  # matrices that bring a unit square to where the picture lies
+    first: str  # matrices that map the unit square to the image
     second: str
     is_aligned: bool
 
 
 def laid(geometry: GeometrySummary, first: Size, second: Size) -> OverlaidPicture:
-    """Lay the first on the second where its points say; else by their middles."""
+    """Overlay the first on the second by their geometry; without one, centre it."""
     scale = _LONG / max(second)
     width, height = second[0] * scale, second[1] * scale
     found = geometry.transform
@@ -132,27 +131,27 @@ class Pair:
 
 @dataclass(frozen=True)
 class Points:
-    """Both pictures beside each other, with lines between the points that they share."""
+    """Both images side by side, with lines between matched keypoints."""
 
     width: str
     height: str
     first: str  # widths of the two
     second: str
-    start: str  # where the second begins
+    start: str  # left edge of the second
     pairs: list[Pair]
-    outline: str  # of the first, in the second; empty where it is all of it
+    outline: str  # of the first image in the second; empty where it covers all of it
 
 
 def points(geometry: GeometrySummary, first: Size, second: Size) -> Points | None:
-    """Draw the points that lie alike; None where there are none to show."""
+    """Draw the matched keypoints; None where there are none."""
     if not geometry.keypoints or geometry.transform is None:
         return None
     wide, other = (_HEIGHT * size[0] / size[1] for size in (first, second))
-    widest = 6 * _HEIGHT  # of a panorama, the rest is squeezed in
+    widest = 6 * _HEIGHT  # a wider panorama is compressed to this
     wide, other = min(wide, widest), min(other, widest)
     start = wide + _GAP
     number = max(1, len(geometry.keypoints) - 1)
-    # Colours follow the points from left to right, so that lines that cross can be told apart.
+    # Colours follow the keypoints from left to right, so that crossing lines differ in colour.
     ordered = sorted(geometry.keypoints, key=lambda pair: pair[0][0])
     pairs = [
         Pair(
@@ -179,5 +178,5 @@ def points(geometry: GeometrySummary, first: Size, second: Size) -> Points | Non
 
 
 def legend() -> list[tuple[int, str]]:
-    """The colours of a heatmap, weak to strong, with their places."""
+    """Return the colours of a heatmap's legend, weak to strong, with their positions."""
     return list(enumerate(COLOURS))

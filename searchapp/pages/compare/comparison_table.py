@@ -1,4 +1,4 @@
-"""What is known of two pictures, row by row, and where they differ."""
+"""The table of facts of two compared images, and where they differ."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ComparisonRow:
 
     @property
     def differs(self) -> bool:
-        """Whether both are known, and are not the same."""
+        """Whether both values are known and differ."""
         return self.first != self.second and NOTHING not in (self.first, self.second)
 
 
@@ -35,8 +35,10 @@ def facts_of(
     seen: Mapping[str, Any],
     other_seen: Mapping[str, Any],
 ) -> list[ComparisonRow]:
-    """Return the rows of a table of facts. `seen` is what a worker saw of each: width, height and
-    format, or nothing where none has looked."""
+    """Return the rows of the table.
+
+    `seen` and `other_seen` are width, height and format as a worker has decoded them, or empty.
+    """
     one, two = _facts(first, seen), _facts(second, other_seen)
     names = [*one, *(name for name in two if name not in one)]
     rows = [ComparisonRow(name, one.get(name, NOTHING), two.get(name, NOTHING)) for name in names]
@@ -78,6 +80,6 @@ def _facts(side: ComparedPicture, seen: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _proportions(width: int, height: int) -> str:
-    if width < height / 10:  # of a narrow strip, nothing would be left in two decimals
+    if width < height / 10:  # two decimals are too few for the width of a narrow strip
         return f"1 : {height / width:.2f}"
     return f"{width / height:.2f} : 1"

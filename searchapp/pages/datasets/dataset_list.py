@@ -1,4 +1,4 @@
-"""The list of datasets, and making one."""
+"""The list of datasets, and creating one."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class DatasetRow:
 
 @require_safe
 def dataset_list(request: HttpRequest) -> HttpResponse:
-    """Datasets by name; `?after=SLUG` begins behind that one."""
+    """Datasets by name; `?after=SLUG` starts after that one."""
     visible = Dataset.objects.visible_to(request.user).select_related("owner")
     after = visible.filter(slug=request.GET.get("after", "")).first()
     if after is not None:

@@ -1,4 +1,4 @@
-"""A dataset's settings and members; deleting it, and bringing it back."""
+"""A dataset's settings and members; copying, deleting and restoring it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def settings(request: HttpRequest, slug: str) -> HttpResponse:
     dataset = managed_dataset(request.user, slug)
     form = SettingsForm(request.POST or None, instance=dataset)
     if request.method == "POST" and form.is_valid():
-        stored = Dataset.objects.get(pk=dataset.pk)  # the form has written into its instance
+        stored = Dataset.objects.get(pk=dataset.pk)  # the form has changed its instance
         try:
             service.change_dataset(stored, **form.cleaned_data)
         except ServiceError as error:
@@ -45,7 +45,7 @@ def settings(request: HttpRequest, slug: str) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def delete(request: HttpRequest, slug: str) -> HttpResponse:
     dataset = managed_dataset(request.user, slug)
-    if request.method != "POST":  # signing in leads here when a session had ended
+    if request.method != "POST":  # the redirect after signing in again is a GET
         return redirect("dataset-settings", slug)
     form = DeleteDatasetForm(dataset, request.POST)
     if not form.is_valid():
@@ -62,7 +62,7 @@ def delete(request: HttpRequest, slug: str) -> HttpResponse:
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def copy(request: HttpRequest, slug: str) -> HttpResponse:
-    """Copy a dataset into a new one of whoever asks; it leads to the job."""
+    """Copy a dataset into a new one that the user owns; redirects to the job."""
     dataset = visible_dataset(request.user, slug)
     if request.method != "POST" or not request.user.is_authenticated:
         return redirect(dataset)
@@ -74,7 +74,7 @@ def copy(request: HttpRequest, slug: str) -> HttpResponse:
 @login_required
 @require_safe
 def deleted(request: HttpRequest) -> HttpResponse:
-    """Datasets that were deleted within a day."""
+    """Datasets that were deleted in the last day."""
     rows = [
         (dataset, count(dataset_deletion.pictures_in(dataset), "picture", "pictures"))
         for dataset in dataset_deletion.deleted_for(request.user)[:MAX_DELETED]
@@ -119,7 +119,7 @@ def member_add(request: HttpRequest, slug: str) -> HttpResponse:
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def member_change(request: HttpRequest, slug: str) -> HttpResponse:
-    """Change one member's role, take them out, or hand the dataset over to them."""
+    """Change a member's role, remove them, or transfer the dataset to them."""
     dataset = managed_dataset(request.user, slug)
     if request.method != "POST" or not request.user.is_authenticated:
         return redirect("dataset-settings", slug)
@@ -140,7 +140,7 @@ def member_change(request: HttpRequest, slug: str) -> HttpResponse:
         return _page(request, slug, error=error)
     messages.success(request, said)
     if not Dataset.objects.visible_to(request.user).filter(pk=dataset.pk).exists():
-        return redirect("datasets")  # they have just taken themselves out
+        return redirect("datasets")  # they have removed themselves
     if not Dataset.objects.get(pk=dataset.pk).may_manage(request.user):
         return redirect(dataset)
     return _to_members(slug)
@@ -180,7 +180,7 @@ def _page(
     member_form: MemberForm | None = None,
     error: ServiceError | None = None,
 ) -> HttpResponse:
-    # A form that does not hold has written into its instance: show the stored name above it.
+    # An invalid form has changed its instance: show the stored name above it.
     stored = managed_dataset(request.user, slug)
     forms = (form, delete_form, member_form)
     bad = error is not None or any(one is not None and one.errors for one in forms)

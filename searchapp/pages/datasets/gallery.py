@@ -1,4 +1,4 @@
-"""A dataset's pictures."""
+"""The gallery of a dataset's images."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from searchapp.services.images.selection import of_filter
 from searchapp.services.imports import image_fields
 
 PAGE = 60
-# What editors can look at besides what is ready.
+# The states that editors can list besides `ready`.
 STATES = ("waiting", "rejected", "failed", "deleted")
-# More datasets than this in a selector help nobody; the API knows them all.
+# A selector is of no use with more datasets than this; the API lists all.
 MAX_TARGETS = 200
 
 
 @require_safe
 def gallery(request: HttpRequest, slug: str) -> HttpResponse:
-    """Pictures, newest first; `?before=ID` begins below that one, `?label=` keeps one label."""
+    """Images, newest first; `?before=ID` starts below that one, `?label=` filters by a label."""
     dataset = visible_dataset(request.user, slug)
     may_edit = dataset.may_edit(request.user)
     state = request.GET.get("state", "")

@@ -1,4 +1,4 @@
-"""A dataset's Index tab: its indexes, live, and what an owner can do with them."""
+"""A dataset's Index tab: its indexes with live progress, actions on them, comparison of two."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class IndexRow:
     index: Index
     progress: BuildProgress
     sentence: str
-    compared_with: int | None  # the index that it makes sense to compare it with
-    plot: Plot | None  # what its scores mean, once that has been measured
+    compared_with: int | None  # the index to compare it with
+    plot: Plot | None  # of its score calibration, once that has been measured
 
     @property
     def percent(self) -> str:
@@ -51,7 +51,7 @@ class IndexRow:
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def index_list(request: HttpRequest, slug: str) -> HttpResponse:
-    """The dataset's indexes; a POST begins a new one."""
+    """The dataset's indexes; POST creates one."""
     dataset = own_dataset(request.user, slug)
     if request.method == "POST":
         managed_dataset(request.user, slug)
@@ -67,7 +67,7 @@ def index_list(request: HttpRequest, slug: str) -> HttpResponse:
     if is_fragment(request):
         rows = fragment_of(render(request, "indexes/_rows.html", context))
         if not context["live"]:
-            rows["HX-Refresh"] = "true"  # what can be done has changed, all over the page
+            rows["HX-Refresh"] = "true"  # actions have changed elsewhere on the page, too
         return rows
     return render(request, "indexes/list.html", context)
 
@@ -116,7 +116,7 @@ _ORDER = [
     IndexState.FAILED,
     IndexState.RETIRED,
 ]
-# What an owner can do with an index, and in which states: the rest is for the service to refuse.
+# What an owner can do with an index; the service refuses what its state does not allow.
 ACTIONS = {"activate": lifecycle.activate, "retire": lifecycle.retire, "retry": lifecycle.try_again}
 _DONE = {
     "activate": "Searches use this index now. The one before is kept up to date: you can go back.",
@@ -128,7 +128,7 @@ _DONE = {
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def act(request: HttpRequest, slug: str, pk: int, action: str) -> HttpResponse:
-    """Ask, and then do it."""
+    """Ask for confirmation, then act."""
     dataset = managed_dataset(request.user, slug)
     index = Index.objects.filter(pk=pk, dataset=dataset).first()
     if index is None or action not in ACTIONS:
@@ -155,7 +155,7 @@ def act(request: HttpRequest, slug: str, pk: int, action: str) -> HttpResponse:
 @login_required
 @require_safe
 def compare(request: HttpRequest, slug: str) -> HttpResponse:
-    """Two indexes side by side; what takes time comes as a fragment of its own."""
+    """Two indexes side by side; what takes time is loaded as a separate fragment."""
     dataset = own_dataset(request.user, slug)
     found = {
         name: Index.objects.filter(pk=key_of(request.GET.get(name)) or 0, dataset=dataset).first()
@@ -200,7 +200,7 @@ def compare(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 def _asked(dataset: Dataset, asked: str) -> Image | None:
-    """The picture that the visitor wants to see side by side."""
+    """Return the image whose matches in both indexes the visitor wants to see."""
     if not asked:
         return None
     key = key_of(asked.rstrip("/").rpartition("/")[2])

@@ -1,1 +1,1 @@
-"""Pages of stored images: detail, picture files, actions on many."""
+"""Pages of stored images: detail, image files, bulk actions."""

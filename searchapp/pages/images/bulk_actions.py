@@ -1,4 +1,4 @@
-"""What is done with many pictures of a gallery at once, and undoing it."""
+"""Bulk actions on the images of a gallery, and undoing them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _DONE = {
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def bulk(request: HttpRequest, slug: str) -> HttpResponse:
-    """Carry out one action on what is selected; it leads back to where that was, or to the job."""
+    """Carry out one action on the selected images; redirects to the gallery or to the job."""
     dataset = visible_dataset(request.user, slug)
     if request.method != "POST" or not request.user.is_authenticated:
         return redirect(dataset)
@@ -66,7 +66,7 @@ def bulk(request: HttpRequest, slug: str) -> HttpResponse:
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def undo(request: HttpRequest, slug: str) -> HttpResponse:
-    """Bring back what was deleted in the moment `?at=`."""
+    """Restore the images that were deleted at the time `?at=`."""
     dataset = own_dataset(request.user, slug)
     moment = parsed_moment(request.GET.get("at", ""))
     if request.method != "POST" or not request.user.is_authenticated or moment is None:
@@ -82,7 +82,7 @@ def undo(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 def undo_address(dataset: Dataset, moment: datetime | str) -> str:
-    """Where a form has to be sent to bring back what was deleted in that moment."""
+    """Return the URL of a form that restores what was deleted at that time."""
     at = moment if isinstance(moment, str) else moment.isoformat()
     return f"{reverse('dataset-undo', args=[dataset.slug])}?{urlencode({'at': at})}"
 
@@ -97,7 +97,7 @@ def _say(request: HttpRequest, dataset: Dataset, action: Action, outcome: Outcom
 def _selection(sent: QueryDict) -> Selection:
     if sent.get("all"):
         return of_filter(sent.get("state") or "ready", sent.get("of_label", ""))
-    # Boxes that are ticked, and with JavaScript a list of what was ticked on pages before.
+    # Ticked boxes, and with JavaScript a list of those ticked on earlier pages.
     words = [word for value in sent.getlist("image") for word in re.split(r"[,\s]+", value)]
     return of_keys(
         int(word) for word in words if word.isascii() and word.isdigit() and len(word) < 20

@@ -1,4 +1,4 @@
-"""The page of one picture."""
+"""The page of one image: detail, editing, deleting."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from searchapp.pages.images.media import SAFE_TYPES
 from searchapp.pages.responses import megabytes
 from searchapp.services.images.image_deletion import delete_image
 
-# Larger originals are a link: the thumbnail is quick, and enough to look at.
+# Bytes; of a larger original, the page shows the thumbnail and a link.
 SHOWN_WHOLE = 3_000_000
 
 
@@ -42,7 +42,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def edit(request: HttpRequest, pk: int) -> HttpResponse:
     image = own_image(request.user, pk)
-    if request.method != "POST":  # signing in leads here when a session had ended
+    if request.method != "POST":  # the redirect after signing in again is a GET
         return redirect(image)
     form = ImageForm(request.POST, instance=image)
     if form.is_valid():

@@ -1,4 +1,4 @@
-"""Picture files, under the permission of their dataset."""
+"""Image files over HTTP: originals, thumbnails, query images, with their dataset's permissions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from searchapp.models import Dataset, Image, ImageState, Visibility
 from searchapp.services.errors import ServiceError
 from searchapp.services.search import find_query, query_thumbnail
 
-# Rasters that every browser shows and none runs. Anything else is a download.
+# Raster formats that browsers show and never execute. Anything else is a download.
 SAFE_TYPES = {
     "JPEG": "image/jpeg",
     "MPO": "image/jpeg",
@@ -36,20 +36,20 @@ SAFE_TYPES = {
     "AVIF": "image/avif",
 }
 OTHER_TYPES = {"TIFF": "image/tiff", "HEIF": "image/heif", "HEIC": "image/heic"}
-# What a thumbnail takes, of which every page asks for many.
+# The columns for a thumbnail; every page requests many of them.
 _COLUMNS = ("sha256", "box", "state", "dataset__visibility", "dataset__owner")
 _KEEP = "max-age=86400, immutable"
 
 
 @require_safe
 def original(request: HttpRequest, pk: int) -> HttpResponseBase:
-    """The bytes as they were sent."""
+    """The original file, byte for byte."""
     image = _visible(request, pk)
     if image.state != ImageState.READY and not image.dataset.may_edit(user_of(request)):
-        raise Http404  # what was sent by mistake, say, is nobody else's business
+        raise Http404  # a rejected upload may be private: only editors see it
     address = web_address(image)
     if address is not None:
-        # It was never kept here, and no visitor makes this server fetch anything.
+        # The original is stored elsewhere, and a visitor must not make this server fetch anything.
         away = HttpResponseRedirect(address)
         away["Referrer-Policy"] = "no-referrer"
         return _governed(away, image)
@@ -85,7 +85,7 @@ def thumbnail(request: HttpRequest, pk: int, side: int) -> HttpResponseBase:
 
 @require_safe
 def query_picture(request: HttpRequest, token: str) -> HttpResponseBase:
-    """A query picture. Its address cannot be guessed and dies with the query."""
+    """A query image. Its URL cannot be guessed and expires with the query."""
     try:
         query = find_query(token)
         file = query_thumbnail(query)
@@ -99,7 +99,7 @@ def query_picture(request: HttpRequest, token: str) -> HttpResponseBase:
 
 
 def _said(error: ServiceError) -> HttpResponse:
-    """Why there is no file, in its sentence."""
+    """Return the error's sentence as plain text."""
     response = HttpResponse(error.detail, content_type="text/plain", status=error.status)
     if error.retry_after is not None:
         response["Retry-After"] = str(error.retry_after)
@@ -108,15 +108,15 @@ def _said(error: ServiceError) -> HttpResponse:
 
 
 def _visible(request: HttpRequest, pk: int, columns: Sequence[str] = ()) -> Image:
-    """Return an image that who asks may see; of its row only `columns`, where some are named."""
+    """Return an image that the user may see; `columns` limits what is read of its row."""
     there = Image.objects.filter(dataset__deleted=None, pk=pk).select_related("dataset").order_by()
     image = (there.only(*columns) if columns else there).first()
     if image is not None and image.state == ImageState.DELETED:
-        if not image.dataset.may_edit(user_of(request)):  # who could bring it back
+        if not image.dataset.may_edit(user_of(request)):  # editors can restore it
             raise Http404("There is no such picture.")
         return image
     if image is not None and image.dataset.visibility == Visibility.PUBLIC:
-        return image  # without a look at the session: shared caches may keep these
+        return image  # without reading the session: shared caches may store these
     visible = Dataset.objects.visible_to(user_of(request))
     if image is None or not visible.filter(pk=image.dataset_id).exists():
         raise Http404("There is no such picture, or it is in a private dataset.")
@@ -149,6 +149,6 @@ def _governed(response: HttpResponseBase, image: Image) -> HttpResponseBase:
 
 
 def _file_name(name: str, pk: int) -> str:
-    """The name as it was sent, less what could mean something to a file system or a header."""
+    """Return the uploaded name without characters special to file systems or headers."""
     safe = re.sub(r"[\x00-\x1f\x7f/\\:*?\"<>|]+", "_", name).strip(". ")
     return safe[-150:] or f"picture-{pk}"

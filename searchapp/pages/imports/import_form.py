@@ -1,4 +1,4 @@
-"""A dataset's Import tab: files, folders and archives from the browser, and other places."""
+"""A dataset's Import tab: files, folders and archives from the browser, and other sources."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from searchapp.services.errors import Invalid, ServiceError
 from searchapp.services.imports import creation
 from searchapp.services.imports.options import MAX_SIDE, MIN_SIDE, ImportOptions
 
-# The places beside the browser's own files: the field that says where, by kind.
+# Sources other than the browser's files: kind of source, and the form field that names it.
 PLACES = {
     SourceKind.FOLDER: "folder",
     SourceKind.MANIFEST: "manifest",
@@ -33,8 +33,10 @@ PLACES = {
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def begin(request: HttpRequest, slug: str) -> HttpResponse:
-    """The form; sent, it leads to the job. To scripts that ask for JSON, POST answers with a new
-    open job, which they send files to."""
+    """The import form; POST starts a job and redirects to it.
+
+    For scripts that accept JSON, POST returns a new open job, to which they upload files.
+    """
     dataset = own_dataset(request.user, slug)
     if request.method != "POST":
         return render(request, "imports/begin.html", _context(request, dataset))
@@ -58,7 +60,7 @@ def begin(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 def options_of(request: HttpRequest) -> ImportOptions:
-    """Read the options of the form; raises Invalid, code `invalid_options`."""
+    """Return the options of the form. Raises `Invalid`, code `invalid_options`, when one is bad."""
     form = request.POST
     given: dict[str, Any] = {
         name: form[name] for name in ("label", "tags", "on_duplicate", "keep") if form.get(name)
@@ -123,7 +125,7 @@ def _take(
 
 
 def _manifest(text: str) -> HashedUpload:
-    """What was pasted, as a file: a table, or one address a line."""
+    """Return the pasted text as a file: a table, or one URL per line."""
     if text.lower().startswith(("http://", "https://")):
         lines = (line.strip() for line in text.splitlines())
         text = "\n".join(["url", *(f'"{line}"' for line in lines if line)])
@@ -158,7 +160,7 @@ def _context(request: HttpRequest, dataset: Dataset) -> dict[str, Any]:
 
 
 def dropping(request: HttpRequest, dataset: Dataset) -> dict[str, Any]:
-    """What `imports/_drop.html` needs, wherever it stands."""
+    """Return the context of `imports/_drop.html`."""
     unfinished = (
         ImportJob.objects.filter(
             dataset=dataset, user=request.user.pk, kind=SourceKind.UPLOAD, is_open=True

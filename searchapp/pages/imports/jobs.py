@@ -1,4 +1,4 @@
-"""Imports: all that one may see, each one's progress, and what can be done with it."""
+"""Pages of import jobs: list, progress, and actions such as pause, cancel and retry."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from searchapp.services.operations import worker_health
 
 PAGE = 30
 MAX_FAILURES = 5
-# htmx stops to poll at this status.
+# htmx stops polling at this status.
 STOP_POLLING = 286
 BAD = (ItemState.REJECTED, ItemState.FAILED)
 
 
 @dataclass(frozen=True)
 class ProgressSegment:
-    """A stretch of a job's bar, in thousandths."""
+    """A segment of a job's progress bar, in thousandths of its width."""
 
     kind: str
     start: int
@@ -43,7 +43,7 @@ class ProgressSegment:
 
 @dataclass(frozen=True)
 class JobRow:
-    """A job as people read it."""
+    """A job as the list shows it."""
 
     job: ImportJob
     progress: JobProgress
@@ -78,7 +78,7 @@ def _segments(progress: JobProgress) -> list[ProgressSegment]:
     start = 0
     for kind, files in parts:
         if files:
-            # What there is can be seen, however little of the whole it is.
+            # Even the smallest segment must be visible.
             width = min(max(4, round(1000 * files / progress.total)), 1000 - start)
             made.append(ProgressSegment(kind, start, width))
             start += width
@@ -103,7 +103,7 @@ def _said(progress: JobProgress) -> str:
 
 
 def _pace(job: ImportJob, progress: JobProgress) -> str:
-    """How quick it is, and when it is over; of an ended job, how long it took."""
+    """Return a job's rate and remaining time; of an ended job, how long it took."""
     parts: list[str] = []
     if progress.rate:
         parts.append(f"{progress.rate:.1f} files a second")
@@ -119,7 +119,7 @@ def _pace(job: ImportJob, progress: JobProgress) -> str:
 @login_required
 @require_safe
 def job_list(request: HttpRequest) -> HttpResponse:
-    """Imports, newest first; `?before=TIME` begins below that moment."""
+    """Imports, newest first; `?before=TIME` starts below that time."""
     found = ledger_report.jobs_visible_to(request.user).select_related("dataset", "user")
     before = _moment(request.GET.get("before", ""))
     if before is not None:
@@ -143,7 +143,7 @@ def job_list(request: HttpRequest) -> HttpResponse:
 
 
 def _waiting(work: worker_health.Snapshot) -> str:
-    """What waits for workers, in words."""
+    """Return in words how many images and files wait for workers, or ''."""
     parts = (_counted(work.images, "picture", "pictures"), _counted(work.files, "file", "files"))
     return " and ".join(part for part in parts if part)
 
@@ -167,7 +167,7 @@ def detail(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 
 def progress_context(request: HttpRequest, job: ImportJob) -> dict[str, Any]:
-    """What `jobs/_progress.html` shows."""
+    """Return the context of `jobs/_progress.html`."""
     row = row_of(job, job_progress.progress(job))
     bad: list[ImportItem] = []
     if row.bad:
@@ -186,7 +186,7 @@ def progress_context(request: HttpRequest, job: ImportJob) -> dict[str, Any]:
 def _progress(request: HttpRequest, job: ImportJob, error: str = "") -> HttpResponse:
     context = progress_context(request, job) | {
         "error": error,
-        # On its own page, the end is said aloud; elsewhere, whoever shows it says it.
+        # Only the job's own page announces its end here; other pages announce it themselves.
         "fragment": (request.headers.get("HX-Current-URL") or "").find(job.get_absolute_url()) >= 0,
     }
     if job.state not in ENDED_JOBS:
@@ -208,7 +208,7 @@ ACTIONS: dict[str, tuple[Callable[[ImportJob], object], str]] = {
 @login_required
 @require_POST
 def act(request: HttpRequest, pk: UUID, action: str) -> HttpResponse:
-    """Pause, resume, cancel, retry what failed, or close."""
+    """Pause, resume, cancel or close a job, or retry its failed files."""
     job = visible_job(request.user, pk)
     if action not in ACTIONS or not ledger_report.may_control(job, request.user):
         raise Http404("There is no such import, or it is somebody else's.")

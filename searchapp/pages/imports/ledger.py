@@ -1,4 +1,4 @@
-"""The ledger of an import: one row a file, paged by its position."""
+"""The ledger of an import: one row per file, with filters, pages and a CSV export."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _WORDS = {"checked": "Would be added"}
 
 @dataclass(frozen=True)
 class LedgerParams:
-    """Which rows, and in which order."""
+    """The filter, order and page of a ledger, as its URL holds them."""
 
     state: str = ""
     code: str = ""
@@ -45,7 +45,7 @@ class LedgerParams:
 
     @classmethod
     def of(cls, request: HttpRequest) -> LedgerParams:
-        """Read an address; what makes no sense in it is as if it were not there."""
+        """Read the parameters of a request; invalid ones are ignored."""
         given = request.GET
         after = given.get("after", "")
         position = int(after[:10]) if after.isascii() and after.isdigit() else -1
@@ -58,7 +58,7 @@ class LedgerParams:
         )
 
     def query(self, **changes: Any) -> str:
-        """The address of these rows, or of others: '' or '?…'."""
+        """Return the query string of these rows with `changes`: '' or '?…'."""
         values = {
             "state": self.state,
             "code": self.code,
@@ -76,7 +76,7 @@ class LedgerParams:
 
 @dataclass(frozen=True)
 class Tab:
-    """A choice of rows, and how many there are."""
+    """A filter of the rows, and how many rows it has."""
 
     name: str
     word: str
@@ -85,7 +85,7 @@ class Tab:
 
 
 def rows_of(job: ImportJob, asked: LedgerParams) -> QuerySet[ImportItem]:
-    """The rows, from `asked.after` on. Every page costs what the first one does."""
+    """Return the rows after `asked.after`; every page costs as much as the first one."""
     found = ImportItem.objects.filter(job=job)
     if asked.state:
         found = found.filter(state__in=STATES[asked.state])
@@ -101,7 +101,7 @@ def rows_of(job: ImportJob, asked: LedgerParams) -> QuerySet[ImportItem]:
 
 
 def context_of(request: HttpRequest, job: ImportJob, progress: JobProgress) -> dict[str, Any]:
-    """What `jobs/_ledger.html` shows."""
+    """Return the context of `jobs/_ledger.html`."""
     asked = LedgerParams.of(request)
     found = list(rows_of(job, asked)[: PAGE + 1])
     rows = found[:PAGE]
@@ -117,7 +117,7 @@ def context_of(request: HttpRequest, job: ImportJob, progress: JobProgress) -> d
         "everything": asked.query(after="", state="", code="", name=""),
         "tabs_of_states": _tabs(progress, asked),
         "codes": _codes(job, asked),
-        # Rows that may still change, on a page whose rows keep their places.
+        # The page polls while its rows may still change and keep their positions.
         "is_live": job.state not in ENDED_JOBS
         and not asked.is_filtered
         and not asked.last_first
@@ -141,7 +141,7 @@ def _tabs(progress: JobProgress, asked: LedgerParams) -> list[Tab]:
 
 
 def _codes(job: ImportJob, asked: LedgerParams) -> list[Tab]:
-    """The reasons that occur, with their numbers, the most frequent first."""
+    """Return the error codes that occur with their counts, the most frequent first."""
     if asked.state and asked.state not in ("rejected", "failed"):
         return []
     found = ImportItem.objects.filter(ITEM_HAS_CODE, job=job)

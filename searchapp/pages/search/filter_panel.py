@@ -1,4 +1,4 @@
-"""The panel that a search is narrowed with: ordinary fields of a form, and chips for what holds."""
+"""The filter panel of a search: form fields for facets, and chips for active filters."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from searchapp.services.filters.fields import FIXED, METADATA, FieldKind, Op
 from searchapp.services.search.types import Sort
 
 SORTS = ((Sort.SIMILARITY, "Most alike"), (Sort.SIZE, "Largest"), (Sort.DATE, "Newest"))
-# Fields that are shown at once; the others are behind 'More fields'.
+# Fields that are shown at first; the others are under 'More fields'.
 FIRST_FIELDS = 6
-# Chips for single values; where there are more, each field has one for all that it is asked.
+# With more filter values than this, there is one chip per field instead of one per value.
 _MAX_CHIPS = 24
-# What is longer is a text of its own, and no value that pictures share.
+# Longer values are free text, not values that images share.
 _MAX_VALUE_LENGTH = 60
 _WORDS_OF_OPS = {
     "min": "from {}",
@@ -37,7 +37,7 @@ _WORDS_OF_OPS = {
 
 @dataclass(frozen=True)
 class Choice:
-    """A box to tick."""
+    """A checkbox."""
 
     value: str
     text: str
@@ -47,12 +47,12 @@ class Choice:
 
 @dataclass(frozen=True)
 class PanelField:
-    """A part of the panel: boxes to tick, a text, or two ends."""
+    """A field of the panel: checkboxes, a text input, or a range."""
 
-    name: str  # of its parameters in the address
+    name: str  # of its URL parameters
     title: str
     choices: Sequence[Choice] = ()
-    text: str | None = None  # what was typed, where words can be looked for
+    text: str | None = None  # the content of the text input; None where there is none
     kind: str = ""  # of the two inputs: number or date
     low: str = ""
     high: str = ""
@@ -63,7 +63,7 @@ class PanelField:
 
 @dataclass(frozen=True)
 class Chip:
-    """Something that holds, and the address without it."""
+    """An active filter, and the URL without it."""
 
     text: str
     link: str
@@ -73,13 +73,13 @@ class Chip:
 class Panel:
     datasets: Sequence[Choice]
     fields: Sequence[PanelField]
-    more: Sequence[PanelField]  # behind 'More fields'
+    more: Sequence[PanelField]  # under 'More fields'
     chips: Sequence[Chip]
-    clear: str  # the address without any of them
-    hidden: Sequence[tuple[str, str]]  # what has no field here and stays
+    clear: str  # the URL without any filters
+    hidden: Sequence[tuple[str, str]]  # parameters to keep that have no field here
     sorts: Sequence[tuple[str, str, bool]]
     steps: Sequence[tuple[int, bool]]
-    grid: str  # addresses of the two ways of showing
+    grid: str  # URLs of the two layouts
     list: str
     problem: str = ""  # why there are no fields
 
@@ -89,12 +89,12 @@ class Panel:
 
 
 def panel_of(asked: SearchParams, choices: Sequence[Dataset], datasets: Sequence[Dataset]) -> Panel:
-    """Return the panel for a search in `datasets`, of which `choices` can be chosen."""
+    """Return the panel for a search in `datasets`; `choices` are the datasets to choose from."""
     given = QueryDict(urlencode(query_string.write(asked.condition)), mutable=True)
     problem = ""
     facets: Sequence[Facet] = ()
     try:
-        # A page waits for nobody: the next one has the fields.
+        # The page does not wait for facets that are not cached: the next one shows them.
         facets = schema_of(datasets, patience=0).facets
     except ServiceError as error:
         problem = error.detail
@@ -142,7 +142,7 @@ def _field(facet: Facet, given: QueryDict) -> PanelField | None:
     chosen = given.getlist(name)
     typed = given.get(f"{name}~{Op.WORDS}", "")
     values = [value for value in facet.values if len(value.value) <= _MAX_VALUE_LENGTH]
-    # Where nearly every picture has a value of its own, words are looked for instead.
+    # Where nearly every value is unique, a text input replaces the checkboxes.
     is_shared = any(value.number > 1 for value in values) or facet.kind != FieldKind.TEXT
     if not is_shared:
         values = []
@@ -206,7 +206,7 @@ def _chips(
     ]
     pairs = [(name, value) for name, values in given.lists() for value in values]
     parts = [pairs[place : place + 1] for place in range(len(pairs))]
-    if len(pairs) > _MAX_CHIPS:  # every one of them has the whole address
+    if len(pairs) > _MAX_CHIPS:  # each chip contains the whole URL
         parts = [[(name, value) for value in values] for name, values in given.lists()]
     for part in parts:
         rest = QueryDict(urlencode([pair for pair in pairs if pair not in part]))
@@ -219,7 +219,7 @@ def _chips(
 
 
 def _said(name: str, value: str, titles: dict[str, str]) -> str:
-    """A parameter of the address in words: 'Width from 800'."""
+    """Return a URL parameter in words: 'Width from 800'."""
     if name == query_string.WHOLE:
         return "a filter of its own"
     quoted, mark, op = name.removeprefix(query_string.PREFIX).rpartition("~")

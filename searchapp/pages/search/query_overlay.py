@@ -1,4 +1,4 @@
-"""What is drawn over the query picture: the box that is asked about, or boxes to ask about."""
+"""The overlay on the query image: the box that is searched with, or suggested boxes."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from searchapp.models import Image, Query
 from searchapp.pages.search.search_params import SearchParams
 from searchapp.services.search import Box, remembered_regions
 
-# The drawing is 100 units wide, whatever the picture is.
+# The drawing is 100 units wide for every image.
 _WIDTH = 100.0
-# A picture that is so much longer than wide is shown too small for suggestions.
+# Images with a larger aspect ratio are shown too small for suggestions.
 _MAX_ASPECT = 3.0
-# Resolved once, not for every match of a page.
+# Cached, because every match of a page needs it.
 address_of = cache(reverse)
 
 
 @dataclass(frozen=True)
 class Rect:
-    """A box in the units of the drawing, as text for its attributes."""
+    """A box in units of the drawing, as SVG attributes."""
 
     x: str
     y: str
@@ -46,13 +46,13 @@ class QueryOverlay:
     height: str
     box: Rect | None
     suggestions: Sequence[Suggestion]
-    ask: str  # the address that has a worker look for suggestions; empty where it has looked
+    ask: str  # the URL that loads suggestions; empty where they are known
 
 
 def lens_of(
     source: Query | Image, asked: SearchParams, width: int, height: int
 ) -> QueryOverlay | None:
-    """Return the drawing for a picture of this size, in pixels; None where that is not known."""
+    """Return the overlay for an image of this size in pixels; None where the size is unknown."""
     if width < 1 or height < 1:
         return None
     tall = _WIDTH * height / width
@@ -92,7 +92,7 @@ def _ask(source: Query | Image, asked: SearchParams, width: int, height: int) ->
 
 
 def compare_link(source: Query | Image, image: Image, asked: SearchParams) -> str:
-    """The address where what was searched with and a match lie side by side."""
+    """Return the URL of the comparison of the query with a match."""
     subject = ("query", source.token) if isinstance(source, Query) else ("image", str(source.pk))
     pairs = [subject, ("with", str(image.pk))]
     if asked.box is not None:

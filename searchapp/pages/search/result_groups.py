@@ -1,4 +1,4 @@
-"""The matches of a search as they are shown: cards, in groups by kind, and the strip of scores."""
+"""Search results as pages show them: cards, groups by match kind, and the strip of scores."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ from searchapp.pages.responses import megabytes
 from searchapp.services.search import Answer, Match
 from searchapp.services.search.types import Sort
 
-# What each kind is called over its group, and what that means.
+# The title of each kind's group, and its explanation.
 TITLES = {
     Kind.IDENTICAL: ("Identical", "The same picture, to the pixel."),
     Kind.NEAR_DUPLICATE: ("Near-duplicates", "Edited copies of the same picture."),
     Kind.SAME_THING: ("Same thing", "Other photographs of the same object or place."),
     Kind.SIMILAR: ("Similar", "Alike, and another picture."),
 }
-# Of edits whose own name says too little.
+# Words for edits whose names are unclear.
 _EDIT_WORDS = {"inside": "inside a larger picture", "contains": "with more around it"}
 _BINS = 50
 
 
 @dataclass(frozen=True)
 class Card:
-    """A match as it is shown."""
+    """A match, as pages show it."""
 
     image: Image
     kind: Kind
-    link: str  # the search with it
-    compare: str  # side by side with the query
+    link: str  # URL of the search with it
+    compare: str  # URL of its comparison with the query
     score: str
     bar: int  # percent
     is_self: bool
     edits: str  # 'cropped, recompressed'
     reason: str
     copies: int
-    size: str  # of its file; in a list only
-    place: int  # on the page, from 0: the first pictures are loaded at once
+    size: str  # of its file; in the list layout only
+    place: int  # on the page, from 0: the first thumbnails are loaded eagerly
 
     @property
     def is_late(self) -> bool:
@@ -55,7 +55,7 @@ class ResultGroup:
 
 @dataclass(frozen=True)
 class GroupedResults:
-    """The groups that are shown, and what is folded away below the cut-off."""
+    """The groups of matches, and the weak matches below the cut-off."""
 
     groups: list[ResultGroup]
     weak: list[Card]
@@ -72,10 +72,11 @@ def arrange(
     links: Callable[[Image], tuple[str, str]],
     own: int | None,
 ) -> GroupedResults:
-    """Put the matches of an answer into their groups; in another order than by similarity, groups
-    would tear it apart, and the kind stands on the cards alone.
+    """Group the matches of an answer by kind.
 
-    `links` gives the addresses of the search with an image and of its comparison with the query.
+    Only the order by similarity is grouped, because groups would break any other; then only the
+    cards show the kind. `links` returns the URLs of the search with an image and of its comparison
+    with the query.
     """
     cards = [
         _card(match, kind_at(match, floor), *links(match.image), own, place)
@@ -95,7 +96,7 @@ def arrange(
 
 
 def kind_at(match: Match, floor: float | None) -> Kind:
-    """The kind of a match where a visitor has drawn the line; what was verified stays."""
+    """Return the kind of a match under the visitor's cut-off; verified matches keep theirs."""
     if floor is None or match.kind not in (Kind.SIMILAR, Kind.WEAK):
         return match.kind
     return Kind.SIMILAR if match.score >= floor else Kind.WEAK
@@ -119,7 +120,7 @@ def _card(match: Match, kind: Kind, link: str, compare: str, own: int | None, pl
 
 
 def add_facts(images: Sequence[Image]) -> None:
-    """Read, in one statement, what a list says of its pictures and a grid does not."""
+    """Load, in one query, the columns that only the list layout shows."""
     columns = ("bytes", "format", "created", "label")
     rows = Image.objects.filter(pk__in=[image.pk for image in images]).only(*columns, "dataset")
     facts = rows.select_related("dataset").order_by().in_bulk()
@@ -132,18 +133,18 @@ def add_facts(images: Sequence[Image]) -> None:
 
 @dataclass(frozen=True)
 class Strip:
-    """How the scores lie, and where the line is.
+    """The histogram of scores, and the cut-off.
 
-    `below` and `above` are the columns of the histogram on either side of it: paths (SVG) in a
-    field of 100 by 24.
+    `below` and `above` are the bars on either side of the cut-off, as SVG paths in a view box of
+    100 by 24.
     """
 
     below: str
     above: str
-    line: str  # the score of the cut-off that holds
-    auto: str  # the one that the search has found
+    line: str  # the cut-off in use
+    auto: str  # the cut-off that the search has computed
     reason: str
-    is_own: bool  # a visitor has drawn it
+    is_own: bool  # whether the visitor has chosen the cut-off
     best: str
 
 

@@ -1,4 +1,4 @@
-"""What a search page was asked: everything of it stands in the address."""
+"""The URL parameters of a search page, which hold all of its state."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from searchapp.services.search.types import Sort
 
 STEPS = (20, 50, 100, 200)
 GRID, LIST = "grid", "list"
-# What is longer is no cursor.
+# Anything longer is not a cursor.
 _MAX_CURSOR_LENGTH = 20_000
 
 
 @dataclass(frozen=True)
 class SearchParams:
-    """The state of a page of results; `path` is the address without its parameters."""
+    """The state of a results page; `path` is its URL without parameters."""
 
     path: str
-    image: int | None = None  # the stored image that is searched with
-    datasets: tuple[str, ...] = ()  # slugs; none of them are all
+    image: int | None = None  # id of the stored image that is searched with
+    datasets: tuple[str, ...] = ()  # slugs; empty: all
     box: Box | None = None
     condition: Condition | None = None
     sort: Sort = Sort.SIMILARITY
-    once: bool = False  # the same picture is shown once
+    once: bool = False  # show each image once, not its duplicates
     layout: str = GRID
     number: int = STEPS[0]
-    floor: float | None = None  # the score that a visitor has drawn the line at
-    weak: bool = False  # weak matches are unfolded
+    floor: float | None = None  # the visitor's cut-off, a score
+    weak: bool = False  # show weak matches
     after: str = ""
 
     def pairs(self) -> list[tuple[str, str]]:
-        """The parameters, as few as say it."""
+        """Return the parameters, without those that have their default."""
         pairs: list[tuple[str, str]] = []
         if self.image is not None:
             pairs.append(("image", str(self.image)))
@@ -69,11 +69,11 @@ class SearchParams:
         return f"{self.path}?{parameters}" if parameters else self.path
 
     def but(self, **changes: Any) -> SearchParams:
-        """The same with something else; it begins with the first page again."""
+        """Return a copy with `changes`, at the first page."""
         return replace(self, **({"after": ""} | changes))
 
     def of(self, image: int, path: str) -> SearchParams:
-        """The search with another picture: where it looks and how it is shown stay."""
+        """Return the search with another image, in the same datasets and layout."""
         return SearchParams(
             path,
             image=image,
@@ -88,9 +88,9 @@ class SearchParams:
 def read(
     given: QueryDict, path: str, image: int | None = None
 ) -> tuple[SearchParams, ServiceError | None]:
-    """Return what an address asks, and the first thing in it that is wrong.
+    """Parse a URL; return its state, and the first error in it.
 
-    What only concerns the show is taken as far as it makes sense; a wrong box or filter is said.
+    An invalid box or filter is an error; invalid parameters of the layout are ignored.
     """
     error: ServiceError | None = None
     box = condition = None
@@ -122,7 +122,7 @@ def read(
 
 
 def _number(text: str | None) -> int:
-    """The step that is nearest to what was asked for, from above."""
+    """Return the smallest step that is not below the given number."""
     value = key_of(text)
     if value is None:
         return STEPS[0]
@@ -130,7 +130,7 @@ def _number(text: str | None) -> int:
 
 
 def _floor(given: QueryDict) -> float | None:
-    """The score that was chosen; a handle that was left where it stood has chosen nothing."""
+    """Return the visitor's cut-off; None where the slider is still at the automatic one."""
     text = given.get("floor", "")
     if not text or text == given.get("auto"):
         return None

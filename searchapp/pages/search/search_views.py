@@ -1,4 +1,4 @@
-"""The search page and its results."""
+"""Views of the search page: start, results, suggested regions."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ from searchapp.services.errors import BadPicture, Invalid, ServiceError
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
-# A selector with more entries than this helps nobody; the dataset's own page has a search link.
+# A selector is of no use with more entries than this; each dataset's page links to its search.
 MAX_CHOICES = 200
 
 
 @dataclass(frozen=True)
 class SearchSubject:
-    """What is searched with: a query picture that is kept, or a stored image."""
+    """What is searched with: a query image or a stored image."""
 
     name: str
     picture: str
@@ -70,7 +70,7 @@ def home(request: HttpRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def search(request: HttpRequest) -> HttpResponse:
-    """POST keeps a query picture and leads to its results; GET searches with a stored image."""
+    """POST stores a query image and redirects to its results; GET searches with a stored image."""
     if request.method == "POST":
         return _ask(request)
     pk = key_of(request.GET.get("image"))
@@ -83,7 +83,7 @@ def search(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def results(request: HttpRequest, token: str) -> HttpResponse:
-    """The results of a kept query picture: this address can be shared and reloaded."""
+    """The results of a query image; this URL can be shared and reloaded."""
     try:
         return _show(request, _of_query(service.find_query(token)))
     except ServiceError as error:
@@ -92,7 +92,7 @@ def results(request: HttpRequest, token: str) -> HttpResponse:
 
 @require_safe
 def query_regions(request: HttpRequest, token: str) -> HttpResponse:
-    """Suggested boxes of a kept query picture, as a part of its page."""
+    """Suggested boxes of a query image, as a fragment of its page."""
     try:
         return _regions(request, _of_query(service.find_query(token)))
     except ServiceError:
@@ -101,7 +101,7 @@ def query_regions(request: HttpRequest, token: str) -> HttpResponse:
 
 @require_safe
 def image_regions(request: HttpRequest, pk: int) -> HttpResponse:
-    """Suggested boxes of a stored image, as a part of the page of a search with it."""
+    """Suggested boxes of a stored image, as a fragment of the page of a search with it."""
     return _regions(request, _of_image(visible_image(request.user, pk)))
 
 
@@ -160,7 +160,7 @@ def _show(request: HttpRequest, subject: SearchSubject) -> HttpResponse:
         "panel": panel_of(asked, choices, datasets),
         "whole": asked.but(box=None).link,
         "unfloored": asked.but(floor=None).link,
-        "without": asked.but().link,  # of a page that goes on from somewhere, the first one
+        "without": asked.but().link,  # the first page
         "chosen": chosen[0] if len(chosen) == 1 else None,
         "keep_hours": settings.QUERY_KEEP_HOURS,
         "is_part": _is_part(request),
@@ -170,7 +170,7 @@ def _show(request: HttpRequest, subject: SearchSubject) -> HttpResponse:
             raise wrong
         answer = _answer(subject, asked, datasets, deep)
     except ServiceError as error:
-        # That the picture cannot be used is known only now, and belongs to the drop zone.
+        # Only the search finds a query image unusable; the error is shown at the drop zone.
         if error.status == BadPicture.status and subject.query is not None:
             return _ask_again(request, error)
         return _governed(request, asked, render_error(request, _template(request), context, error))
@@ -197,15 +197,17 @@ def _show(request: HttpRequest, subject: SearchSubject) -> HttpResponse:
 
 
 def _deeper(asked: SearchParams) -> str:
-    """The address of the same answer after a look at more of the matches."""
+    """Return the URL of the same results with more of the matches verified."""
     return f"{asked.link}{'&' if asked.pairs() else '?'}deep=1"
 
 
 def _answer(
     subject: SearchSubject, asked: SearchParams, datasets: Sequence[Dataset], deep: bool
 ) -> service.Answer:
-    """Whoever waits at a page sees what is certain soon; what a look at more matches brings, which
-    is nothing nearly always, comes when that is there."""
+    """Search; without `deep`, verify only the first matches, so that the page is quick.
+
+    The page loads the deeper answer afterwards; it rarely differs.
+    """
     wanted = service.SearchRequest(
         service.indexes_of(datasets),
         asked.number,
@@ -234,12 +236,12 @@ def _template(request: HttpRequest) -> str:
 
 
 def _is_part(request: HttpRequest) -> bool:
-    # What htmx asks for to go back in the history is a whole page.
+    # When going back in the history, htmx requests a whole page.
     return is_fragment(request) and "HX-History-Restore-Request" not in request.headers
 
 
 def _governed(request: HttpRequest, asked: SearchParams, response: HttpResponse) -> HttpResponse:
-    """A part goes to its address in the shortest form, whatever a form has sent."""
+    """Give a fragment the shortest URL of its state: forms send empty parameters, too."""
     if not _is_part(request):
         return response
     response["HX-Push-Url"] = "false" if request.GET.get("deep") else asked.link
@@ -255,7 +257,7 @@ def _regions(request: HttpRequest, subject: SearchSubject) -> HttpResponse:
         return _nothing_new()
     try:
         service.find_regions(subject.source)
-    except ServiceError:  # suggestions are no reason to complain
+    except ServiceError:  # suggestions are optional: show no error
         return _nothing_new()
     lens = lens_of(subject.source, asked, size[0], size[1])
     return fragment_of(render(request, "search/_lens.html", {"lens": lens}))
@@ -284,7 +286,7 @@ def _choices(user: User | AnonymousUser) -> list[Dataset]:
 def _chosen(
     request: HttpRequest, slugs: Sequence[str], choices: Sequence[Dataset]
 ) -> list[Dataset]:
-    """The datasets that an address names, each once; what one may not see is not there."""
+    """Return the datasets that a URL names, each once, without those the user may not see."""
     known = {dataset.slug: dataset for dataset in choices}
     named = slugs[: service.MAX_DATASETS]
     found = [known.get(slug) or find_dataset(request.user, slug) for slug in named]
@@ -292,7 +294,7 @@ def _chosen(
 
 
 def _waiting(datasets: Sequence[Dataset]) -> str:
-    """'38 pictures are' still on their way, or nothing."""
+    """Return '38 pictures are', of those that are not searchable yet, or ''."""
     waiting = Image.objects.filter(
         dataset__in=[dataset.pk for dataset in datasets], state__in=PENDING_STATES
     ).count()
