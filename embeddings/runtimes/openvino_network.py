@@ -18,7 +18,7 @@ sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 import openvino as ov  # noqa: E402
 
-from embeddings import thread_count as runtime  # noqa: E402
+from embeddings import thread_count  # noqa: E402
 from embeddings.errors import RuntimeUnavailable  # noqa: E402
 from embeddings.runtimes import cache  # noqa: E402
 from embeddings.runtimes.spec import FeatureSpec  # noqa: E402
@@ -34,7 +34,7 @@ _PICTURES_AT_ONCE = 4
 
 
 class OpenVinoNetwork:
-    """A model in OpenVINO, with one single-threaded stream for each of `runtime.threads()`.
+    """A model in OpenVINO, with one single-threaded stream for each of `thread_count.threads()`.
 
     Calls from several threads run in parallel, each in its own stream.
     """
@@ -81,8 +81,8 @@ def version() -> str:
 
 
 def compiled(path: Path, precision: str) -> Any:
-    """Return a compiled model, with one single-threaded stream per `runtime.threads()`."""
-    streams = runtime.threads()
+    """Return a compiled model, with one single-threaded stream per `thread_count.threads()`."""
+    streams = thread_count.threads()
     return ov.Core().compile_model(
         path,
         "CPU",

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from embeddings import thread_count as runtime
+from embeddings import thread_count
 from embeddings.errors import EmbeddingsError, RecipeError, RuntimeUnavailable
 from embeddings.runtimes import cache
 from embeddings.runtimes.agreement import Agreement, agreement, check_pixels, resaved
@@ -93,7 +93,7 @@ def precisions() -> tuple[str, ...]:
 
 
 def _name(spec: FeatureSpec, device: str = "") -> str:
-    threads = "cuda" if device else runtime.threads()
+    threads = "cuda" if device else thread_count.threads()
     return f"measured-{_VERSION}-{spec.digest[:32]}-{threads}-{_machine(device)}"
 
 
@@ -129,7 +129,7 @@ def measure(spec: FeatureSpec, load: _Load, ways: Iterable[tuple[str, str]]) -> 
             continue
     features: list[list[NDArray[np.float32]]] = [[] for _ in networks]
     times: list[list[float]] = [[] for _ in networks]
-    with ThreadPoolExecutor(runtime.threads()) as callers:
+    with ThreadPoolExecutor(thread_count.threads()) as callers:
 
         def compute(network: Network, some: NDArray[np.uint8]) -> NDArray[np.float32]:
             pairs = [some[first : first + 2] for first in range(0, len(some), 2)]

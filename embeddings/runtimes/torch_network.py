@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from embeddings import thread_count as runtime
+from embeddings import thread_count
 from embeddings.errors import RuntimeUnavailable
 from embeddings.models.feature_module import Features, features_module
 from embeddings.runtimes.spec import FeatureSpec
@@ -32,7 +32,7 @@ class TorchNetwork:
             raise RuntimeUnavailable("float16 needs a CUDA device; the processor has float32.")
         self.precision = precision
         self.device = device
-        runtime.apply_threads()
+        thread_count.apply_threads()
         module: Any = features_module(spec).compute_in(_DTYPES[precision])
         self.module: Features = module.to(device, memory_format=torch.channels_last)
         self._one_at_a_time = threading.Lock()
@@ -47,7 +47,7 @@ class TorchNetwork:
             return self._forward(pixels)
 
     def _on_processor(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        step = _PICTURES_PER_THREAD * runtime.threads()
+        step = _PICTURES_PER_THREAD * thread_count.threads()
         parts = []
         with self._one_at_a_time:  # torch parallelizes a single call itself
             for start in range(0, max(1, len(pixels)), step):

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from embeddings import thread_count as runtime
+from embeddings import thread_count
 from embeddings.errors import WeightsError
 from embeddings.models.cards import model_card
 from embeddings.models.checkpoints import is_safetensors, tensors
@@ -187,7 +187,7 @@ def _module(kind: _Kind, settings: dict[str, Any], data: bytes) -> Any:
             "weights_mismatch",
             f"The file does not hold the text tower that config.json describes: {told[-1].strip()}",
         ) from error
-    runtime.apply_threads()
+    thread_count.apply_threads()
     return made.float().eval()
 
 

@@ -11,7 +11,7 @@ from searchapp.models import Dataset, Image, Role
 from searchapp.services.datasets.dataset_deletion import check_number
 from searchapp.services.datasets.dataset_service import check_slug
 from searchapp.services.errors import Invalid
-from searchapp.services.imports import image_fields as given
+from searchapp.services.imports import image_fields
 
 
 class DatasetForm(forms.ModelForm[Dataset]):
@@ -104,7 +104,7 @@ class ImageForm(forms.ModelForm[Image]):
     words = forms.CharField(
         label="Tags",
         required=False,
-        max_length=given.MAX_TAGS * (given.TAG_LENGTH + 2),
+        max_length=image_fields.MAX_TAGS * (image_fields.TAG_LENGTH + 2),
         widget=forms.TextInput(attrs={"class": "input", "autocomplete": "off"}),
     )
 
@@ -126,6 +126,6 @@ class ImageForm(forms.ModelForm[Image]):
 
     def clean_words(self) -> list[str]:
         try:
-            return list(given.tags(self.cleaned_data["words"]))
+            return list(image_fields.tags(self.cleaned_data["words"]))
         except ValueError as error:
             raise forms.ValidationError(str(error)) from None

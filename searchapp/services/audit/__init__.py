@@ -1,4 +1,4 @@
-"""The audit: whether database, files and vectors agree. One file a family of checks."""
+"""Audits compare database, files and vectors. Each family of checks has its own module."""
 
 from searchapp.services.audit.base import AuditScope, AuditStep, Check, Finding
 from searchapp.services.audit.runner import (

@@ -1,4 +1,4 @@
-"""What a check of an audit is."""
+"""`Check`: the interface of an audit check, its scope and its findings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Local features that the rows speak of and the storage does not have, or only of old versions."""
+"""Audit of local features: files that rows refer to but that are missing or outdated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Database and files: originals and thumbnails that are missing, damaged, or used by nobody.
+"""Audit of files: originals and thumbnails that are missing, damaged or unused.
 
 Files are walked through by the first two digits of their hashes, rows by the same digits: neither
 all files nor all rows are ever in memory.

@@ -1,4 +1,4 @@
-"""Indexes whose pipeline is not what it was when they were made."""
+"""Audit of fingerprints: indexes whose pipeline has changed since they were created."""
 
 from __future__ import annotations
 

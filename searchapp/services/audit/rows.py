@@ -1,4 +1,4 @@
-"""Rows that say what is no longer so, because a process was killed between two of them."""
+"""Audit of rows: states that a killed process left inconsistent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Audits at work: begun, carried on in slices by whoever holds the claim, and ended.
+"""Run audits: started, continued in slices under a claim on the report, and finished.
 
 A slice is short, so that an audit of a million pictures keeps no import waiting; where the next one
 begins is written into the report. A slice that is killed is carried on from its last step, and a

@@ -1,4 +1,4 @@
-"""Scalars beside the vectors: whether they are what the rows say."""
+"""Audit of the scalars stored with vectors: whether they match the rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Database and vectors: what one has and the other has not."""
+"""Audit of vectors: differences between database and Milvus."""
 
 from __future__ import annotations
 

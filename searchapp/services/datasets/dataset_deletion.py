@@ -1,4 +1,4 @@
-"""Deleting a dataset, bringing it back within a day, and removing it for good after it."""
+"""Delete a dataset, restore it within a day, and purge it afterwards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Making, changing and counting datasets."""
+"""Create, change and count datasets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The demo gallery: photographs in the public domain that come with the project."""
+"""The demo gallery: public-domain photographs that come with the project."""
 
 from __future__ import annotations
 

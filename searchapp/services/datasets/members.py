@@ -1,4 +1,4 @@
-"""Who may do what in a dataset: members, their roles, and whose it is."""
+"""Members of a dataset, their roles, and its owner."""
 
 from __future__ import annotations
 

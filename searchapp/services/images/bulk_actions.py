@@ -1,4 +1,4 @@
-"""Many images at once: delete, bring back, label, tag, copy, move.
+"""Actions on many images at once: delete, restore, label, tag, copy, move.
 
 Some hundreds are done at once; more become a job with a ledger (`imports.sources.dataset`), which
 goes on where it was when it is interrupted. Copying and moving is always a job: that of the

@@ -1,4 +1,4 @@
-"""Deleting images, bringing them back within a day, and removing them for good after it."""
+"""Delete images, restore them within a day, and purge them afterwards."""
 
 from __future__ import annotations
 

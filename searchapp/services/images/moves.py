@@ -1,4 +1,4 @@
-"""Pictures that are moved leave their dataset when their copies are ready."""
+"""Finish moves: images leave their dataset once their copies are ready."""
 
 from __future__ import annotations
 

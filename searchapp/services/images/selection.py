@@ -1,4 +1,4 @@
-"""Which images of a dataset are meant: some by their keys, or all that a filter lets through."""
+"""Selections of images in a dataset: by keys, or all that match a filter."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Imports: jobs that bring pictures in from anywhere.
+"""Imports: jobs that bring pictures in from files, archives, folders, buckets and manifests.
 
-`creating` makes jobs, `control` pauses and ends them, `reports` tells what became of each file,
-`taking` is what workers do, and `sources` has one file for each kind of place.
+`creation` creates jobs, `control` pauses and ends them, `step` is the work of a worker,
+`ledger_report` shows the outcome of each file, and `sources` has a module for each kind of source.
 """

@@ -1,4 +1,4 @@
-"""Imports are paused, resumed, cancelled, and what failed is tried again."""
+"""Pause, resume and cancel imports, and retry what failed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Imports begin, get uploaded files, and are closed when no more will come."""
+"""Create imports, add uploaded files to them, and close them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an uploaded file is to an import: a picture, or a source of pictures; told by content."""
+"""Detect by content whether an uploaded file is a picture or a source of pictures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The files of a source become rows of the ledger, a stretch at a time."""
+"""Enumerate the files of a source into ledger rows, a batch at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One file of an import: read within limits, hashed, judged; the database is not touched."""
+"""Read one file of an import: within limits, hashed and validated, without the database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said of a picture beside its bytes: title, label, tags, metadata; checked and bounded."""
+"""Validate the fields of an imported image: title, label, tags, metadata."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What imports leave behind: rows of cancelled jobs, files that were kept for them."""
+"""Clean up after imports: rows of cancelled jobs, and files kept for them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far an import has come, and when it is over."""
+"""Progress of an import job, and when it is finished."""
 
 from __future__ import annotations
 

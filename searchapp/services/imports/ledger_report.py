@@ -1,4 +1,4 @@
-"""Who may see an import, and its ledger as a table."""
+"""Who may see an import, and its ledger as CSV."""
 
 from __future__ import annotations
 

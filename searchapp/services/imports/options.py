@@ -1,4 +1,4 @@
-"""What whoever starts an import may ask for."""
+"""`ImportOptions`: the options of an import, validated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What workers do for imports: one step of one job, then the next job's.
+"""One step of an import in a worker: claim a job, read files, store images.
 
 A step claims a job for one worker by compare-and-swap with a lease, lists a stretch of what it
 brings, and takes some of the files that wait: reads and hashes them, keeps them, and writes their

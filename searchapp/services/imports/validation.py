@@ -1,4 +1,4 @@
-"""What is judged of a file before any model sees it: cheap, and without decoding."""
+"""Cheap validation of a file before any decoding."""
 
 from __future__ import annotations
 

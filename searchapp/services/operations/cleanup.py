@@ -1,4 +1,4 @@
-"""Removing what nothing points to any more: files, vectors, query pictures, upload drafts."""
+"""Clean-up of unused files, vectors, query pictures and upload drafts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tasks that ended with an error nobody expected: written down, and sent again on request."""
+"""Tasks that failed unexpectedly: recorded, and run again on request."""
 
 from __future__ import annotations
 

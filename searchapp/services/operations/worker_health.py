@@ -1,4 +1,4 @@
-"""How the workers are and what waits for them: for the pages of jobs and of administration."""
+"""Health of the workers and lengths of their queues, for pages and administration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that arrive in pieces, and become files of an import when all of them is there.
+"""Resumable uploads: files that arrive in pieces and are handed to an import when complete.
 
 A dropped connection, a closed browser, a killed server: whoever sends asks how much has arrived and
 goes on there. An upload is handed to its import exactly once: its row and those of the import are

@@ -1,4 +1,4 @@
-"""Places that pictures come from: one file for each kind."""
+"""Sources of imports: one module for each kind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Archives: ZIP, and TAR plain or compressed. Nothing is unpacked to where a member's name says."""
+"""Archives: ZIP and TAR. Nothing is extracted to a path that a member names."""
 
 from __future__ import annotations
 

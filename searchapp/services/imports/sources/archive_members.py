@@ -1,4 +1,4 @@
-"""What archives of all formats have in common."""
+"""What archives of all formats have in common: members and their limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every source of an import has in common."""
+"""`Source`: the interface of every source of an import."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The images of a dataset: to be copied or moved into another one, or changed where they are."""
+"""The images of a dataset as a source: to copy, move or change in place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that a source reads: kept from an upload, or of a folder of the server."""
+"""Local files that a source reads: from an upload, or in a folder of the server."""
 
 from __future__ import annotations
 

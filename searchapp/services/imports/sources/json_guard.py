@@ -1,5 +1,7 @@
-"""A large JSON file is read a piece at a time; what is made to exhaust memory is told before the
-parser sees it: that keeps the way to each value, so that 200 kB of brackets cost it all memory."""
+"""Guard against JSON files that are built to exhaust memory, checked before the parser sees them.
+
+The streaming parser keeps the path to each value, so 200 kB of brackets would use all memory.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A manifest: a table that names files or addresses, with what is to be known of each."""
+"""A manifest: a table that names files or addresses, with fields for each image."""
 
 from __future__ import annotations
 

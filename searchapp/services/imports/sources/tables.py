@@ -1,4 +1,4 @@
-"""The rows of a table that somebody sent: CSV, JSON Lines or Parquet; each can be gone on from."""
+"""Rows of an uploaded table (CSV, JSON Lines or Parquet), readable from any position."""
 
 from __future__ import annotations
 

@@ -1,5 +1,8 @@
-"""TAR archives. A compressed one is unpacked once, as a whole and within limits, into a plain one
-beside the uploads: so that reading can begin anywhere, also after a crash."""
+"""TAR archives, plain or compressed.
+
+A compressed archive is decompressed once, within limits, into a plain one in the upload folder, so
+that reading can start anywhere, also after a crash.
+"""
 
 from __future__ import annotations
 
