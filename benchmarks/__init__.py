@@ -1,6 +1,6 @@
-"""What backs every figure in the documentation: `python -m benchmarks`, or `make bench`.
+"""The benchmarks behind the documentation's figures: `python -m benchmarks`, or `make bench`.
 
-Those of the application run the whole of it as its users start it; those of the library (embed,
-gpu, quality) run that alone. What they are compared with runs in the same run, in turns, so that
-what else the machine does falls on both alike.
+Benchmarks of the application start it as users do; those of the library (such as embed and gpu)
+run it alone. Both sides of a comparison run alternately in one run, so that other load on the
+machine affects both alike.
 """

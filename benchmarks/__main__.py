@@ -1,4 +1,4 @@
-"""`python -m benchmarks [NAME …]`: run benchmarks and say what they found."""
+"""`python -m benchmarks [NAME …]`: run benchmarks and print their results."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def main(arguments: list[str]) -> None:
         except NotHere as reason:
             print(f"{name}: {reason}\n", flush=True)
             continue
-        # Who else computes changes how fast vectors are, and nothing of how good they are.
+        # Other load on the machine affects speed, not quality.
         others = "." if name in ("quality", "duplicates") else f"; {neighbours.sentence()}"
         meanwhile = machine.describe() + others
         section = Section(name, options.command(name), meanwhile, findings)

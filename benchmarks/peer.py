@@ -1,4 +1,4 @@
-"""A process of its own that is compared with the application: asked by lines, answers in JSON."""
+"""A peer process to compare with: takes requests as lines and answers in JSON."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from harness.installation import ROOT
 
 
 class Peer:
-    """`python -m MODULE ARGUMENTS…`, which prints a line when it is warm and one for each question.
+    """`python -m MODULE ARGUMENTS…`, which prints a line when it is warm and one per request.
 
-    It measures its own time, so that what the pipe costs is in no figure.
+    It measures its own time, so that no figure includes the pipe.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What a benchmark found, as text to read and as a section of a Markdown file."""
+"""Reports of benchmarks: tables and paragraphs, as text and as a section of a Markdown file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def percentile(values: Sequence[float], percent: int) -> float:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of words and numbers under a heading each; numbers are formatted by the caller."""
+    """Rows of cells under column headings; the caller formats numbers."""
 
     headings: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -50,17 +50,17 @@ Findings = Sequence[str | Table]
 
 
 class NotHere(Exception):
-    """This machine cannot run the benchmark: what is missing, as a sentence. Not a failure."""
+    """This machine cannot run the benchmark; the message says what is missing. Not a failure."""
 
 
 def aim(met: bool, wanted: str) -> str:
-    """Return an aim in words, and whether it was met."""
+    """Return a sentence about an aim and whether it was met."""
     return f"(aim: {wanted}, {'met' if met else 'missed'})"
 
 
 @dataclass(frozen=True)
 class Section:
-    """One benchmark's findings: how they came about, then paragraphs and tables in order."""
+    """One benchmark's results: its command and machine, then paragraphs and tables in order."""
 
     name: str
     command: str
@@ -77,10 +77,10 @@ class Section:
 
 
 def write_markdown(file: Path, section: Section) -> None:
-    """Put the section between its marks in `file`; add both at its end where there are none.
+    """Write the section between its marks in `file`; append both where there are none.
 
-    The marks are the comments `<!-- begin NAME -->` and `<!-- end NAME -->`; text outside of them
-    is left alone. If `file` is a folder, the section goes into the file NAME.md in it.
+    The marks are the comments `<!-- begin NAME -->` and `<!-- end NAME -->`; text outside them is
+    unchanged. If `file` is a folder, the section goes into the file NAME.md in it.
     """
     if file.is_dir():
         file = file / f"{section.name}.md"

@@ -1,4 +1,4 @@
-"""As many different photographs as a benchmark needs, cut from the demo gallery."""
+"""Sample photographs for benchmarks, any number, cropped from the demo gallery."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def demo() -> list[Path]:
 def make(folder: Path, number: int, side: int, seed: int) -> list[Path]:
     """Write `number` JPEGs whose long side is `side` pixels; return their paths.
 
-    Each is another crop, light and quality of one of the gallery's photographs, so that no two
-    have the same bytes or the same vector. Most of the gallery is smaller than `side` and is
-    enlarged. The same `seed` makes the same pictures.
+    Each has another crop, brightness and quality of one of the gallery's photographs, so that no
+    two have the same bytes or the same vector. Most of the gallery is smaller than `side` and is
+    enlarged. The same `seed` makes the same images.
     """
     folder.mkdir(parents=True, exist_ok=True)
     chosen = random.Random(seed)

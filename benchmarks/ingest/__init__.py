@@ -1,1 +1,1 @@
-"""How fast pictures come in, and what survives kills."""
+"""Benchmarks of ingestion: throughput of uploads and imports, and kills of processes."""

@@ -1,4 +1,4 @@
-"""A large import from a folder of the server, end to end, beside the library on the same files."""
+"""Benchmark of a large import from a server folder, beside the library alone on the same files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from embeddings.recipes import DEFAULT_PIPELINE
 from harness.installation import Client, Installation, clean_environment
 
 AIM_SHARE, AIM_STATEMENTS = 0.5, 0.5
-# Different pictures; the others are these with another comment in the file, and so other bytes.
+# Different images; the others are copies of these whose files have another comment, so other bytes.
 _DIFFERENT = 1_000
 _COUNTED = 512  # images over which SQL statements are counted
 _SAMPLE_SECONDS = 2.0
@@ -79,7 +79,7 @@ def make_files(folder: Path, number: int, seed: int = 70) -> Path:
 
 
 def _library(peer: Peer, root: Path, first: Path) -> float:
-    """Images a second of the library alone, files to vectors, over at most 2,000 of the files."""
+    """Images a second of the library alone, from files to vectors, over at most 2,000 files."""
     paths = sorted(first.parent.glob("*.jpg"))[:2000]
     listed = root / "listed.txt"
     listed.write_text("\n".join(map(str, paths)))
@@ -119,7 +119,7 @@ def _memory(installation: Installation) -> dict[str, float]:
 
 
 def _statements(installation: Installation, folder: Path) -> float:
-    """SQL statements an image, by a process that does the workers' part while they are halted."""
+    """SQL statements per image, counted in a process that replaces the paused ingest workers."""
     workers = [
         process
         for name, process in processes(installation).items()

@@ -1,4 +1,4 @@
-"""How many pictures a second become searchable, beside a plain timm loop on the same files."""
+"""Benchmark of ingestion: images a second until searchable, beside a plain timm loop."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from benchmarks.report import Findings, Table
 from harness.installation import Client, Installation, clean_environment
 
 FILES_A_REQUEST = 50
-# As many batches as wake every ingest process, twice: each loads its model with its first.
+# Images; enough batches that every ingest process has loaded its model.
 _WARM_UP = 128
 _POLL_SECONDS = 0.1
 _PATIENCE_SECONDS = 1800.0
@@ -26,7 +26,7 @@ _PATIENCE_SECONDS = 1800.0
 
 @dataclass(frozen=True)
 class Imported:
-    """Seconds until the last answer of an upload, and until search finds all; processor seconds."""
+    """Seconds until the last upload is accepted, and until all are searchable; CPU seconds."""
 
     uploaded: float
     searchable: float
@@ -40,7 +40,7 @@ class Looped:
 
 
 def run(options: Options) -> Findings:
-    """Import and loop in turns, each round with pictures of its own."""
+    """Run import and loop alternately, each round with new images."""
     rounds: list[tuple[Imported, Looped]] = []
     with tempfile.TemporaryDirectory(prefix="lk-bench-") as folder, place() as installation:
         client = Client(installation.url, installation.key("write"))

@@ -1,4 +1,4 @@
-"""kill -9 at random moments of imports and of re-indexing: what is lost, what is there twice."""
+"""Benchmark of crash safety: kill -9 during imports and re-indexing; lost and duplicate images."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from searchapp.infra.vectors.store import VectorStore
 SEED = 5
 FILES = 600
 PIPELINES = ("image-embedding-efficientnet-lite0:gem", "image-embedding-efficientnet-lite0:exact")
-# Between two kills; a dead worker's claims lapse after thirty seconds.
+# Seconds between two kills; a dead worker's leases expire after thirty seconds.
 _MIN_PAUSE, _MAX_PAUSE = 2.0, 12.0
 _YOUNG_SECONDS = 30.0
 _PATIENCE_SECONDS = 1800.0
@@ -34,17 +34,17 @@ _PATIENCE_SECONDS = 1800.0
 
 @dataclass
 class Struck:
-    """What was killed, by phase."""
+    """The kills, counted by phase."""
 
     installation: Installation
     client: Client
     chosen: random.Random = field(default_factory=lambda: random.Random(SEED))
     kills: dict[str, Counter[str]] = field(default_factory=dict)
-    struck: dict[str, float] = field(default_factory=dict)  # when, by program
+    struck: dict[str, float] = field(default_factory=dict)  # time of the last kill, by program
 
     def until(self, phase: str, most: int, ended: Callable[[], Any]) -> None:
-        """Kill one thing after another, at random moments, until the work has ended or `most`
-        have been killed in this phase; then wait for the end."""
+        """Kill processes at random moments until the work has ended, at most `most` in this phase;
+        then wait for the end."""
         counter = self.kills.setdefault(phase, Counter())
         deadline = time.monotonic() + _PATIENCE_SECONDS
         strike_at = time.monotonic() + self.chosen.uniform(0.5, _MIN_PAUSE)
@@ -62,8 +62,10 @@ class Struck:
             time.sleep(0.2)
 
     def _old_enough(self) -> list[str]:
-        """Disasters for programs that were not killed a moment ago: what dies young four times in a
-        row is given up, with the whole application."""
+        """Return the disasters of programs that have run for a while since their last kill.
+
+        The supervisor stops the application when a program dies early four times in a row.
+        """
         grown = time.monotonic() - _YOUNG_SECONDS
         return [
             name
@@ -73,7 +75,7 @@ class Struck:
 
     @staticmethod
     def _ask(ended: Callable[[], Any]) -> bool:
-        """What a client sees whose server may have been killed a moment ago."""
+        """Whether the work has ended; False while the killed server does not respond."""
         with contextlib.suppress(requests.RequestException, KeyError):
             return bool(ended())
         return False
@@ -89,7 +91,7 @@ class Struck:
 
 
 def run(options: Options) -> Findings:
-    """Imports until enough was killed, then re-indexing, then the books are looked at."""
+    """Kill processes during imports, then during re-indexing; then check database and vectors."""
     with (
         tempfile.TemporaryDirectory(prefix="lk-bench-") as folder,
         place(LOOKALIKE_IMPORT_ROOTS=folder, LOOKALIKE_INGEST_BATCH="8") as installation,

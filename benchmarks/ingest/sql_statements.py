@@ -1,6 +1,7 @@
-"""Do the ingest workers' part of an import here and count its SQL: `… statements FOLDER`.
+"""Count the SQL statements of an import: `python -m benchmarks.ingest.sql_statements FOLDER`.
 
-Runs in the environment of a running installation whose own ingest workers are halted.
+Does the ingest workers' work in this process, in the environment of a running installation whose
+own ingest workers are paused.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "searchapp.settings.main")
 
 
 class Counter:
-    """Counts the statements of this process that reach the database."""
+    """Counts the SQL statements of this process."""
 
     def __init__(self) -> None:
         self.number = 0

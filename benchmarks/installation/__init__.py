@@ -1,1 +1,1 @@
-"""Running installations to measure: processes, memory, filled datasets."""
+"""Installations to measure: start, processes, memory, and datasets filled for benchmarks."""

@@ -1,10 +1,10 @@
-"""Fill a dataset with rows and random vectors.
+"""Fill a dataset with image rows and random vectors.
 
-Run it as `python -m benchmarks.installation.fill_images NUMBER`.
+Run it as `python -m benchmarks.installation.fill_images NUMBER`, in the environment of a running
+installation. Prints, as JSON, where the vectors are.
 
-Real pictures would take minutes, and a search does not tell the difference: it compares the query
-with every vector, reads the rows of the best, and opens no picture. Runs in the environment of a
-running installation and prints, as JSON, where the vectors are.
+Real images would take minutes and make no difference to a search: it compares the query with
+every vector, reads the rows of the best, and opens no file.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _AT_ONCE = 1000
 
 
 def random_vectors(number: int, dimension: int) -> npt.NDArray[np.float32]:
-    """Return unit vectors of random direction, float32 (number, dimension), always the same."""
+    """Return unit vectors of random direction, float32 (number, dimension), from a fixed seed."""
     vectors = np.random.default_rng(SEED).standard_normal((number, dimension), dtype=np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors
@@ -56,7 +56,7 @@ def filled_row(dataset: Dataset, place: int) -> Image:
 
 
 def fill(number: int) -> dict[str, str]:
-    """Make a dataset of `number` ready images; return its slug, collection and Milvus address."""
+    """Create a dataset of `number` ready images; return its slug, collection and Milvus URI."""
     from django.conf import settings
     from django.contrib.auth import get_user_model
 

@@ -1,7 +1,7 @@
 """Fill a gallery and a ledger with rows: `python -m benchmarks.installation.fill_rows SLUG NUMBER`.
 
-A page of pictures or of a ledger reads rows and opens no file. Runs in the environment of a running
-installation and prints, as JSON, the key of the job and that of an image in the middle.
+Pages of a gallery or a ledger read rows and open no file. Runs in the environment of a running
+installation. Prints, as JSON, the id of the job and the id of an image in the middle.
 """
 
 from __future__ import annotations

@@ -1,15 +1,15 @@
-"""Fill a dataset with a gallery to search in.
+"""Fill a dataset with a gallery to search in: rows, files and vectors.
 
-Run it as `python -m benchmarks.installation.gallery FOLDER NUMBER VECTORS`.
+Run it as `python -m benchmarks.installation.gallery FOLDER NUMBER VECTORS`, in the environment of a
+running installation.
 
-Every row has an original, thumbnails and local features of its own name, so that whatever looks at
-a match finds its files, and a vector. What is in the files is shared: they are hard links to those
-of the pictures in FOLDER, some hundreds. Of each of these one row has the picture's own vector; the
-others have vectors that are near to it and show another one of the pictures, so that searches find
-copies as well as look-alikes, which geometry has to tell apart.
+Every row has a vector, and its own original, thumbnails and local features. These files are hard
+links to the files of some hundred images in FOLDER. For each of these, one row has the image's own
+vector; the other rows have vectors near to it but show another image. So searches find both copies
+and look-alikes, which geometry has to distinguish.
 
-Runs in the environment of a running installation, keeps the vectors in the file VECTORS and prints,
-as JSON, where they are and which row shows which picture.
+Writes the vectors to the file VECTORS. Prints, as JSON, where they are and which row shows which
+image.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from searchapp.models import Dataset, Image
 
 Floats = npt.NDArray[np.float32]
-# Cosine between a look-alike and what it looks like.
+# Cosine between a look-alike's vector and the vector of its image.
 LIKENESS = 0.7
 _SEED = 21
 _AT_ONCE = 1000
@@ -38,15 +38,15 @@ _AT_ONCE = 1000
 
 @dataclass(frozen=True)
 class Picture:
-    """What is made of one file, once for all rows that show it."""
+    """The files, columns and vector of one image, shared by all rows that show it."""
 
-    files: dict[str, Path]  # by what a row's own name of it is made with
+    files: dict[str, Path]  # by the kind of name that each row gives its link
     facts: dict[str, Any]
     vector: Floats
 
 
 def fill(folder: Path, number: int, vectors_file: Path) -> dict[str, Any]:
-    """Make a dataset of `number` ready images; return where it is, and which picture each shows."""
+    """Create a dataset of `number` ready images; return where it is, and which file each shows."""
     from django.conf import settings
     from django.contrib.auth import get_user_model
 
@@ -112,7 +112,7 @@ def _prepared(folder: Path) -> Iterator[Picture]:
 
 
 def _vectors(own: Floats, number: int) -> Floats:
-    """Unit vectors (number, D): first those of the pictures, then look-alikes of each in turn."""
+    """Unit vectors (number, D): first those of the images, then look-alikes of each in turn."""
     chosen = np.random.default_rng(_SEED)
     vectors = np.empty((number, own.shape[1]), dtype=np.float32)
     for start in range(0, number, _AT_ONCE):
@@ -131,7 +131,7 @@ def _row(dataset: Dataset, place: int, picture: Picture) -> Image:
 
     from searchapp.models import Image, ImageState
 
-    # Few folders: a hundred thousand files need not spread over as many.
+    # A common prefix keeps the number of folders small.
     digest = "00" + hashlib.sha256(f"{_SEED} {place}".encode()).hexdigest()[2:]
     return Image(
         dataset=dataset,

@@ -1,4 +1,4 @@
-"""What memory each process holds, at rest and at its highest under load."""
+"""Benchmark of memory: USS and PSS of each process, idle and at their peak under load."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Memory = dict[str, tuple[float, float]]  # program: USS, PSS in MiB
 
 
 def run(options: Options) -> Findings:
-    """Look at a filled installation at rest, then while it imports and four clients search."""
+    """Measure a filled installation when idle, then during an import and four clients' searches."""
     with tempfile.TemporaryDirectory(prefix="lk-bench-") as folder, place() as installation:
         filled = fill(installation, options.images)
         resting = measure(installation)
@@ -62,7 +62,7 @@ def run(options: Options) -> Findings:
 
 
 def measure(installation: Installation) -> Memory:
-    """Return what each process holds now; one that ends meanwhile is left out."""
+    """Return the memory of each process now; one that ends meanwhile is left out."""
     found: Memory = {}
     for name, process in processes(installation).items():
         with contextlib.suppress(psutil.Error):
@@ -72,7 +72,7 @@ def measure(installation: Installation) -> Memory:
 
 
 def _highest(installation: Installation, work: list[Callable[[], None]]) -> Memory:
-    """Do the work, each piece in a thread, and return the highest of each process meanwhile."""
+    """Call each of `work` in a thread; return the peak memory of each process meanwhile."""
     failures: list[BaseException] = []
 
     def do(piece: Callable[[], None]) -> None:

@@ -1,4 +1,4 @@
-"""An installation to measure: its processes by name, what they used, when it is at rest."""
+"""An installation to measure: its processes by name, their CPU time, waiting until it is idle."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _REST_SHARE, _REST_SECONDS, _REST_PATIENCE = 0.1, 1.0, 120.0
 
 @contextmanager
 def place(*, demo: bool = False, **environment: str) -> Iterator[Installation]:
-    """A running installation with the settings that users get; without the gallery by default."""
+    """A running installation with default settings; without the demo gallery by default."""
     with running(LOOKALIKE_DEMO="1" if demo else "0", **environment) as made:
         yield made
 
@@ -43,7 +43,7 @@ class Filled:
 
 
 def fill(installation: Installation, images: int) -> Filled:
-    """Fill a dataset with `images` rows and random vectors, and wait until the dust has settled."""
+    """Fill a dataset with `images` rows and random vectors; wait until the installation is idle."""
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.installation.fill_images", str(images)],
         cwd=ROOT,
@@ -57,7 +57,7 @@ def fill(installation: Installation, images: int) -> Filled:
 
 
 def processes(installation: Installation) -> dict[str, psutil.Process]:
-    """Return the installation's processes by what they do; several of a kind are numbered."""
+    """Return the installation's processes by role; several with one role are numbered."""
     top = psutil.Process(installation.serve.pid)
     found = {"supervisor": top}
     for child in top.children():
@@ -72,7 +72,7 @@ def processes(installation: Installation) -> dict[str, psutil.Process]:
 
 
 def cpu_seconds(installation: Installation) -> Counter[str]:
-    """Return the processor time that each program has used so far, its processes together."""
+    """Return the CPU seconds that each program has used so far, all its processes together."""
     used: Counter[str] = Counter()
     for name, process in processes(installation).items():
         times = process.cpu_times()
@@ -81,7 +81,7 @@ def cpu_seconds(installation: Installation) -> Counter[str]:
 
 
 def rest(installation: Installation) -> None:
-    """Wait until the installation does next to nothing: sealing and compaction have ended."""
+    """Wait until the installation is idle: sealing and compaction of segments have ended."""
     deadline = time.monotonic() + _REST_PATIENCE
     while time.monotonic() < deadline:
         before, started = cpu_seconds(installation).total(), time.monotonic()

@@ -1,4 +1,4 @@
-"""How long it takes from `manage.py serve` until a search is answered."""
+"""Benchmark of the startup time, from `manage.py serve` until a search returns matches."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PATIENCE_SECONDS = 600.0
 
 
 class _Unwaited(Installation):
-    """Started without waiting: the waiting is what is measured."""
+    """An installation that starts without waiting: the wait is measured."""
 
     def wait_ready(self) -> None:
         return
@@ -47,7 +47,7 @@ def run(options: Options) -> Findings:
 
 
 def _start(installation: Installation, query: bytes) -> tuple[float, float, float]:
-    """Start; return the seconds until ready, until the first found picture, until all are there."""
+    """Start; return the seconds until ready, until the first match, until all images are there."""
     ready = found = 0.0
     started = time.perf_counter()
     installation.start()
@@ -66,7 +66,7 @@ def _start(installation: Installation, query: bytes) -> tuple[float, float, floa
 
 
 def _finds(installation: Installation, query: bytes) -> bool:
-    """Ask as a visitor would, without a key."""
+    """Whether a search without an API key finds a match."""
     try:
         answer = requests.post(
             f"{installation.url}/api/v1/search/", files={"image": ("query.jpg", query)}, timeout=60

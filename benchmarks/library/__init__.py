@@ -1,1 +1,1 @@
-"""How fast the library is, beside timm and Towhee."""
+"""Benchmarks of the library's speed, beside timm and Towhee."""

@@ -1,6 +1,6 @@
 """Write or read one bundle, or one file of a peer: `python -m benchmarks.library.bundle_task …`.
 
-A process for each, so that the memory it held at most is its own. Says in JSON what it took.
+Each task is a process, so that its peak memory can be measured. Prints the measurements as JSON.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SEED, _DIMENSION, _BLOCK = 700, 1280, 1000
 
 
 def blocks(count: int) -> Iterator[NDArray[np.float32]]:
-    """Unit vectors, float32 (at most 1,000, 1280) at a time, always the same."""
+    """Unit vectors, float32 (at most 1,000, 1280) at a time, from a fixed seed."""
     random = np.random.default_rng(_SEED)
     for start in range(0, count, _BLOCK):
         block = random.standard_normal((min(_BLOCK, count - start), _DIMENSION), np.float32)
@@ -34,7 +34,7 @@ def blocks(count: int) -> Iterator[NDArray[np.float32]]:
 
 
 def write_bundle(folder: Path, format: str, count: int) -> float:
-    """Seconds that a writer takes, without those that vectors take to be made."""
+    """Seconds that a writer takes, without the time to generate vectors."""
     started, making, at = time.perf_counter(), 0.0, 0
     with BundleWriter(folder / "b", DEFAULT_PIPELINE, format=format) as writer:
         before = time.perf_counter()
@@ -49,7 +49,7 @@ def write_bundle(folder: Path, format: str, count: int) -> float:
 
 
 def read_bundle(folder: Path, verify: bool) -> float:
-    """Seconds until all ids and metadata are there and every number has been read once."""
+    """Seconds until all ids and metadata are loaded and every number has been read once."""
     started = time.perf_counter()
     bundle = load_bundle(folder / "b", verify=verify)
     _ = bundle.ids, bundle.metadata, float(bundle.vectors.sum())
@@ -57,7 +57,7 @@ def read_bundle(folder: Path, verify: bool) -> float:
 
 
 def write_peer(folder: Path, peer: str, count: int) -> float:
-    """Seconds that a peer takes to write vectors, with the ids where it has a place for them."""
+    """Seconds that a peer takes to write vectors, with ids where its format has them."""
     vectors = np.concatenate(list(blocks(count)))
     ids = [f"picture-{number:08}.jpg" for number in range(count)]
     path = folder / f"peer.{peer}"
@@ -71,7 +71,7 @@ def write_peer(folder: Path, peer: str, count: int) -> float:
     else:
         pandas.DataFrame({"id": ids, "vector": list(vectors)}).to_parquet(path)
     handle = os.open(path, os.O_RDONLY)
-    os.fsync(handle)  # as ours are
+    os.fsync(handle)  # as bundles are
     os.close(handle)
     return time.perf_counter() - started
 
@@ -92,7 +92,7 @@ def read_peer(folder: Path, peer: str) -> float:
 
 
 def _peak() -> float:
-    """The most memory that this process held, in MiB; `getrusage` has its parent's in it."""
+    """Peak memory of this process in MiB; not from `getrusage`, which includes the parent's."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
 

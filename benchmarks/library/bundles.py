@@ -1,4 +1,4 @@
-"""What writing and reading bundles costs, beside what one would write by hand."""
+"""Benchmark of bundles: time and memory to write and read them, beside common file formats."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from embeddings.bundle import FORMATS
 from harness.installation import ROOT, clean_environment
 
 _PEERS = ("numpy", "pyarrow", "pandas")
-# Of disk for a vector of 1280 numbers as text, and as much again to be safe.
+# Disk space per vector of 1280 numbers as text, doubled to be safe.
 _BYTES_EACH = 40_000
 
 
 def run(options: Options) -> Findings:
-    """Each format is written, read with verifying and without, and removed; then the peers."""
+    """Write each format, read it with and without verification, remove it; then the peers'."""
     count = options.vectors
     with tempfile.TemporaryDirectory(prefix="lk-bench-") as name:
         folder = Path(name)
@@ -75,7 +75,7 @@ def _peers(folder: Path, count: int) -> Iterator[list[str]]:
 
 
 def _task(what: str, name: str, folder: Path, count: int) -> tuple[str, str]:
-    """Seconds, and the most memory in MiB."""
+    """Return seconds, and peak memory in MiB, as text."""
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.library.bundle_task",
          what, name, str(folder), str(count)],

@@ -1,4 +1,4 @@
-"""What a collection costs beside the bare pipeline, and threads beside Ray's processes."""
+"""Benchmark of DataCollection: its overhead over the bare pipeline, and threads beside Ray."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _LIGHT_ROWS = 100_000
 
 
 def run(options: Options) -> Findings:
-    """Each way embeds the same pictures in each round; who goes first changes."""
+    """Each way embeds the same images in each round; the order rotates."""
     with tempfile.TemporaryDirectory(prefix="lk-bench-") as made:
         folder = Path(made)
         taken = embed.files(replace(options, pictures=options.chained), folder)
@@ -67,7 +67,7 @@ def run(options: Options) -> Findings:
 
 
 class _Asked:
-    """The answers of the contestant about one folder, round by round."""
+    """The contestant's measurements for one folder, round by round."""
 
     def __init__(self, peer: Peer, folder: Path, count: int) -> None:
         self._peer = peer

@@ -1,8 +1,8 @@
-"""Collections as a contestant: `python -m benchmarks.library.collection_contestant PIPELINE`.
+"""DataCollection in a peer process: `python -m benchmarks.library.collection_contestant PIPELINE`.
 
-Answers questions in JSON, each about the pictures of a folder: `pictures` (seconds from the first
-vector to the last, and to the first, by one `way`), `rows` (seconds for a number of rows through
-a light function), `memory` (MiB of this process and those below it, over a number of pictures).
+Answers requests in JSON about the images of a folder: `pictures` (seconds from the first vector to
+the last, and to the first, by one `way`), `rows` (seconds for a number of rows through a light
+function), `memory` (MiB of this process and its children, over a number of images).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _MIB = 2**20
 
 
 class Contestant:
-    """The questions that `main` answers."""
+    """The requests that `main` answers."""
 
     def __init__(self, model: ImagePipeline) -> None:
         self._model = model
@@ -92,13 +92,13 @@ def _way(rows: DataCollection, way: str) -> DataCollection:
 
 
 def _held() -> float:
-    """What this process and those below it hold, what they share counted once."""
+    """Memory of this process and its children in MiB; shared memory is counted once."""
     own = psutil.Process()
     held = 0
     for process in (own, *own.children(recursive=True)):
         try:
             held += process.memory_full_info().pss
-        except psutil.Error:  # it has ended meanwhile
+        except psutil.Error:  # the process has ended meanwhile
             continue
     return held / _MIB
 
@@ -114,7 +114,7 @@ def main(name: str) -> None:
 
 
 def _start_cluster() -> None:
-    """A cluster that lives as long as this process, so that starting it is in no figure."""
+    """Start a Ray cluster for the life of this process, so that its start is not measured."""
     import ray
 
     if not ray.is_initialized():

@@ -1,4 +1,4 @@
-"""How many pictures a second become vectors: the library beside timm and Towhee, in turns."""
+"""Benchmark of embedding: images a second of the library, timm and Towhee, alternately."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ from harness.installation import clean_environment
 
 AIM_RATIO, AIM_SHARE, AIM_ONE, AIM_FLAT = 6.0, 0.9, 1.3, 1.05
 _SIDE, _SEED = 640, 500
-# The pipelines that are measured when none is named, those that exist; aims are of the first.
+# The default pipelines, where they exist; the aims apply to the first.
 _STANDARD = ("image-embedding-efficientnet-lite0", "image-embedding-efficientnet-lite0:exact")
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
 
 @dataclass
 class Contestant:
-    """A program that embeds, and what it took for all files, round by round."""
+    """A program that embeds, and its seconds for all files, round by round."""
 
     label: str
     peer: Peer
     ours: bool = False
     seconds: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
-    decode: list[float] = field(default_factory=list)  # processor seconds, ours only
+    decode: list[float] = field(default_factory=list)  # CPU seconds, of the library only
     forward: list[float] = field(default_factory=list)
 
     def ask(self, what: str, files: Path, number: int = 0) -> dict[str, Any]:
         return self.peer.ask(json.dumps({"what": what, "files": str(files), "number": number}))
 
     def embed(self, files: Path) -> None:
-        """Embed all; ours also says what its parts take alone."""
+        """Embed all files; the library also measures decoding and the model alone."""
         took = self.ask("all", files) if self.ours else self.peer.ask(str(files))
         self.seconds.append(took["seconds"])
         self.cpu.append(took["cpu"])
@@ -54,7 +54,7 @@ class Contestant:
 
 
 def run(options: Options) -> Findings:
-    """Each contestant embeds the same files in each round; who goes first changes."""
+    """Each contestant embeds the same files in each round; the order rotates."""
     with tempfile.TemporaryDirectory(prefix="lk-bench-") as folder, ExitStack() as stack:
         paths = files(options, Path(folder))
         listed = Path(folder) / "files.txt"
@@ -77,7 +77,7 @@ def run(options: Options) -> Findings:
 
 
 def files(options: Options, folder: Path) -> list[Path]:
-    """What is embedded: pictures made in `folder`, or those of the folder that was given."""
+    """Return the list of files to embed: images made in `folder`, or those of `options.folder`."""
     if options.folder is None:
         return sample_photos.make(folder, options.pictures, _SIDE, seed=_SEED)
     found = sorted(p for p in options.folder.rglob("*") if p.suffix.lower() in _SUFFIXES)
@@ -87,7 +87,7 @@ def files(options: Options, folder: Path) -> list[Path]:
 
 
 def _contestants(options: Options, stack: ExitStack) -> tuple[list[Contestant], list[str]]:
-    """All that can be had here, warm, and a sentence for each that cannot."""
+    """Return the contestants available here, warmed up, and a sentence for each that is not."""
     environment, left_out = clean_environment(), []
 
     def start(module: str, *arguments: str, **settings: str) -> Peer:

@@ -1,4 +1,4 @@
-"""How many pictures a second a graphics card embeds, and what share of its limit that is."""
+"""Benchmark of embedding on a GPU: images a second, and the share of the GPU's limit."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SIDE = 224
 
 @dataclass(frozen=True)
 class Load:
-    """What is measured: pictures a batch, batches, and the side of the product for the limit."""
+    """Images per batch, number of batches, and the matrix size of the product for the limit."""
 
     device: str = "cuda"
     batch: int = 256
@@ -37,7 +37,7 @@ class Load:
 
 
 def run(options: Options) -> Findings:
-    """Forward passes alone, and from the bytes of JPEGs; random weights, which are as fast."""
+    """Measure forward passes alone, and from JPEG bytes; random weights are as fast as others."""
     if not torch.cuda.is_available():
         raise NotHere("there is no CUDA device here; nothing was measured.")
     load = Load()
@@ -72,7 +72,7 @@ def _finish(load: Load) -> None:
 
 
 def _rate(work: Callable[[], object], load: Load) -> float:
-    """How often a second `work` is done, warm."""
+    """Calls of `work` a second, after a warm-up."""
     for _ in range(3):
         work()
     _finish(load)
@@ -84,7 +84,7 @@ def _rate(work: Callable[[], object], load: Load) -> float:
 
 
 def operations_per_second(load: Load) -> float:
-    """Additions and multiplications a second in a large bfloat16 product."""
+    """Additions and multiplications a second in a large bfloat16 matrix product."""
     shape = (load.product, load.product)
     a, b = (torch.randn(shape, device=load.device, dtype=torch.bfloat16) for _ in range(2))
     return 2 * load.product**3 * _rate(functools.partial(torch.mm, a, b), load)
@@ -104,7 +104,7 @@ def operations_per_picture(model: Any, load: Load) -> float:
 
 
 def forward(model: Any, load: Load) -> float:
-    """Images a second, the pixels being on the device already."""
+    """Images a second, with the pixels on the device already."""
     pixels = _pixels(load, load.batch)
     with torch.inference_mode():
         return load.batch * _rate(lambda: model(pixels), load)
@@ -119,7 +119,7 @@ def _decoded(data: bytes) -> torch.Tensor:
 
 
 def _batches(files: Sequence[bytes], load: Load) -> Generator[torch.Tensor, None, None]:
-    """Batches of decoded pictures without end, two of them ahead."""
+    """Endless batches of decoded images, prefetched by two."""
     again, waiting = itertools.cycle(files), deque[list["Future[torch.Tensor]"]]()
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         while True:
@@ -131,7 +131,7 @@ def _batches(files: Sequence[bytes], load: Load) -> Generator[torch.Tensor, None
 
 
 def from_jpegs(model: Any, files: Sequence[bytes], load: Load) -> float:
-    """Images a second from the bytes of JPEGs, decoded on the processor."""
+    """Images a second from JPEG bytes, decoded on the CPU."""
     batches = _batches(files, load)
 
     def one() -> None:

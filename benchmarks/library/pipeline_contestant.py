@@ -1,10 +1,10 @@
-"""A pipeline of the library as a contestant.
+"""A pipeline of the library in a peer process.
 
 Run it as `python -m benchmarks.library.pipeline_contestant PIPELINE RUNTIME`.
 
-Answers questions in JSON, each about the paths that a file lists: `all` (seconds for all of
-them), `parts` (processor seconds of decoding and of the model alone), `one` (milliseconds of one
-picture at a time), `many` (memory over a number of pictures).
+Answers requests in JSON about the paths that a file lists: `all` (seconds for all of them),
+`parts` (CPU seconds of decoding and of the model alone), `one` (milliseconds of one image at a
+time), `many` (memory over a number of images).
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from embeddings.errors import EmbeddingsError
 from embeddings.pipelines import ImagePipeline, pipeline
 
 _MIB = 2**20
-_AT_ONE_TIME = 100  # pictures that are timed one by one
-_WARM = 32  # pictures before anything is timed
+_AT_ONE_TIME = 100  # images that are timed one by one
+_WARM = 32  # images of the warm-up
 
 
 class Contestant:
-    """The questions that `main` answers."""
+    """The requests that `main` answers."""
 
     def __init__(self, model: ImagePipeline) -> None:
         self._model = model

@@ -1,4 +1,4 @@
-"""What the timm peers share: the model, the transform, and the loop in which they answer."""
+"""Shared by the timm peers: the model, the transform, and the loop that answers requests."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ Vector = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Parts:
-    """timm's own transform and the library's weights in timm's own model, as they come."""
+    """timm's own transform, and timm's own model with the library's weights, unchanged."""
 
     transform: Callable[[Image.Image], torch.Tensor]
     model: Any
 
     def pixels(self, path: str) -> torch.Tensor:
-        """A file as the model takes it, float32 (3, H, W)."""
+        """The model's input for a file, float32 (3, H, W)."""
         with Image.open(path) as picture:
             return self.transform(picture.convert("RGB"))
 
@@ -51,9 +51,9 @@ class Parts:
 
 
 def load() -> Parts:
-    """EfficientNet-Lite0 with the weights that its card names."""
+    """EfficientNet-Lite0 with the weights of its model card."""
     card = model_card("efficientnet-lite0")
-    timm()  # where it needs help to be imported, it gets it here
+    timm()  # works around a broken torchvision, so that the next import succeeds
     from timm.data.transforms_factory import create_transform
 
     transform = create_transform(
@@ -67,13 +67,13 @@ def load() -> Parts:
 
 
 def cpu_seconds() -> float:
-    """Return the processor seconds of this process and of those below it that have ended."""
+    """Return the CPU seconds of this process and of its children that have ended."""
     used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return sum(one.ru_utime + one.ru_stime for one in used)
 
 
 def answer(embed: Callable[[list[str]], Sequence[Vector]]) -> None:
-    """Read names of files that list paths; answer with the seconds that `embed` takes for each."""
+    """Read names of files that list paths; print the seconds that `embed` takes for each."""
     print(json.dumps({"threads": torch.get_num_threads()}), flush=True)
     for line in sys.stdin:
         paths = Path(line.rstrip("\n")).read_text().splitlines()

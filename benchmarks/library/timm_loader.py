@@ -1,7 +1,7 @@
-"""timm with torch's DataLoader: `python -m benchmarks.library.timm_loader`.
+"""timm with torch's DataLoader, as a peer: `python -m benchmarks.library.timm_loader`.
 
-What one writes second: processes that decode while the model runs, and whole batches. Reads the
-names of files that list paths, answers with the seconds that all of them took.
+The usual second version of a script: processes decode while the model runs on batches. Reads the
+names of files that list paths; prints the seconds for all of them.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The plain timm loop: `python -m benchmarks.library.timm_loop`.
+"""A plain timm loop, as a peer: `python -m benchmarks.library.timm_loop`.
 
-What one writes first: open a picture, transform it as timm says, run the model on it alone, keep
-the vector. The same weights, torch's own number of threads. Reads the names of files that list
-paths, answers with the seconds that all of them took.
+The usual first version of a script: open an image, apply timm's transform, run the model on it
+alone, keep the vector. The same weights, torch's default number of threads. Reads the names of
+files that list paths; prints the seconds for all of them.
 """
 
 from __future__ import annotations

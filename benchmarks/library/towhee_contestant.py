@@ -2,8 +2,8 @@
 
 Run it as `python -m benchmarks.library.towhee_contestant`.
 
-The same callables as the plain loop, as two steps of a pipeline that is given all paths at once.
-Reads the names of files that list paths, answers with the seconds that all of them took.
+The same callables as the plain loop, as two steps of a pipeline that receives all paths at once.
+Reads the names of files that list paths; prints the seconds for all of them.
 """
 
 from __future__ import annotations

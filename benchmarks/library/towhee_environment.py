@@ -1,4 +1,4 @@
-"""An environment of its own for Towhee, made once in the cache folder."""
+"""A separate virtual environment for Towhee, created once in the cache folder."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def cache() -> Path:
 def towhee_python(folder: Path | None = None) -> str:
     """Return the Python of an environment that has Towhee, and torch and timm from this one.
 
-    Made in `folder` (in `cache()` by default) if it is not there. Raises `NotHere` where Towhee
-    cannot be installed or imported.
+    Created in `folder` (in `cache()` by default) if it does not exist. Raises `NotHere` when
+    Towhee cannot be installed or imported.
     """
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     place = (folder or cache()) / f"towhee-{VERSION}-python-{version}"
@@ -35,7 +35,7 @@ def towhee_python(folder: Path | None = None) -> str:
         if not ready.exists():
             _call(sys.executable, "-m", "venv", "--clear", str(place))
             _call(python, "-m", "pip", "install", "--quiet", *_PACKAGES)
-        # Behind its own packages, so that Towhee's needs go first; written anew each time,
+        # After its own packages, so that Towhee's requirements take precedence; written each time,
         # because this environment may have moved.
         borrowed = place / "lib" / f"python{version}" / "site-packages" / "borrowed.pth"
         borrowed.write_text(f"{sysconfig.get_path('purelib')}\n")

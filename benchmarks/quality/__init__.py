@@ -1,1 +1,1 @@
-"""How well pictures are found."""
+"""Benchmarks of search quality: recall, precision, match kinds, edits."""

@@ -1,5 +1,4 @@
-"""What the whole application answers, through HTTP: what it finds, what it calls it, and what it
-says of pictures that are not there."""
+"""Search quality of the whole application over HTTP: recall, match kinds, and absent images."""
 
 from __future__ import annotations
 
@@ -26,8 +25,8 @@ from embeddings.geometry.kinds import Edit, Kind
 from harness.edits import EDITS, edited
 from harness.installation import ROOT, Client, wait_until
 
-# What each edit is to be called, at least. A copy that is saved as JPEG has been recompressed,
-# and those that are made small have been resized: saying so is right as well.
+# The edits that must be named, at least. Every copy is saved as JPEG and so recompressed, and some
+# are resized: naming these, too, is correct.
 NAMES: dict[str, frozenset[Edit]] = {
     "crop": frozenset({Edit.CROPPED}),
     "160 px": frozenset({Edit.RESIZED}),
@@ -46,27 +45,27 @@ _ALSO_RIGHT = {
     "all": frozenset({Edit.RECOMPRESSED}),
 }
 _TOP = 10
-_TWIN_SCORE = 0.9  # of the same photograph, twice in the gallery
+_TWIN_SCORE = 0.9  # least cosine of one photograph that is in the gallery twice
 _COPY = frozenset({Kind.IDENTICAL, Kind.NEAR_DUPLICATE})
-_AT_ONCE = 4  # searches on the way
+_AT_ONCE = 4  # concurrent searches
 _PATIENCE_SECONDS = 1800.0
-_ALIKE_BITS = 10  # of 64: the distance up to which hashes usually call pictures copies
+_ALIKE_BITS = 10  # of 64: the usual largest distance of copies' hashes
 
 
 @dataclass
 class Asked:
-    """What was answered to the copies that one edit makes."""
+    """Results for the copies that one edit makes."""
 
-    first: int = 0  # copies whose original comes first
-    named: int = 0  # … is called a copy
-    edits: int = 0  # … with all that was done
-    exactly: int = 0  # … and nothing else
+    first: int = 0  # copies whose original is the first match
+    named: int = 0  # … and is called a copy
+    edits: int = 0  # … with all its edits named
+    exactly: int = 0  # … and no others
     number: int = 0
 
 
 @dataclass
 class Kinds:
-    """How often a kind was given, and how often rightly."""
+    """How often each kind was returned, and how often correctly."""
 
     given: Counter[Kind] = field(default_factory=Counter)
     right: Counter[Kind] = field(default_factory=Counter)
@@ -74,25 +73,25 @@ class Kinds:
 
 @dataclass
 class Answers:
-    """All that was counted."""
+    """All counts."""
 
     by_edit: dict[str, Asked] = field(default_factory=dict)
     kinds: Kinds = field(default_factory=Kinds)
-    absent: int = 0  # searches for pictures that are not there
+    absent: int = 0  # searches for images that are not in the dataset
     absent_kinds: Counter[Kind] = field(default_factory=Counter)  # of those, with such a match
-    nothing: int = 0  # of those, told that nothing like it is there
-    strangers: int = 0  # searches for pictures of another gallery
+    nothing: int = 0  # of those, answered with 'nothing like this'
+    strangers: int = 0  # searches for images of another gallery
     strangers_nothing: int = 0
     strangers_copies: int = 0
-    lost: int = 0  # searches for a copy that were told so
-    twins: dict[str, frozenset[str]] = field(default_factory=dict)  # each picture and its like
+    lost: int = 0  # searches for a copy that were answered so
+    twins: dict[str, frozenset[str]] = field(default_factory=dict)  # each image and its twins
     verify_ms: list[float] = field(default_factory=list)
     unverified: int = 0
 
 
 def run(options: Options) -> Findings:
-    """Import the gallery, ask with edited copies while the original is there and while it is not,
-    and with strangers."""
+    """Import the gallery; search with edited copies, with and without their originals in it, and
+    with images of another gallery."""
     folder = options.folder or ROOT / "demo"
     listed = labels.read(folder)
     chosen = listed[:: -(-len(listed) // options.asked)]
@@ -100,14 +99,13 @@ def run(options: Options) -> Findings:
     with place() as installation:
         client = Client(installation.url, installation.key("write"))
         slug = fill(client, listed)
-        rest(installation)  # local features of all pictures are there
+        rest(installation)  # until the local features of all images are computed
         answers = ask(client, slug, listed, chosen, strangers)
     return _findings(answers, labels.load(listed), [listed.index(one) for one in chosen])
 
 
 def fill(client: Client, listed: Sequence[Labelled]) -> str:
-    """Upload the gallery; returns its dataset when all of it can be found, and its scores are
-    calibrated."""
+    """Upload the gallery; return its dataset once all is searchable and scores are calibrated."""
     slug = client.dataset("Gallery")
     for start in range(0, len(listed), 50):
         files = [(one.path.name, one.path.read_bytes()) for one in listed[start : start + 50]]
@@ -128,7 +126,7 @@ def ask(
     chosen: Sequence[Labelled],
     strangers: Sequence[Labelled],
 ) -> Answers:
-    """Ask with every edit of the chosen pictures, twice: with the original there, and left out."""
+    """Search with every edit of the chosen images, with and without the original."""
     answers = Answers({edit: Asked() for edit in EDITS})
     categories = {one.path.name: one.category for one in listed}
     pictures = labels.load(chosen)
@@ -159,9 +157,9 @@ def ask(
 
 
 def save(copy: Image.Image, original: Image.Image, edit: str, path: Path) -> Path:
-    """Save a copy as people do: JPEG, of a quality that shows nothing."""
+    """Save a copy as JPEG, of a quality without visible artifacts."""
     if edit == "JPEG 25":
-        original.save(path, "JPEG", quality=25)  # once, not the copy of a copy
+        original.save(path, "JPEG", quality=25)  # from the original: compressed only once
     else:
         copy.save(path, "JPEG", quality=92)
     return path
@@ -174,8 +172,10 @@ def _threads() -> Iterator[ThreadPoolExecutor]:
 
 
 def _twins(asked: Labelled, answer: dict[str, Any]) -> frozenset[str]:
-    """The picture, and others of the gallery that are the same photograph once more: finding those
-    is as right. They are named in what is printed, for everybody to look at."""
+    """Return the image and others of the gallery that are the same photograph.
+
+    Finding these is correct, too. The report names them, so that readers can check.
+    """
     alike = {
         result["image"]["title"]
         for result in answer["results"]
@@ -323,8 +323,11 @@ def _kinds_table(answers: Answers) -> Table:
 
 @dataclass(frozen=True)
 class Hashed:
-    """What a hash makes of the copies of one edit, as shares: the original comes first; it is
-    within the usual distance; another picture is."""
+    """Results of a hash for the copies of one edit, as shares of copies.
+
+    `recall`: the original is first; `named`: it is within the usual distance; `false`: another
+    image is.
+    """
 
     recall: float
     named: float

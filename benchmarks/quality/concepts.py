@@ -1,4 +1,4 @@
-"""How well words find pictures through an ImageNet classifier's concepts, and what that costs."""
+"""Benchmark of text search by an ImageNet classifier's concepts: precision and cost."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from harness.installation import ROOT
 Vectors = npt.NDArray[np.float32]
 
 _FOUND = 5
-_MIN_CATEGORY = 4  # pictures of a category that is asked for
+_MIN_CATEGORY = 4  # least images of a category to search for
 _TEXTS = 100
 _AT_ONCE = 16
 _MODEL = "efficientnet-lite0"
@@ -40,14 +40,14 @@ _MODEL = "efficientnet-lite0"
 
 @dataclass(frozen=True)
 class Scores:
-    """Means over categories, 0 to 1: precision of the first five, and average precision."""
+    """Means over categories, 0 to 1: precision at 5, and average precision."""
 
     precision: float
     average: float
 
 
 def run(options: Options) -> Findings:
-    """Ask for each category by its name; time texts, and pictures with and without concepts."""
+    """Search for each category's name; time texts, and images with and without concepts."""
     folder = options.folder or ROOT / "demo"
     listed = labels.read(folder)
     plain = pipeline(DEFAULT_PIPELINE)
@@ -87,8 +87,10 @@ def run(options: Options) -> Findings:
 def score(
     vectors: Vectors, texts: Vectors, categories: Sequence[str], asked: Sequence[str]
 ) -> Scores:
-    """How well `texts` (C, D), one for each category asked for, find its pictures' vectors
-    (N, D), whose categories are `categories`."""
+    """Score how well `texts` (C, D), one per category in `asked`, find images of that category.
+
+    `vectors` (N, D) are of the images, whose categories are `categories`.
+    """
     named = np.array(categories)
     precisions, averages = [], []
     for text, name in zip(texts, asked, strict=True):
@@ -99,7 +101,7 @@ def score(
 
 
 def _argmax(plain: ImagePipeline, paths: Sequence[str]) -> Vectors:
-    """For each picture the sentence of the class that is the likeliest."""
+    """Return, for each image, the text vector of its most likely class."""
     concepts: Any = ops.image_text_embedding.concepts(_MODEL, takes="pixels").implementation
     best: list[int] = []
     for start in range(0, len(paths), _AT_ONCE):
@@ -128,8 +130,8 @@ def _cost(
     both: ImageTextPipeline,
     paths: Sequence[str],
 ) -> Findings:
-    """What a text takes, and pictures with and without the second vector, in turns."""
-    for word in words:  # each length of a text once
+    """Time texts, and images with and without the second vector, alternately."""
+    for word in words:  # warm-up: each length of a text once
         encoder.encode(word)
     again = itertools.islice(itertools.cycle(words), _TEXTS)
     texts = [_timed(functools.partial(encoder.encode, word)) for word in again]

@@ -1,4 +1,4 @@
-"""How many edited copies `dedupe` finds at a threshold, and what else it finds."""
+"""Benchmark of duplicates: edited copies that `dedupe` finds at a threshold, and false ones."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from harness.edits import EDITS, edited
 from harness.installation import ROOT
 
 THRESHOLDS = (0.85, 0.9, 0.95)
-# imagededup's default for its hashes is a distance of 10 of 64 bits.
+# imagededup's default: a distance of 10 of 64 bits.
 _HASH_DISTANCE = 10
 
 
 def run(options: Options) -> Findings:
-    """Ask of each picture and of its edited copies whether they are found together."""
+    """Check for each image whether its edited copies are grouped with it."""
     folder = options.folder or ROOT / "demo"
     pictures = labels.load(labels.read(folder))
     made = [vector_variants.group_of(name) for name in options.pipelines or (DEFAULT_PIPELINE,)]

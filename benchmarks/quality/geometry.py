@@ -1,4 +1,4 @@
-"""How surely geometry names copies and their edits, beside the usual way, and what it costs."""
+"""Benchmark of geometry: copies and edits named correctly, and cost, beside SIFT matching."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from embeddings.recipes import DEFAULT_PIPELINE
 from harness.edits import EDITS, edited
 from harness.installation import ROOT
 
-# As a search does it (`searchapp.services.search.rerank`): the first candidates always, the others
-# if none of those is a copy.
+# As a search does (`searchapp.services.search.rerank`): the first candidates always, the others
+# only if none of those is a copy.
 FIRST, MAX_CANDIDATES = 12, 48
-_TWIN_SCORE = 0.9  # of the same photograph, twice in the gallery
-# The usual way takes minutes where ours takes seconds: it is asked of every eighth picture.
+_TWIN_SCORE = 0.9  # least cosine of one photograph that is in the gallery twice
+# SIFT matching takes minutes where the library takes seconds: it is run on every eighth image.
 _EVERY = 8
-_SHOWN_AT = 320  # pixels, the long side of a picture that `page` puts into a page
+_SHOWN_AT = 320  # pixels, the long side of an image that `page` puts into a page
 
-# What was done, in the words of `Edit`.
+# The edits that were made, as `Edit`.
 _DONE: Mapping[str, frozenset[Edit]] = {
     "crop": frozenset({Edit.CROPPED}),
     "160 px": frozenset({Edit.RESIZED}),
@@ -50,7 +50,7 @@ Kept = TypeVar("Kept")
 
 
 class Said(NamedTuple):
-    """What is said of a pair: how alike, to rank by; whether they are copies; the edits."""
+    """The result for a pair: similarity to rank by; whether they are copies; the edits."""
 
     rank: float
     copy: bool
@@ -58,9 +58,11 @@ class Said(NamedTuple):
 
 
 class Query(NamedTuple):
-    """An edited copy, what was said of its candidates (the nearest vector first), and of its own
-    original, whether that is one of them or not. `twins`: that, and whatever in the gallery is the
-    same photograph once more; finding it is as right."""
+    """An edited copy, and the results for its candidates (nearest vector first) and its original.
+
+    The original need not be a candidate. `twins` are the original and other images of the same
+    photograph in the gallery; finding one of these is correct, too.
+    """
 
     edit: str
     place: int
@@ -70,18 +72,18 @@ class Query(NamedTuple):
     original: Said
 
     def is_found(self) -> bool:
-        """Whether the original comes first; of equals the nearer vector does."""
+        """Whether the original or a twin is first; among equals, the nearest vector is."""
         best = int(np.argmax([one.rank for one in self.said]))
         return self.candidates[best] in self.twins
 
     def wrong(self) -> int:
-        """How many candidates are named copies that are none."""
+        """Return the number of candidates that are wrongly named copies."""
         both = zip(self.candidates, self.said, strict=True)
         return sum(said.copy for place, said in both if place not in self.twins)
 
 
 class Timed(Generic[Kept]):
-    """Something to call, and the milliseconds of a processor that a call takes."""
+    """Wraps a function and measures the CPU milliseconds of a call."""
 
     def __init__(self, call: Callable[..., Kept]) -> None:
         self._call = call
@@ -99,7 +101,7 @@ class Timed(Generic[Kept]):
 
 
 class Asked(NamedTuple):
-    """What a way of comparing said of all copies, by its name, and what it cost."""
+    """The results of each method for all copies, by its name, and its cost."""
 
     queries: Mapping[str, Sequence[Query]]
     keeping: float
@@ -108,7 +110,7 @@ class Asked(NamedTuple):
 
 
 class Gallery(NamedTuple):
-    """The pictures, and of each copy the nearest pictures by vector."""
+    """The images, and the nearest images by vector of each copy."""
 
     pictures: Sequence[Image.Image]
     nearest: Mapping[str, Sequence[Sequence[int]]]
@@ -116,12 +118,12 @@ class Gallery(NamedTuple):
 
 
 def run(options: Options) -> Findings:
-    """Ask of each edited copy which of its candidates it is a copy of, and what was done."""
+    """For each edited copy, compare it with its candidates: is it a copy, and which edits?"""
     gallery = _gallery(options)
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
-        # As in the workers; threads that wait for each other would be counted as work.
+        # As in the workers; CPU time of threads that wait for each other would be counted.
         with threadpool_limits(1):
             ours = _ask(gallery, local_features, _ours, lambda kept: len(kept.to_bytes()))
             usual = _ask(gallery, plain_geometry.keep, _usual, plain_geometry.Plain.bytes, _EVERY)
@@ -179,7 +181,7 @@ def _gallery(options: Options) -> Gallery:
 def _twins(
     pictures: Sequence[Image.Image], vectors: vector_variants.Vectors
 ) -> list[frozenset[int]]:
-    """Of each picture, itself and what is the same photograph once more."""
+    """Return, for each image, itself and others of the same photograph."""
     scores = vectors @ vectors.T
     twins = []
     for place, picture in enumerate(pictures):
@@ -270,7 +272,7 @@ def _percent(values: Sequence[bool]) -> float:
 
 
 def _by_edit(queries: Sequence[Query], is_so: Callable[[Query], bool]) -> list[float]:
-    """The share in % for each edit, and the mean."""
+    """Return the share in % for each edit, and the mean."""
     shares = [_percent([is_so(one) for one in queries if one.edit == edit]) for edit in EDITS]
     return [*shares, sum(shares) / len(shares)]
 

@@ -1,4 +1,4 @@
-"""Pictures with a category each, from a folder with a CSV file."""
+"""Labelled images, one category each, from a folder with a CSV file."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _TABLES = ("labels.csv", "demo.csv")
 
 @dataclass(frozen=True)
 class Labelled:
-    """One picture's file and what it shows."""
+    """An image file and its category."""
 
     path: Path
     category: str
 
 
 def read(folder: Path) -> list[Labelled]:
-    """Return what `labels.csv` or `demo.csv` in `folder` lists, in its order.
+    """Return the images that `labels.csv` or `demo.csv` in `folder` lists, in its order.
 
-    The columns `file` (relative to the folder) and `category` are read, others may be there.
-    Raises `NotHere` where there is no such file or column.
+    Reads the columns `file` (relative to the folder) and `category`, and ignores others. Raises
+    `NotHere` when there is no such file or column.
     """
     table = next((folder / name for name in _TABLES if (folder / name).is_file()), None)
     if table is None:
@@ -41,5 +41,5 @@ def read(folder: Path) -> list[Labelled]:
 
 
 def load(pictures: Sequence[Labelled]) -> list[Image.Image]:
-    """The pictures themselves, RGB."""
+    """Return the decoded images, RGB."""
     return [decode(picture.path).image for picture in pictures]

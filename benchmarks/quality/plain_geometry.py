@@ -1,4 +1,4 @@
-"""The usual comparison of two pictures by their points: the peer of `quality.geometry`."""
+"""Comparison of two images by SIFT keypoints and RANSAC: the peer of `quality.geometry`."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ _SIDE, _BLOCK = 96, 12
 
 
 class Plain(NamedTuple):
-    """A picture and its mirror image: points, RootSIFT, and the grey pixels."""
+    """An image and its mirror image: keypoints, RootSIFT descriptors, and grey pixels."""
 
     points: Sequence[NDArray[np.float32]]
     described: Sequence[NDArray[np.float32]]
     greys: Sequence[NDArray[np.uint8]]
 
     def bytes(self) -> int:
-        """What would be kept of it: not the mirror image, which the query alone needs."""
+        """Storage per image; without the mirror image, which only the query needs."""
         return self.points[0].nbytes + self.described[0].nbytes + _SIDE * _SIDE
 
 
 def keep(picture: Image.Image) -> Plain:
-    """Find 800 points of SIFT in a picture of 480 pixels, and in its mirror image."""
+    """Find 800 SIFT keypoints in an image of 480 pixels, and in its mirror image."""
     scale = min(1.0, _LONG_SIDE / max(picture.size))
     sides = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
     grey = np.asarray(picture.convert("L").resize(sides, Image.Resampling.BOX))
@@ -43,7 +43,8 @@ def keep(picture: Image.Image) -> Plain:
 
 
 def compare(query: Plain, other: Plain) -> tuple[int, float]:
-    """Inliers of a similarity, the better way round, and the share of blocks that agree."""
+    """Return the inliers of a similarity transform, mirrored if better, and the share of blocks
+    that agree."""
     best = (0, 0.0)
     for points, described, grey in zip(*query, strict=True):
         if min(len(points), len(other.points[0])) < 4:

@@ -1,4 +1,4 @@
-"""How well pictures are found: by the whole application, and by vectors alone."""
+"""Benchmark of search quality: of the whole application, and of vectors alone."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from benchmarks.report import Findings
 
 
 def run(options: Options) -> Findings:
-    """The application through HTTP first, then every variant of vectors."""
+    """Measure the application over HTTP first, then every variant of vectors."""
     return [*application_quality.run(options), *vector_quality.run(options)]

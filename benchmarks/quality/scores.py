@@ -1,4 +1,4 @@
-"""How well vectors find what they should: ranks, precision, false matches."""
+"""Quality metrics of vectors: ranks, recall, precision, false matches."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _NEIGHBOURS = 5
 
 @dataclass(frozen=True)
 class Found:
-    """What queries (one of each picture) found in the gallery that holds those pictures.
+    """Results of queries, one per image, in a gallery that contains these images.
 
-    `own`: the score of the picture itself; `other`: the best score of another one, what is found
-    when the picture is absent; `rank`: the picture's place, 1 the first, the last among equals.
-    Each of shape (N,).
+    `own`: the score of the image itself; `other`: the best score of another one, which is the best
+    match when the image is absent; `rank`: the image's rank, from 1, the last among equals. Each
+    of shape (N,).
     """
 
     own: Floats
@@ -30,8 +30,10 @@ class Found:
 
 
 def search(queries: Vectors, gallery: Vectors, own: Sequence[int] | None = None) -> Found:
-    """Row i of `queries` (M, D) should find row `own[i]` of `gallery` (N, D), or row i; unit
-    vectors."""
+    """Search with each of `queries` (M, D) in `gallery` (N, D); both are unit vectors.
+
+    Row i should find row `own[i]` of the gallery, or row i without `own`.
+    """
     scores = (queries @ gallery.T).astype(np.float64)
     place = (np.arange(len(queries)), np.arange(len(queries)) if own is None else np.array(own))
     right = scores[place].copy()
@@ -41,7 +43,7 @@ def search(queries: Vectors, gallery: Vectors, own: Sequence[int] | None = None)
 
 
 def together(found: Sequence[Found]) -> Found:
-    """All queries as one set."""
+    """Join the results of several sets of queries."""
     return Found(
         np.concatenate([one.own for one in found]),
         np.concatenate([one.other for one in found]),
@@ -50,7 +52,7 @@ def together(found: Sequence[Found]) -> Found:
 
 
 def recall_at_1(found: Found) -> float:
-    """The share of queries whose own picture comes first."""
+    """The share of queries whose own image is first."""
     return float((found.rank == 1).mean())
 
 
@@ -60,10 +62,10 @@ def map_at_10(found: Found) -> float:
 
 
 def cut_off(found: Found, share: float) -> tuple[float, float]:
-    """The score above which at most `share` of the absent pictures' queries find something.
+    """Return the score above which at most `share` of the queries for absent images have a match.
 
-    Returns it and the recall that is left: the share of queries whose own picture comes first
-    and scores above it.
+    Also returns the recall above it: the share of queries whose own image is first and scores
+    above it.
     """
     allowed = int(share * len(found.other))
     cut = float(np.sort(found.other)[::-1][allowed])
@@ -72,17 +74,17 @@ def cut_off(found: Found, share: float) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Precision:
-    """Precision as the mean over pictures and over categories, 0 to 1; NaN where there are none."""
+    """Mean precision over images and over categories, 0 to 1; NaN where there are none."""
 
     overall: float
     by_category: float
 
 
 def precision_at_5(gallery: Vectors, categories: Sequence[str]) -> Precision:
-    """How many of a picture's five nearest others are of its category, on average.
+    """Return the share of an image's five nearest others that are of its category, on average.
 
-    Categories of fewer than six pictures cannot reach 1 and are not asked about; their pictures
-    stay in the gallery.
+    Categories of fewer than six images cannot reach 1 and are not queried; their images stay in
+    the gallery.
     """
     scores = gallery @ gallery.T
     np.fill_diagonal(scores, -np.inf)

@@ -1,4 +1,4 @@
-"""How well vectors find edited copies and pictures of the same kind, and what they find wrongly."""
+"""Quality of vectors alone: recall of edited copies, precision of categories, false matches."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from harness.installation import ROOT
 
 FALSE_SHARES = (0.01, 0.05)
 _WHITENED = ("exact", "squash, flip")
-_AT_ONCE = 16  # pictures that a core has in hand, in all their views
+_AT_ONCE = 16  # images per chunk, with all their views in memory
 
 Embedded = dict[str, vector_variants.Vectors]  # by variant
 Found = dict[str, dict[str, scores.Found]]  # by variant and edit
@@ -27,7 +27,7 @@ Found = dict[str, dict[str, scores.Found]]  # by variant and edit
 def run(options: Options) -> Findings:
     """Embed the gallery and its edited copies with every variant; score them."""
     before = thread_count.threads()
-    thread_count.set_threads(1)  # each core has a chunk of its own in hand; see `_embed`
+    thread_count.set_threads(1)  # each core processes its own chunk; see `_embed`
     try:
         return _run(options)
     finally:
@@ -73,10 +73,10 @@ def _embed(
     pictures: Sequence[Image.Image],
     edit: str | None = None,
 ) -> Embedded:
-    """Vectors of the pictures, or of their copies that `edit` makes, by every variant.
+    """Return the vectors of the images, or of their copies that `edit` makes, by every variant.
 
-    Each core has a chunk of its own in hand, and torch one thread for it: two threads for one
-    chunk would wait for each other.
+    Each core processes its own chunk, with one torch thread: two threads for one chunk would wait
+    for each other.
     """
 
     def embed(start: int) -> Embedded:
@@ -94,7 +94,7 @@ def _percent(value: float) -> str:
 
 
 def _by_edit(found: Found, score: Callable[[scores.Found], float]) -> Table:
-    """A row for each variant, a column for each edit, and the mean."""
+    """Return a table with a row per variant, and columns for each edit and the mean."""
     rows = []
     for name, by_edit in found.items():
         values = [score(one) for one in by_edit.values()]
@@ -103,7 +103,7 @@ def _by_edit(found: Found, score: Callable[[scores.Found], float]) -> Table:
 
 
 def _summary(found: Found, gallery: Embedded, categories: Sequence[str]) -> Table:
-    """A row for each variant: precision of categories, and cut-offs with the recall they leave."""
+    """Return a table with a row per variant: precision of categories, cut-offs and their recall."""
     headings = ["", "dimensions", "precision@5", "by category"]
     for share in FALSE_SHARES:
         headings += [f"cut-off at {100 * share:.0f} %", "recall"]

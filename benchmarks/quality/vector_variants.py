@@ -1,7 +1,7 @@
-"""Ways to make a vector of a picture that `quality` compares.
+"""Embedding variants that `quality` compares: poolings, crops, hashes, whitening.
 
-A variant takes N pictures and gives unit vectors, float32 (N, D). Variants that share the
-model's work come in one group, which gives them by name.
+A variant maps N images to unit vectors, float32 (N, D). Variants that share the model's work form
+a group, which returns them by name.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ Pictures = Sequence[Image.Image]
 Vectors = npt.NDArray[np.float32]
 Group = Callable[[Pictures], Mapping[str, Vectors]]
 
-_AT_ONCE = 4  # pictures a forward pass: more outgrow the caches
-_EARLIER = 4  # the stage of blocks, from 0, before the model halves its map for the last time
+_AT_ONCE = 4  # images per forward pass: more do not fit into the CPU's caches
+_EARLIER = 4  # the stage of blocks, from 0, before the model's last downsampling
 _GEM_POWER = 3.0
 _WHITE_DIMENSIONS = 128
 
@@ -40,7 +40,7 @@ def unit(vectors: npt.NDArray[Any]) -> Vectors:
 
 
 def group_of(name: str) -> Group:
-    """A pipeline of the library as a group of one."""
+    """Return a pipeline of the library as a group of one."""
     embed = pipeline(name)
     return lambda pictures: {name: embed(list(pictures))}
 
@@ -58,7 +58,7 @@ def hashes(pictures: Pictures) -> Mapping[str, Vectors]:
 
 
 class Models:
-    """Variants of EfficientNet-Lite0, each view of a picture run through it once."""
+    """Variants of EfficientNet-Lite0; the model runs once on each view of an image."""
 
     def __init__(self) -> None:
         card = model_card("efficientnet-lite0")
@@ -118,7 +118,7 @@ class Models:
         return {name: np.concatenate(parts) for name, parts in pooled.items()}
 
     def _scaled(self, picture: Image.Image) -> Image.Image:
-        """As timm does it: the short side 256 for 224, rounded down."""
+        """Resize as timm does: the short side to 256 for a crop of 224, rounded down."""
         short = min(picture.size)
         width, height = (int(self._short * side / short) for side in picture.size)
         return picture.resize((width, height), Image.Resampling.BICUBIC)
@@ -146,8 +146,8 @@ def _mirrored(picture: Image.Image) -> Image.Image:
 def whitening(gallery: Vectors) -> Callable[[Vectors], Vectors]:
     """PCA whitening fitted on the gallery (N, D): unit vectors (M, D) to (M, at most 128).
 
-    Fewer dimensions than pictures, because the smallest components of a small gallery are noise
-    that whitening would blow up.
+    Fewer dimensions than images, because the smallest components of a small gallery are noise
+    that whitening would amplify.
     """
     mean = gallery.mean(axis=0)
     _, deviations, axes = np.linalg.svd(gallery - mean, full_matrices=False)

@@ -1,1 +1,1 @@
-"""How fast searches and pages are."""
+"""Benchmarks of the speed of searches and pages."""

@@ -1,12 +1,11 @@
-"""The bare search, with nothing around it: decode, embed, look up, in one process.
+"""The bare search as a peer: decode, embed and search in one process, without the application.
 
     python -m benchmarks.search.bare_search URI COLLECTION IMAGES TOP_K [VECTORS]
 
-Reads paths of pictures, answers with milliseconds: `decode`, `embed`, `search` (the same Milvus
-server that the application asks), and `numpy` (all vectors in this process, one product). Several
-paths in one line, with tabs between them, are one batch: one tensor, one question to Milvus.
-VECTORS is a file of the collection's vectors, where they are not those of
-`benchmarks.installation.fill_images`.
+Reads paths of images and prints milliseconds: `decode`, `embed`, `search` (on the application's
+Milvus server), and `numpy` (one product with all vectors in this process). Several paths in one
+line, separated by tabs, are one batch: one tensor, one request to Milvus. VECTORS is a file of the
+collection's vectors, where they are not those of `benchmarks.installation.fill_images`.
 """
 
 from __future__ import annotations
@@ -62,7 +61,7 @@ def main(uri: str, collection: str, images: int, top_k: int, file: str = "") -> 
 def _search(
     connection: MilvusConnection, collection: str, asked: npt.NDArray[np.float32], top_k: int
 ) -> float:
-    """Ask for all of them at once; return the best score of the first."""
+    """Search with all vectors in one request; return the best score of the first."""
     found = connection.call(
         lambda client: client.search(
             collection, list(asked), limit=top_k, anns_field=VECTOR, timeout=60

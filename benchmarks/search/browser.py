@@ -1,4 +1,4 @@
-"""Searches as a person makes them: a real Chromium, from the click to the painted thumbnails."""
+"""Searches in a real Chromium, timed from the click until the thumbnails are painted."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _FLAGS = (
 )  # fmt: skip
 _SCRIPT = Path(__file__).with_name("painted.js")
 DESKTOP, PHONE = (1440, 900), (390, 844)
-_SETTLED_MS = 700.0  # after which a page has loaded what it loads late
+_SETTLED_MS = 700.0  # after which a page has loaded its deferred parts
 
 
 def needed_browser() -> str:
-    """Return the path of a Chromium or Chrome; raises NotHere where there is none."""
+    """Return the path of a Chromium or Chrome. Raises `NotHere` when there is none."""
     found = find_browser()
     if found is None:
         raise NotHere("There is no Chromium or Chrome here: install one, or set CHROMIUM.")
@@ -38,7 +38,7 @@ class Painted:
 
     pictures: int  # thumbnails in view
     first_byte: float
-    page: float  # the whole page is read
+    page: float  # the whole page is loaded
     all: float  # and its thumbnails in view are painted
 
 
@@ -49,7 +49,7 @@ class Vitals:
 
 
 class Visitor:
-    """A person at a browser of one size, signed in as the administrator."""
+    """A browser of one size, signed in as the administrator."""
 
     def __init__(self, context: Any, url: str) -> None:
         self._context, self._url = context, url
@@ -65,19 +65,19 @@ class Visitor:
         page.wait_for_url("**/datasets/")
 
     def begin(self, picture: Path) -> None:
-        """Search with a picture from the start page, so that a page of results is there."""
+        """Search with an image from the start page, to open a results page."""
         self.page.goto(f"{self._url}/")
         with self._painted():
             self.page.locator("form[data-search] input[name=picture]").set_input_files(picture)
 
     def upload(self, picture: Path) -> Painted:
-        """Search with another picture, from a page of results."""
+        """Search with another image, from a results page."""
         with self._painted() as said:
             self.page.locator("#another input[name=picture]").set_input_files(picture)
         return said()
 
     def cards(self) -> list[int]:
-        """The images whose cards are in view, in their order."""
+        """Return the ids of the images whose cards are in view, in their order."""
         return self.page.evaluate(  # type: ignore[no-any-return]
             "[...document.querySelectorAll('[data-cards] .card')]"
             ".filter((card) => card.querySelector('img') && isInView(card.querySelector('img')))"
@@ -91,7 +91,7 @@ class Visitor:
         return said()
 
     def again(self) -> Painted:
-        """Load the page of results once more; its times count from the navigation."""
+        """Reload the results page; its times count from the navigation."""
         with self._painted() as said:
             self.page.evaluate(
                 "sessionStorage.setItem('asked', performance.timeOrigin + performance.now())"
@@ -101,9 +101,10 @@ class Visitor:
 
     @contextmanager
     def _painted(self) -> Iterator[Callable[[], Painted]]:
-        """Wait until what is done leads to painted results; what is given tells when that was.
+        """Time an action in the block until its results are painted.
 
-        Before, the page has the time to do what it does after its results.
+        Waits first until the page has loaded its deferred parts. Yields a function that waits for
+        the painted results and returns their times.
         """
         self.page.wait_for_load_state("networkidle")
         start = "painted "
@@ -111,7 +112,7 @@ class Visitor:
             yield lambda: Painted(**json.loads(seen.value.text.removeprefix(start)))
 
     def vitals(self, path: str) -> Vitals:
-        """Open a page and return what the browser says of its painting."""
+        """Open a page and return its web vitals."""
         self.page.goto(f"{self._url}{path}", wait_until="load")
         self.page.wait_for_timeout(_SETTLED_MS)
         return Vitals(*self.page.evaluate("[window.largest, window.shifted]"))
@@ -134,7 +135,7 @@ def chromium() -> Iterator[Any]:
 
 @contextmanager
 def visitor(browser: Any, url: str, size: tuple[int, int] = DESKTOP) -> Iterator[Visitor]:
-    """A visitor whose browser remembers nothing of others."""
+    """A visitor with a new browser context: no cookies, no cache."""
     width, height = size
     context = browser.new_context(
         viewport={"width": width, "height": height},

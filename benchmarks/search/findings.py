@@ -1,4 +1,4 @@
-"""What the benchmark `search` says of what it has measured."""
+"""The report of the benchmark `search`: tables and sentences from its measurements."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmarks.search.measurements import Measurements
 
 AIM_TIMES, AIM_MORE_MS = 1.5, 60.0
 AIM_REPEATED_MS, AIM_THROUGHPUT, AIM_BESIDE = 40.0, 0.8, 1.5
-# What counts as good: https://web.dev/articles/vitals
+# The thresholds for 'good': https://web.dev/articles/vitals
 AIM_LCP_MS, AIM_SHIFT = 2500.0, 0.1
 
 

@@ -1,7 +1,7 @@
-"""Searches over HTTP on one kept connection, timed from the first byte sent to the last received.
+"""HTTP client of one keep-alive connection; times from the first byte sent to the last received.
 
-The bodies are encoded beforehand, and nothing heavier than `http.client` is on the way, so that
-the figures are the server's and not the client's.
+Bodies are encoded beforehand, and nothing heavier than `http.client` is used, so that the figures
+are the server's and not the client's.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import requests
 
 
 class SearchClient:
-    """One integrator's connection, opened by the first search."""
+    """A connection with an API key, opened by the first search."""
 
     def __init__(self, url: str, key: str, **fields: str | int) -> None:
         self._url, self._key, self._fields = f"{url}/api/v1/search/", key, fields
@@ -27,11 +27,11 @@ class SearchClient:
         self._connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=60)
 
     def search(self, picture: Path) -> tuple[float, dict[str, Any]]:
-        """Search with a picture; return the milliseconds and the answer."""
+        """Search with an image; return the milliseconds and the answer."""
         return self._post({}, {"image": (picture.name, picture.read_bytes(), "image/jpeg")})
 
     def search_kept(self, query: str, box: str) -> tuple[float, dict[str, Any]]:
-        """Search with a part of the picture of an earlier answer, by its id."""
+        """Search with a box of an earlier query image, by its id."""
         return self._post({"query": query, "box": box}, None)
 
     def _post(

@@ -1,4 +1,4 @@
-"""Searches over HTTP: repeated, many at once, beside an import, and by parts of a picture."""
+"""Searches over HTTP under load: repeated, concurrent, during an import, with boxes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TOP_K = 20
 
 @dataclass(frozen=True)
 class Load:
-    """What many searches at once took."""
+    """Times of concurrent searches."""
 
     seconds: float
     each: list[float]  # milliseconds
@@ -34,7 +34,7 @@ class Load:
 
 @dataclass(frozen=True)
 class Boxes:
-    """Milliseconds of searches with one large picture: whole, with a first box, with others."""
+    """Milliseconds of searches with one large image: whole, with a first box, with others."""
 
     whole: dict[str, float]
     first: dict[str, float]
@@ -42,7 +42,7 @@ class Boxes:
 
 
 class Searches:
-    """Searches in one dataset with a key, over kept connections."""
+    """Searches in one dataset with an API key, over keep-alive connections."""
 
     def __init__(self, installation: Installation, slug: str) -> None:
         self._url, self._key, self._slug = installation.url, installation.key("read"), slug
@@ -52,12 +52,12 @@ class Searches:
         return SearchClient(self._url, self._key, **given, **fields)
 
     def one_by_one(self, pictures: Sequence[Path]) -> list[float]:
-        """Milliseconds of each, one at a time."""
+        """Search with each image in turn; return the milliseconds of each."""
         with self.client() as client:
             return [client.search(picture)[0] for picture in pictures]
 
     def at_once(self, pictures: Sequence[Path], **fields: str | int) -> Load:
-        """Search with all of them, `AT_ONCE` at a time, each over a connection of its own."""
+        """Search with all images, `AT_ONCE` at a time, each over its own connection."""
         with ExitStack() as stack, ThreadPoolExecutor(AT_ONCE) as threads:
             clients = [stack.enter_context(self.client(**fields)) for _ in range(AT_ONCE)]
             begin = threading.Barrier(AT_ONCE + 1)
@@ -73,7 +73,7 @@ class Searches:
             return Load(time.perf_counter() - started, each)
 
     def by_boxes(self, picture: Path, boxes: Sequence[str]) -> Boxes:
-        """Search with a picture, then with parts of it, by the token of the first answer."""
+        """Search with an image, then with boxes of it, by the first answer's query id."""
         with self.client() as client:
             took, answer = client.search(picture)
             kept = answer["query"]["id"]
@@ -86,7 +86,7 @@ def _told(took: float, answer: dict[str, Any]) -> dict[str, float]:
 
 
 def in_batch(peer: Peer, pictures: Sequence[Path]) -> float:
-    """Searches a second that the library makes in batches of `AT_ONCE`, in one process."""
+    """Return searches a second of the library in batches of `AT_ONCE`, in one process."""
     taken = 0.0
     for start in range(0, len(pictures), AT_ONCE):
         part = pictures[start : start + AT_ONCE]
@@ -97,7 +97,7 @@ def in_batch(peer: Peer, pictures: Sequence[Path]) -> float:
 
 @contextmanager
 def importing(installation: Installation, root: Path, files: int) -> Iterator[None]:
-    """An import of a folder of the server that runs meanwhile; it is cancelled in the end."""
+    """Run an import of a server folder during the block; cancel it at the end."""
     make_files(root / "imported", files, seed=73)
     client = Client(installation.url, installation.key("write"))
     slug = client.dataset("Imported")
@@ -107,7 +107,7 @@ def importing(installation: Installation, root: Path, files: int) -> Iterator[No
     if answer.status_code != 201:
         raise RuntimeError(f"the import was answered with {answer.status_code}: {answer.text}")
     key = answer.json()["id"]
-    while client.job(key)["ready"] < files // 50:  # the workers have loaded their models
+    while client.job(key)["ready"] < files // 50:  # until the workers have loaded their models
         time.sleep(0.2)
     yield
     job = client.job(key)

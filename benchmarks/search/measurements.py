@@ -1,4 +1,4 @@
-"""What the benchmark `search` measures; `searching_findings` says what it means."""
+"""The measurements of the benchmark `search`; `benchmarks.search.findings` reports them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from benchmarks.search.load import Boxes, Load
 
 @dataclass
 class Measurements:
-    """Everything that was measured; milliseconds."""
+    """All measurements; in milliseconds unless noted."""
 
     clicks: list[Painted] = field(default_factory=list)
     bare_of_clicks: list[float] = field(default_factory=list)

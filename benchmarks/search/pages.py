@@ -1,4 +1,4 @@
-"""How long the pages of a large dataset take, beside those of a small one."""
+"""Benchmark of page times: pages of a large dataset beside those of a small one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _WARM_UP = 3
 
 
 def run(options: Options) -> Findings:
-    """Ask for the same pages of both datasets in turns."""
+    """Request the same pages of both datasets alternately."""
     with place() as installation:
         addresses = {
             number: _addresses(installation, f"rows-{number}", number)

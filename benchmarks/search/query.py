@@ -1,4 +1,4 @@
-"""How long a search takes, beside the bare library call on the same picture."""
+"""Benchmark of the search latency over HTTP, beside the bare library call on the same image."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ AIM_MS = 15.0
 TOP_K = 20
 _WARM_UP = 10
 _STAGES = ("decode", "embed", "search")
-# As the workers set them: products of one vector gain nothing from more.
+# As in the workers: products with one vector gain nothing from more threads.
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 Sample = dict[str, float]
 
 
 def run(options: Options) -> Findings:
-    """Search over HTTP and barely, picture by picture, each first in turn."""
+    """Search over HTTP and bare, image by image; the order alternates."""
     with tempfile.TemporaryDirectory(prefix="lk-bench-") as folder, place() as installation:
         queries = sample_photos.make(Path(folder), _WARM_UP + options.searches, 500, seed=1)
         filled = fill(installation, options.images)
@@ -50,7 +50,7 @@ def run(options: Options) -> Findings:
                 else:
                     barely.append(_barely(peer, query))
                     over_http.append(_over_http(client, query))
-            # Bare calls have asked Milvus too: its share of a search cannot be told apart.
+            # Bare calls use the same Milvus: its CPU time cannot be split between the two.
             used = cpu_seconds(installation) - before
     spent = ", ".join(
         f"{name} {1000 * seconds / options.searches:.1f}"

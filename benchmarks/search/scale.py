@@ -1,4 +1,4 @@
-"""How a search slows down as the number of vectors grows, on Milvus Lite and on a Milvus server."""
+"""Benchmark of search latency by number of vectors, on Milvus Lite and on a Milvus server."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Timed = dict[int, dict[str, float]]  # by number of vectors: p50 and p95, millis
 
 
 def run(options: Options) -> Findings:
-    """Fill, search, fill further; each store in a process of its own."""
+    """Fill, search, fill further; each store in its own process."""
     found = {"Milvus Lite": _ask("lite", [n for n in LITE if n <= options.scale])}
     said = ""
     if find_spec("milvus") is None or shutil.which("unshare") is None:
@@ -54,7 +54,7 @@ def _ask(store: str, sizes: list[int]) -> Timed:
             sys.executable, "-m", "benchmarks.search.scale_store", store, folder,
             *(str(size) for size in sizes),
         ]  # fmt: skip
-        if store == "server":  # it listens on every interface: it gets a network of its own
+        if store == "server":  # it listens on every interface: run it in a network namespace
             command = ["unshare", "-rn", *command]
         done = subprocess.run(
             command, stdout=subprocess.PIPE, text=True, check=True, timeout=_PATIENCE_SECONDS

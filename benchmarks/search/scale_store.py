@@ -1,7 +1,7 @@
 """Search a growing collection: `python -m benchmarks.search.scale_store lite|server FOLDER SIZE…`.
 
-Prints, as JSON, what a search took at each size. The server listens on every interface and is
-started inside a network namespace of its own (`unshare -rn`), whose loopback is brought up here.
+Prints, as JSON, the time of a search at each size. The server listens on every interface, so it
+runs in its own network namespace (`unshare -rn`), whose loopback is brought up here.
 """
 
 from __future__ import annotations
@@ -57,16 +57,16 @@ def _server(folder: Path) -> Iterator[str]:
             yield f"http://127.0.0.1:{_PORT}"
         finally:
             server.terminate()
-    # The launcher does not wait for the server that it has started, whose processor time would
-    # count as somebody else's.
+    # The launcher does not wait for the server that it started: reap it here, or its CPU time
+    # would count as that of other processes.
     left = psutil.Process().children()
     for orphan in left:
-        orphan.kill()  # its data are thrown away
+        orphan.kill()  # its data is discarded anyway
     psutil.wait_procs(left)
 
 
 def _adopt_orphans() -> None:
-    """Become the parent of those whose own parent ends before them (`prctl`, Linux)."""
+    """Become the parent of orphaned descendants (`prctl`, Linux)."""
     set_child_subreaper = 36
     ctypes.CDLL(None).prctl(set_child_subreaper, 1)
 
@@ -89,7 +89,7 @@ def _unit(number: int, seed: int) -> npt.NDArray[np.float32]:
 
 
 def _settle(store: VectorStore, queries: npt.NDArray[np.float32]) -> None:
-    """Wait until searches take no less time than before: sealing and indexing have ended."""
+    """Wait until searches get no faster: sealing and indexing have ended."""
     before, deadline = float("inf"), time.monotonic() + _SETTLE_SECONDS
     while time.monotonic() < deadline:
         now = min(_times(store, queries[:8]))

@@ -1,4 +1,4 @@
-"""Searching as it is felt: from a click in a browser to painted thumbnails, in a large gallery."""
+"""Benchmark of search in a large gallery: in a browser, concurrent, during imports, with boxes."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ from benchmarks.search.measurements import Measurements
 from benchmarks.search.query import ONE_THREAD
 from harness.installation import ROOT, Client, Installation, clean_environment, wait_until
 
-DISTINCT = 400  # pictures of the gallery
+DISTINCT = 400  # different images in the gallery
 _WARM_UP = 5
-_LOADS = 5  # of a page whose paints are looked at
+_LOADS = 5  # of each page whose web vitals are measured
 _BOXES = 20
-_LARGE = 4000  # pixels of the long side of the picture that boxes are drawn on
-_IMPORTED = 3000  # files of the import that runs beside searches
+_LARGE = 4000  # pixels of the long side of the image for searches with boxes
+_IMPORTED = 3000  # files of the import that runs during searches
 _BARE = ("decode", "embed", "search")
 
 
@@ -54,8 +54,8 @@ class Gallery:
     slug: str
     collection: str
     uri: str
-    first: int  # key of the first row
-    shown: list[int]  # which picture each row shows
+    first: int  # id of the first row
+    shown: list[int]  # index of the image that each row shows
     pictures: list[Path]
 
     def picture_of(self, image: int) -> Path:
@@ -63,7 +63,7 @@ class Gallery:
 
 
 def run(options: Options) -> Findings:
-    """Fill a gallery; then browser, repeated searches, many at once, an import beside, boxes."""
+    """Fill a gallery; measure a browser, then repeated, concurrent and boxed searches."""
     needed_browser()
     with tempfile.TemporaryDirectory(prefix="lk-bench-") as folder:
         root = Path(folder)
@@ -139,7 +139,7 @@ def _uploads(measured: Measurements, someone: Visitor, peer: Peer, asked: Sequen
 def _clicks(
     measured: Measurements, someone: Visitor, peer: Peer, gallery: Gallery, number: int
 ) -> None:
-    """Go from match to match; where a page shows no other picture, begin with another one."""
+    """Click from match to match; start with another image where a page shows no new one."""
     chosen, past = random.Random(5), set[int]()
     for place_in_row in range(_WARM_UP + number):
         there = [image for image in someone.cards() if image not in past]
@@ -170,7 +170,7 @@ def _pages(measured: Measurements, browser: Any, url: str, results: str) -> None
 
 
 def _boxes(searches: Searches, root: Path, seed: int) -> Boxes:
-    """A large photograph, as a telephone makes it: what costs is to decode all of it."""
+    """Search with boxes of a photograph as large as a phone's: decoding it is the main cost."""
     [source] = pictures.make(root / f"large-{seed}", 1, _LARGE, seed=63 + seed)
     with Image.open(source) as picture:
         large = picture.convert("RGB")
@@ -183,7 +183,8 @@ def _boxes(searches: Searches, root: Path, seed: int) -> Boxes:
 def _at_once(
     measured: Measurements, searches: Searches, peer: Peer, root: Path, number: int
 ) -> None:
-    """The library in batch before and after: whatever else the machine does falls on both."""
+    """Measure concurrent searches, and the library in batches before and after them, so that other
+    load on the machine affects both."""
     for place_in_row, (name, fields) in enumerate(
         {"verified": {}, "not verified": {"verify": "false"}}.items()
     ):
