@@ -1,7 +1,7 @@
-"""Bundles: vectors in a folder, with a manifest that says what they are.
+"""Bundles: folders of vectors with ids, metadata and a manifest that describes them.
 
-`BundleWriter` writes one, `load` reads it, `export` writes it in another format, and `to_faiss`
-makes an index of it.
+`BundleWriter` writes a bundle, `load` reads one, `export` writes it in another format, and
+`to_faiss` builds a FAISS index from it.
 """
 
 from embeddings.bundle.faiss_index import to_faiss

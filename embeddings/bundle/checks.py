@@ -1,4 +1,4 @@
-"""What may be put into a bundle: identifiers, metadata and vectors, checked row by row."""
+"""Validation of bundle rows: ids, metadata and vectors."""
 
 import hashlib
 import json
@@ -19,13 +19,13 @@ _MAX_DEPTH = 64
 
 
 class Seen:
-    """The identifiers that there were, by digests, so that memory hardly grows with them."""
+    """The ids seen so far. Only digests are kept, so that memory hardly grows."""
 
     def __init__(self) -> None:
         self._digests: set[bytes] = set()
 
     def added(self, ids: Sequence[str]) -> None:
-        """Remember these. Raises `InputError` for the first that there was; remembers none then."""
+        """Add ids. Raises `InputError` when one is a duplicate; no id is added then."""
         fresh: set[bytes] = set()
         for one in ids:
             digest = hashlib.blake2b(one.encode(), digest_size=16).digest()
@@ -36,7 +36,7 @@ class Seen:
 
 
 def check_ids(ids: Any) -> None:
-    """Raise `InputError` unless these are texts that every format can hold."""
+    """Raises `InputError` when an id is not a string that every format can store."""
     if isinstance(ids, str | bytes) or not isinstance(ids, Sequence):
         raise InputError(f"ids are a list of texts, not {type(ids).__name__}.")
     for one in ids:
@@ -51,7 +51,7 @@ def check_ids(ids: Any) -> None:
 
 
 def check_vectors(vectors: Any, ids: Sequence[str], dimension: int | None) -> NDArray[np.float32]:
-    """The vectors (N, D) themselves. Raises `InputError`, which names the id of a bad one."""
+    """The vectors, float32 (N, D). Raises `InputError`, naming the id, when one is invalid."""
     if not isinstance(vectors, np.ndarray) or vectors.ndim != 2 or vectors.dtype != np.float32:
         found = (
             f"{vectors.dtype} of shape {vectors.shape}"
@@ -77,7 +77,7 @@ def check_vectors(vectors: Any, ids: Sequence[str], dimension: int | None) -> ND
 
 
 def not_unit(vectors: NDArray[np.float32]) -> int | None:
-    """The place of the first vector (N, D) that is not finite and of unit length."""
+    """The index of the first vector of (N, D) that is not finite or not of unit length."""
     with np.errstate(over="ignore", invalid="ignore"):
         squares = np.einsum("ij,ij->i", vectors, vectors)
         # NaN compares false with everything.
@@ -86,7 +86,7 @@ def not_unit(vectors: NDArray[np.float32]) -> int | None:
 
 
 def metadata_texts(metadata: Any, ids: Sequence[str]) -> list[str]:
-    """Each row of metadata as JSON text. Raises `InputError`, which names the id of a bad row."""
+    """Each metadata row as JSON text. Raises `InputError`, naming the id, when one is invalid."""
     if metadata is None:
         return ["{}"] * len(ids)
     if isinstance(metadata, str | bytes | Mapping) or not isinstance(metadata, Sequence):
@@ -108,7 +108,7 @@ def _metadata_text(row: Any, one: str) -> str:
     try:
         text = json.dumps(_plain(row, 0), ensure_ascii=False, separators=(",", ":"))
         size = len(text.encode())
-    except (TypeError, ValueError) as error:  # with it: lone surrogates, far too long numbers
+    except (TypeError, ValueError) as error:  # also lone surrogates, too long numbers
         raise InputError(f"The metadata of {_shown(one)} {wanted} ({error}).") from error
     if size > MAX_METADATA_BYTES:
         raise InputError(
@@ -118,7 +118,10 @@ def _metadata_text(row: Any, one: str) -> str:
 
 
 def _plain(value: Any, depth: int) -> Any:
-    """The value with lists for tuples. Raises TypeError or ValueError for what is no JSON."""
+    """The value with tuples turned into lists.
+
+    Raises `TypeError` or `ValueError` when it is not plain JSON.
+    """
     if depth > _MAX_DEPTH:
         raise ValueError(f"it is nested more than {_MAX_DEPTH} deep")
     if isinstance(value, Mapping):
@@ -130,7 +133,7 @@ def _plain(value: Any, depth: int) -> Any:
         return [_plain(inner, depth + 1) for inner in value]
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"a number is {value}")
-    # Of these types themselves: numpy's float64 is a float, and no plain one.
+    # Exact types only: numpy.float64 is a subclass of float.
     if value is None or type(value) in (str, bool, int, float):
         return value
     raise TypeError(f"a value is of type {type(value).__name__}")

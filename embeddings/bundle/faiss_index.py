@@ -1,4 +1,4 @@
-"""A bundle as an index of FAISS, with a file beside it that says what its keys are."""
+"""FAISS export: an index of a bundle, and a Parquet file that maps its keys to ids."""
 
 import contextlib
 import hashlib
@@ -21,22 +21,22 @@ _SHA256 = re.compile("[0-9a-f]{64}")
 
 
 def to_faiss(bundle: Rows, path: Destination) -> int:
-    """Write an exact index of inner products to `path`, and `<path>.ids.parquet`; its size.
+    """Write an exact inner product index to `path`; return the number of its vectors.
 
-    The index is an `IndexIDMap2` over an `IndexFlatIP`. Its keys are the first 63 bits of the
-    SHA-256 of what each vector is of: of the metadata's `sha256`, 64 hex digits, where there is
-    one, else of the id. So they stay the same whatever else is in the bundle; the same content
-    is in the index once. The Parquet file has a row for each row of the bundle (`key`, `id`,
-    `sha256`, `metadata` as JSON text), and in its own metadata `fingerprint`, `recipe` and
-    `index_sha256`, the digest of the index that it belongs to.
+    The index is an `IndexIDMap2` over an `IndexFlatIP`. A key is the first 63 bits of a SHA-256: of
+    the metadata's `sha256` (64 hex digits) if there is one, else of the id. Keys therefore do not
+    depend on the other rows, and equal content is indexed once. `<path>.ids.parquet` has one row
+    for each row of the bundle (`key`, `id`, `sha256`, `metadata` as JSON text). Its file metadata
+    holds `fingerprint`, `recipe` and `index_sha256`, the digest of the index it belongs to.
 
-    All vectors are in memory meanwhile. Raises `InputError` for a `sha256` that is none and where
-    two contents have one key, `OutputError`, `BundleError` and `PackageMissing`.
+    All vectors are held in memory. Raises `InputError` when a `sha256` is malformed or two contents
+    share a key, `OutputError` when a file cannot be written, `BundleError` when the bundle is
+    damaged, and `PackageMissing` when a package is not installed.
     """
     faiss = needed("faiss", "faiss-cpu", "An index of FAISS")
     index = faiss.IndexIDMap2(faiss.IndexFlatIP(bundle.manifest["dimension"]))
     target = Path(path).absolute()
-    # The index takes its place last: it is not there before what explains it.
+    # The index is moved into place last, so that it never exists without its table of keys.
     with (
         written_file(target) as draft,
         written_file(f"{target}{BESIDE}") as beside,
@@ -70,7 +70,7 @@ def to_faiss(bundle: Rows, path: Destination) -> int:
 
 
 def _content(one: str, metadata: Mapping[str, Any]) -> str:
-    """The SHA-256 of what a vector is of."""
+    """The SHA-256 of the content that a vector was computed from."""
     found = metadata.get("sha256")
     if found is None:
         return hashlib.sha256(one.encode()).hexdigest()

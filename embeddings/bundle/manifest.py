@@ -1,4 +1,4 @@
-"""`manifest.json`: what a bundle holds, what made it, and the digest of every file."""
+"""`manifest.json` of a bundle: its contents, its recipe, and the digest of every file."""
 
 import hashlib
 import json
@@ -52,7 +52,7 @@ def _files(value: Any) -> bool:
     )
 
 
-# Every key, in the order in which people read them, and what its value must be.
+# Every key in reading order, with the check of its value.
 _KEYS: Mapping[str, Callable[[Any], bool]] = {
     "kind": _text,
     "version": _whole,
@@ -86,7 +86,7 @@ def sha256(path: Path) -> str:
 
 
 def write(folder: Path, values: Mapping[str, Any]) -> None:
-    """Write the manifest of these values, all but `kind`, `version` and `manifest_sha256`."""
+    """Write the manifest; `kind`, `version` and `manifest_sha256` are added here."""
     complete = {"kind": KIND, "version": VERSION, "dtype": "float32", **values}
     ordered = {key: complete[key] for key in _KEYS if key != "manifest_sha256"}
     text = _written({**ordered, "manifest_sha256": _own_digest(ordered)})
@@ -94,10 +94,10 @@ def write(folder: Path, values: Mapping[str, Any]) -> None:
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """The manifest of a bundle, every value of it checked; the files are not looked at.
+    """The manifest of a bundle, with every value checked; the other files are not read.
 
-    Raises `BundleError`: `bundle_missing`, `bundle_too_new`, and `bundle_damaged`, also where the
-    recipe does not have the fingerprint.
+    Raises `BundleError` with `bundle_missing`, `bundle_too_new` or `bundle_damaged`, the last also
+    when the fingerprint is not that of the recipe.
     """
     raw = _raw(folder)
     try:
@@ -126,9 +126,9 @@ def read(folder: Path) -> dict[str, Any]:
 
 
 def check_names(folder: Path, manifest: Mapping[str, Any]) -> None:
-    """Raise `BundleError` unless the folder holds the files of its manifest and nothing else.
+    """Raises `BundleError` when the folder does not hold exactly the files of the manifest.
 
-    Sizes are compared, and links are no files.
+    Sizes are compared, and links do not count as files.
     """
     found = {}
     with os.scandir(folder) as entries:
@@ -147,14 +147,14 @@ def check_names(folder: Path, manifest: Mapping[str, Any]) -> None:
 
 
 def check_digests(folder: Path, manifest: Mapping[str, Any]) -> None:
-    """Raise `BundleError` where a file's SHA-256 is not that of the manifest."""
+    """Raises `BundleError` when a file's SHA-256 is not that of the manifest."""
     for name, facts in manifest["files"].items():
         if sha256(folder / name) != facts["sha256"]:
             raise damaged(folder, f"the SHA-256 of {name} is not that of the manifest")
 
 
 def damaged(folder: Path, what: str) -> BundleError:
-    """The error of a bundle in which something is wrong."""
+    """The error for a damaged bundle."""
     return BundleError(
         "bundle_damaged",
         f"The bundle {folder} is damaged: {what}. Fetch or export it again.",

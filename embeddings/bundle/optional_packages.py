@@ -1,4 +1,4 @@
-"""Packages that only some of the formats need."""
+"""Imports of optional packages that only some bundle formats need."""
 
 import importlib
 from typing import Any
@@ -7,7 +7,7 @@ from embeddings.errors import PackageMissing
 
 
 def needed(module: str, package: str, purpose: str) -> Any:
-    """The module, imported now. Raises `PackageMissing`, which says what to install."""
+    """Import a module. Raises `PackageMissing`, naming the package, when it is not installed."""
     try:
         return importlib.import_module(module)
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""What made the vectors of a bundle: the recipe as data, and the cards of its models."""
+"""Provenance of the vectors of a bundle: the recipe as data, and the cards of its models."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Provenance:
-    """A recipe as plain JSON types, its fingerprint, and the dimension where it is known.
+    """A recipe as plain JSON types, its fingerprint, and its dimension when known.
 
-    The recipe of a graph pipeline stays the graph that it is: its columns and nodes.
+    The recipe of a graph pipeline keeps the form of a graph: columns and nodes.
     """
 
     recipe: dict[str, Any]
@@ -33,13 +33,13 @@ class Provenance:
 
 
 def provenance(given: "AnyRecipe") -> Provenance:
-    """What `given` says of the vectors that it makes.
+    """The provenance of vectors made by `given`.
 
-    `given` is a `Recipe` or its name, an `ImagePipeline`, which also knows what computes, a graph
-    `Pipeline` with one output, or the dictionary of either kind of recipe.
+    `given` is a `Recipe` or its name, an `ImagePipeline` (which also knows runtime, precision and
+    device), a graph `Pipeline` with one output, or the dictionary of either kind of recipe.
 
-    Raises `InputError` for anything else, `RecipeError` for a graph that has no recipe or several
-    outputs, and `UnknownName` for a name.
+    Raises `InputError` when it is anything else, `RecipeError` when a graph has no recipe or
+    several outputs, and `UnknownName` when there is no recipe of that name.
     """
     if isinstance(given, str):
         given = recipe_named(given)
@@ -47,7 +47,7 @@ def provenance(given: "AnyRecipe") -> Provenance:
         return _of_dictionary(given)
     if isinstance(given, Recipe):
         return Provenance(given.to_dict(), given.fingerprint, given.dimension)
-    # Not at the top: whoever writes the vectors of a recipe needs no image library for it.
+    # Imported here so that writing the vectors of a recipe needs no image library.
     from embeddings.flow.graph import Pipeline
     from embeddings.pipelines import ImagePipeline
 
@@ -64,14 +64,17 @@ def provenance(given: "AnyRecipe") -> Provenance:
 
 
 def restored(recipe: Mapping[str, Any]) -> Recipe | dict[str, Any]:
-    """The `Recipe` of this dictionary; of a graph, the dictionary itself. Raises `RecipeError`."""
+    """The `Recipe` of a dictionary; for a graph, the dictionary itself.
+
+    Raises `RecipeError` when it is malformed.
+    """
     return Recipe.from_dict(recipe) if "operators" in recipe else dict(recipe)
 
 
 def models(recipe: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What the cards say of the models that a recipe names by the digests of their weights.
+    """The card data of the models in a recipe, found by the digests of their weights.
 
-    A model whose card is not here has its digest alone, the other fields None.
+    A model without a card has only its digest; the other fields are None.
     """
     digests = dict.fromkeys(_digests(recipe))
     return [_model(digest) for digest in digests]
@@ -129,7 +132,7 @@ _MODEL = ("name", "architecture", "licence", "sha256", "dimension", "source")
 
 
 def _source(weights: Weights) -> str:
-    """Where others find the weights; nothing of this machine."""
+    """Where the weights can be downloaded; never a path of this machine."""
     if isinstance(weights, PackageWeights):
         return f"python package {weights.distribution}"
     if isinstance(weights, HubWeights):

@@ -1,4 +1,4 @@
-"""Read a bundle, and refuse one that is not what its manifest says."""
+"""Reading and verification of bundles: `load` and `Bundle`."""
 
 import json
 from collections.abc import Iterator
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
     from embeddings.flow.graph import Pipeline
     from embeddings.pipelines import ImagePipeline
 
-# A number of a vector takes at least so many bytes in any format: a digit and a comma.
+# In any format a number of a vector takes at least this many bytes: a digit and a comma.
 _BYTES_A_NUMBER = 2
 
 
 class Bundle:
-    """Vectors with what they are called and what made them, as `load` gives them.
+    """Vectors with their ids, metadata and recipe, as returned by `load`.
 
-    Attributes: `path`; `manifest`, a dictionary; `fingerprint`, which says what the vectors may
-    be compared with; `recipe`, the `Recipe` that made them, or a dictionary where that was a
-    graph pipeline. Its length is the number of rows. Picklable: another process reads the files.
+    Attributes: `path`; `manifest`, a dictionary; `fingerprint`, which says what the vectors may be
+    compared with; `recipe`, the `Recipe` that made them, or a dictionary for a graph pipeline. Its
+    length is the number of rows. Can be pickled: the other process reads the files.
     """
 
     def __init__(self, path: Path, said: dict[str, Any], reader: Reader) -> None:
-        """For `load` alone."""
+        """Called by `load` only."""
         self.path = path
         self.manifest = said
         self.fingerprint: str = said["fingerprint"]
@@ -53,30 +53,30 @@ class Bundle:
         return f"<Bundle {self.path.name} ({rows} x {dimension}) {self.fingerprint[:12]}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # The same bundle as the one that was verified here, or an error.
+        # Raises when the files are no longer those that were verified here.
         return _again, (self.path, self.manifest["manifest_sha256"])
 
     @property
     def vectors(self) -> NDArray[np.float32]:
-        """All vectors, float32 (N, D), read-only; for npy they stay on disk until touched."""
+        """All vectors, float32 (N, D), read-only; for npy they are paged in from disk on use."""
         mapped = self._mapped
         return self._rows.vectors if mapped is None else mapped
 
     @property
     def ids(self) -> list[str]:
-        """The identifiers, in the order of the vectors."""
+        """The ids, in the order of the vectors."""
         return self._rows.ids
 
     @cached_property
     def metadata(self) -> list[dict[str, Any]]:
-        """A dictionary for each vector, in their order."""
+        """A dictionary for each vector, in the same order."""
         with _reading(self.path):
             return list(map(_metadata, self._rows.metadata))
 
     def batches(self) -> Iterator[Batch]:
-        """All rows in their order, some at a time; memory stays flat.
+        """All rows in order, in batches; memory use is constant.
 
-        Raises `BundleError` (`bundle_damaged`).
+        Raises `BundleError` (`bundle_damaged`) when a file cannot be read.
         """
         for block in self._blocks(vectors=True):
             with _reading(self.path):
@@ -84,10 +84,10 @@ class Bundle:
             yield Batch(block.ids, block.vectors, rows)
 
     def pipeline(self, **options: Any) -> "ImagePipeline | Pipeline":
-        """What makes vectors that can be compared with these: for a query picture.
+        """The pipeline whose vectors can be compared with these, for query pictures.
 
-        An `ImagePipeline`, which takes the options `runtime`, `precision` and `device`; or, for
-        the recipe of a graph, a `Pipeline`, which takes `local`. Raises what these raise.
+        An `ImagePipeline`, with the options `runtime`, `precision` and `device`; for a graph recipe
+        a `Pipeline`, with the option `local`. Raises what these raise.
         """
         if isinstance(self.recipe, Recipe):
             from embeddings.pipelines import pipeline
@@ -98,15 +98,15 @@ class Bundle:
         return Pipeline.from_recipe(self.recipe, **options)
 
     def export(self, path: Destination, *, format: str = "npy", overwrite: bool = False) -> None:
-        """Write it again, in any format: see `embeddings.bundle.export`."""
+        """Write the bundle in another format: see `embeddings.bundle.export`."""
         export(self, path, format=format, overwrite=overwrite)
 
     def to_faiss(self, path: Destination) -> int:
-        """Make an index of it: see `embeddings.bundle.to_faiss`."""
+        """Write a FAISS index of the bundle: see `embeddings.bundle.to_faiss`."""
         return to_faiss(self, path)
 
     def verify_rows(self) -> None:
-        """Look at every row: `load` does so. Raises `BundleError` (`bundle_damaged`)."""
+        """Check every row, as `load` does. Raises `BundleError` (`bundle_damaged`)."""
         self._rows = self._collected(check=True)
 
     @cached_property
@@ -119,7 +119,7 @@ class Bundle:
         return self._collected(check=False)
 
     def _collected(self, *, check: bool) -> "_Rows":
-        """All rows, read once; with `check`, each is held to what a writer would take."""
+        """All rows, read once; with `check`, each is validated like the input of a writer."""
         mapped = self._mapped
         shape = len(self), int(self.manifest["dimension"])
         vectors = np.empty(shape, np.float32) if mapped is None else mapped
@@ -138,7 +138,7 @@ class Bundle:
         return _Rows(ids, metadata, vectors)
 
     def _blocks(self, *, vectors: bool) -> Iterator[Block]:
-        """The reader's blocks, as many rows as the manifest says."""
+        """The reader's blocks, exactly as many rows as the manifest says."""
         left = len(self)
         with _reading(self.path):
             for block in self._reader.blocks(vectors=vectors):
@@ -163,15 +163,16 @@ def load(
     allow_other: bool = False,
     verify: bool = True,
 ) -> Bundle:
-    """The bundle in the folder `path`.
+    """Load the bundle in the folder `path`.
 
-    `fingerprint` is that of the recipe whose vectors these shall be compared with (`recipe(name)
-    .fingerprint`, or a pipeline's); another one is refused, unless `allow_other`. With `verify`
-    every byte is compared with the digests of the manifest, and every row is looked at. Without
-    it, only names, sizes and shapes are: quick, for a bundle that one has written oneself.
+    `fingerprint` is that of the vectors to compare with (`recipe(name).fingerprint`, or a
+    pipeline's); a bundle with another one is refused, unless `allow_other`. With `verify` every
+    byte is checked against the digests of the manifest, and every row is validated. Without it only
+    names, sizes and shapes are checked: fast, for bundles that you wrote yourself.
 
-    Raises `BundleError`: `bundle_missing`, `bundle_damaged` for anything that is not as the
-    manifest says it, `bundle_too_new`, `fingerprint_differs`; and `PackageMissing`.
+    Raises `BundleError` with `bundle_missing`, `bundle_too_new`, `fingerprint_differs`, or
+    `bundle_damaged` when anything differs from the manifest, and `PackageMissing` when a package is
+    not installed.
     """
     folder = Path(path).absolute()
     said = manifest.read(folder)
@@ -187,7 +188,7 @@ def load(
     if count * dimension * _BYTES_A_NUMBER > sum(x["bytes"] for x in said["files"].values()):
         raise manifest.damaged(folder, f"its files are too small for {count} vectors")
     if verify:
-        # Before any of them is opened by a library that reads more than bytes.
+        # Digests first: no other library parses an unverified file.
         manifest.check_digests(folder, said)
     with _reading(folder):
         reader = FORMATS[said["format"]].reader(folder, count, dimension)
@@ -205,7 +206,7 @@ def _again(path: Path, digest: str) -> Bundle:
 
 
 def _check(block: Block, seen: Seen) -> None:
-    """Raise ValueError, or `InputError`, for rows that a writer would not have written."""
+    """Raises `ValueError` or `InputError` when a writer would not have accepted the rows."""
     check_ids(block.ids)
     seen.added(block.ids)
     for row in block.metadata:
@@ -228,7 +229,7 @@ def _refused(constant: str) -> None:
 
 @contextmanager
 def _reading(folder: Path) -> Iterator[None]:
-    """Whatever goes wrong in here, the bundle is damaged: readers raise anything at all."""
+    """Turn any exception into `bundle_damaged`: the libraries that read files raise all kinds."""
     try:
         yield
     except (BundleError, PackageMissing):

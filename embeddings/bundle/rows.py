@@ -1,4 +1,4 @@
-"""The rows of a bundle, as what exports them sees them."""
+"""Interface of bundle rows, as used by exports."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple, Protocol
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 
 class Batch(NamedTuple):
-    """Some rows of a bundle: texts, float32 (n, D), and dictionaries."""
+    """Some rows of a bundle: ids, vectors float32 (n, D), and metadata dictionaries."""
 
     ids: list[str]
     vectors: NDArray[np.float32]
@@ -16,11 +16,11 @@ class Batch(NamedTuple):
 
 
 class Rows(Protocol):
-    """Rows and what made them: a `Bundle`. An export needs no more of it."""
+    """Rows with their manifest: the part of `Bundle` that exports need."""
 
     manifest: dict[str, Any]
     fingerprint: str
 
     def batches(self) -> Iterator[Batch]:
-        """All rows in their order, some at a time. Raises `BundleError`."""
+        """All rows in order, in batches. Raises `BundleError` when the bundle is damaged."""
         ...

@@ -1,4 +1,4 @@
-"""Write a bundle row by row, or export one in another format."""
+"""Writing and exporting of bundles: `BundleWriter` and `export`."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 
 class BundleWriter:
-    """A context in which a bundle is written; the folder appears, whole, when it ends.
+    """A context manager that writes a bundle; the complete folder appears at the end.
 
-    `add` takes rows, any number at a time and any number of times; memory stays flat but for 100
-    bytes an id, which are unique. An error or an interrupt in the block leaves nothing. For one
-    thread.
+    `add` takes any number of rows, any number of times. Memory use is constant except for about 100
+    bytes per id, to keep ids unique. An error or interrupt in the block leaves no files. Not
+    thread-safe.
 
-    Attributes: `path`; `count`, how many rows there are; `models`, what the manifest says of the
-    models.
+    Attributes: `path`; `count`, the number of rows written; `models`, the models as listed in the
+    manifest.
     """
 
     def __init__(
@@ -47,12 +47,12 @@ class BundleWriter:
         overwrite: bool = False,
     ) -> None:
         """`recipe` is what makes the vectors: a `Recipe` or its name, an `ImagePipeline` (which
-        says itself what computes), a `Pipeline` with one output, or the dictionary of a recipe.
-        `format` is one of `FORMATS`; `runtime`, `precision` and `device` are recorded. With
-        `overwrite` a bundle that is there is replaced; another folder never is.
+        knows its runtime), a `Pipeline` with one output, or the dictionary of a recipe. `format` is
+        one of `FORMATS`; `runtime`, `precision` and `device` are recorded. With `overwrite` an
+        existing bundle is replaced, but never another kind of folder.
 
-        Raises `UnknownName` for a format or a recipe's name, `InputError` and `RecipeError` for
-        what has no recipe.
+        Raises `UnknownName` when the format or recipe name is unknown, and `InputError` or
+        `RecipeError` when `recipe` has no recipe.
         """
         self.path = Path(path).absolute()
         self.count = 0
@@ -71,13 +71,13 @@ class BundleWriter:
         self._draft = self.path
         self._writer: Writer | None = None
         self._broken = False
-        # Rows that wait until there are enough of them.
+        # Buffered rows, until there are enough for a block.
         self._ids: list[str] = []
         self._metadata: list[str] = []
         self._vectors = np.empty((0, 0), np.float32)
 
     def __enter__(self) -> Self:
-        """Raises `OutputError` where the path is there already, or cannot be written."""
+        """Raises `OutputError` when the path exists already or cannot be written."""
         if self._stack is not None:
             raise InputError("A BundleWriter writes one bundle; make another for the next.")
         self._check_place()
@@ -100,7 +100,7 @@ class BundleWriter:
                 self._finish()
                 return
             self._abandon()
-            # The block's own error goes on as it is: it need not be about this folder.
+            # The error of the block is passed on unchanged: it may be about something else.
             with suppress(type(error), OutputError):
                 stack.__exit__(kind, error, trace)
 
@@ -110,11 +110,10 @@ class BundleWriter:
         vectors: NDArray[np.float32],
         metadata: Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
-        """Append N rows: texts, float32 (N, D) of unit length, and dictionaries of plain JSON.
+        """Append N rows: ids, float32 (N, D) of unit length, and dictionaries of plain JSON.
 
-        Raises `InputError`, which names the id, for what is none of these and for an id that was
-        there before; nothing of the rows is written then. Raises `OutputError` where the disk is
-        full.
+        Raises `InputError`, naming the id, when a row is invalid or an id is a duplicate; none of
+        the rows is written then. Raises `OutputError` when the disk is full.
         """
         if self._stack is None:
             raise InputError("Rows are added inside of 'with BundleWriter(...) as writer:'.")
@@ -131,7 +130,7 @@ class BundleWriter:
             self._append(list(ids[start:end]), texts[start:end], vectors[start:end])
 
     def _append(self, ids: list[str], texts: list[str], vectors: NDArray[np.float32]) -> None:
-        """Put some rows, `rows_at_once` at most, behind those that wait; write as many."""
+        """Buffer at most `rows_at_once` rows, and write a block when there are enough."""
         dimension = vectors.shape[1]
         most = rows_at_once(dimension)
         if not len(self._vectors):
@@ -144,7 +143,7 @@ class BundleWriter:
             self._flush(dimension)
 
     def _flush(self, dimension: int) -> Writer:
-        """Write the first of the rows that wait, `rows_at_once` at most."""
+        """Write the first buffered rows, at most `rows_at_once`."""
         count = min(rows_at_once(dimension), len(self._ids))
         with self._told():
             if self._writer is None:
@@ -194,7 +193,7 @@ class BundleWriter:
     def _told(self) -> Iterator[None]:
         try:
             yield
-        except (OSError, RuntimeError) as error:  # h5py raises the one or the other
+        except (OSError, RuntimeError) as error:  # h5py raises either
             self._broken = True
             reason = getattr(error, "strerror", None) or str(error)
             raise OutputError(f"{self.path} cannot be written: {reason}.") from error
@@ -207,7 +206,7 @@ class BundleWriter:
             self._writer.abandon()
 
     def _check_place(self) -> None:
-        """Raise `OutputError` where there is something that is no bundle."""
+        """Raises `OutputError` when the path exists and is not a bundle."""
         if not self._overwrite or not self.path.exists():
             return
         try:
@@ -227,11 +226,11 @@ class BundleWriter:
 def export(
     bundle: Rows, path: Destination, *, format: str = "npy", overwrite: bool = False
 ) -> None:
-    """Write the rows of a bundle into a new one, of any format; memory stays flat.
+    """Write the rows of a bundle as a new bundle in any format; memory use is constant.
 
-    What made the vectors stays as the manifest says it, so that nothing of the model need be
-    here. Raises `UnknownName` for a format, `OutputError`, and `BundleError` where the bundle
-    turns out to be damaged.
+    Recipe and models are copied from the manifest: the model itself is not needed. Raises
+    `UnknownName` for an unknown format, `OutputError` when the folder cannot be written, and
+    `BundleError` when the bundle is damaged.
     """
     said = bundle.manifest
     with BundleWriter(

@@ -1,4 +1,4 @@
-"""The formats of a bundle's files: each writes blocks of rows and reads them again.
+"""File formats of bundles, and the interface of their writers and readers.
 
 Rows are written and read in blocks, so that memory does not grow with their number.
 """
@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 
 from embeddings.errors import UnknownName
 
-# Rows that are written, and read, at once, and what their vectors take at most.
+# Limits of one block: its number of rows, and the bytes of its vectors.
 _ROWS = 1024
 _BYTES = 8 * 2**20
 
 
 class Block(NamedTuple):
-    """Some rows: identifiers, metadata as JSON text, and vectors float32 (n, D).
+    """Some rows: ids, metadata as JSON text, and vectors float32 (n, D).
 
-    `vectors` is (n, 0) where they were not asked for.
+    `vectors` is (n, 0) when vectors were not requested.
     """
 
     ids: list[str]
@@ -31,12 +31,12 @@ class Block(NamedTuple):
 
 
 def rows_at_once(dimension: int) -> int:
-    """How many rows are written, or read, at once."""
+    """The number of rows in a block."""
     return max(1, min(_ROWS, _BYTES // (4 * dimension)))
 
 
 def no_vectors(count: int) -> NDArray[np.float32]:
-    """What stands in a block in place of vectors."""
+    """Placeholder for the vectors of a block that was read without them."""
     return np.empty((count, 0), np.float32)
 
 
@@ -50,33 +50,33 @@ class Writer(Protocol):
         ...
 
     def close(self) -> None:
-        """Finish the files. May raise where the disk is full."""
+        """Finish the files. May raise when the disk is full."""
         ...
 
     def abandon(self) -> None:
-        """Let go of the files, which will be removed. Raises nothing."""
+        """Close the files, which will be deleted. Never raises."""
         ...
 
 
 class Reader(Protocol):
-    """Reads the files of one format; any exception means that they are damaged."""
+    """Reads the files of one format. Any exception means that they are damaged."""
 
     def __init__(self, folder: Path, count: int, dimension: int) -> None:
-        """Compare what the files say of themselves with count and dimension, cheaply."""
+        """Cheaply compare the headers of the files with `count` and `dimension`."""
         ...
 
     def blocks(self, *, vectors: bool) -> Iterator[Block]:
-        """All rows in their order."""
+        """All rows in order."""
         ...
 
     def mapped(self) -> NDArray[np.float32] | None:
-        """All vectors (N, D), read-only, where they need not be read to be there; else None."""
+        """All vectors (N, D), read-only, when the file can be memory-mapped; else None."""
         ...
 
 
 @dataclass(frozen=True)
 class Format:
-    """A format: the files that it makes, and the module with its `Writer` and `Reader`."""
+    """A format: the names of its files, and the module with its `Writer` and `Reader`."""
 
     files: tuple[str, ...]
     module: str
@@ -102,7 +102,7 @@ FORMATS: Mapping[str, Format] = {
 
 
 def format_named(name: str) -> Format:
-    """The format of that name. Raises `UnknownName`."""
+    """The format of that name. Raises `UnknownName` when there is none."""
     if name not in tuple(FORMATS):
         raise UnknownName("format of a bundle", name, FORMATS)
     return FORMATS[name]

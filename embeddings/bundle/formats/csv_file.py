@@ -1,4 +1,4 @@
-"""Rows in one CSV file (RFC 4180, UTF-8): id, metadata as JSON, vector as a JSON list."""
+"""CSV format of bundles (RFC 4180, UTF-8): id, metadata as JSON, vector as a JSON list."""
 
 import contextlib
 import csv
@@ -14,14 +14,14 @@ from embeddings.bundle.optional_packages import needed
 
 NAME = "rows.csv"
 _COLUMNS = ["id", "metadata", "vector"]
-# What is read at once holds any row: the longest id and metadata, were they quotation marks, which
+# A block must hold the longest possible row: id and metadata made only of quotation marks, which
 # are doubled, and a vector of numbers such as -0.00012345678.
 _BYTES_A_ROW = 4 * 2**20
 _BYTES_A_NUMBER = 20
 
 
 class _Line:
-    """What a csv.writer writes to; `writerow` gives back what `write` does."""
+    """A file object for `csv.writer`, whose `writerow` returns what `write` returns."""
 
     def write(self, line: str) -> str:
         return line
@@ -36,7 +36,7 @@ class Writer:
         self._file.write(",".join(_COLUMNS) + "\r\n")
 
     def write(self, ids: list[str], metadata: list[str], vectors: NDArray[np.float32]) -> None:
-        # A vector has commas and no quotation mark: there is no need to look at all of it.
+        # A vector has commas and never quotation marks: csv need not scan it.
         for one, row, vector in zip(ids, metadata, vector_text.texts(vectors), strict=True):
             self._file.write(f'{self._line((one, row))},"{vector}"\r\n')
 
@@ -49,7 +49,7 @@ class Writer:
 
 
 class Reader:
-    """Reads it again, by Arrow: Python's own reader has one limit of fields for all its users."""
+    """Reads `rows.csv` with Arrow: the field size limit of the csv module is global."""
 
     def __init__(self, folder: Path, count: int, dimension: int) -> None:
         self._path, self._dimension = folder / NAME, dimension

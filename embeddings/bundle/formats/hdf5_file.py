@@ -1,4 +1,4 @@
-"""Rows in one HDF5 file: datasets `vectors` (N, D) float32, `ids` and `metadata`, both text."""
+"""HDF5 format of bundles: datasets `vectors` (N, D) float32, `ids` and `metadata` (text)."""
 
 import contextlib
 import io
@@ -15,12 +15,12 @@ from embeddings.bundle.optional_packages import needed
 NAME = "rows.h5"
 _CHUNK_BYTES = 2**18
 _TEXT_CHUNK = 1024
-# Texts that are read at once: each may turn out long.
+# Number of texts read at once: each may be long.
 _TEXTS = 128
 
 
 class Writer:
-    """Appends to three datasets that grow, in chunks, neither compressed nor filtered."""
+    """Appends to three growing datasets, chunked, without compression or filters."""
 
     def __init__(self, folder: Path, dimension: int) -> None:
         h5py = _package()
@@ -56,10 +56,9 @@ class Writer:
 
 
 class _Unfailing(io.FileIO):
-    """The file that HDF5 writes to, which crashes where it cannot close what it has begun.
+    """A file for HDF5 that never fails: HDF5 crashes when it cannot close an open file.
 
-    The first error, or interrupt, is kept for `raise_error`; what is written from then on goes
-    nowhere.
+    The first error or interrupt is kept for `raise_error`; later writes are discarded.
     """
 
     def __init__(self, path: Path) -> None:
@@ -68,12 +67,12 @@ class _Unfailing(io.FileIO):
         self._lost = False
 
     def raise_error(self) -> None:
-        """Raise what went wrong, if anything did."""
+        """Raise the first error, if there was one."""
         if self._error is not None:
             raise self._error
 
     def give_up(self) -> None:
-        """Write nothing any more."""
+        """Discard all further writes."""
         self._lost = True
 
     def write(self, data: Any, /) -> int:
@@ -82,7 +81,7 @@ class _Unfailing(io.FileIO):
         try:
             while left and not self._lost:
                 left = left[super().write(left) :]
-        except BaseException as error:  # an interrupt too
+        except BaseException as error:  # interrupts included
             self._lost, self._error = True, error
         return size
 
@@ -95,7 +94,7 @@ class _Unfailing(io.FileIO):
 
 
 class Reader:
-    """Reads plain datasets of this very file; links, filters and objects are refused."""
+    """Reads plain datasets stored in this file; links, filters and objects are refused."""
 
     def __init__(self, folder: Path, count: int, dimension: int) -> None:
         self._path, self._count = folder / NAME, count
@@ -113,7 +112,7 @@ class Reader:
                     raise ValueError(f"{name} of {NAME} is no text")
 
     def blocks(self, *, vectors: bool) -> Iterator[Block]:
-        # What is neither compressed nor shared cannot be longer than its file.
+        # Data that is neither compressed nor shared cannot be larger than its file.
         most = self._path.stat().st_size
         with _package().File(self._path, "r") as file:
             for start in range(0, self._count, self._rows):
@@ -130,7 +129,7 @@ class Reader:
 
 
 def _plain(h5py: Any, file: Any, name: str, shape: tuple[int, ...], least: int) -> Any:
-    """The dataset, which lies in this file as it is and takes at least so many bytes there."""
+    """The dataset, which must be stored unfiltered in this file with at least `least` bytes."""
     if not isinstance(file.get(name, getlink=True), h5py.HardLink):
         raise ValueError(f"{name} of {NAME} is a link")
     data = file[name]
@@ -147,7 +146,7 @@ def _plain(h5py: Any, file: Any, name: str, shape: tuple[int, ...], least: int) 
 def _texts(data: Any, start: int, end: int) -> list[str]:
     found: list[str] = []
     for at in range(start, end, _TEXTS):
-        # As bytes, so that what is no UTF-8 fails.
+        # Read as bytes, so that invalid UTF-8 raises.
         found += [text.decode() for text in data[at : min(at + _TEXTS, end)]]
     return found
 

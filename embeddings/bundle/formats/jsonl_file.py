@@ -1,4 +1,4 @@
-"""Rows in one file of JSON Lines: {"id": ..., "metadata": {...}, "vector": [...]}."""
+"""JSON Lines format of bundles: {"id": ..., "metadata": {...}, "vector": [...]}."""
 
 import contextlib
 import itertools
@@ -36,9 +36,9 @@ class Writer:
 
 
 class Reader:
-    """Reads what `Writer` wrote: the parts of a line are where it put them.
+    """Reads what `Writer` wrote, by the fixed order of the keys in a line.
 
-    So numbers become float32 at once, and not by way of float64, which rounds twice.
+    Numbers are parsed to float32 directly: a detour by float64 would round twice.
     """
 
     def __init__(self, folder: Path, count: int, dimension: int) -> None:
@@ -59,8 +59,11 @@ class Reader:
 
 
 def _parts(line: bytes) -> tuple[str, str, str]:
-    """Id, metadata and vector, the last two as text. Raises ValueError for another line."""
-    # A quoted id holds no quotation mark that is not escaped, and a vector none at all.
+    """Id, metadata and vector of a line, the last two as text.
+
+    Raises `ValueError` when the line has another layout.
+    """
+    # Quotation marks in an id are escaped, and a vector has none.
     end, behind = line.find(_METADATA), line.rfind(_VECTOR)
     if not line.startswith(_ID) or not line.endswith(_END) or not 0 < end < behind:
         raise ValueError(f"a line of {NAME} is none that a bundle has")

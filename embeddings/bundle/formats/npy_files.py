@@ -1,4 +1,4 @@
-"""Vectors in `vectors.npy`, which is mapped into memory; ids and metadata in `rows.parquet`."""
+"""npy format of bundles: vectors in `vectors.npy` (memory-mapped), the rest in `rows.parquet`."""
 
 import contextlib
 import io
@@ -15,7 +15,7 @@ NAME = "vectors.npy"
 
 
 class Writer:
-    """Writes vectors behind a header whose count is filled in at the end."""
+    """Writes vectors after a header whose row count is filled in at the end."""
 
     def __init__(self, folder: Path, dimension: int) -> None:
         self._rows = parquet_file.Writer(folder, None)
@@ -30,7 +30,7 @@ class Writer:
 
     def close(self) -> None:
         self._rows.close()
-        # numpy leaves room in a header for the first axis to grow, so that its length stays.
+        # numpy pads the header for a growing first axis, so its length does not change.
         self._file.seek(0)
         self._file.write(self._header())
         self._file.close()
@@ -48,7 +48,7 @@ class Writer:
 
 
 class Reader:
-    """Maps the vectors, and reads the rows beside them."""
+    """Memory-maps the vectors, and reads ids and metadata from `rows.parquet`."""
 
     def __init__(self, folder: Path, count: int, dimension: int) -> None:
         self._path, self._shape = folder / NAME, (count, dimension)
@@ -71,7 +71,7 @@ class Reader:
             at = end
 
     def mapped(self) -> NDArray[np.float32]:
-        if not self._shape[0]:  # nothing cannot be mapped
+        if not self._shape[0]:  # an empty file cannot be mapped
             empty: NDArray[np.float32] = np.empty(self._shape, np.float32)
             empty.flags.writeable = False
             return empty

@@ -1,7 +1,7 @@
-"""Rows in one Parquet file: id, vector (a list of D float32), metadata as JSON text.
+"""Parquet format of bundles: id, vector (a list of D float32), metadata as JSON text.
 
-Neither compressed nor encoded by a dictionary: vectors hardly shrink, reading is quick, and a
-small file cannot claim to hold a large one.
+Without compression or dictionary encoding: vectors hardly shrink, reading is fast, and a small file
+cannot claim to hold a large one.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ _PLAIN = {"PLAIN", "RLE"}
 
 
 class Writer:
-    """Writes `rows.parquet`; without a dimension, it has no vectors."""
+    """Writes `rows.parquet`; without vectors when there is no dimension."""
 
     def __init__(self, folder: Path, dimension: int | None) -> None:
         parquet, self._schema = _package(), _schema(dimension)
@@ -53,7 +53,7 @@ class Writer:
 
 
 class Reader:
-    """Reads what `Writer` has written, and nothing that looks otherwise."""
+    """Reads what `Writer` wrote; any other layout is refused."""
 
     def __init__(self, folder: Path, count: int, dimension: int | None) -> None:
         self._path, self._dimension = folder / NAME, dimension
@@ -68,7 +68,7 @@ class Reader:
         columns = ["id", "metadata"] + ["vector"] * (vectors and self._dimension is not None)
         most = self._path.stat().st_size
         rows = rows_at_once(self._dimension or 1)
-        # Not read ahead: that would be all of the file.
+        # No read-ahead: it would load the whole file.
         with _package().ParquetFile(self._path, pre_buffer=False) as file:
             for batch in file.iter_batches(rows, columns=columns):
                 most -= batch.nbytes

@@ -1,6 +1,6 @@
-"""Vectors as text: the shortest decimal numbers that give the same float32 again.
+"""Vectors as text: the shortest decimals that parse to the same float32.
 
-`json` and `repr` would write them as float64, twice as long.
+`json` and `repr` would write float64 digits, twice as long.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ def texts(vectors: NDArray[np.float32]) -> list[str]:
 
 
 def vectors(texts: Sequence[str], dimension: int) -> NDArray[np.float32]:
-    """What `texts` wrote, float32 (N, D). Raises ValueError for anything else."""
+    """Parse the output of `texts` to float32 (N, D). Raises `ValueError` when it is malformed."""
     pa, compute = _packages()
     if not all(text.startswith("[") and text.endswith("]") for text in texts):
         raise ValueError("a vector is no list")
