@@ -1,7 +1,7 @@
-"""`python -m embeddings`: the library as commands.
+"""The command line, `python -m embeddings`.
 
-Each command is a module, or a few functions of one: its arguments, and what it does. Results go
-to stdout as lines of JSON, progress and summaries to stderr.
+Each command is a module, or a few functions of one: its arguments and its implementation. Results
+go to stdout as JSON Lines, progress and summaries to stderr.
 """
 
 from embeddings.cli.main import main

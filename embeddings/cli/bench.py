@@ -1,4 +1,4 @@
-"""`bench`: how fast a pipeline is on this machine, in each way to compute it."""
+"""`bench` command: speed of a pipeline on this machine, for each runtime."""
 
 import argparse
 import itertools
@@ -33,11 +33,11 @@ examples:
 
 _ALONE = 50
 _WARM = 16
-_PICTURES = 1000  # different ones at most: a folder of any size will do
+_PICTURES = 1000  # at most this many different ones, so that a large folder is no problem
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Those of `bench`."""
+    """Add the arguments of `bench`."""
     parser.add_argument("pictures", nargs="*", metavar="PICTURE", help="files or folders")
     parser.add_argument(
         "--pipeline",
@@ -60,7 +60,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Measure each runtime that works here. Raises `EmbeddingsError`, also where none does."""
+    """Measure each available runtime. Raises `EmbeddingsError`, also when none is available."""
     from embeddings.pipelines import pipeline
 
     runtimes = [name for name in options.runtimes.split(",") if name]
@@ -86,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
             say(f"{name}: {error.detail}")
             continue
         measured += 1
-        cosines = (embed(paths[:_WARM]) * vectors).sum(axis=1)  # warms it up as well
+        cosines = (embed(paths[:_WARM]) * vectors).sum(axis=1)  # also the warm-up
         line(
             pipeline=embed.recipe.name,
             runtime=embed.runtime,
@@ -110,7 +110,9 @@ def _paths(pictures: Sequence[str]) -> list[str]:
 
 
 def _usable(paths: Sequence[str], embed: "ImagePipeline") -> list[str]:
-    """Those that can be decoded, at most `_PICTURES` of them. Raises `InputError` for none."""
+    """The pictures that can be decoded, at most `_PICTURES`. Raises `InputError` when there is
+    none.
+    """
     usable: list[str] = []
     for path in paths:
         if len(usable) == _PICTURES:
@@ -126,7 +128,7 @@ def _usable(paths: Sequence[str], embed: "ImagePipeline") -> list[str]:
 
 
 def _rate(embed: "ImagePipeline", paths: Sequence[str], seconds: float) -> float:
-    """Pictures a second, from files to vectors, for so many seconds."""
+    """Throughput from files to vectors in pictures per second, measured for `seconds`."""
     started = time.perf_counter()
 
     def until() -> Iterator[str]:
@@ -140,7 +142,7 @@ def _rate(embed: "ImagePipeline", paths: Sequence[str], seconds: float) -> float
 
 
 def _alone(embed: "ImagePipeline", paths: Sequence[str]) -> dict[str, float]:
-    """Medians over pictures one at a time, in milliseconds."""
+    """Median times for one picture at a time, in milliseconds."""
     marks = []
     for path in paths:
         times = [time.perf_counter()]

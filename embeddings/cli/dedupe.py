@@ -1,4 +1,4 @@
-"""`dedupe`: pictures that are there twice, or nearly."""
+"""`dedupe` command: find duplicate and near-duplicate pictures."""
 
 import argparse
 from pathlib import Path
@@ -31,7 +31,7 @@ examples:
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Those of `dedupe`."""
+    """Add the arguments of `dedupe`."""
     pictures_argument(parser)
     parser.add_argument(
         "--threshold",
@@ -44,7 +44,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Find duplicates; 0, or 3 where a picture could not be used. Raises `EmbeddingsError`."""
+    """Find duplicates; 0, or 3 when a picture could not be used. Raises `EmbeddingsError`."""
     from embeddings.duplicates import groups
 
     ids, vectors, about, failed = _gathered(options)
@@ -72,7 +72,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _gathered(options: argparse.Namespace) -> tuple[Any, Any, Any, int]:
-    """Ids, vectors (N, D), what is known of each picture, and how many could not be used."""
+    """Ids, vectors (N, D), metadata of each picture, and the number of unusable pictures."""
     from embeddings.bundle import load
     from embeddings.bundle.manifest import NAME
 

@@ -1,4 +1,4 @@
-"""`embed`: pictures to vectors, printed or written as a bundle."""
+"""`embed` command: compute vectors of pictures, print them or write a bundle."""
 
 import argparse
 import contextlib
@@ -30,12 +30,12 @@ examples:
   find . -newer last -name '*.jpg' | python -m embeddings embed - -o new.bundle
 """
 
-# Rows that are written together.
+# Rows written at once.
 _ROWS = 256
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Those of `embed`."""
+    """Add the arguments of `embed`."""
     pictures_argument(parser)
     parser.add_argument("-o", "--output", type=path, metavar="BUNDLE", help="the folder to write")
     parser.add_argument(
@@ -49,7 +49,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Embed; 0, or 3 where a picture could not be used. Raises `EmbeddingsError`."""
+    """Embed; 0, or 3 when a picture could not be used. Raises `EmbeddingsError`."""
     from embeddings.cli.embedding_rows import Rows
     from embeddings.cli.inputs import found
     from embeddings.pipelines import pipeline
@@ -111,7 +111,7 @@ def _to_bundles(rows: Any, options: argparse.Namespace) -> None:
 
 
 def _nested(one: str, other: str) -> bool:
-    """Whether two paths are one place, or one is in the other."""
+    """Whether two paths are equal, or one is inside the other."""
     first, second = Path(one).resolve(), Path(other).resolve()
     return first == second or first in second.parents or second in first.parents
 

@@ -1,4 +1,4 @@
-"""Pictures of a command line as rows with vectors, one bad file at a time."""
+"""Rows for the pictures on the command line, with vectors and per-file errors."""
 
 import hashlib
 import os
@@ -11,17 +11,17 @@ from embeddings.cli.output import line, problem
 from embeddings.errors import InputError
 from embeddings.flow.collection.data_collection import DataCollection
 
-# A picture is read whole: what is larger than this is no picture that anybody means.
+# Files are read whole into memory; larger ones are refused.
 _MAX_FILE_BYTES = 512 * 2**20
 
 
 class Rows:
-    """A dict for each picture that can be used, in order: id, sha256, bytes, vector.
+    """A dict for each usable picture, in order: id, sha256, bytes, vector.
 
-    `embed` is an `ImagePipeline`, or a graph from a picture to a vector. With `text` there is a
-    text_vector too, from the same forward pass. What cannot be used is
-    printed as a line with an error when it is met. Can be iterated once; `count` and `failed`
-    say how many there were so far. Memory stays flat.
+    `embed` is an `ImagePipeline`, or a graph from a picture to a vector. With `text` there is also
+    a text_vector, from the same forward pass. An unusable picture is printed as a JSON line with
+    its error. Can be iterated once; `count` and `failed` are the numbers so far. Memory use is
+    constant.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ def _read(picture: str | Unreadable) -> dict[str, Any]:
         raise InputError("The file's name is not UTF-8, so it can be no id: rename it.") from None
     if "\0" in picture:
         raise InputError("A path cannot hold NUL; list paths one a line.")
-    # Not waiting: opening a pipe would, until somebody writes into it.
+    # Non-blocking: opening a pipe would wait for a writer.
     handle = os.open(picture, os.O_RDONLY | os.O_NONBLOCK)
     try:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
@@ -77,7 +77,7 @@ def _without_data(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _name(given: Any) -> str:
-    """The path that a failed row began with, printable."""
+    """The path of a failed row, printable."""
     if isinstance(given, dict):
         given = given["id"]
     path = given.path if isinstance(given, Unreadable) else str(given)

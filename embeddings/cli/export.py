@@ -1,4 +1,4 @@
-"""`export` and `check`: what is done with bundles."""
+"""`export` and `check` commands: convert and verify bundles."""
 
 import argparse
 
@@ -17,7 +17,7 @@ examples:
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Those of `export`."""
+    """Add the arguments of `export`."""
     parser.add_argument("bundle", type=path, metavar="BUNDLE", help="what `embed -o` wrote")
     parser.add_argument(
         "-o", "--output", type=path, required=True, metavar="PATH", help="what to write"
@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def check_arguments(parser: argparse.ArgumentParser) -> None:
-    """That of `check`."""
+    """Add the argument of `check`."""
     parser.add_argument("bundle", type=path, metavar="BUNDLE", help="what `embed -o` wrote")
 
 

@@ -1,4 +1,4 @@
-"""`export-onnx`: a pipeline's model as one file for other programs."""
+"""`export-onnx` command: write the model of a pipeline as one ONNX file."""
 
 import argparse
 
@@ -17,7 +17,7 @@ example:
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Those of `export-onnx`."""
+    """Add the arguments of `export-onnx`."""
     parser.add_argument(
         "pipeline",
         nargs="?",
@@ -33,7 +33,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Export, check, write. Raises `EmbeddingsError`."""
+    """Export the model, check it, and write the file. Raises `EmbeddingsError`."""
     from embeddings.onnx.export import export_onnx
 
     refuse_existing(options.output, options.overwrite)

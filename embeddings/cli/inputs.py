@@ -1,4 +1,4 @@
-"""Which pictures a command means: files, folders, and lists of paths."""
+"""Input pictures of a command: files, folders, and lists of paths on stdin."""
 
 import os
 import sys
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from embeddings.errors import InputError
 
-# Only which files of a folder are tried; what is in a file decides what it is.
+# Selects the files of a folder only; the type of a picture is found from its content.
 SUFFIXES = frozenset(
     (
         ".avif",
@@ -29,23 +29,23 @@ SUFFIXES = frozenset(
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A folder that cannot be listed, in the place of its pictures."""
+    """A folder that cannot be listed; takes the place of its pictures."""
 
     path: str
     error: OSError
 
 
 def found(arguments: Sequence[str], every_file: bool) -> list[str | Unreadable]:
-    """The paths that arguments name, each once: files as they are, folders with all below them.
+    """The paths that the arguments name, each once: files, and all files below folders.
 
-    "-" stands for the paths on stdin, one a line. Of a folder come the files whose names end
-    like pictures' (`every_file`: all), sorted; hidden ones and linked folders are left out.
-    Raises `InputError` for an argument that is not there, and where there is no picture at all.
+    "-" stands for the paths on stdin, one per line. From a folder come the files with the suffix of
+    a picture (with `every_file`: all), sorted; hidden files and linked folders are left out. Raises
+    `InputError` when an argument does not exist, or when there is no picture at all.
     """
     paths: dict[str, str | Unreadable] = {}
     for argument in arguments:
         listed = _listed() if argument == "-" else [argument]
-        # What a list names may have gone meanwhile: it is told in its place.
+        # A file in a list may be gone by now: that is reported as the error of its row.
         if argument != "-" and not os.path.lexists(argument):
             raise InputError(f"There is no file or folder {argument!r}.")
         for one in listed:

@@ -1,4 +1,4 @@
-"""Reads the command line, runs one command, and says by the exit code how it went."""
+"""Entry point of the command line: parses arguments, runs a command, returns the exit code."""
 
 import argparse
 import contextlib
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-# Heavy modules are imported by the commands that need them: `--help` needs none.
+# Commands import heavy modules when they run, which keeps `--help` fast.
 from embeddings.cli import bench, dedupe, embed, export, export_onnx, models, search
 from embeddings.cli.output import say
 from embeddings.errors import EmbeddingsError
@@ -23,7 +23,7 @@ PIPE_CLOSED = 128 + signal.SIGPIPE
 
 @dataclass(frozen=True)
 class Command:
-    """What a command is for, its arguments, and the function that runs it."""
+    """The help, arguments and function of a command."""
 
     about: str
     arguments: Callable[[argparse.ArgumentParser], None]
@@ -96,11 +96,11 @@ examples:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return the exit code; `_EPILOG` says which there are.
+    """Run one command and return the exit code; `_EPILOG` lists the codes.
 
     Usage errors end the process with code 2, as argparse does.
     """
-    # A program that was started without them must not fail at its first word.
+    # Both are None in a process started without them; printing would fail.
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     options = _parser().parse_args(arguments)
@@ -115,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         say("interrupted")
         return INTERRUPTED
-    except BrokenPipeError:  # whoever read has seen enough
+    except BrokenPipeError:  # the reader has closed the pipe, such as `head`
         _forget_stdout()
         return PIPE_CLOSED
     except OSError as error:
@@ -128,18 +128,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _forget_stdout() -> None:
-    """What is left in the buffer must not fail once more at the exit."""
-    with contextlib.suppress(OSError, ValueError):  # of a stdout that is no file
+    """Discard buffered output, so that flushing it at exit does not fail again."""
+    with contextlib.suppress(OSError, ValueError):  # stdout may not be a file
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _terminate(_signal: int, _frame: object) -> NoReturn:
-    """End by an exception, so that half-written files are removed."""
+    """Raise an exception on the signal, so that half-written files are removed."""
     sys.exit(TERMINATED)
 
 
 def _program_name() -> str:
-    """Return how the commands were called: by the console script, or as a module."""
+    """How the program was called: by the console script, or as a module."""
     return "embeddings" if Path(sys.argv[0]).stem == "embeddings" else "python -m embeddings"
 
 

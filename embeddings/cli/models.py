@@ -1,4 +1,4 @@
-"""The commands about models and their text towers: list, add, fetch, remove."""
+"""Commands for models and their text towers: list, add, fetch, remove."""
 
 import argparse
 import json
@@ -9,17 +9,17 @@ from embeddings.errors import EmbeddingsError
 
 
 def list_arguments(parser: argparse.ArgumentParser) -> None:
-    """Those of `models`."""
+    """Add the arguments of `models`."""
     parser.add_argument("--json", action="store_true", help="a line of JSON for each")
 
 
 def name_argument(parser: argparse.ArgumentParser) -> None:
-    """That of `remove-model` and `remove-text-tower`."""
+    """Add the argument of `remove-model` and `remove-text-tower`."""
     parser.add_argument("name", metavar="NAME", help="the model's name")
 
 
 def fetch_arguments(parser: argparse.ArgumentParser) -> None:
-    """Those of `fetch-model`."""
+    """Add the arguments of `fetch-model`."""
     name_argument(parser)
     parser.add_argument(
         "--text", action="store_true", help="the text tower of a CLIP or SigLIP model as well"
@@ -27,7 +27,7 @@ def fetch_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def tower_arguments(parser: argparse.ArgumentParser) -> None:
-    """Those of `add-text-tower`."""
+    """Add the arguments of `add-text-tower`."""
     name_argument(parser)
     parser.add_argument(
         "--from",
@@ -39,7 +39,7 @@ def tower_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def list_models(options: argparse.Namespace) -> int:
-    """Print every model with its architecture, dimension, licence, and whether it is here."""
+    """Print every model: architecture, dimension, licence, and whether its weights are present."""
     from embeddings.models import cards
 
     rows = [_row(name) for name in cards.names()]
@@ -81,7 +81,7 @@ def _row(name: str) -> dict[str, Any]:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Those of `add-model`."""
+    """Add the arguments of `add-model`."""
     parser.add_argument("--from", dest="path", required=True, metavar="FILE", help="the checkpoint")
     parser.add_argument("--architecture", help="timm's name of it, such as resnet50")
     parser.add_argument("--name", help="what to call the model; else made of the architecture")
@@ -113,7 +113,7 @@ def fetch_model(options: argparse.Namespace) -> int:
     """Download a hub model's weights."""
     from embeddings.models import user_models
 
-    # The hub's client tells of each try; the error says all of it in the end.
+    # The hub client logs every attempt; the final error is enough.
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     card = user_models.fetch_model(options.name)
     print(f"The weights of {card.name} are here: SHA-256 {card.sha256}.")
@@ -135,7 +135,7 @@ def add_text_tower(options: argparse.Namespace) -> int:
 
 
 def remove_text_tower(options: argparse.Namespace) -> int:
-    """Forget the text tower of a CLIP or SigLIP model."""
+    """Remove the text tower of a CLIP or SigLIP model."""
     from embeddings.text import user_towers
 
     user_towers.remove_text_tower(options.name)
@@ -144,7 +144,7 @@ def remove_text_tower(options: argparse.Namespace) -> int:
 
 
 def remove_model(options: argparse.Namespace) -> int:
-    """Forget a model that was added."""
+    """Remove a model that was added."""
     from embeddings.models import user_models
 
     user_models.remove_model(options.name)

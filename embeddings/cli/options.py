@@ -1,4 +1,4 @@
-"""The arguments that several commands share: which pipeline, and what computes it."""
+"""Arguments shared by several commands: pipeline, runtime, precision, device, pictures."""
 
 import argparse
 import math
@@ -9,19 +9,20 @@ from embeddings.errors import OutputError
 from embeddings.recipes import DEFAULT_PIPELINE
 from embeddings.runtimes.spec import PRECISIONS, RUNTIMES
 
-# Those of `embeddings.bundle`, which is not imported for `--help`; a test compares them.
+# A copy of `embeddings.bundle.FORMATS`, which is too slow to import for `--help`; a test compares
+# them.
 FORMATS = ("csv", "hdf5", "jsonl", "npy", "parquet")
 
 
 def path(value: str) -> str:
-    """A path that is not empty, as an unset variable of a shell would give."""
+    """A path; an empty one, as from an unset shell variable, is refused."""
     if not value:
         raise argparse.ArgumentTypeError("must not be empty")
     return value
 
 
 def score(value: str) -> float:
-    """A cosine similarity."""
+    """A cosine similarity, -1 to 1."""
     try:
         number = float(value)
     except ValueError:
@@ -32,20 +33,20 @@ def score(value: str) -> float:
 
 
 def positive(value: str) -> int:
-    """A whole number from 1 on."""
+    """An integer of at least 1."""
     if not value.isdecimal() or int(value) < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number from 1 on, not {value!r}")
     return int(value)
 
 
 def refuse_existing(output: str, overwrite: bool) -> None:
-    """Raise `OutputError` for a file that is there and must stay."""
+    """Raises `OutputError` when the file exists and must not be replaced."""
     if os.path.lexists(output) and not overwrite:
         raise OutputError(f"{output} is there already; choose another name, or give --overwrite.")
 
 
 def pictures_argument(parser: argparse.ArgumentParser) -> None:
-    """PICTURE…, --all-files and --quiet."""
+    """Add PICTURE…, --all-files and --quiet."""
     parser.add_argument(
         "pictures",
         nargs="+",
@@ -61,12 +62,12 @@ def pictures_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def quiet_argument(parser: argparse.ArgumentParser) -> None:
-    """--quiet."""
+    """Add --quiet."""
     parser.add_argument("--quiet", action="store_true", help="no progress bar, no summary")
 
 
 def pipeline_arguments(parser: argparse.ArgumentParser) -> None:
-    """--pipeline and what computes it."""
+    """Add --pipeline, --runtime, --precision and --device."""
     parser.add_argument(
         "--pipeline",
         default=DEFAULT_PIPELINE,
@@ -77,7 +78,7 @@ def pipeline_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def runtime_arguments(parser: argparse.ArgumentParser) -> None:
-    """--runtime, --precision, --device."""
+    """Add --runtime, --precision and --device."""
     parser.add_argument(
         "--runtime", default="auto", choices=RUNTIMES, help="what computes (%(default)s)"
     )
@@ -90,7 +91,7 @@ def runtime_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def ways(options: argparse.Namespace) -> dict[str, Any]:
-    """What `pipeline` takes of `runtime_arguments`."""
+    """The keyword arguments of `embeddings.pipeline` from `runtime_arguments`."""
     return {
         "runtime": options.runtime,
         "precision": options.precision,

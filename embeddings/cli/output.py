@@ -1,4 +1,4 @@
-"""What commands print: lines of JSON on stdout, progress and sentences on stderr."""
+"""Output of commands: JSON Lines on stdout, progress and messages on stderr."""
 
 import contextlib
 import json
@@ -16,19 +16,19 @@ _PATIENCE = 3.0  # seconds
 
 
 def line(**values: Any) -> None:
-    """Print one line of JSON, ASCII only, so that any terminal and any file name will do."""
+    """Print one line of JSON; ASCII only, for any terminal and file name."""
     print(json.dumps(values), flush=sys.stdout.isatty())
 
 
 def say(sentence: str) -> None:
-    """Print a sentence for people, where there is a place for it."""
+    """Print a message to stderr; errors of a closed stderr are ignored."""
     with contextlib.suppress(OSError):
         print(sentence, file=sys.stderr)
 
 
 @contextlib.contextmanager
 def patience(quiet: bool) -> Iterator[None]:
-    """Say that what takes long in the block is done once."""
+    """If the block takes long, print that this happens only once."""
     sentence = "Preparing the model: once on each machine, for about a minute …"
     timer = threading.Timer(_PATIENCE, say, (sentence,))
     if not quiet:
@@ -49,7 +49,7 @@ def problem(error: BaseException) -> dict[str, str]:
 
 
 def progress(items: Iterable[T], total: int | None, unit: str, quiet: bool) -> Iterator[T]:
-    """The items, with a bar on stderr while somebody watches."""
+    """Yield the items, with a progress bar when stderr is a terminal."""
     from tqdm.auto import tqdm
 
     hidden = quiet or not sys.stderr.isatty()

@@ -1,4 +1,4 @@
-"""`search`: the pictures of a bundle that are most like others, or fit words."""
+"""`search` command: find the most similar pictures of a bundle, by picture or by text."""
 
 import argparse
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ examples:
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Those of `search`."""
+    """Add the arguments of `search`."""
     parser.add_argument("bundle", type=path, metavar="BUNDLE", help="what `embed -o` wrote")
     parser.add_argument(
         "pictures",
@@ -72,7 +72,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Search; 0, or 3 where a query picture could not be used. Raises `EmbeddingsError`."""
+    """Search; 0, or 3 when a query picture could not be used. Raises `EmbeddingsError`."""
     from embeddings.bundle import load
     from embeddings.flow.collection.vector_search import Searcher
 
@@ -138,7 +138,7 @@ class _Queries:
         from embeddings.cli.inputs import found
 
         pictures = found(self._options.pictures, self._options.all_files)
-        # A graph's operators say themselves what computes them.
+        # The operators of a graph have their own runtime.
         chosen = ways(self._options) if isinstance(self._bundle.recipe, Recipe) else {}
         with patience(self._options.quiet):
             embed = self._bundle.pipeline(**chosen)
