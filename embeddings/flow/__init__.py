@@ -1,1 +1,1 @@
-"""Rows on their way through steps: collections, graph pipelines, and the engines that run them."""
+"""Data flow: collections, graph pipelines, and the engines that run them."""

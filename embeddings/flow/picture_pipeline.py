@@ -1,4 +1,4 @@
-"""From pictures to rows, many at once: what all pipelines of recipes share."""
+"""`PicturePipeline`: base class of pipelines that decode, prepare and embed pictures."""
 
 import itertools
 import os
@@ -20,18 +20,18 @@ from embeddings.runtimes.spec import Network, max_batch
 
 Row = TypeVar("Row")
 
-# What one thread of `stream` takes at a time is this part of the largest batch: enough for a
-# forward pass, little enough to share out.
+# A thread of `stream` takes the largest batch divided by this: enough for a forward pass, small
+# enough to share the work.
 _STREAM_PART = 4
-# So many chunks for each thread are on their way, done or not, so that none waits for the first.
+# Chunks in flight per thread, finished or not, so that no thread waits for the first.
 _AHEAD = 3
 
 
 class PicturePipeline(ABC, Generic[Row]):
-    """Decodes pictures, prepares them, and computes a `Row` for each, as one recipe says.
+    """Decodes and prepares pictures, and computes a `Row` for each, according to one recipe.
 
-    A class of it calls `_begin` and `_computed_by` when it is made, and says what a row is. All
-    of it is thread-safe.
+    A subclass calls `_begin` and `_computed_by` when it is created, and defines what a row is.
+    Thread-safe.
     """
 
     recipe: Recipe
@@ -45,38 +45,37 @@ class PicturePipeline(ABC, Generic[Row]):
     _shape: tuple[int, ...]
 
     def _begin(self, recipe: Recipe, decode: Any, transforms: Sequence[Any]) -> tuple[int, int]:
-        """Set what leads up to the model; height and width of the pixels that it is given."""
+        """Set decoder and transforms; return height and width of the pixels for the model."""
         self.recipe, self.fingerprint = recipe, recipe.fingerprint
         self._decode, self._transforms = decode, transforms
-        # A square of the size that the transform gives says which network is needed.
+        # The output shape of the transforms determines the network.
         self._shape = self.prepare(Image.new("RGB", (8, 8))).shape
         return self._shape[-2], self._shape[-1]
 
     def _computed_by(self, network: Network) -> None:
-        """Set what the network says of itself."""
+        """Set runtime, precision, device and batch limit from the network."""
         self.runtime, self.precision = network.runtime, network.precision
         self.device, self.max_batch = network.device, max_batch(network.device)
 
     def _check_given(self, pictures: Any) -> None:
-        """Raise `InputError` for an iterator, which only a stream can take."""
+        """Raises `InputError` when given an iterator, which only `stream` accepts."""
         if isinstance(pictures, Iterator) and not hasattr(pictures, "read"):
             raise InputError("A pipeline takes a picture or a list; for an iterator use stream().")
 
     @abstractmethod
     def rows(self, batch: Sequence[NDArray[np.uint8]]) -> Sequence[Row]:
-        """A row for each prepared picture; raises what computing them raises."""
+        """A row for each prepared picture. Raises what computing them raises."""
 
     def stream(self, pictures: Iterable[Any], workers: int | None = None) -> Iterator[Row]:
         """The row of each picture, in order; memory does not grow with their number.
 
-        `workers` threads (all cores, unless given) each decode some pictures and run them
-        through the model as one batch, so that decoding and computing share the cores without
-        waiting for each other. Pictures are taken from the iterable a little ahead of their
-        rows: one, two, four, up to eight (128 for a graphics card) at a time, and three such
-        chunks for each thread.
+        Each of `workers` threads (default: all cores) decodes some pictures and runs them through
+        the model as one batch, so that decoding and computing share the cores without waiting for
+        each other. Pictures are read slightly ahead: in chunks of one, two, four, up to eight (128
+        for a GPU), with three chunks for each thread.
 
-        Raises what a call raises, at the place of the picture, and what the iterable raises,
-        after the rows of the pictures before.
+        Raises what a call raises, at the place of the picture, and what the iterable raises, after
+        the rows of the pictures before.
         """
         if isinstance(pictures, str | bytes | os.PathLike) or not isinstance(pictures, Iterable):
             raise InputError(
@@ -95,7 +94,7 @@ class PicturePipeline(ABC, Generic[Row]):
         with ThreadPoolExecutor(workers, thread_name_prefix="embeddings") as pool:
             try:
                 while more or waiting:
-                    # What is done goes out before the iterable, which may be slow, is asked.
+                    # Yield finished rows before reading from the iterable, which may be slow.
                     while more and len(waiting) < workers * _AHEAD and not _done(waiting):
                         try:
                             waiting.append(pool.submit(self._chunk, next(chunks)))
@@ -114,15 +113,15 @@ class PicturePipeline(ABC, Generic[Row]):
             raise broken
 
     def decode(self, source: Source, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Decoded:
-        """Decode a file as this recipe does; see `embeddings.operators.decode.pillow.decode`."""
+        """Decode a file by this recipe; see `embeddings.operators.decode.pillow.decode`."""
         decoded: Decoded = self._decode.decode(source, max_pixels=max_pixels)
         return decoded
 
     def prepare(self, image: Image.Image) -> NDArray[np.uint8]:
-        """What the model takes: uint8 (3, H, W), or (V, 3, H, W) for V views; contiguous.
+        """The input of the model: uint8 (3, H, W), or (V, 3, H, W) for V views; contiguous.
 
-        `image` is a picture from `decode`, or any that Pillow has opened. Safe to call from
-        many threads at once; Pillow drops the GIL while it works.
+        `image` is a picture from `decode`, or any that Pillow has opened. Can be called from many
+        threads at once; Pillow releases the GIL.
         """
         if type(image) is not Image.Image or image.mode != "RGB" or image.info:
             image = self._decode(image)
@@ -142,7 +141,7 @@ class PicturePipeline(ABC, Generic[Row]):
                 )
 
     def _chunk(self, pictures: list[Any]) -> list[Row | Exception]:
-        """A row for each picture up to the first that fails, then its exception."""
+        """A row for each picture up to the first failure, then its exception."""
         prepared: list[NDArray[np.uint8]] = []
         failure: Exception | None = None
         for picture in pictures:
@@ -159,9 +158,9 @@ class PicturePipeline(ABC, Generic[Row]):
 
 
 def _chunked(items: Iterable[Any], most: int) -> Iterator[list[Any]]:
-    """Chunks of 1, 2, 4, … `most` items: the first is not kept waiting by those behind it.
+    """Chunks of 1, 2, 4, … `most` items: the first does not wait for later items.
 
-    What the iterable raises is raised behind the items before.
+    What the iterable raises is raised after the items before.
     """
     taken, size = iter(items), 1
     while True:

@@ -1,4 +1,4 @@
-"""The ways to begin a collection."""
+"""Constructors of `DataCollection`: ranges, lists, globs, CSV, Parquet and ZIP files."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -15,14 +15,14 @@ StrPath = str | os.PathLike[str]
 
 
 class Sources:
-    """The class methods of `DataCollection` that say where rows come from."""
+    """The class methods of `DataCollection` that create one."""
 
     _source: Source
     _steps: "tuple[Step, ...]"
 
     @classmethod
     def range(cls, *bounds: int) -> Self:
-        """The whole numbers of `range(*bounds)`."""
+        """The integers of `range(*bounds)`."""
         try:
             numbers = range(*bounds)
         except (TypeError, ValueError) as error:
@@ -31,7 +31,7 @@ class Sources:
 
     @classmethod
     def from_list(cls, rows: Sequence[Any]) -> Self:
-        """The items of a list, tuple or array. Raises `InputError` for what has no length."""
+        """The items of a list, tuple or array. Raises `InputError` when it has no length."""
         if not hasattr(rows, "__len__"):
             raise InputError(
                 f"from_list takes a list, not {type(rows).__name__}; DataCollection(...) takes "
@@ -41,9 +41,9 @@ class Sources:
 
     @classmethod
     def from_glob(cls, *patterns: StrPath) -> Self:
-        """The paths, as text, of the files that match: sorted within a pattern, each once.
+        """The paths, as text, of the matching files: sorted within a pattern, each once.
 
-        `**` stands for any folders. Raises `InputError` for what is no pattern.
+        `**` matches any folders. Raises `InputError` when a pattern is invalid.
         """
         from embeddings.flow.sources.files import glob_paths
 
@@ -51,9 +51,9 @@ class Sources:
 
     @classmethod
     def from_csv(cls, path: StrPath, *, delimiter: str = ",") -> Self:
-        """The rows of a CSV file (UTF-8) as dicts of text, by the columns of its first line.
+        """The rows of a CSV file (UTF-8) as dicts of text; the first line names the columns.
 
-        Raises `InputError` for a path that is no file.
+        Raises `InputError` when there is no such file.
         """
         from embeddings.flow.sources.files import csv_rows
 
@@ -61,9 +61,9 @@ class Sources:
 
     @classmethod
     def from_parquet(cls, path: StrPath, columns: Sequence[str] | None = None) -> Self:
-        """The rows of a Parquet file as dicts, lists of numbers as arrays; a part at a time.
+        """The rows of a Parquet file as dicts, lists of numbers as arrays; read in parts.
 
-        Raises `InputError` for a path that is no file.
+        Raises `InputError` when there is no such file.
         """
         from embeddings.flow.sources.files import parquet_rows
 
@@ -71,10 +71,10 @@ class Sources:
 
     @classmethod
     def from_zip(cls, path: StrPath, pattern: str = "*") -> Self:
-        """The files in a ZIP archive whose names match: bytes that know their `name`.
+        """The files of a ZIP archive whose names match: bytes with an attribute `name`.
 
-        A member that cannot be read, or that is made to exhaust memory, fails as a row does.
-        Raises `InputError` for a path that is no file.
+        A member that is damaged, or that would exhaust memory, fails as a row does. Raises
+        `InputError` when there is no such file.
         """
         from embeddings.flow.sources.files import Archive
 

@@ -1,4 +1,4 @@
-"""`DataCollection`: rows on their way through a chain of steps."""
+"""`DataCollection`: a lazy chain of steps over rows, with its fluent methods."""
 
 import importlib.util
 import math
@@ -20,27 +20,27 @@ from embeddings.flow.collection.outputs import Ends
 from embeddings.flow.collection.steps import Columns, Kind, RowStep, Step, StreamStep, row_step
 from embeddings.flow.sources.source import Source
 
-# Rows that `shuffle` holds, unless told otherwise.
+# Default number of rows that `shuffle` buffers.
 _BUFFER = 10_000
 
 
 class DataCollection(Sources, Ends):
-    """Rows, and what is to be done with them: nothing happens until rows are asked for.
+    """Rows and a lazy chain of steps: nothing runs until rows are read.
 
-    Each method gives a new collection and leaves this one as it is. A row is any value; a dict
-    is a row with columns, which `inputs` and `outputs` name. Iterating, and the methods that
-    give no collection (`to_list`, `first`, `count`, ...), read the source from its beginning;
-    one that is an iterator can be read once.
+    Each method returns a new collection and leaves this one unchanged. A row is any value; a dict
+    is a row with columns, which `inputs` and `outputs` name. Iterating, and the methods that return
+    no collection (`to_list`, `first`, `count`, ...), read the source from the beginning; an
+    iterator can be read only once.
 
     Operators are methods by task and implementation: `dc.image_decode.pillow()`, with columns
     `dc.image_decode.pillow["path", "image"]()`.
 
-    A row that fails raises what the step raised, with a note that names step and row, behind
-    the results of the rows before it; behind `safe()` it becomes an `Empty`.
+    When a row fails, the results of the rows before it are yielded, then the exception is raised
+    with a note that names step and row; after `safe()` the row becomes an `Empty` instead.
     """
 
     def __init__(self, rows: Iterable[Any] = ()) -> None:
-        """Raises `InputError` for what is no iterable."""
+        """Raises `InputError` when `rows` is not iterable."""
         self._source = Source(rows)
         self._steps: tuple[Step, ...] = ()
         self._way = Way()
@@ -54,8 +54,11 @@ class DataCollection(Sources, Ends):
         return f"<DataCollection {self._source.label}{steps}>"
 
     def __getattr__(self, name: str) -> "OperatorTask[DataCollection]":
-        """The operators of a task. Raises an error that is `UnknownName` and AttributeError."""
-        if name.startswith("_"):  # what copying, pickling and notebooks look for
+        """The operators of a task.
+
+        Raises an error that is both `UnknownName` and `AttributeError` when there is no such task.
+        """
+        if name.startswith("_"):  # looked up by copy, pickle and notebooks
             raise AttributeError(name)
         tasks = dir(ops)
         if name not in tasks:
@@ -66,36 +69,36 @@ class DataCollection(Sources, Ends):
     def __dir__(self) -> list[str]:
         return sorted({*object.__dir__(self), *dir(ops)})
 
-    # Row by row.
+    # Row-wise steps.
 
     def map(
         self, node: Any, inputs: Columns | None = None, outputs: Columns | None = None
     ) -> "DataCollection":
-        """What `node` makes of each row.
+        """Apply `node` to each row.
 
-        A node is a function, an operator, what `pipeline(name)` gives, a graph `Pipeline`, or
-        an object with `batch(values)`, which gets several rows at once. With `inputs` it is
-        given these columns of the row, each an argument; with `outputs` the result goes into
-        these columns of a new row, beside the old ones (a row that is no dict gives way).
-        Raises `RecipeError` for what is no node.
+        A node is a function, an operator, an image pipeline (`pipeline(name)`), a graph `Pipeline`,
+        or an object with `batch(values)`, which receives several rows at once. With `inputs` these
+        columns of the row are its arguments; with `outputs` the result is written to these columns
+        of a new row, beside the old ones (a row that is not a dict is replaced). Raises
+        `RecipeError` when `node` is none of these.
         """
         return self._row("map", node, inputs, outputs)
 
     def filter(self, predicate: Any, inputs: Columns | None = None) -> "DataCollection":
-        """The rows for which `predicate` (of the row, or its `inputs`) is true."""
+        """Keep the rows for which `predicate` (of the row, or of its `inputs`) is true."""
         return self._row("filter", predicate, inputs)
 
     def flat_map(
         self, node: Any, inputs: Columns | None = None, outputs: Columns | None = None
     ) -> "DataCollection":
-        """A row for each item that `node` gives for a row, as `map` does for one."""
+        """One row for each item of the iterable that `node` returns; otherwise like `map`."""
         return self._row("flat_map", node, inputs, outputs)
 
     def safe(self) -> "DataCollection":
-        """From here on a row that fails becomes an `Empty`, and the others go on.
+        """From here on a failing row becomes an `Empty`, and the other rows continue.
 
-        It holds its input and its exception, and later steps leave it alone. The members of an
-        archive (`from_zip`) are read safely as well.
+        An `Empty` holds the input and the exception; later steps skip it. Unreadable members of an
+        archive (`from_zip`) become an `Empty` too.
         """
         steps = tuple(
             replace(step, safe=True) if isinstance(step, RowStep) and step.reads_source else step
@@ -104,11 +107,11 @@ class DataCollection(Sources, Ends):
         return self._changed(_steps=steps, _is_safe=True)
 
     def fill_empty(self, default: Any = None) -> "DataCollection":
-        """`default` in the place of each row that failed."""
+        """Replace each failed row by `default`."""
         return self._with_empty("fill", default, "fill_empty")
 
     def drop_empty(self, callback: Callable[[Empty], Any] | None = None) -> "DataCollection":
-        """Leave the rows that failed out; `callback` gets each, in the caller's thread."""
+        """Drop failed rows; `callback` receives each, in the caller's thread."""
         if callback is None:
             return self._with_empty("drop", None, "drop_empty")
         if not callable(callback):
@@ -116,10 +119,10 @@ class DataCollection(Sources, Ends):
         return self._with_empty("tell", callback, "drop_empty", here=True)
 
     def exceptions(self) -> "DataCollection":
-        """Only the rows that failed, each an `Empty`."""
+        """Only the failed rows, each an `Empty`."""
         return self._with_empty("failed", None, "exceptions")
 
-    # Several rows together. All of these run in the caller's thread.
+    # Steps over several rows. All run in the caller's thread.
 
     def batch(self, size: int, drop_tail: bool = False) -> "DataCollection":
         """Lists of `size` rows; the last may be shorter, or is dropped with `drop_tail`."""
@@ -132,18 +135,17 @@ class DataCollection(Sources, Ends):
         return self._stream(f"window {size}, {step}", stream_steps.windows, size, step)
 
     def head(self, n: int = 5) -> "DataCollection":
-        """The first `n` rows; the source is not read beyond what they need."""
+        """The first `n` rows; the source is not read further than needed."""
         at_least(0, n=n)
         return self._stream(f"head {n}", stream_steps.headed, n)
 
     def sample(
         self, n: int | float | None = None, seed: int | None = None, *, ratio: float | None = None
     ) -> "DataCollection":
-        """Some rows by chance, in their order: `n` of them, or about a share of all (`ratio`).
+        """A random sample in the original order: `n` rows, or about a share of all (`ratio`).
 
-        A share is a float, 0 to 1, and needs no memory; a number of rows is drawn evenly from
-        all rows, which are read to the end. The same seed draws the same rows, and so does
-        every reading of one collection.
+        A share is a float, 0 to 1, and needs no memory; a number of rows is drawn uniformly, after
+        reading all rows. The same seed draws the same rows, also each time one collection is read.
         """
         if isinstance(n, float):
             n, ratio = None, n if ratio is None else math.nan
@@ -161,19 +163,19 @@ class DataCollection(Sources, Ends):
     def shuffle(self, seed: int | None = None, buffer: int = _BUFFER) -> "DataCollection":
         """The rows in random order, the same for the same seed and for every reading.
 
-        Up to `buffer` rows are held, and each that goes out is drawn from them. With so many
-        rows or fewer every order is as likely; of more, rows come out early at most by `buffer`
-        places, so that a sorted source of millions stays roughly sorted.
+        At most `buffer` rows are held, and each output row is drawn from them. With up to `buffer`
+        rows every order is equally likely; with more, a row comes out at most `buffer` places
+        early, so that a sorted source of millions stays roughly sorted.
         """
         at_least(1, buffer=buffer)
         seed = _seed(seed)
         return self._stream("shuffle", stream_steps.shuffled, seed, buffer, keeps_count=True)
 
     def group_by(self, key: Callable[[Any], Any] | str) -> "DataCollection":
-        """Pairs (key, list of rows), in the order in which the keys come.
+        """Pairs (key, list of rows), in order of first appearance.
 
-        `key` is a function of the row or the name of a column. All rows are read, and held,
-        first.
+        `key` is a function of the row or the name of a column. All rows are read and held in
+        memory.
         """
         if not callable(key) and not isinstance(key, str):
             raise InputError(f"A key is a function or a column, not {type(key).__name__}.")
@@ -181,15 +183,15 @@ class DataCollection(Sources, Ends):
         return keyed._stream("group_by", stream_steps.grouped)
 
     def zip(self, *others: Iterable[Any]) -> "DataCollection":
-        """Tuples of a row of this collection and one of each other, to the end of the shortest."""
+        """Tuples of a row of this collection and one of each other; ends with the shortest."""
         return self._stream("zip", stream_steps.zipped, [Source(other) for other in others])
 
     def concat(self, *others: Iterable[Any]) -> "DataCollection":
-        """The rows of this collection, then those of each other."""
+        """The rows of this collection, followed by those of the others."""
         return self._stream("concat", stream_steps.joined, [Source(other) for other in others])
 
     def progress(self, label: str | None = None) -> "DataCollection":
-        """A bar that counts the rows as they pass: on stderr, in a notebook a widget."""
+        """Show a progress bar of the rows that pass: on stderr, in a notebook as a widget."""
         keeps = all(
             step.keeps_count if isinstance(step, StreamStep) else step.kind in ("map", "fill")
             for step in self._steps
@@ -200,7 +202,7 @@ class DataCollection(Sources, Ends):
 
         return self._stream("progress", watched, keeps_count=True)
 
-    # Looking things up.
+    # Lookups.
 
     def search_vectors(
         self,
@@ -212,11 +214,11 @@ class DataCollection(Sources, Ends):
         inputs: Columns | None = None,
         outputs: Columns | None = None,
     ) -> "DataCollection":
-        """The `top_k` nearest of `data` for each vector (D,), as `Hits`: exact, best first.
+        """The `top_k` nearest vectors of `data` for each vector (D,), as `Hits`: exact, best first.
 
-        `data` is an array (N, D), a bundle, or another collection of vectors, which is read at
-        first need, once. `metric` is cosine, ip or l2. Hits have the places of what was found,
-        or the bundle's ids, or `ids`. Raises `UnknownName` and `InputError` for wrong arguments.
+        `data` is an array (N, D), a bundle, or another collection of vectors, which is read once,
+        on first use. `metric` is cosine, ip or l2. The ids of hits are `ids`, else the ids of the
+        bundle, else positions. Raises `UnknownName` or `InputError` when an argument is invalid.
         """
         from embeddings.flow.collection.vector_search import Searcher
 
@@ -225,7 +227,7 @@ class DataCollection(Sources, Ends):
                 "Vectors are searched in an array (N, D), a bundle or a collection of vectors, "
                 f"not in {type(data).__name__}."
             )
-        Searcher((), metric, top_k)  # wrong arguments fail here, not at first need
+        Searcher((), metric, top_k)  # validate the arguments now, not on first use
 
         def made() -> Searcher:
             vectors = data.to_numpy() if isinstance(data, DataCollection) else data
@@ -240,11 +242,11 @@ class DataCollection(Sources, Ends):
         inputs: Columns | None = None,
         outputs: Columns | None = None,
     ) -> "DataCollection":
-        """The rows of `other` at the places that each row says: one, or a list of them.
+        """The rows of `other` at the positions in each row: one row, or a list of them.
 
-        `Hits` say several. A place counts the rows of what was searched: where rows of it were
-        dropped on the way, `ids` of `search_vectors` are the better names.
-        `other` is a sequence, an array, or a collection, which is read at first need, once.
+        A row of `Hits` selects several. `other` is a sequence, an array, or a collection, which is
+        read once, on first use. Positions count the rows that were searched: if rows were dropped
+        before, give `search_vectors` its `ids`.
         """
         if isinstance(other, Mapping | str) or not (
             isinstance(other, Iterable) or hasattr(other, "__getitem__")
@@ -259,24 +261,24 @@ class DataCollection(Sources, Ends):
         node = Selection(Held(made))
         return self._row("map", node, inputs, outputs, name="select_from", here=True)
 
-    # How it is run.
+    # Execution.
 
     def set_parallel(self, workers: int | None = None) -> "DataCollection":
-        """Run the row-wise steps in `workers` threads (None: one for each core), or processes.
+        """Run row-wise steps in `workers` threads (None: one per core), or in processes with Ray.
 
-        It holds for the whole chain, wherever it stands. Results keep their order; functions
-        are called by several threads at once.
+        Applies to the whole chain, wherever it is called. Results keep their order; functions are
+        called by several threads at once.
         """
         if workers is not None:
             at_least(1, workers=workers)
         return self._changed(_way=replace(self._way, parallel=True, workers=workers))
 
     def set_engine(self, engine: str, **options: Any) -> "DataCollection":
-        """Run the whole chain by "local" (threads of this process) or "ray" (processes).
+        """Run the whole chain with "local" (threads of this process) or "ray" (processes).
 
-        Both take `workers`; for what "ray" takes see `embeddings.flow.engines.ray.OPTIONS`. Raises
-        `UnknownName` for another engine or option, and `PackageMissing` where ray is not
-        installed.
+        Both take `workers`; for the options of "ray" see `embeddings.flow.engines.ray.OPTIONS`.
+        Raises `UnknownName` when the engine or an option is unknown, and `PackageMissing` when ray
+        is not installed.
         """
         if engine not in ENGINES:
             raise UnknownName("engine", engine, ENGINES)
@@ -335,14 +337,14 @@ class DataCollection(Sources, Ends):
 
 
 def at_least(least: int, **numbers: Any) -> None:
-    """Raise `InputError` for what is no whole number, or one below."""
+    """Raises `InputError` when a value is not an integer, or is below `least`."""
     for name, number in numbers.items():
         if isinstance(number, bool) or not isinstance(number, Integral) or number < least:
             raise InputError(f"{name} must be a whole number, {least} or more; not {number!r}.")
 
 
 def _seed(seed: Any) -> int:
-    """The seed, or one that is drawn now, so that every reading gives the same rows."""
+    """The seed, or a random one drawn now, so that every reading gives the same rows."""
     if seed is None:
         return secrets.randbits(64)
     if isinstance(seed, bool) or not isinstance(seed, Integral):

@@ -1,15 +1,14 @@
-"""`Empty`: what stands in the place of a row that failed, behind `safe()`."""
+"""`Empty`: the placeholder for a row that failed after `safe()`."""
 
 from typing import Any
 
 
 class Empty:
-    """A row without a value, because a step failed for it.
+    """A row without a value, because a step failed.
 
-    Attributes: `input`, the row that the step was given; `exception`, what it raised, with a
-    note that names step and input; `step`, the step in words. Later steps leave it as it is;
-    `fill_empty`, `drop_empty` and `exceptions` of a collection deal with it. Can be pickled
-    where its input and its exception can.
+    Attributes: `input`, the argument of the step; `exception`, with a note that names step and
+    input; `step`, its description. Later steps skip it; `fill_empty`, `drop_empty` and `exceptions`
+    of a collection handle it. Can be pickled when its input and its exception can.
     """
 
     __slots__ = ("exception", "input", "step")
@@ -24,16 +23,16 @@ class Empty:
 
 
 def told(error: BaseException) -> str:
-    """An exception in a line: its class and what it says."""
+    """An exception in one line: its class and its message."""
     try:
         said = str(error)
-    except Exception:  # a message about one error must not end in another
+    except Exception:  # a broken __str__ or __repr__ must not hide the original error
         said = ""
     return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
 def shown(value: Any) -> str:
-    """A value in a few words."""
+    """A short description of a value."""
     if isinstance(value, bytes | bytearray | memoryview):
         name = getattr(value, "name", None)
         return f"{len(value)} bytes" + (f" ({name})" if isinstance(name, str) else "")
@@ -43,6 +42,6 @@ def shown(value: Any) -> str:
         return "{" + ", ".join(f"{key!r}: {shown(one)}" for key, one in value.items()) + "}"
     try:
         text = repr(value)
-    except Exception:  # a message about one error must not end in another
+    except Exception:  # a broken __str__ or __repr__ must not hide the original error
         return type(value).__name__
     return text if len(text) <= 200 else f"{text[:197]}..."

@@ -1,4 +1,4 @@
-"""A chain of steps at work: rows out of the source, through segments and streams."""
+"""Execution of a chain of steps: the source, row-wise segments and stream steps."""
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -15,21 +15,21 @@ ENGINES = ("local", "ray")
 
 
 class Engine(Protocol):
-    """What runs segments."""
+    """Interface of engines, which run segments."""
 
     def kind(self, step: RowStep) -> object:
-        """Steps beside each other run as one segment where this is the same for them."""
+        """Adjacent steps with equal kinds are run as one segment."""
 
     def through(self, segment: Segment, rows: Iterator[Any]) -> Iterator[Any]:
-        """What becomes of the rows, in order."""
+        """The results of the rows, in order."""
 
     def close(self) -> None:
-        """End what was started."""
+        """Stop the threads or processes that were started."""
 
 
 @dataclass(frozen=True)
 class Way:
-    """How a collection is run: by which engine, and with how many workers (None: it decides)."""
+    """How a collection is run: by which engine, with how many workers (None: its default)."""
 
     engine: str = "local"
     parallel: bool = False
@@ -37,7 +37,7 @@ class Way:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def start(self) -> Engine:
-        """The engine; it starts threads and processes when it first needs them."""
+        """Create the engine, which starts threads or processes on first use."""
         if self.engine == "local":
             return LocalEngine.of(self.parallel, self.workers)
         from embeddings.flow.engines.ray import RayEngine
@@ -46,7 +46,7 @@ class Way:
 
 
 def run(source: Source, steps: Sequence[Step], way: Way) -> Generator[Any, None, None]:
-    """The rows at the end of the chain; all that was started ends with the iterator."""
+    """The rows at the end of the chain. Closing the iterator stops everything it started."""
     with ExitStack() as stack:
         engine = way.start()
         stack.callback(engine.close)
@@ -55,13 +55,13 @@ def run(source: Source, steps: Sequence[Step], way: Way) -> Generator[Any, None,
             rows = (
                 stage.apply(rows) if isinstance(stage, StreamStep) else engine.through(stage, rows)
             )
-            # From the last to the first, so that none asks one that has ended.
+            # Closed from the last to the first: none reads from a closed one.
             stack.callback(getattr(rows, "close", _nothing))
         yield from rows
 
 
 def stages(steps: Sequence[Step], engine: Engine) -> Iterator[Segment | StreamStep]:
-    """The steps, those that can run as one in segments."""
+    """The steps, with adjacent row-wise steps combined into segments."""
 
     def kind(step: Step) -> object:
         return ("rows", engine.kind(step)) if isinstance(step, RowStep) else ("stream", step.number)
@@ -76,4 +76,4 @@ def stages(steps: Sequence[Step], engine: Engine) -> Iterator[Segment | StreamSt
 
 
 def _nothing() -> None:
-    """Nothing to end."""
+    """Close an iterator that has no `close`."""

@@ -1,4 +1,4 @@
-"""What a step looks things up in: made at first need, once, however many threads ask."""
+"""Lazy lookup data of steps, and the nodes of `search_vectors`, `select_from`, `group_by`."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ from embeddings.flow.collection.steps import values_of
 
 
 class Held:
-    """A value that is made when it is first asked for. Travels to other processes made."""
+    """A value that is computed on first use, once for all threads. Pickled as computed."""
 
     def __init__(self, make: Callable[[], Any]) -> None:
         self._make: Callable[[], Any] | None = make
@@ -20,7 +20,7 @@ class Held:
         self._value: Any = None
 
     def get(self) -> Any:
-        """The value. Raises what making it raises, each time."""
+        """The value. Raises what computing it raises, each time."""
         with self._making:
             if self._make is not None:
                 self._value = self._make()
@@ -38,7 +38,7 @@ def _made(value: Any) -> Held:
 
 
 class Search:
-    """The node of `search_vectors`: nearest neighbours in vectors that are held."""
+    """The node of `search_vectors`: nearest neighbours in lazily read vectors."""
 
     repeatable = True
 
@@ -46,7 +46,7 @@ class Search:
         self._searcher = searcher
 
     def make_ready(self) -> None:
-        """Read the vectors. Raises what that raises, which is no row's fault."""
+        """Read the vectors. Raises what reading them raises, which is not the error of a row."""
         self._searcher.get()
 
     def __call__(self, vector: Any) -> Any:
@@ -59,14 +59,14 @@ class Search:
 
 
 class Keyed:
-    """The node before `group_by`: a row to its key and itself."""
+    """The node before `group_by`: maps a row to (key, row)."""
 
     def __init__(self, key: Callable[[Any], Any] | str) -> None:
-        """`key` is a function of the row, or a column."""
+        """`key` is a function of the row, or the name of a column."""
         self._key = key
 
     def __call__(self, row: Any) -> tuple[Any, Any]:
-        """Raises `InputError` for a key that cannot be one."""
+        """Raises `InputError` when the key is not hashable."""
         key = values_of(row, (self._key,))[0] if isinstance(self._key, str) else self._key(row)
         try:
             hash(key)
@@ -79,21 +79,21 @@ class Keyed:
 
 
 class Selection:
-    """The node of `select_from`: places to the rows at them."""
+    """The node of `select_from`: maps positions to rows."""
 
     def __init__(self, rows: Held) -> None:
         self._rows = rows
 
     def make_ready(self) -> None:
-        """Read the rows. Raises what that raises."""
+        """Read the rows. Raises what reading them raises."""
         self._rows.get()
 
     def __call__(self, places: Any) -> Any:
-        """The row at a place, or a list of those at several (a sequence, array (K,), or `Hits`).
+        """The row at a position, or a list for several (a sequence, array (K,), or `Hits`).
 
-        Raises `InputError` for what is no place, and for one outside.
+        Raises `InputError` when a position is not an integer or is out of range.
         """
-        from embeddings.flow.collection.vector_search import Hits  # numpy, where rows are selected
+        from embeddings.flow.collection.vector_search import Hits  # imports numpy
 
         if isinstance(places, Hits):
             places = places.ids

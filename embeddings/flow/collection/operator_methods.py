@@ -12,8 +12,8 @@ Collection = TypeVar("Collection")
 class OperatorTask(Generic[Collection]):
     """The implementations of one task, as steps of a collection.
 
-    `add` is the collection's `map`: a node, the columns that it reads and those that it writes,
-    to the collection with this step behind it.
+    `add` is the `map` method of the collection: it takes a node and its input and output columns,
+    and returns the collection with that step appended.
     """
 
     def __init__(self, add: Callable[[Any, Any, Any], Collection], task: Task) -> None:
@@ -21,7 +21,7 @@ class OperatorTask(Generic[Collection]):
         self._task = task
 
     def __getattr__(self, name: str) -> "OperatorStep[Collection]":
-        """Raises an error that is both `UnknownName` and AttributeError."""
+        """Raises an error that is both `UnknownName` and `AttributeError` when there is none."""
         return OperatorStep(self._add, getattr(self._task, name))
 
     def __dir__(self) -> list[str]:
@@ -32,7 +32,7 @@ class OperatorTask(Generic[Collection]):
 
 
 class OperatorStep(Generic[Collection]):
-    """One implementation; call it with the operator's parameters for the collection behind it."""
+    """One implementation. Call it with the parameters of the operator to append the step."""
 
     def __init__(
         self,
@@ -46,9 +46,9 @@ class OperatorStep(Generic[Collection]):
         self._columns = inputs, outputs
 
     def __getitem__(self, columns: Any) -> "OperatorStep[Collection]":
-        """The same with columns: `["path", "image"]` reads the one and writes the other.
+        """The same with columns: `["path", "image"]` reads "path" and writes "image".
 
-        Either may be a tuple. Raises `InputError` for another number than two.
+        Either may be a tuple. Raises `InputError` when there are not exactly two.
         """
         if not isinstance(columns, tuple) or len(columns) != 2:
             raise InputError(
@@ -58,9 +58,9 @@ class OperatorStep(Generic[Collection]):
         return OperatorStep(self._add, self._implementation, *columns)
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Collection:
-        """The collection behind the operator, in its newest version.
+        """The collection with the newest version of the operator appended.
 
-        Raises what making the operator raises, such as `RecipeError` for wrong parameters.
+        Raises what the operator's constructor raises, such as `RecipeError` for invalid parameters.
         """
         return self._add(self._implementation(*arguments, **keywords), *self._columns)
 

@@ -1,4 +1,4 @@
-"""What a row is, for what writes and shows rows: columns, failures, pictures."""
+"""Row helpers for sinks and display: columns, failed rows, pictures, scalars."""
 
 import datetime
 import os
@@ -12,14 +12,14 @@ import numpy as np
 from embeddings.errors import InputError
 from embeddings.flow.collection.empty import told
 
-# The column of rows that are no dictionaries.
+# The column of rows that are not dictionaries.
 VALUE = "value"
 
 
 def columns_of(row: Any, number: int) -> Mapping[str, Any]:
-    """The columns of row `number` (counted from 1): a dictionary's own, else one, "value".
+    """The columns of row `number` (counted from 1): those of a dictionary, else one, "value".
 
-    Raises `InputError` for a row that has failed, and for keys that cannot name a column.
+    Raises `InputError` when the row has failed, or when a key cannot name a column.
     """
     refuse_failed(row, number)
     if not isinstance(row, Mapping):
@@ -33,12 +33,12 @@ def columns_of(row: Any, number: int) -> Mapping[str, Any]:
 
 
 def is_failed(row: Any) -> bool:
-    """Whether this is a row of a safe collection that has failed."""
+    """Whether this is a failed row of a safe collection."""
     return hasattr(row, "exception") and hasattr(row, "input")
 
 
 def refuse_failed(row: Any, number: int) -> None:
-    """Raise `InputError` for a row that has failed; `number` counts from 1."""
+    """Raises `InputError` when the row has failed; `number` counts from 1."""
     if is_failed(row):
         reason = told(row.exception).rstrip(".")
         raise InputError(f"Row {number} has failed: {reason}. Drop the empty rows first.")
@@ -48,13 +48,13 @@ def is_picture(value: Any) -> bool:
     """Whether this is a PIL image or an array of pixels, uint8 (H, W, 3)."""
     if isinstance(value, np.ndarray):
         return value.dtype == np.uint8 and value.ndim == 3 and value.shape[2] == 3
-    # Where nobody has imported Pillow there is no picture of its kind.
+    # If Pillow is not imported, no value can be a PIL image.
     pillow = sys.modules.get("PIL.Image")
     return pillow is not None and isinstance(value, pillow.Image)
 
 
 def plain(value: Any) -> Any:
-    """Python's own value for a scalar of numpy, and text for paths and UUIDs; else as it is."""
+    """Python scalars for numpy scalars, text for paths and UUIDs; other values unchanged."""
     if isinstance(value, np.datetime64):
         return value.astype("datetime64[us]").item()
     if isinstance(value, np.ndarray) and value.ndim == 0:
@@ -74,7 +74,7 @@ def is_time(value: Any) -> bool:
 
 
 def wrong(column: str, number: int, reason: str) -> InputError:
-    """The error for a value that cannot go where it should."""
+    """The error for a value that cannot be stored in its column."""
     return InputError(f"Column {column!r} of row {number} {reason}.")
 
 

@@ -1,4 +1,4 @@
-"""Steps that take row by row, fused: a chunk of rows to what became of them."""
+"""Fused row-wise steps, run on chunks of rows: `Segment`."""
 
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -14,20 +14,20 @@ from embeddings.flow.picture_pipeline import PicturePipeline
 from embeddings.operators.bound import BoundOperator
 from embeddings.runtimes.spec import max_batch
 
-# What a node with batches gets at most: a flat_map may have made many rows of a chunk.
+# Largest batch of a node with batches: a flat_map can expand a chunk to many rows.
 _MAX_BATCH = 128
-# A model gets this part of its largest batch: enough for a forward pass, and few decoded pictures
+# A model gets a quarter of its largest batch: enough for a forward pass, with few decoded pictures
 # in memory, as in the stream of an `ImagePipeline`.
 _PART = 4
 
-_Item = tuple[Any, Any]  # a row, and what it was when the chunk began
+_Item = tuple[Any, Any]  # a row, and its original at the start of the chunk
 
 
 class Segment:
-    """Row-wise steps in one, as an engine runs them: in any thread or process.
+    """Fused row-wise steps, run by an engine in any thread or process.
 
-    Can be pickled where its nodes can. Its functions are called row by row and in order within
-    a chunk; nodes with batches get the chunk's rows together.
+    Can be pickled when its nodes can. Functions are called row by row, in order within a chunk;
+    nodes with batches receive the rows of a chunk together.
     """
 
     def __init__(self, steps: Sequence[RowStep]) -> None:
@@ -40,12 +40,12 @@ class Segment:
 
     @property
     def has_batches(self) -> bool:
-        """Whether some node takes many rows at once."""
+        """Whether a node processes batches of rows."""
         return any(step.has_batches for step in self.steps)
 
     @property
     def label(self) -> str:
-        """Its steps in words."""
+        """A description of its steps."""
         first, last = self.steps[0], self.steps[-1]
         if first is last:
             return first.name
@@ -53,11 +53,11 @@ class Segment:
         return f"steps {first.number} to {last.number}, {labels}"
 
     def chunk(self) -> int:
-        """How many rows at once are worth it for the nodes with batches; 1 without such."""
+        """The best chunk size for its nodes with batches; 1 when there are none."""
         return min((_worth(step.node) for step in self.steps if step.has_batches), default=1)
 
     def make_ready(self) -> None:
-        """Read what nodes look things up in, once. Raises what that raises, for no row."""
+        """Load the lookup data of its nodes, once. Raises what loading raises, for no row."""
         for step in self.steps:
             if isinstance(step.node, Search | Selection):
                 try:
@@ -67,9 +67,9 @@ class Segment:
                     raise
 
     def lazily(self, row: Any) -> Iterator[Any]:
-        """What becomes of one row, piece by piece; for segments without batches.
+        """The results of one row, one at a time; for segments without batches.
 
-        A `Failure` is the last that comes.
+        A `Failure` is always the last.
         """
         for value in _through(self.steps, 0, row, row):
             yield value
@@ -77,16 +77,16 @@ class Segment:
                 return
 
     def run(self, rows: Sequence[Any], stopped: Callable[[], bool] | None = None) -> list[Any]:
-        """What becomes of the rows, in order; after the first `Failure` nothing more.
+        """The results of the rows, in order, up to the first `Failure`.
 
-        Where `stopped` says true between two rows, nobody wants the result any more.
+        Stops early between rows when `stopped` returns true: the results are no longer needed.
         """
         return [value for value, _ in self.traced(rows, stopped)]
 
     def traced(
         self, rows: Sequence[Any], stopped: Callable[[], bool] | None = None
     ) -> list[tuple[Any, Any]]:
-        """What `run` gives, each with the row that it came of."""
+        """The results of `run`, each with the row it came from."""
         items: list[_Item] = [(row, row) for row in rows]
         failure: list[_Item] = []
         for batched, group in groupby(self.steps, lambda step: step.has_batches):
@@ -111,7 +111,7 @@ def _one_by_one(steps: Sequence[RowStep], items: Sequence[_Item]) -> Iterator[_I
 
 
 def _through(steps: Sequence[RowStep], start: int, row: Any, origin: Any) -> Iterator[Any]:
-    """One row through row-wise steps."""
+    """Run one row through row-wise steps."""
     for at in range(start, len(steps)):
         step = steps[at]
         if type(row) is Empty or step.kind in ("fill", "drop", "tell", "failed"):
@@ -140,7 +140,7 @@ def _through(steps: Sequence[RowStep], start: int, row: Any, origin: Any) -> Ite
 
 
 def _kept(step: RowStep, row: Any, origin: Any) -> list[Any]:
-    """What becomes of a row that is `Empty`, or in a step that deals with such."""
+    """The result for an `Empty` row, or of a step that handles such rows."""
     empty = type(row) is Empty
     if step.kind == "fill":
         return [step.node if empty else row]
@@ -151,14 +151,14 @@ def _kept(step: RowStep, row: Any, origin: Any) -> list[Any]:
     if step.kind == "tell":
         try:
             step.node(row)
-        except Exception as error:  # the callback's own, which no later step is to swallow
+        except Exception as error:  # from the callback; no later step may swallow it
             failed = step.failed(row, origin, error)
             return [failed if isinstance(failed, Failure) else Failure(error)]
     return []
 
 
 def _made(step: RowStep, row: Any, value: Any) -> Any:
-    """What the row becomes: a list of one or of none; for flat_map an iterator of rows."""
+    """The rows that replace a row: a list of none or one, or an iterator for flat_map."""
     if step.kind == "filter":
         return [row] if value else []
     if step.kind == "flat_map":
@@ -167,7 +167,7 @@ def _made(step: RowStep, row: Any, value: Any) -> Any:
 
 
 def _items(step: RowStep, row: Any, origin: Any, made: Iterator[Any]) -> Iterator[Any]:
-    """The rows of a flat_map; what its iterable raises comes behind those before."""
+    """The rows of a flat_map, followed by the failure of its iterable, if any."""
     while True:
         try:
             item = next(made)
@@ -187,7 +187,7 @@ def _failed(step: RowStep, row: Any, origin: Any, error: Exception) -> Empty | F
 
 
 def _forget_locals(error: BaseException | None) -> None:
-    """Drop what the frames of a traceback hold: a kept error must not keep pictures."""
+    """Clear the frames of a traceback, so that a kept error does not keep pictures in memory."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
@@ -196,7 +196,7 @@ def _forget_locals(error: BaseException | None) -> None:
 
 
 def _together(step: RowStep, items: Sequence[_Item]) -> Iterator[_Item]:
-    """The rows through a node with batches."""
+    """Run rows through a node with batches."""
     for start in range(0, len(items), _MAX_BATCH):
         group = items[start : start + _MAX_BATCH]
         asked: list[Any] = []
@@ -230,9 +230,9 @@ def _together(step: RowStep, items: Sequence[_Item]) -> Iterator[_Item]:
 
 
 def _answers(node: Any, values: list[Any]) -> list[Any]:
-    """What a node with batches makes of each value, or a `Failure`."""
+    """The result of a node with batches for each value, or a `Failure`."""
     if is_picture_pipeline(node) or is_pipeline(node):
-        # A list is many rows to a pipeline, one by one or in a stream: it answers it alone.
+        # A pipeline reads a list as many rows, so a list as one value is run alone.
         answers: list[Any] = [None] * len(values)
         alone = [at for at, value in enumerate(values) if _is_many(node, value)]
         for at in alone:
@@ -258,18 +258,18 @@ def _alone(node: Any, value: Any) -> Any:
 
 
 def _rows(node: Any, values: list[Any]) -> list[Any]:
-    """Values through a graph pipeline."""
+    """Run values through a graph pipeline."""
     results = node.batch(values, errors="return") if values else []
     return [Failure(one) if isinstance(one, Exception) else one for one in results]
 
 
 def _pictures(node: PicturePipeline[Any], pictures: list[Any]) -> list[Any]:
-    """Pictures through a pipeline in this thread: decoded each, embedded together."""
+    """Run pictures through a pipeline in this thread: decode each, embed them together."""
     answers: list[Any] = []
     prepared = []
     for picture in pictures:
         try:
-            # What is no plain picture, `prepare` decodes as the recipe says.
+            # `prepare` handles all other inputs, as the recipe says.
             prepared.append(node.prepare(picture))
             answers.append(None)
         except Exception as error:
@@ -279,14 +279,14 @@ def _pictures(node: PicturePipeline[Any], pictures: list[Any]) -> list[Any]:
 
 
 class _Embedding:
-    """The last stage of a pipeline, which takes prepared pictures."""
+    """The last stage of a pipeline: embeds prepared pictures."""
 
     def __init__(self, pipeline: PicturePipeline[Any]) -> None:
         self.batch = pipeline.rows
 
 
 def _batch(node: Any, values: list[Any], *, repeatable: bool) -> list[Any]:
-    """One call for all; one that fails is repeated value by value, where that has no effects."""
+    """Run a batch in one call; when it fails and is repeatable, run the values one by one."""
     if not values:
         return []
     try:
@@ -304,13 +304,13 @@ def _batch(node: Any, values: list[Any], *, repeatable: bool) -> list[Any]:
         error.add_note(f"(in a batch of {len(values)} rows)")
         return [Failure(error)] * len(values)
     if hasattr(results, "base") and len(values) > 1:
-        # Each an object of its own, so that a kept vector does not keep its batch.
+        # Copies, so that a kept vector does not keep its whole batch in memory.
         return [row.copy() for row in results]
     return list(results)
 
 
 def _worth(node: Any) -> int:
-    """How many rows at once a node with batches is given."""
+    """The batch size for a node with batches."""
     if is_picture_pipeline(node):
         return node.max_batch // _PART
     if isinstance(node, BoundOperator) and node.name.startswith("image_"):

@@ -1,4 +1,4 @@
-"""The steps of a collection: those that take row by row, and those that take the stream."""
+"""Steps of a collection: row-wise steps and stream steps."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,9 +22,9 @@ Kind = Literal["map", "filter", "flat_map", "fill", "drop", "tell", "failed"]
 
 @dataclass(frozen=True)
 class Failure:
-    """In place of a result: the error that ends the stream there.
+    """Takes the place of a result: the error that ends the stream there.
 
-    `trace` is the traceback in words, where the error comes out of another process.
+    `trace` is the formatted traceback when the error comes from another process.
     """
 
     error: Exception
@@ -33,13 +33,13 @@ class Failure:
 
 @dataclass(frozen=True, eq=False)
 class RowStep:
-    """What is done with each row.
+    """A step that is applied to each row.
 
-    `reads` and `writes` are columns; without them the node takes and gives whole rows. `safe`
-    makes an `Empty` of a failure. `here` keeps the step in the caller's thread, whatever the
-    engine. `fill`, `drop`, `tell` and `failed` deal with rows that are `Empty`, which the other
-    kinds leave alone; `node` is then the default or the callback. `reads_source` is of a step
-    that belongs to the source: it is safe where the collection becomes so at all.
+    `reads` and `writes` are columns; without them the node takes and returns whole rows. `safe`
+    turns a failure into an `Empty`. `here` keeps the step in the caller's thread with every engine.
+    The kinds `fill`, `drop`, `tell` and `failed` handle `Empty` rows, which other kinds skip;
+    `node` is then the default or the callback. `reads_source` marks a step of the source: it is
+    safe when any part of the collection is.
     """
 
     kind: Kind
@@ -54,12 +54,12 @@ class RowStep:
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """Its name in messages."""
         return f"step {self.number}, {self.label}"
 
     @property
     def has_batches(self) -> bool:
-        """Whether its node takes many rows at once."""
+        """Whether its node processes batches of rows."""
         if self.kind not in ("map", "filter", "flat_map"):
             return False
         if isinstance(self.node, BoundOperator):
@@ -67,11 +67,14 @@ class RowStep:
         return callable(getattr(self.node, "batch", None))
 
     def taken(self, row: Any) -> tuple[Any, ...]:
-        """The node's arguments. Raises `InputError` and `UnknownName` for columns not there."""
+        """The arguments of the node.
+
+        Raises `InputError` or `UnknownName` when a column is missing.
+        """
         return values_of(row, self.reads) if self.reads else (row,)
 
     def written(self, row: Any, value: Any) -> Any:
-        """The row that `row` becomes by what the node made of it; a new one."""
+        """A new row: `row` with the result of the node written into it."""
         if not self.writes:
             return value
         old = row if isinstance(row, Mapping) else {}
@@ -88,27 +91,27 @@ class RowStep:
         return {**old, **dict(zip(self.writes, value, strict=True))}
 
     def failed(self, row: Any, origin: Any, error: Exception, trace: str = "") -> Empty | Failure:
-        """What stands for the row: `Empty` behind `safe()`, else what ends the stream.
+        """The result for a failed row: an `Empty` after `safe()`, else a `Failure`.
 
-        `origin` is what the row was when this part of the chain began.
+        `origin` is the row as it was when this part of the chain began.
         """
-        if isinstance(error, StopIteration):  # which would silently end somebody's loop
+        if isinstance(error, StopIteration):  # it would silently end the loop of a caller
             stopped = RuntimeError(f"{node_name(self.node)} raised StopIteration.")
             stopped.__cause__ = error
             error = stopped
         came = "" if origin is row else f", which came of {shown(origin)}"
-        # An exception may be raised for many rows, as a shared future does: the first is named.
+        # One exception may be raised for many rows, as by a shared future: only the first is named.
         if not any(note.startswith("in step ") for note in getattr(error, "__notes__", ())):
-            with contextlib.suppress(Exception):  # of a class that says otherwise
+            with contextlib.suppress(Exception):  # some classes refuse notes
                 error.add_note(f"in {self.name}, for {shown(row)}{came}")
         return Empty(row, error, self.name) if self.safe else Failure(error, trace)
 
 
 @dataclass(frozen=True, eq=False)
 class StreamStep:
-    """What is done with the stream of rows, in the caller's thread.
+    """A step over the stream of rows, run in the caller's thread.
 
-    `keeps_count` says that as many rows come out as go in.
+    `keeps_count` means that as many rows come out as go in.
     """
 
     label: str
@@ -121,7 +124,10 @@ Step = RowStep | StreamStep
 
 
 def values_of(row: Any, names: Sequence[str]) -> tuple[Any, ...]:
-    """Columns of a row. Raises `InputError` for a row without, and `UnknownName`."""
+    """Columns of a row.
+
+    Raises `InputError` when the row has no columns, and `UnknownName` when one is missing.
+    """
     if not isinstance(row, Mapping):
         raise InputError(
             f"Columns ({', '.join(names)}) are read of rows that are dicts; this row is "
@@ -145,8 +151,8 @@ def row_step(
     name: str | None = None,
     reads_source: bool = False,
 ) -> RowStep:
-    """The step of a node. Raises `RecipeError` for what is no node, and for wrong columns."""
-    if not callable(getattr(node, "batch", None)):  # many rows at once will do
+    """Create the step of a node. Raises `RecipeError` when the node or a column is invalid."""
+    if not callable(getattr(node, "batch", None)):  # `batch` is enough
         checked_node(node)
     reads = () if inputs is None else columns(inputs)
     writes = () if outputs is None else columns(outputs)

@@ -1,7 +1,7 @@
-"""Steps over the whole stream of rows; all run in the caller's thread and read as they go.
+"""Stream steps: head, batch, window, sample, shuffle, group, zip, concat, progress.
 
-A row that is `Empty` is no part of a batch, a window or a group: it goes past, ahead of the one
-that is being gathered.
+All run lazily in the caller's thread. `Empty` rows are not part of a batch, window or group: they
+are passed on ahead of the one being collected.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ Rows = Iterator[Any]
 
 
 def headed(rows: Rows, count: int) -> Rows:
-    """The first `count` rows; the next is not read."""
+    """The first `count` rows; the next one is not read."""
     return itertools.islice(rows, count)
 
 
@@ -60,7 +60,7 @@ def windows(rows: Rows, size: int, step: int) -> Rows:
 
 
 def reservoir(rows: Rows, count: int, seed: int | None) -> Rows:
-    """`count` rows, each set of them as likely as another, in their order; reads all first."""
+    """`count` rows, drawn uniformly, in the original order; reads all rows first."""
     chosen = random.Random(seed)  # noqa: S311 - a sample, not a secret
     kept: list[tuple[int, Any]] = []
     for at, row in enumerate(rows):
@@ -80,7 +80,7 @@ def thinned(rows: Rows, ratio: float, seed: int | None) -> Rows:
 
 
 def shuffled(rows: Rows, seed: int | None, buffer: int) -> Rows:
-    """Rows in random order, out of a buffer that is filled first and refilled row by row."""
+    """Rows in random order, drawn from a buffer that is refilled row by row."""
     chosen = random.Random(seed)  # noqa: S311
     held: list[Any] = []
     for row in rows:
@@ -97,7 +97,7 @@ def shuffled(rows: Rows, seed: int | None, buffer: int) -> Rows:
 
 
 def grouped(pairs: Rows) -> Rows:
-    """(key, list of rows) for each key of pairs (key, row), in the order in which keys come."""
+    """(key, list of rows) for pairs (key, row), in order of first appearance."""
     groups: dict[Any, list[Any]] = {}
     for pair in pairs:
         if type(pair) is Empty:
@@ -108,7 +108,7 @@ def grouped(pairs: Rows) -> Rows:
 
 
 def zipped(rows: Rows, others: Sequence[Source]) -> Rows:
-    """Tuples of a row of each, to the end of the shortest; an `Empty` stands for its tuple."""
+    """Tuples of a row of each; ends with the shortest. An `Empty` replaces its tuple."""
     with contextlib.ExitStack() as stack:
         iterators = [stack.enter_context(other.reading()) for other in others]
         for row in zip(rows, *iterators, strict=False):
@@ -116,7 +116,7 @@ def zipped(rows: Rows, others: Sequence[Source]) -> Rows:
 
 
 def joined(rows: Rows, others: Sequence[Source]) -> Rows:
-    """The rows, then those of each other."""
+    """The rows, followed by those of the others."""
     yield from rows
     for other in others:
         with other.reading() as others_rows:
@@ -124,7 +124,7 @@ def joined(rows: Rows, others: Sequence[Source]) -> Rows:
 
 
 def watched(rows: Rows, label: str | None, total: int | None) -> Rows:
-    """The rows, and a bar on stderr (in a notebook a widget) that counts them."""
+    """The rows, counted by a progress bar on stderr (in a notebook a widget)."""
     from tqdm.auto import tqdm
 
     with tqdm(desc=label, total=total, unit=" rows") as bar:

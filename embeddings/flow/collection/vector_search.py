@@ -1,8 +1,8 @@
-"""Exact nearest neighbours among vectors in memory, or in a file that is mapped into it.
+"""Exact nearest neighbour search in memory or in a memory-mapped file: `Searcher`.
 
-Scores come from float32 matrix products first, which are quick, but round differently from
-place to place. Whatever may be among the best by the bound of that rounding is computed again
-in float64, row by row, so that the result is exact and equal rows have equal scores.
+Candidates are ranked by float32 matrix products, which are fast but whose rounding depends on
+position. Every vector that may be among the best, by the bound of that rounding error, is computed
+again in float64, row by row. The result is exact, and equal rows have equal scores.
 """
 
 from collections.abc import Iterable, Iterator
@@ -17,17 +17,17 @@ from embeddings.flow.sinks.array import as_array
 
 METRICS = ("cosine", "ip", "l2")
 
-# Data is read in blocks of this size, and so many queries go through a block at once.
+# Size of a block of data; also bounds the number of queries run on a block at once.
 _BLOCK_BYTES = 16 * 1024 * 1024
 _QUERIES = 256
-# Lengths beyond these have squares outside of float32.
+# Outside of these norms squares overflow or underflow float32.
 _MAX_NORM, _MIN_NORM = 1e18, 1e-18
 _ROUNDING = 2.0**-24
 
 
 @dataclass(frozen=True, eq=False)
 class Hits:
-    """What a search has found, best first: `ids`, and `scores`, float32 (K,).
+    """The results of a search, best first: `ids`, and `scores`, float32 (K,).
 
     Iterates as pairs (id, score).
     """
@@ -47,17 +47,16 @@ class Hits:
 
 
 class Searcher:
-    """The `top_k` nearest vectors of `data` for a vector, exactly, best first.
+    """Finds the `top_k` nearest vectors of `data`, exactly, best first.
 
-    Call it with one vector (D,), or `batch` with several. Where there are fewer than `top_k`
-    vectors it gives all of them; equal scores come in the order of the data. Thread-safe and
-    picklable (mapped data is then copied). Memory beside the data is four bytes a vector and
-    some blocks of 16 MiB.
+    Call it with one vector (D,), or `batch` with several. If there are fewer than `top_k` vectors,
+    all are returned; equal scores are in the order of the data. Thread-safe and picklable (mapped
+    data is then copied). Memory beside the data is four bytes per vector and some blocks of 16 MiB.
 
-    The metric says what a score is:
+    The metric defines the score:
 
-    - "cosine": cosine similarity, -1 to 1, highest first. A vector of zeros (or shorter than
-      1e-18) has no direction; its score with everything is 0.
+    - "cosine": cosine similarity, -1 to 1, highest first. A vector of zeros (or shorter than 1e-18)
+      has no direction; its score is always 0.
     - "ip": inner product, highest first.
     - "l2": Euclidean distance, not squared, lowest first.
     """
@@ -69,13 +68,13 @@ class Searcher:
         top_k: int = 10,
         ids: Iterable[Any] | None = None,
     ) -> None:
-        """`data` is an array (N, D), a sequence of vectors, or an object with `vectors` and
-        `ids`, such as a bundle; it is compared in float32. `ids` are what hits are called by;
-        without them they have their places in the data, from 0.
+        """`data` is an array (N, D), a sequence of vectors, or an object with `vectors` and `ids`,
+        such as a bundle; it is compared in float32. `ids` are the ids of hits; by default they are
+        positions in the data, from 0.
 
-        Raises `UnknownName` for another metric, `InputError` for data of another shape, with
-        NaN, infinity or a vector longer than 1e18 (it names the row, counted from 1), for a
-        `top_k` below 1, and for as many ids as there are not vectors.
+        Raises `UnknownName` when the metric is unknown. Raises `InputError` when the data has
+        another shape, or contains NaN, infinity or a vector longer than 1e18 (the row is named,
+        counted from 1), when `top_k` is below 1, and when the number of ids is not that of vectors.
         """
         if metric not in METRICS:
             raise UnknownName("metric", metric, METRICS)
@@ -107,7 +106,7 @@ class Searcher:
         return f"<Searcher {self.metric}, {size} vectors of {dimension}, top {self.top_k}>"
 
     def __call__(self, vector: Any) -> Hits:
-        """The hits for one vector (D,). Raises `InputError` for another shape, NaN or infinity."""
+        """The hits for one vector (D,). Raises `InputError` when its shape or values are wrong."""
         query = np.asarray(vector)
         if query.ndim != 1:
             raise InputError(f"A query is a vector (D,), not of shape {query.shape}; see batch().")
@@ -116,7 +115,7 @@ class Searcher:
     def batch(self, vectors: Any) -> list[Hits]:
         """The hits for each of several vectors (Q, D).
 
-        Raises `InputError` for another dimension than the data's, for NaN and infinity.
+        Raises `InputError` when the dimension is not that of the data, or for NaN and infinity.
         """
         queries = _float32(_matrix(vectors, "The queries"))
         if not len(queries):
@@ -159,10 +158,10 @@ class Searcher:
             yield Hits(tuple(names), best.scores)
 
     def _bound(self, longest: float, length: float) -> float:
-        """How far the quick ranks of a block may be from the exact ones.
+        """The largest error of the float32 ranks of a block.
 
-        The bound of a sum of D products in any order, twice, for the lengths are rounded too;
-        sixteen more for the steps that follow, the rounding of the score among them.
+        Twice the error bound of a sum of D products in any order, as the norms are rounded too,
+        plus sixteen for the steps that follow, including the rounding of the score.
         """
         part: float = 2 * (self._vectors.shape[1] + 16) * _ROUNDING
         if self.metric == "cosine":
@@ -177,7 +176,7 @@ class Searcher:
 
 
 class _Best:
-    """The best of the rows that one query has met so far."""
+    """The best rows for one query so far."""
 
     def __init__(self, metric: str, top_k: int, query: NDArray[np.float32], length: float) -> None:
         self._metric = metric
@@ -196,7 +195,7 @@ class _Best:
         start: int,
         bound: float,
     ) -> None:
-        """Take in what is good enough of a block, whose quick ranks are at most `bound` off."""
+        """Add the good rows of a block, whose float32 ranks are at most `bound` off."""
         if len(self._ranks) == self._top_k:
             floor = float(self._ranks[-1]) - 2 * bound
         elif len(ranks) > self._top_k:
@@ -217,9 +216,9 @@ class _Best:
     def _exact(
         self, rows: NDArray[np.float64], directed: NDArray[np.bool_]
     ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-        """The ranks and the scores of rows; a row's do not depend on the others.
+        """The exact ranks and scores of rows; independent of the other rows.
 
-        `directed` are those that have a direction.
+        `directed` marks the rows that have a direction.
         """
         if self._metric == "l2":
             away = rows - self._query
@@ -234,7 +233,7 @@ class _Best:
 
 
 def _matrix(data: Any, what: str) -> NDArray[Any]:
-    """An array (N, D) of real numbers; (0, D) may be (0,)."""
+    """A real array (N, D); an empty one may be (0,)."""
     array = data if isinstance(data, np.ndarray) else as_array(data)
     if array.shape == (0,):
         array = array.reshape(0, 0)
@@ -247,12 +246,12 @@ def _matrix(data: Any, what: str) -> NDArray[Any]:
 
 
 def _float32(array: NDArray[Any]) -> NDArray[np.float32]:
-    with np.errstate(over="ignore"):  # infinity is refused with a sentence
+    with np.errstate(over="ignore"):  # infinity raises `InputError` below
         return np.asarray(array, np.float32)
 
 
 def _lengths(block: NDArray[np.float32], start: int, what: str) -> NDArray[np.float32]:
-    """The lengths of vectors, 0 for the very short ones."""
+    """The norms of vectors, 0 when below the smallest usable one."""
     with np.errstate(over="ignore", invalid="ignore"):
         lengths: NDArray[np.float32] = np.sqrt(np.einsum("ij,ij->i", block, block))
     usable = lengths <= _MAX_NORM  # false for NaN too
@@ -265,7 +264,7 @@ def _lengths(block: NDArray[np.float32], start: int, what: str) -> NDArray[np.fl
 
 
 def _inverse(lengths: NDArray[Any]) -> NDArray[Any]:
-    """One divided by each, and 0 for 0."""
+    """The reciprocals, and 0 for 0."""
     inverse = np.zeros_like(lengths)
     np.divide(1, lengths, out=inverse, where=lengths > 0)
     return inverse

@@ -1,1 +1,1 @@
-"""Rows as tables, for a terminal and for a notebook."""
+"""Display of rows as tables, for terminals and notebooks."""

@@ -1,4 +1,4 @@
-"""One value of a row, as text for a terminal and as HTML for a notebook."""
+"""Table cells: a value as text for a terminal, or as HTML for a notebook."""
 
 import base64
 import html
@@ -17,7 +17,7 @@ from embeddings.flow.collection.vector_search import Hits
 from embeddings.flow.display.text_width import one_line
 from embeddings.flow.sources.zip_archives import ZipMember
 
-SIDE = 128  # pixels, of the pictures in a notebook
+SIDE = 128  # pixels, of thumbnails in a notebook
 
 _SUFFIXES = (
     ".jpg",
@@ -34,7 +34,7 @@ _SUFFIXES = (
     ".heic",
     ".heif",
 )
-# A text is cut here, so that a long one does not make a long page.
+# Longer texts are cut.
 _MAX_TEXT_LENGTH = 200
 _FEW = 3  # numbers of a vector, items of a list, hits; in text
 _SOME = 10  # hits and pictures of a list; in a notebook
@@ -50,9 +50,9 @@ def text_cell(value: Any) -> str:
 
 
 def html_cell(value: Any) -> str:
-    """The value as escaped HTML; pictures, and paths and members of such a name, as pictures.
+    """The value as escaped HTML; pictures, and paths and ZIP members of pictures, as thumbnails.
 
-    So are those in a list or tuple, and what a search has found, each with its score.
+    Also inside of lists, tuples and search hits, the latter with their scores.
     """
     if isinstance(value, Hits):
         return _side_by_side([f"{html_cell(name)}<br>{score:.3f}" for name, score in value])
@@ -124,7 +124,7 @@ def _few(items: list[str], nothing: str) -> str:
 
 
 def _may_be_picture(value: Any) -> bool:
-    """Whether this is a picture, or a path or a member of an archive whose name says so."""
+    """Whether this is a picture, or a path or ZIP member with the suffix of one."""
     name = value.name if isinstance(value, ZipMember) else value
     if isinstance(name, str | os.PathLike):
         return str(name).lower().endswith(_SUFFIXES)
@@ -132,7 +132,7 @@ def _may_be_picture(value: Any) -> bool:
 
 
 def _thumbnail(value: Any) -> str | None:
-    """A small picture as a data: URL, or None for what cannot be decoded."""
+    """A thumbnail as a data: URL, or None when the picture cannot be decoded."""
     from embeddings.operators.decode.pillow import PillowDecode
     from embeddings.operators.thumbnails import shrink
 

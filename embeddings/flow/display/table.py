@@ -1,4 +1,4 @@
-"""Rows to look at: a table for a terminal, and one with small pictures for a notebook."""
+"""Tables of rows: text for a terminal, HTML with thumbnails for a notebook."""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -11,25 +11,25 @@ from embeddings.flow.display.cells import html_cell, html_text, text_cell
 from embeddings.flow.display.text_width import aligned, cut, one_line, width
 
 _GAP = "  "
-_MIN_WIDTH = 4  # a column is not cut to less than this, however many there are
-_PLACE = ""  # what stands over the rows' numbers
+_MIN_WIDTH = 4  # characters; columns are not cut below it
+_PLACE = ""  # heading of the row numbers
 
 _CELL = 'style="padding:2px 8px;text-align:left"'
 
 
 @dataclass(frozen=True)
 class Shown:
-    """Some rows to look at: `str()` is a table for a terminal, `_repr_html_` for a notebook.
+    """Rows for display: `str()` is a table for a terminal, `_repr_html_` for a notebook.
 
-    `rows` are those that are shown, `more` is whether others follow. The rows are read when the
-    table is made: pictures of which only the path is known are opened for the notebook only.
+    `rows` are the rows to show; `more` is whether others follow. Pictures that are paths are opened
+    for the notebook only.
     """
 
     rows: tuple[Any, ...]
     more: bool = False
 
     def __str__(self) -> str:
-        """A table as wide as the terminal at most; values that do not fit are cut."""
+        """A table of at most the width of the terminal; values that do not fit are cut."""
         if not self.rows:
             return "no rows"
         room = shutil.get_terminal_size().columns
@@ -40,7 +40,7 @@ class Shown:
             cells = [text_cell(columns[name]) if name in columns else "" for name in names]
             table.append([str(number), *cells])
         fits = max(3, (room + len(_GAP)) // (_MIN_WIDTH + len(_GAP)))
-        if len(table[0]) > fits:  # so many columns that some are left out
+        if len(table[0]) > fits:  # too many columns: some are left out
             table = [[*line[: fits - 1], "" if place else "…"] for place, line in enumerate(table)]
         widths = _fitted([max(map(width, column)) for column in zip(*table, strict=True)], room)
         lines = [
@@ -48,7 +48,7 @@ class Shown:
             for line in table
         ]
         for place, row in enumerate(self.rows, 1):
-            if is_failed(row):  # over all columns
+            if is_failed(row):  # spans all columns
                 begun = aligned(str(place), widths[0]) + _GAP
                 lines[place] = begun + cut(text_cell(row), room - width(begun))
         lines.insert(1, _GAP.join("─" * one for one in widths))
@@ -57,7 +57,7 @@ class Shown:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        """A table that stands alone: styles and pictures are inside of it."""
+        """A self-contained table: styles and thumbnails are inline."""
         if not self.rows:
             return "<p>no rows</p>"
         names = _names(self.rows)
@@ -78,10 +78,10 @@ class Shown:
 
 
 def shown(rows: Sequence[Any], *, limit: int) -> Shown:
-    """The first `limit` rows, to look at.
+    """The first `limit` rows, for display.
 
-    Columns are those of dictionaries, and "value" for other rows. Raises `InputError` for a
-    limit below 1.
+    Columns are those of dictionaries, and "value" for other rows. Raises `InputError` when the
+    limit is below 1.
     """
     if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
         raise InputError(f"The limit of shown rows must be 1 or more, not {limit!r}.")
@@ -103,7 +103,7 @@ def _names(rows: Sequence[Any]) -> list[str]:
 
 
 def _fitted(widths: list[int], room: int) -> list[int]:
-    """Widths of columns that fit into `room`, the widest ones cut first."""
+    """Column widths that fit into `room`; the widest are cut first."""
     room -= len(_GAP) * (len(widths) - 1)
     while sum(widths) > room:
         widest = max(widths)

@@ -1,17 +1,17 @@
-"""How wide text is in a terminal: East Asian characters take two columns, marks none."""
+"""Width of text in a terminal: East Asian characters take two columns, marks none."""
 
 import unicodedata
 
 
 def width(text: str) -> int:
-    """The columns that a line of text takes."""
+    """The number of columns of a line of text."""
     return len(text) if text.isascii() else sum(map(_columns, text))
 
 
 def cut(text: str, room: int) -> str:
-    """The text, or as much of it as fits into `room` columns with an ellipsis.
+    """The text, shortened with an ellipsis to at most `room` columns.
 
-    The end goes; of a single word, such as a path, the middle.
+    The end is cut; in a single word, such as a path, the middle.
     """
     if width(text) <= room:
         return text
@@ -21,7 +21,7 @@ def cut(text: str, room: int) -> str:
 
 
 def _beginning(text: str, room: int) -> str:
-    """As much of the text as fits into `room` columns."""
+    """The longest prefix that fits into `room` columns."""
     used = 0
     for place, character in enumerate(text):
         used += _columns(character)
@@ -31,12 +31,12 @@ def _beginning(text: str, room: int) -> str:
 
 
 def aligned(text: str, room: int) -> str:
-    """The text with spaces behind it, `room` columns wide at least."""
+    """The text, padded with spaces to at least `room` columns."""
     return text + " " * (room - width(text))
 
 
 def one_line(text: str) -> str:
-    """The text without what would break a line or move the cursor: escapes in place of it."""
+    """The text with line breaks and control characters escaped."""
     return "".join(one if _is_shown(one) else repr(one)[1:-1] for one in text)
 
 

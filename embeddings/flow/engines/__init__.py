@@ -1,1 +1,1 @@
-"""What runs the segments of a collection: threads of this process, or Ray's processes."""
+"""Engines that run the segments of a collection: local threads, or Ray processes."""

@@ -1,4 +1,4 @@
-"""The engine "local": the caller's own thread, or a pool of threads."""
+"""The "local" engine: the caller's own thread, or a thread pool."""
 
 import threading
 import time
@@ -12,17 +12,17 @@ from embeddings.flow.collection.steps import RowStep
 from embeddings.flow.engines.ordered_chunks import Done, Sizes, given, in_order
 from embeddings.flow.graph.steps import is_picture_pipeline
 
-# So many chunks for each thread are on their way, done or not, so that none waits for the first.
+# Chunks in flight per thread, finished or not, so that no thread waits for the first.
 _AHEAD = 3
 _QUICK = 0.005
 _MAX_CHUNK = 256
 
 
 class LocalEngine:
-    """Runs segments in this process; `close` ends its threads.
+    """Runs segments in this process; `close` stops its threads.
 
-    Without `workers` all runs in the caller's thread, row after row, but for what
-    `embeddings.pipeline(...)` gives, which uses all cores as its own `stream` does.
+    Without `workers` everything runs in the caller's thread, row by row, except image pipelines
+    (`embeddings.pipeline(...)`), which use all cores as in their own `stream`.
     """
 
     def __init__(self, workers: int | None) -> None:
@@ -32,15 +32,15 @@ class LocalEngine:
 
     @classmethod
     def of(cls, parallel: bool, workers: int | None) -> "LocalEngine":
-        """In as many threads as there are cores where it is parallel and `workers` is None."""
+        """The engine with `workers` threads; when parallel, None means one per core."""
         return cls((workers or process.cores()) if parallel else None)
 
     def kind(self, step: RowStep) -> object:
-        """Steps beside each other run as one segment where this is the same for them."""
+        """Adjacent steps with equal kinds are run as one segment."""
         return step.here, self._workers is None and _streams(step.node)
 
     def through(self, segment: Segment, rows: Iterator[Any]) -> Iterator[Any]:
-        """What becomes of the rows, in order. Raises what fails."""
+        """The results of the rows, in order. Raises the first failure."""
         streams = any(_streams(step.node) for step in segment.steps)
         if segment.here or (self._workers is None and not streams):
             return in_caller(segment, rows)
@@ -72,12 +72,12 @@ class LocalEngine:
 
 
 def _streams(node: Any) -> bool:
-    """Whether a node uses several threads even where nobody has asked for them."""
+    """Whether a node uses several threads by default."""
     return is_picture_pipeline(node)
 
 
 def in_caller(segment: Segment, rows: Iterator[Any]) -> Iterator[Any]:
-    """What becomes of the rows in this thread; nodes with batches get chunks that grow."""
+    """The results of the rows, in the caller's thread; nodes with batches get growing chunks."""
     segment.make_ready()
     if not segment.has_batches:
         for row in rows:
@@ -93,7 +93,7 @@ def in_caller(segment: Segment, rows: Iterator[Any]) -> Iterator[Any]:
                 chunk.append(next(rows))
         except StopIteration:
             more = False
-        except Exception as error:  # of the source: raised behind the rows before
+        except Exception as error:  # of the source: raised after the rows before it
             more, broken = False, error
         sizes.taken()
         yield from given(segment.run(chunk))

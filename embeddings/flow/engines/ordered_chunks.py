@@ -1,4 +1,4 @@
-"""Chunks of rows to workers and back: in order, some ahead, never many."""
+"""Chunks of rows sent to workers, with results in order and bounded read-ahead."""
 
 import time
 from collections import deque
@@ -8,20 +8,21 @@ from typing import Any, Protocol
 
 from embeddings.flow.collection.steps import Failure
 
-# A source that takes so long (seconds) for a chunk is slow: what is done goes out meanwhile.
+# When the source takes longer than this (seconds) for a chunk, finished results are yielded
+# meanwhile.
 _SLOW = 0.01
 
 
 @dataclass(frozen=True)
 class Done:
-    """What became of a chunk, and the seconds that it took its worker."""
+    """The results of a chunk, and the seconds that its worker needed."""
 
     outcomes: list[Any]
     seconds: float
 
 
 class Task(Protocol):
-    """A chunk on its way."""
+    """A chunk in flight."""
 
     def done(self) -> bool: ...
 
@@ -31,10 +32,10 @@ class Task(Protocol):
 
 
 class Sizes:
-    """How many rows the next chunk takes: one at first.
+    """The size of the next chunk, starting with one row.
 
-    For nodes with batches each chunk doubles, up to `most`. Else chunks double only while they
-    are quick (fewer seconds than `quick`), so that slow functions are spread over all workers.
+    For nodes with batches it doubles with each chunk, up to `most`. Otherwise it doubles only while
+    chunks take fewer seconds than `quick`, so that slow functions are spread over all workers.
     """
 
     def __init__(self, most: int, quick: float | None = None) -> None:
@@ -43,12 +44,12 @@ class Sizes:
         self.size = 1
 
     def taken(self) -> None:
-        """A chunk of this size was sent off."""
+        """Record that a chunk of this size was sent."""
         if self._quick is None:
             self.size = min(2 * self.size, self._most)
 
     def finished(self, rows: int, seconds: float) -> None:
-        """A chunk of so many rows came back."""
+        """Record that a chunk of `rows` rows has finished."""
         if self._quick is None:
             return
         if seconds < self._quick and rows >= self.size:
@@ -60,10 +61,10 @@ class Sizes:
 def in_order(
     rows: Iterator[Any], submit: Callable[[list[Any]], Task], sizes: Sizes, ahead: int
 ) -> Iterator[Any]:
-    """The outcomes of the rows, in order; at most `ahead` chunks are on their way or done.
+    """The results of the rows, in order; at most `ahead` chunks are in flight or finished.
 
-    Raises what a `Failure` holds at its place, and what `rows` raises behind the outcomes of
-    the rows before.
+    Raises the error of a `Failure` at its place, and what `rows` raises after the results of the
+    rows before.
     """
     waiting: deque[tuple[Task, int]] = deque()
     broken: Exception | None = None
@@ -80,7 +81,7 @@ def in_order(
 
     try:
         while more or waiting:
-            # What is done goes out before the source, which may be slow, is asked.
+            # Yield finished results before reading from the source, which may be slow.
             while more and len(waiting) < ahead and not ready():
                 chunk: list[Any] = []
                 size, started = sizes.size, time.monotonic()
@@ -97,7 +98,7 @@ def in_order(
                         continue
                     while ready():
                         yield from given(first())
-                    if not waiting:  # nobody works: what there is goes
+                    if not waiting:  # workers are idle: send what there is
                         break
                 if chunk:
                     waiting.append((submit(chunk), len(chunk)))
@@ -112,7 +113,7 @@ def in_order(
 
 
 def given(outcomes: Iterable[Any]) -> Iterator[Any]:
-    """The outcomes; raises at a `Failure`."""
+    """The results; raises at a `Failure`."""
     for outcome in outcomes:
         if isinstance(outcome, Failure):
             raise outcome.error

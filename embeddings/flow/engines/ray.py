@@ -1,8 +1,8 @@
-"""The engine "ray": processes of a Ray cluster, or of one that is started here.
+"""The "ray" engine: processes of a Ray cluster, or of one that is started here.
 
-Each process (an actor) holds all segments of the chain and loads their models once. Rows travel
-in chunks, pickled; what the steps hold, such as the array of a search, goes to the cluster's
-object store once.
+Each process (an actor) holds all segments of the chain and loads their models once. Rows are sent
+in pickled chunks; the data of steps, such as the array of a search, is put into the object store of
+the cluster once.
 """
 
 import contextlib
@@ -41,14 +41,14 @@ Ray takes it. `num_cpus` and `object_store_memory` (bytes) are for a cluster tha
 _AHEAD = 3
 _QUICK = 0.02
 _MAX_CHUNK = 1024
-# Seconds for the first process to be there: a busy cluster may have none to spare.
+# Seconds to wait for the first process: a busy cluster may have no free core.
 _START = 120.0
-# Seconds for a cluster to take a connection.
+# Seconds to wait for a connection to a cluster.
 _ANSWER = 10.0
 
 
 class RayEngine:
-    """Runs segments in processes; `close` ends them, and a cluster that was started here."""
+    """Runs segments in processes; `close` stops them, and a cluster that was started here."""
 
     def __init__(self, workers: int | None, options: Mapping[str, Any]) -> None:
         self._workers = workers
@@ -57,18 +57,21 @@ class RayEngine:
         self._pool: _Pool | None = None
 
     def kind(self, step: RowStep) -> object:
-        """Steps beside each other run as one segment where this is the same for them."""
+        """Adjacent steps with equal kinds are run as one segment."""
         return step.here, step.safe
 
     def through(self, segment: Segment, rows: Iterator[Any]) -> Iterator[Any]:
-        """What becomes of the rows, in order. Raises what fails, and `WorkerError`."""
+        """The results of the rows, in order.
+
+        Raises the first failure, and `WorkerError` when a process fails.
+        """
         if segment.here:
             return in_caller(segment, rows)
         self._segments.append(segment)
         return self._in_processes(len(self._segments) - 1, rows)
 
     def close(self) -> None:
-        """End the processes at once, whatever they do."""
+        """Kill the processes, even while they work."""
         if self._pool is not None:
             self._pool.close()
 
@@ -97,7 +100,7 @@ class _Pool:
             self.size = workers or max(1, int(_cores("cluster_resources")))
             self._held = ray.put((data, buffers))
             cpus = options.get("worker_cpus", 1)
-            # Where the cluster has no core to spare, they share those that there are.
+            # Without free cores, the processes share those of the cluster.
             free = _cores("available_resources")
             self._make = ray.remote(Worker).options(
                 num_cpus=cpus if free >= cpus * self.size else 0,
@@ -110,7 +113,7 @@ class _Pool:
             self._cluster = stack.pop_all()
 
     def submit(self, number: int, rows: list[Any]) -> Task:
-        """Send rows to the process with the least to do."""
+        """Send rows to the least busy process."""
         try:
             data = dumps(rows)
         except Exception as error:
@@ -125,7 +128,10 @@ class _Pool:
         return _Sent(self, actor, actor.send(self._held, number, data), number, rows)
 
     def alone(self, number: int, row: Any) -> list[Any]:
-        """The outcomes of a row that a process may have died of; if it did, of that."""
+        """The results of one row, after a process died with its chunk.
+
+        If the row kills a process again, the result is that failure.
+        """
         segment = self.segments[number]
         with contextlib.suppress(ray.exceptions.RayError):
             return self._asked(number, [row], None).outcomes
@@ -140,9 +146,9 @@ class _Pool:
         return rows
 
     def _asked(self, number: int, rows: list[Any], only: int | None) -> Done:
-        """The outcomes of rows in a process that is known to live."""
+        """The results of rows from a live process."""
         actor = self._least_busy()
-        while actor.is_dead():  # a new one takes its place
+        while actor.is_dead():  # retry with its replacement
             actor = self._least_busy()
         return actor.answer(self._held, number, dumps(rows), only, self.segments[number].label)
 
@@ -154,7 +160,7 @@ class _Pool:
             actor.kill()
 
     def _least_busy(self) -> "_Actor":
-        """A process that is there; waits for the first. Those that died are replaced."""
+        """The least busy process; waits for the first to start. Dead ones are replaced."""
         self._actors = [
             _Actor(self._make, self._threads) if actor.dead else actor for actor in self._actors
         ]
@@ -173,7 +179,7 @@ class _Pool:
 
 
 class _Actor:
-    """One process, and the chunks that it has. `dead` once it is known to be."""
+    """One process and its chunks in flight. `dead` once it is known to have died."""
 
     def __init__(self, make: Any, threads: int) -> None:
         self._handle = make.remote(threads)
@@ -183,13 +189,13 @@ class _Actor:
         self.dead = False
 
     def send(self, held: Any, number: int, rows: bytes, only: int | None = None) -> Any:
-        """Give it a chunk; the reference of its outcomes."""
+        """Send it a chunk; return the reference of the results."""
         sent = self._handle.run.remote([held], number, rows, only)
         self._sent.append(sent)
         return sent
 
     def load(self) -> int:
-        """How many chunks it has not finished."""
+        """The number of its unfinished chunks."""
         if self._sent:
             _, self._sent = ray.wait(
                 self._sent, num_returns=len(self._sent), timeout=0, fetch_local=False
@@ -197,11 +203,11 @@ class _Actor:
         return len(self._sent)
 
     def answer(self, held: Any, number: int, rows: bytes, only: int | None, label: str) -> Done:
-        """The outcomes of a chunk. Raises RayError where it dies of it."""
+        """The results of a chunk. Raises `RayError` when the process dies."""
         return unpacked(ray.get(self.send(held, number, rows, only)), label)
 
     def is_there(self) -> bool:
-        """Whether it has begun. Raises `WorkerError` where it could not."""
+        """Whether it has started. Raises `WorkerError` when it could not."""
         if not self._was_there and ray.wait([self.ready], timeout=0)[0]:
             try:
                 ray.get(self.ready)
@@ -211,7 +217,7 @@ class _Actor:
         return self._was_there
 
     def is_dead(self) -> bool:
-        """Whether it takes no more calls; waits for those that it has."""
+        """Whether it is dead; waits for its calls in flight."""
         try:
             ray.get(self._handle.ready.remote())
         except ray.exceptions.RayError:
@@ -219,12 +225,12 @@ class _Actor:
         return self.dead
 
     def kill(self) -> None:
-        with contextlib.suppress(Exception):  # it is to be gone, and may be
+        with contextlib.suppress(Exception):  # it may be gone already
             ray.kill(self._handle)
 
 
 class _Sent:
-    """A chunk on its way."""
+    """A chunk in flight."""
 
     def __init__(
         self, pool: _Pool, actor: _Actor, reference: Any, number: int, rows: list[Any]
@@ -239,7 +245,7 @@ class _Sent:
         return bool(ray.wait([self._reference], timeout=0)[0])
 
     def result(self) -> Done:
-        """The outcomes; where the process has died, each row is asked for alone."""
+        """The results; when the process has died, each row is retried alone."""
         label = self._pool.segments[self._number].label
         try:
             data = ray.get(self._reference)
@@ -256,11 +262,11 @@ class _Sent:
         return unpacked(data, label)
 
     def cancel(self) -> None:
-        """Processes are ended with the engine, whatever they do."""
+        """Does nothing: the engine kills the processes when it closes."""
 
 
 class _Settled:
-    """The outcome of a row that never went anywhere."""
+    """A result that needs no process."""
 
     def __init__(self, outcome: Any) -> None:
         self._outcome = outcome
@@ -272,11 +278,11 @@ class _Settled:
         return Done([self._outcome], 0.0)
 
     def cancel(self) -> None:
-        """There is nothing to end."""
+        """Does nothing: it is finished."""
 
 
 class _Several:
-    """Chunks that were one."""
+    """The parts of a split chunk."""
 
     def __init__(self, parts: list[Task]) -> None:
         self._parts = parts
@@ -301,7 +307,10 @@ class _Several:
 
 
 def _segments_packed(segments: list[Segment]) -> tuple[bytes, list[Any]]:
-    """The segments pickled, their arrays apart. Raises `InputError` that names the step."""
+    """The segments pickled, with their arrays out of band.
+
+    Raises `InputError`, naming the step, when one cannot be pickled.
+    """
     buffers: list[Any] = []
     try:
         data = dumps(segments, buffers)
@@ -319,7 +328,7 @@ def _segments_packed(segments: list[Segment]) -> tuple[bytes, list[Any]]:
 
 
 def _cores(which: str, kind: str = "CPU") -> float:
-    """How many cores (or graphics cards, "GPU") the cluster has, or has free."""
+    """The number of cores (or of GPUs, with "GPU") that the cluster has, or has free."""
     return float(getattr(ray, which)().get(kind, 0))
 
 
@@ -331,7 +340,7 @@ def _died(step: str, row: Any, error: Exception) -> WorkerError:
     )
 
 
-# Options that a cluster is reached or started with.
+# Options for connecting to or starting a cluster.
 _OF_CLUSTER = frozenset({"address", "runtime_env", "num_cpus", "object_store_memory"})
 _connecting = threading.Lock()
 _users = 0
@@ -339,7 +348,7 @@ _users = 0
 
 @contextlib.contextmanager
 def _cluster(options: Mapping[str, Any]) -> Iterator[None]:
-    """A connection to a cluster: the program's own, or one that is given up behind the block."""
+    """A connection to a cluster: the program's own, or one that is closed after the block."""
     global _users
     with _connecting:
         ours = _users > 0 or not ray.is_initialized()
@@ -374,10 +383,10 @@ def _connect(options: Mapping[str, Any]) -> None:
         given["object_store_memory"] = options.get("object_store_memory")
     _look_for(address)
     before = os.environ.get("RAY_USAGE_STATS_ENABLED")
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # its makers need not know
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # no telemetry
     try:
         ray.init(address=address, **given)
-    except (ConnectionError, SystemExit) as error:  # it ends programs that find no cluster
+    except (ConnectionError, SystemExit) as error:  # ray exits when it finds no cluster
         raise WorkerError(f"There is no Ray cluster at {address!r}: {error}.") from error
     finally:
         if before is None:
@@ -387,7 +396,7 @@ def _connect(options: Mapping[str, Any]) -> None:
 
 
 def _look_for(address: str) -> None:
-    """Raise `WorkerError` where nobody listens: Ray itself would try for minutes."""
+    """Raises `WorkerError` when nothing listens there: Ray itself would retry for minutes."""
     try:
         place = urllib.parse.urlsplit(address if "//" in address else f"//{address}")
         if place.hostname is None or place.port is None:  # "local", "auto"

@@ -1,4 +1,4 @@
-"""What runs inside a process of Ray, and how rows and errors travel there and back."""
+"""Ray actor that runs segments, and the serialization of rows and errors."""
 
 import pickle
 import time
@@ -15,7 +15,7 @@ from embeddings.flow.engines.ordered_chunks import Done
 
 
 class RemoteTraceback(Exception):
-    """The traceback of another process, as the cause of the error that came from there."""
+    """The traceback of another process, as the cause of an error raised there."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -26,20 +26,20 @@ class RemoteTraceback(Exception):
 
 
 class Worker:
-    """An actor: it holds the segments, with their models, and takes chunks of rows."""
+    """An actor: holds the segments, with their models, and runs chunks of rows."""
 
     def __init__(self, threads: int) -> None:
-        """`threads` is how many a model computes with here."""
+        """`threads` is the number of threads for a model in this process."""
         thread_count.set_threads(threads)
         self._segments: list[Segment] | None = None
 
     def ready(self) -> None:
-        """Answers as soon as the process is there."""
+        """Returns when the process has started."""
 
     def run(self, held: list[Any], number: int, rows: bytes, only: int | None) -> bytes:
-        """What becomes of pickled rows in a segment, or in one step of it (`only`).
+        """The results of pickled rows in a segment, or in one step of it (`only`).
 
-        `held` is the reference of the segments, in a list that keeps Ray from fetching them.
+        `held` is the reference of the segments, in a list so that Ray does not fetch them.
         """
         started = time.perf_counter()
         try:
@@ -72,20 +72,20 @@ class Worker:
             import ray
 
             data, buffers = ray.get(held)
-            # Arrays stay where they are, in memory that the processes of a machine share.
+            # Not copied: arrays stay in memory shared by the processes of a machine.
             self._segments = pickle.loads(data, buffers=buffers)  # noqa: S301
         return self._segments
 
 
 def packed(outcomes: Sequence[Any], started: float) -> bytes:
-    """Outcomes as they travel, with the time that they took."""
+    """Results pickled for transport, with the time that they took."""
     return dumps(Done(list(outcomes), time.perf_counter() - started))
 
 
 def unpacked(data: bytes, label: str) -> Done:
-    """What `packed` has made; errors with the traceback that they had.
+    """The results pickled by `packed`; errors have their original traceback as the cause.
 
-    Raises `WorkerError` for what cannot be made again here.
+    Raises `WorkerError` when they cannot be unpickled here.
     """
     try:
         done: Done = pickle.loads(data)  # noqa: S301 - by a process that this one started
@@ -100,9 +100,9 @@ def unpacked(data: bytes, label: str) -> Done:
 
 
 def dumps(value: Any, buffers: list[pickle.PickleBuffer] | None = None) -> bytes:
-    """Pickled, functions and classes that no module holds included.
+    """Pickle a value, including functions and classes that are not in an importable module.
 
-    Arrays go into `buffers`, uncopied, where that is given.
+    Arrays are put into `buffers`, uncopied, if that is given.
     """
     from ray import cloudpickle
 
@@ -114,16 +114,16 @@ def dumps(value: Any, buffers: list[pickle.PickleBuffer] | None = None) -> bytes
 
 
 def why_not_sent(value: Any) -> str | None:
-    """Why a value cannot be pickled; None where it can."""
+    """Why a value cannot be pickled; None when it can."""
     try:
         dumps(value, [])
-    except Exception as error:  # each class may fail in its own way
+    except Exception as error:  # any class may raise anything
         return f"{type(error).__name__}: {error}"
     return None
 
 
 def _travelling(outcome: Any) -> Any:
-    """A failure whose error can travel; other values as they are."""
+    """A failure with an error that can be pickled; other values unchanged."""
     if isinstance(outcome, Failure):
         error = outcome.error
         trace = "".join(traceback.format_exception(error)).rstrip()
@@ -135,13 +135,13 @@ def _travelling(outcome: Any) -> Any:
 
 
 def _sendable(error: Exception) -> Exception:
-    """The error, if it survives the way with its notes; else one that says what it was."""
+    """The error when it survives pickling with its notes; else a description of it."""
     notes = getattr(error, "__notes__", [])
     try:
         again = pickle.loads(dumps(error))  # noqa: S301 - what this process has just made
         if type(again) is type(error) and getattr(again, "__notes__", []) == notes:
             return error
-    except Exception:  # each class may fail in its own way; said below
+    except Exception:  # any class may raise anything; handled below
         again = None
     plain = WorkerError(
         f"{type(error).__module__}.{type(error).__qualname__}: {error} (the error itself cannot "

@@ -1,4 +1,4 @@
-"""Graph pipelines: columns, and the operators and functions that lead from one to the next."""
+"""Graph pipelines: operators and functions over named columns."""
 
 from embeddings.flow.graph.pipeline import Pipeline
 

@@ -1,8 +1,8 @@
-"""Rows through the steps of a graph pipeline: in chunks, in threads, in order.
+"""Execution of a graph pipeline: in chunks, in threads, in order.
 
-A chunk of rows goes through all steps in one thread, two chunks at once. Nodes with batches
-get all rows of the chunk together. The steps between them are one task per row, so that a
-decoded picture lives no longer than its row's task; a value is dropped after its last reader.
+A chunk of rows goes through all steps in one thread, two chunks at once. Nodes with batches receive
+all rows of the chunk. The steps between them are one task per row, so that a decoded picture does
+not outlive its task; a value is dropped after its last use.
 """
 
 import itertools
@@ -16,7 +16,7 @@ from embeddings.errors import InputError
 from embeddings.flow.graph.steps import Graph, Step, is_image_pipeline, is_pipeline, node_name
 from embeddings.operators.bound import BoundOperator
 
-# What a node with batches gets at most: a flat_map may have made many rows of a chunk.
+# Largest batch of a node with batches: a flat_map can expand a chunk to many rows.
 MAX_BATCH = 32
 
 _CHUNKS_AT_ONCE = 2
@@ -24,7 +24,7 @@ _CHUNKS_AT_ONCE = 2
 
 @dataclass
 class _Row:
-    """Values by their numbers; `source` is the place of the input that the row came of."""
+    """Values by number; `source` is the index of the input that the row came from."""
 
     source: int
     values: dict[int, Any]
@@ -32,9 +32,9 @@ class _Row:
 
 @dataclass(frozen=True)
 class Failure:
-    """In place of a row or of its result: the error that there is none for.
+    """Takes the place of a row or of its result: the error that was raised.
 
-    `last` where it is the iterable's own, after which there are no rows.
+    `last` when the iterable itself raised it; there are no rows after it.
     """
 
     error: Exception
@@ -54,13 +54,13 @@ def stream(
 ) -> Iterator[Any]:
     """The results in order; see `Pipeline.stream`.
 
-    With `early` the chunks begin with one row and grow, and one is closed where no other is
-    under way, so that the results of a slow iterable do not wait for rows to come.
+    With `early` the first chunk has one row and later ones grow, and a chunk is sent early when no
+    other is running, so that the results of a slow iterable come soon.
     """
     waiting: deque[Future[list[Any]]] = deque()
 
     def finished(ahead: int) -> Iterator[Any]:
-        """The results of the chunks that are done, and of others until `ahead` are left."""
+        """Yield results of finished chunks, and wait for others until `ahead` are left."""
         while waiting and (len(waiting) > ahead or waiting[0].done()):
             yield from _given(waiting.popleft().result(), return_errors)
 
@@ -71,7 +71,7 @@ def stream(
         try:
             size = 1 if early else chunk
             while True:
-                # A row that goes alone does so for its result: that is given at once.
+                # A chunk of one row is sent for its result, which is yielded at once.
                 ahead = 0 if size == 1 else _CHUNKS_AT_ONCE - 1
                 taken: list[Input] = []
                 for row in itertools.islice(rows, size):
@@ -86,13 +86,13 @@ def stream(
                 yield from finished(ahead)
                 size = min(2 * size, chunk)
         finally:
-            # Nobody waits any more, if an error or the caller ended this early.
+            # After an error, or when the caller closes the stream, results are not needed.
             for future in waiting:
                 future.cancel()
 
 
 def _given(outcomes: Sequence[Any], return_errors: bool) -> Iterator[Any]:
-    """Results, and errors in their places; what ends the stream is raised."""
+    """Results, and errors in their places; raises the error that ends the stream."""
     for outcome in outcomes:
         if not isinstance(outcome, Failure):
             yield outcome
@@ -103,7 +103,7 @@ def _given(outcomes: Sequence[Any], return_errors: bool) -> Iterator[Any]:
 
 
 def run(pipeline: Graph, inputs: Sequence[Input], pool: Executor | None) -> list[Any]:
-    """The result for each row of inputs, or a `Failure`. Without a pool in this thread."""
+    """The result for each input row, or a `Failure`. Without a pool it runs in this thread."""
     chunk = _Chunk(pipeline, inputs, pool)
     for position, steps in _segments(pipeline.steps):
         chunk.run(position, steps)
@@ -111,7 +111,7 @@ def run(pipeline: Graph, inputs: Sequence[Input], pool: Executor | None) -> list
 
 
 class _Chunk:
-    """Some rows on their way through a pipeline."""
+    """A chunk of rows being run through a pipeline."""
 
     def __init__(self, pipeline: Graph, inputs: Sequence[Input], pool: Executor | None) -> None:
         self._pipeline = pipeline
@@ -127,7 +127,7 @@ class _Chunk:
         self._rows = [_Row(at, dict(enumerate(values))) for at, values in self._inputs.items()]
         self._outputs = [pipeline.columns[name] for name in pipeline.outputs or ()]
         last = {at: step for step, one in enumerate(pipeline.steps) for at in one.reads}
-        # Which values nobody needs after each step: last read there, or never read at all.
+        # The values that are not used after each step.
         self._dead: list[set[int]] = [set() for _ in pipeline.steps]
         for number, step in enumerate(pipeline.steps):
             for at in {*step.reads, *step.writes} - set(self._outputs):
@@ -135,7 +135,7 @@ class _Chunk:
                     self._dead[number].add(at)
 
     def run(self, position: int, steps: Sequence[Step]) -> None:
-        """Take all rows through a segment: one step with batches or windows, or row-wise ones."""
+        """Run all rows through a segment: one step with batches or windows, or row-wise steps."""
         first = steps[0]
         if first.kind == "window":
             self._rows = self._windows(position, first)
@@ -144,7 +144,7 @@ class _Chunk:
         else:
             done = self._each(lambda row: self._one_row(row, position, steps), self._rows)
             self._rows = [row for rows in done for row in rows]
-        # A failed row takes the others of its input with it.
+        # A failed row fails all rows of its input.
         self._rows = [row for row in self._rows if row.source not in self._failures]
 
     def results(self) -> list[Any]:
@@ -160,7 +160,7 @@ class _Chunk:
         ]
 
     def _one_row(self, row: _Row, position: int, steps: Sequence[Step]) -> list[_Row]:
-        """One row through row-wise steps, of which only the last may make several."""
+        """Run one row through row-wise steps, of which only the last may make several rows."""
         rows = [row]
         for number, step in enumerate(steps, position):
             if not rows:
@@ -189,7 +189,7 @@ class _Chunk:
         return done
 
     def _values(self, step: Step, rows: Sequence[_Row]) -> Sequence[Any]:
-        """What a node with batches makes of each row, or a `Failure`."""
+        """The result of a node with batches for each row, or a `Failure`."""
         node: Any = step.node
         arguments = [tuple(row.values[at] for at in step.reads) for row in rows]
         if is_pipeline(node):
@@ -199,7 +199,8 @@ class _Chunk:
             return _copied(_called(node, values), len(rows))
         except Exception as error:
             if len(rows) > 1 and (isinstance(node, BoundOperator) or is_image_pipeline(node)):
-                # Which row was it? Operators have no effects, so that they can be asked again.
+                # Find the row that failed: operators have no side effects, so they can be called
+                # again.
                 return [value for row in rows for value in self._values(step, [row])]
             if len(rows) > 1:
                 error.add_note(f"(in a batch of {len(rows)} rows)")
@@ -236,7 +237,7 @@ class _Chunk:
         return list(self._pool.map(task, items))
 
     def _applied(self, number: int, step: Step, row: _Row, value: Any) -> list[_Row]:
-        """The rows that a row becomes by what a node made of it."""
+        """The rows that result from a row and the value of a node."""
         if step.kind == "filter":
             rows = [row] if value else []
         elif step.kind == "flat_map":
@@ -255,16 +256,16 @@ class _Chunk:
             f"{name} = {_shown(value)}"
             for name, value in zip(self._pipeline.inputs, self._inputs[row.source], strict=True)
         )
-        # A batch that failed as a whole has one error for all of its rows: the first is named.
+        # One error may stand for all rows of a batch: only the first row is named.
         if all(failure.error is not error for failure in self._failures.values()):
             error.add_note(f"in step {number + 1}, {label}, for {given}")
         self._failures.setdefault(row.source, Failure(error))
 
 
 def _segments(steps: Sequence[Step]) -> Iterator[tuple[int, list[Step]]]:
-    """Runs of row-wise steps, and each other step alone, with the first one's place.
+    """Runs of row-wise steps, and every other step alone, with the index of the first.
 
-    A flat_map ends a run, so that the rows that it makes are spread over the threads.
+    A flat_map ends a run, so that its rows are spread over the threads.
     """
     run: list[Step] = []
     for position, step in enumerate(steps):
@@ -297,7 +298,7 @@ def _called(node: Any, values: list[Any]) -> Sequence[Any]:
 
 
 def _copied(results: Sequence[Any], count: int) -> list[Any]:
-    """Each result as an object of its own, so that a kept vector does not keep its batch."""
+    """Copies of the results, so that a kept vector does not keep its whole batch in memory."""
     rows = list(results)
     if hasattr(results, "base") and count > 1:
         rows = [row.copy() for row in rows]
@@ -305,7 +306,7 @@ def _copied(results: Sequence[Any], count: int) -> list[Any]:
 
 
 def _written(step: Step, value: Any) -> dict[int, Any]:
-    """The values that a step writes, by their numbers."""
+    """The values that a step writes, by number."""
     if len(step.writes) == 1:
         return {step.writes[0]: value}
     if not isinstance(value, tuple | list) or len(value) != len(step.writes):
@@ -317,7 +318,7 @@ def _written(step: Step, value: Any) -> dict[int, Any]:
 
 
 def _shown(value: Any) -> str:
-    """An input in a few words."""
+    """A short description of an input."""
     if isinstance(value, bytes | bytearray | memoryview):
         return f"{len(value)} bytes"
     if hasattr(value, "shape") and hasattr(value, "dtype"):

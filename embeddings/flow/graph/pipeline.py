@@ -1,4 +1,4 @@
-"""`Pipeline`: built step by step from columns, called on rows."""
+"""`Pipeline`: a graph pipeline, its builder methods, and calls for one or many rows."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -29,31 +29,31 @@ Columns = str | tuple[str, ...]
 class Pipeline(Graph):
     """A graph of operators, functions and other pipelines over named columns.
 
-    Start with `Pipeline.input`, add steps, end with `output`. Each call gives a new pipeline
-    and leaves the old one as it is, so that several can share a beginning. A finished pipeline
-    is called with one row's inputs; `batch` and `stream` take many rows. Thread-safe, as far
-    as its functions are; those run in several threads.
+    Start with `Pipeline.input`, add steps, end with `output`. Each call returns a new pipeline and
+    leaves the old one unchanged, so that several can share a beginning. A finished pipeline is
+    called with the inputs of one row; `batch` and `stream` take many rows. Thread-safe if its
+    functions are; those run in several threads.
 
-    A pipeline of `map` steps gives one result per row: the output column's value, or a tuple
+    A pipeline of `map` steps gives one result per row: the value of the output column, or a tuple
     for several columns. With `flat_map`, `filter` or `window` it gives a list of such results.
     """
 
     @classmethod
     def input(cls, *names: str) -> "Pipeline":
-        """A pipeline that takes these columns. Raises `RecipeError` for names that are none."""
+        """A pipeline with these input columns. Raises `RecipeError` when a name is invalid."""
         inputs = columns(names)
         return cls(inputs, {name: at for at, name in enumerate(inputs)}, (), inputs)
 
     def map(self, inputs: Columns, outputs: Columns, node: Node) -> "Pipeline":
-        """Each row's `outputs` are what `node` makes of its `inputs`.
+        """Apply `node` to the `inputs` of each row and write the `outputs`.
 
-        For several outputs the node gives a tuple or list of as many values. Raises
-        `UnknownName` for a column that is not there and `RecipeError` for what is no node.
+        For several outputs the node returns a tuple or list of as many values. Raises `UnknownName`
+        when a column does not exist, and `RecipeError` when `node` is not a valid node.
         """
         return self._with("map", inputs, outputs, node)
 
     def flat_map(self, inputs: Columns, outputs: Columns, node: Node) -> "Pipeline":
-        """Each row becomes as many rows as `node` gives items; other columns are repeated."""
+        """Replace each row by one row per item that `node` returns; other columns are repeated."""
         return self._with("flat_map", inputs, outputs, node)
 
     def filter(self, inputs: Columns, predicate: Node) -> "Pipeline":
@@ -63,10 +63,10 @@ class Pipeline(Graph):
     def window(
         self, inputs: Columns, outputs: Columns, size: int, step: int, node: Node
     ) -> "Pipeline":
-        """One row for each `size` rows that came of one input, every `step` rows.
+        """One row for each window of `size` rows from the same input, every `step` rows.
 
-        `node` is called with a list of values for each input column. The last windows may hold
-        fewer rows. Other columns are those of the window's first row.
+        `node` is called with a list of values for each input column. The last windows may be
+        shorter. Other columns are those of the first row in the window.
         """
         for number in (size, step):
             if isinstance(number, bool) or not isinstance(number, int) or number < 1:
@@ -76,9 +76,9 @@ class Pipeline(Graph):
     def concat(self, *others: "Pipeline") -> "Pipeline":
         """The columns of this pipeline and of others with the same inputs, side by side.
 
-        Steps that they share are computed once. Raises `RecipeError` where two branches have
-        different columns of one name, or only one of them has a certain `flat_map`, `filter`
-        or `window`, so that their rows would not fit together.
+        Shared steps are computed once. Raises `RecipeError` when two branches have different
+        columns of the same name, or when a `flat_map`, `filter` or `window` is not in all of them,
+        so that their rows would not match.
         """
         joined = self
         for other in others:
@@ -86,7 +86,7 @@ class Pipeline(Graph):
         return joined
 
     def output(self, *names: str) -> "Pipeline":
-        """The finished pipeline, which gives these columns."""
+        """Finish the pipeline, with these output columns."""
         self._open()
         outputs = columns(names)
         for name in outputs:
@@ -96,9 +96,9 @@ class Pipeline(Graph):
     def __call__(self, *values: Any) -> Any:
         """The result for one row; its inputs are separate arguments.
 
-        A list given to a pipeline with one input is many rows, as for `batch`. Raises what
-        the nodes raise, with a note that names the node and the row's input, and `InputError`
-        for a wrong number of inputs.
+        A list given to a pipeline with one input is many rows, as for `batch`. Raises what the
+        nodes raise, with a note that names the node and the input, and `InputError` when the number
+        of inputs is wrong.
         """
         check_finished(self)
         if len(self.inputs) == 1 and len(values) == 1 and isinstance(values[0], list):
@@ -109,7 +109,7 @@ class Pipeline(Graph):
         return outcome
 
     def batch(self, rows: Sequence[Any], *, errors: Literal["raise", "return"] = "raise") -> Any:
-        """The results for many rows, a list in their order; as `stream`."""
+        """The results for many rows, as a list in order; see `stream`."""
         return list(self._stream(rows, 32, 4, errors, early=False))
 
     def stream(
@@ -120,18 +120,18 @@ class Pipeline(Graph):
         threads: int = 4,
         errors: Literal["raise", "return"] = "raise",
     ) -> Iterator[Any]:
-        """The results for many rows one by one, in their order; `rows` is read as it is needed.
+        """Yield the results for many rows in order; `rows` is read lazily.
 
-        A row is its input, or a tuple where the pipeline has several. Rows are taken in chunks:
-        nodes with batches get a whole chunk, others run row by row in `threads` threads. Two
-        chunks are under way at once, so that one is decoded while the other is in the model.
-        Chunks grow (1 row, then at most 2, 4, ... up to `chunk`), and where nothing is under way
-        a row does not wait for others, so that a slow iterable's results come soon. With 1, each
-        result is given before the next row is read.
+        A row is its input, or a tuple when the pipeline has several. Rows are run in chunks: nodes
+        with batches receive a whole chunk, others run row by row in `threads` threads. Two chunks
+        run at once, so that one is decoded while the other is in the model. Chunks grow (1 row,
+        then at most 2, 4, ... up to `chunk`), and when nothing is running a row does not wait for
+        others, so that the results of a slow iterable come soon. With `chunk=1` each result is
+        yielded before the next row is read.
 
-        The first error ends the stream after the results before it, unless `errors` is
-        "return": then it takes the place of its row's result. What `rows` itself raises always
-        ends the stream, after the results of all rows before.
+        The first error ends the stream after the results before it, unless `errors` is "return":
+        then it takes the place of the result. What `rows` itself raises always ends the stream,
+        after the results of all rows before.
         """
         return self._stream(rows, chunk, threads, errors, early=True)
 
@@ -147,12 +147,12 @@ class Pipeline(Graph):
         return executor.stream(self, taken, chunk, threads, errors == "return", early)
 
     def _taken(self, rows: Iterator[Any]) -> Iterator[executor.Input]:
-        """The inputs of each row; an error in the place of a bad row, or of the last."""
+        """The inputs of each row; an error in the place of an invalid row, or at the end."""
         several = len(self.inputs) > 1
         try:
             for row in rows:
                 yield self._checked(row if several else (row,))
-        except Exception as error:  # the iterable's, which is of any kind
+        except Exception as error:  # of the iterable, which may raise anything
             yield executor.Failure(error, last=True)
 
     def _checked(self, values: Any) -> executor.Input:
@@ -163,39 +163,39 @@ class Pipeline(Graph):
 
     @property
     def recipe(self) -> dict[str, Any]:
-        """What the pipeline does, as plain JSON types, for `from_recipe`.
+        """The recipe of the pipeline as plain JSON types, for `from_recipe`.
 
-        Raises `RecipeError`, naming the node, where one is a plain function.
+        Raises `RecipeError`, naming the node, when one is a plain function.
         """
         return serialization.to_dict(self)
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256, 64 hex digits, of what the outputs are computed by.
+        """SHA-256, 64 hex digits, of everything that determines the outputs.
 
-        Names of columns and the order of independent steps do not count, nor do steps that no
-        output needs. A chain of operators from one input to one output has the fingerprint of
-        the `Recipe` with these operators; an `ImagePipeline` counts as its operators. Raises
-        `RecipeError` where a node is a function.
+        Column names, the order of independent steps, and unused steps do not count. A chain of
+        operators from one input to one output has the fingerprint of the `Recipe` with these
+        operators; an `ImagePipeline` counts as its operators. Raises `RecipeError` when a node is a
+        function.
         """
         return serialization.fingerprint(self.recipe)
 
     def explain(self) -> str:
-        """The steps and their parameters, to read."""
+        """A readable list of the steps and their parameters."""
         return serialization.explain(self)
 
     @classmethod
     def from_recipe(
         cls, data: Mapping[str, Any] | Recipe, local: Mapping[str, Mapping[str, Any]] | None = None
     ) -> "Pipeline":
-        """The pipeline whose `recipe` this is.
+        """Create a pipeline from its `recipe`.
 
-        A `Recipe`, or its dictionary, becomes the chain of its operators, from a column
-        "picture" to a column "vector".
+        A `Recipe`, or its dictionary, becomes the chain of its operators, from a column "picture"
+        to a column "vector".
 
-        `local` gives operators what recipes do not hold, by the operator's name:
-        `{"image_decode.url": {"fetch": fetch}}`. Raises `RecipeError` where the recipe is
-        malformed and `UnknownName` for operators that are not there.
+        `local` gives operators the parameters that recipes do not hold, by operator name:
+        `{"image_decode.url": {"fetch": fetch}}`. Raises `RecipeError` when the recipe is malformed,
+        and `UnknownName` when an operator does not exist.
         """
         return _from_graph(cls, serialization.graph_of(data), local or {})
 
@@ -246,7 +246,7 @@ class Pipeline(Graph):
                 "they part; afterwards their rows would not fit together."
             )
         steps, names = list(self.steps), list(self.value_names)
-        # Their values' numbers to ours; inputs are the same.
+        # Maps value numbers of the other pipeline to ours; inputs are the same.
         ours = {at: at for at in range(len(self.inputs))}
         known = {step.origin: step for step in steps}
         for step in other.steps:
@@ -287,7 +287,7 @@ class Pipeline(Graph):
 
 
 def _fits(node: Pipeline, kind: Kind, taken: tuple[str, ...], given: tuple[str, ...]) -> None:
-    """Raise `RecipeError` where a pipeline as a node has other numbers of columns."""
+    """Raises `RecipeError` when a nested pipeline has other numbers of columns."""
     check_finished(node)
     if len(node.inputs) != len(taken):
         raise RecipeError(
@@ -300,7 +300,7 @@ def _fits(node: Pipeline, kind: Kind, taken: tuple[str, ...], given: tuple[str, 
 def _from_graph(
     cls: type[Pipeline], data: Mapping[str, Any], local: Mapping[str, Mapping[str, Any]]
 ) -> Pipeline:
-    """The pipeline of a graph's recipe; see `Pipeline.from_recipe`."""
+    """Create the pipeline of a graph recipe; see `Pipeline.from_recipe`."""
     try:
         pipeline = cls.input(*data["inputs"])
         for node in data["nodes"]:

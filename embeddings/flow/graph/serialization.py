@@ -1,4 +1,4 @@
-"""A graph pipeline as data: its recipe, fingerprint and explanation."""
+"""Serialization of graph pipelines: recipe, fingerprint and explanation."""
 
 import hashlib
 import json
@@ -22,8 +22,8 @@ from embeddings.recipes import Operator, Recipe
 def to_dict(pipeline: Graph) -> dict[str, Any]:
     """The finished pipeline as plain JSON types.
 
-    Each value has a name of its own: a column that is written again is `name:2`. Raises
-    `RecipeError` for a plain function, and for a pipeline that has no output yet.
+    Each value has its own name: a column that is overwritten is `name:2`. Raises `RecipeError` when
+    a node is a plain function, or when the pipeline has no output yet.
     """
     check_finished(pipeline)
     names: list[str] = []
@@ -46,9 +46,9 @@ def to_dict(pipeline: Graph) -> dict[str, Any]:
 
 
 def graph_of(data: Mapping[str, Any] | Recipe) -> Mapping[str, Any]:
-    """The recipe of a graph, also where `data` is a `Recipe` or its dictionary.
+    """The recipe of a graph, also when `data` is a `Recipe` or its dictionary.
 
-    Raises `RecipeError` for such a dictionary that is malformed.
+    Raises `RecipeError` when such a dictionary is malformed.
     """
     if isinstance(data, Recipe):
         data = data.to_dict()
@@ -64,7 +64,7 @@ def _chain(
 ) -> list[dict[str, Any]]:
     """The nodes of operators that lead from one column to another.
 
-    The columns between are named by their tasks; `taken` are the names in use, theirs are added.
+    Columns between are named by task; `taken` are the names in use, and new ones are added to it.
     """
     names = [first]
     for operator in operators[:-1]:
@@ -105,25 +105,25 @@ def _node(step: Step, names: Sequence[str]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Value:
-    """What a value is computed by: a digest, and the operators where they form a chain."""
+    """The digest of how a value is computed, and its operators when they form a chain."""
 
     digest: str
     chain: tuple[str, ...] | None = None
 
 
 def fingerprint(data: Mapping[str, Any]) -> str:
-    """SHA-256 of what the outputs of a recipe are computed by; see `Pipeline.fingerprint`."""
+    """SHA-256 of how the outputs of a recipe are computed; see `Pipeline.fingerprint`."""
     count = len(data["inputs"])
     inputs = [_Value(_digest(["input", at]), () if count == 1 else None) for at in range(count)]
     rows, outputs = _followed(data, inputs)
     if rows is None and len(outputs) == 1 and outputs[0].chain:
-        # As `Recipe.fingerprint`, so that such vectors can be told to be comparable.
+        # Same as `Recipe.fingerprint`: the vectors are comparable.
         return _sha256("[" + ",".join(outputs[0].chain) + "]")
     return _digest(["pipeline", count, rows, [value.digest for value in outputs]])
 
 
 def _followed(data: Mapping[str, Any], inputs: Sequence[_Value]) -> tuple[str | None, list[_Value]]:
-    """What decides which rows there are (None: the inputs alone), and the outputs."""
+    """The digest of what determines the rows (None: only the inputs), and the outputs."""
     rows: str | None = None
     values = dict(zip(data["inputs"], inputs, strict=True))
     for node in data["nodes"]:
@@ -168,7 +168,7 @@ def _sha256(text: str) -> str:
 
 
 def explain(pipeline: Graph) -> str:
-    """The steps and their parameters, to read."""
+    """A readable list of the steps and their parameters."""
     ends = ", ".join(pipeline.outputs) if pipeline.outputs else "(no output yet)"
     try:
         said = f"fingerprint {fingerprint(to_dict(pipeline))}"

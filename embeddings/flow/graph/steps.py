@@ -1,4 +1,4 @@
-"""The steps of a graph pipeline, the graph that they form, and what may be a node."""
+"""Steps, graph and valid nodes of graph pipelines."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -19,11 +19,11 @@ Node = Union[Callable[..., Any], BoundOperator, "Graph"]
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """A node at work: which values it reads and writes, by their numbers in the pipeline.
+    """A node with the values that it reads and writes, by their numbers in the pipeline.
 
-    A column that is written again is a new value, so that branches never disturb each other.
-    `origin` is one object for all renumbered copies of a step. `size` and `step` are those of
-    a window, 0 elsewhere.
+    A column that is overwritten is a new value, so that branches do not affect each other. `origin`
+    is one object shared by all renumbered copies of a step. `size` and `step` are those of a
+    window, else 0.
     """
 
     kind: Kind
@@ -37,20 +37,20 @@ class Step:
 
     @property
     def changes_rows(self) -> bool:
-        """Whether there may be more or fewer rows after it than before."""
+        """Whether it may change the number of rows."""
         return self.kind != "map"
 
     def renumbered(self, reads: tuple[int, ...], writes: tuple[int, ...]) -> "Step":
-        """The same step with other values."""
+        """The same step with other value numbers."""
         return replace(self, reads=reads, writes=writes)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Graph(ABC):
-    """The columns and steps of a graph pipeline: what `Pipeline` builds and runs.
+    """The columns and steps of a graph pipeline: the base of `Pipeline`.
 
-    `columns` says which value each column is now, by its number; `value_names` has the name of
-    every value, those of the inputs first. `outputs` is None until the pipeline is finished.
+    `columns` maps each column to the number of its current value; `value_names` has the name of
+    every value, inputs first. `outputs` is None until the pipeline is finished.
     """
 
     inputs: tuple[str, ...]
@@ -70,7 +70,7 @@ class Graph(ABC):
 
 
 def check_finished(graph: Graph) -> None:
-    """Raise `RecipeError` for a pipeline that has no output yet."""
+    """Raises `RecipeError` when the pipeline has no output yet."""
     if graph.outputs is None:
         raise RecipeError(
             "This pipeline has no output yet; end it with `.output(...)`, one or more of "
@@ -79,7 +79,7 @@ def check_finished(graph: Graph) -> None:
 
 
 def checked_node(node: Any) -> Any:
-    """The node, if it can be one. Raises `RecipeError`."""
+    """Return the node. Raises `RecipeError` when it is not a valid one."""
     if isinstance(node, Implementation):
         raise RecipeError(f"{node.name} is not called yet: write ops.{node.name}(...).")
     if not callable(node):
@@ -91,26 +91,26 @@ def checked_node(node: Any) -> Any:
 
 
 def is_pipeline(node: Any) -> TypeGuard[Graph]:
-    """Whether a node is itself a graph pipeline."""
+    """Whether a node is a graph pipeline."""
     return isinstance(node, Graph)
 
 
 def is_image_pipeline(node: Any) -> "TypeGuard[ImagePipeline]":
-    """Whether a node is what `embeddings.pipeline(...)` gives."""
-    from embeddings.pipelines import ImagePipeline  # only where graphs are used
+    """Whether a node is an image pipeline (`embeddings.pipeline(...)`)."""
+    from embeddings.pipelines import ImagePipeline  # imported only when needed
 
     return isinstance(node, ImagePipeline)
 
 
 def is_picture_pipeline(node: Any) -> "TypeGuard[PicturePipeline[Any]]":
-    """Whether a node is an `ImagePipeline`, or another that takes pictures by a recipe."""
-    from embeddings.flow.picture_pipeline import PicturePipeline  # only where graphs are used
+    """Whether a node is an `ImagePipeline`, or another pipeline for pictures by a recipe."""
+    from embeddings.flow.picture_pipeline import PicturePipeline  # imported only when needed
 
     return isinstance(node, PicturePipeline)
 
 
 def node_name(node: Any) -> str:
-    """What messages call a node."""
+    """The name of a node in messages."""
     if isinstance(node, BoundOperator):
         return node.name
     name = getattr(node, "__qualname__", None)
@@ -118,7 +118,7 @@ def node_name(node: Any) -> str:
 
 
 def columns(names: Any) -> tuple[str, ...]:
-    """One column or a tuple of them as a tuple. Raises `RecipeError`."""
+    """Column names as a tuple. Raises `RecipeError` when one is invalid."""
     found = (names,) if isinstance(names, str) else names
     if (
         not isinstance(found, tuple | list)

@@ -1,5 +1,5 @@
-"""Where rows go: an array, CSV, Parquet, Milvus.
+"""Sinks: rows to an array, CSV, Parquet or Milvus.
 
-A row that is a dictionary has its columns; any other value is a row with the one column
-"value". Errors count rows from 1. Files are written whole or not at all.
+A dictionary is a row with columns; any other value is a row with the one column "value". Errors
+count rows from 1. Files are written atomically.
 """

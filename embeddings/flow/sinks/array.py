@@ -1,4 +1,4 @@
-"""Rows into one array."""
+"""Array sink: rows as one numpy array."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -13,9 +13,8 @@ from embeddings.flow.collection.rows import refuse_failed
 def as_array(rows: Iterable[Any]) -> NDArray[Any]:
     """Vectors (D,) as one array (N, D), numbers as (N,), arrays (H, W, ...) as (N, H, W, ...).
 
-    The dtype is that of the rows, or the one that holds them all. No rows give float32 (0,).
-    Raises `InputError`, naming the row, for one that is no numbers or of another shape than the
-    first.
+    The dtype is that of the rows, or a common one. No rows give float32 (0,). Raises `InputError`,
+    naming the row, when it is not numeric or its shape is not that of the first.
     """
     arrays: list[NDArray[Any]] = []
     for number, row in enumerate(rows, 1):

@@ -1,4 +1,4 @@
-"""Rows into a CSV file."""
+"""CSV sink: rows to a CSV file."""
 
 import csv
 import json
@@ -16,24 +16,23 @@ from embeddings.flow.collection.vector_search import Hits
 
 
 def write_csv(rows: Iterable[Any], path: str | os.PathLike[str]) -> int:
-    """Write rows to a CSV file (UTF-8, a header, quotes where needed); the number of rows.
+    """Write rows to a CSV file (UTF-8, with header, quoted if needed); return their number.
 
-    The columns are those of all rows, in the order in which they appear; a value that is None
-    or not there is an empty field. Arrays, lists, tuples and dictionaries become JSON, `Hits` a
-    list of [id, score], dates and times ISO 8601. Without rows the file is empty. The file
-    takes its place when all rows are in it: an error of the rows leaves what was there. Memory
-    does not grow with the number of rows.
+    The columns are those of all rows, in order of first appearance; None and missing values are
+    empty fields. Arrays, lists, tuples and dictionaries become JSON, `Hits` a list of [id, score],
+    dates and times ISO 8601. Without rows the file is empty. The file is replaced when it is
+    complete: an error in the rows leaves the old one. Memory does not grow with the number of rows.
 
-    Raises `InputError`, naming column and row, for pictures, bytes and what has no text, and
-    `OutputError` where the file cannot be written.
+    Raises `InputError`, naming column and row, for pictures, bytes and other values without a text
+    form, and `OutputError` when the file cannot be written.
     """
     count = 0
     header: dict[str, int] = {}
     with (
         written_file(path) as draft,
-        # Opened first: a folder that is not there is told before a row is asked for.
+        # Opened first: a missing folder is reported before a row is read.
         open(draft, "w", encoding="utf-8", newline="") as file,
-        # Only at the end the columns are known. A line here is a row as JSON.
+        # The columns are known only at the end. Each line here is a row as JSON.
         tempfile.TemporaryFile("w+", encoding="utf-8", dir=draft.parent) as body,
     ):
         for count, row in enumerate(rows, 1):
@@ -107,11 +106,11 @@ def _json(value: Any, column: str, number: int) -> str:
         raise wrong(column, number, f"holds a {type(inner).__name__}, which JSON cannot hold")
 
     if _is_vector_of_floats(value):
-        # As short as float32 allows: 0.1, where its float64 is 0.10000000149011612.
+        # Shortest float32 text: 0.1, not the float64 0.10000000149011612.
         return "[" + ", ".join(value.astype(np.str_).tolist()) + "]"
     try:
         return json.dumps(value, default=other, ensure_ascii=False)
-    except (TypeError, ValueError) as error:  # keys that are no text, a circle
+    except (TypeError, ValueError) as error:  # keys that are not text, circular references
         raise wrong(column, number, f"cannot be written as JSON: {error}") from error
 
 

@@ -1,4 +1,4 @@
-"""Rows into a Milvus collection. The caller brings the client: nothing of Milvus is imported."""
+"""Milvus sink. The caller provides the client; pymilvus is not imported."""
 
 import contextlib
 import itertools
@@ -12,15 +12,14 @@ from embeddings.flow.collection.rows import plain, refuse_failed
 
 
 def insert_into_milvus(rows: Iterable[Any], collection: Any, batch_size: int = 1000) -> int:
-    """Insert rows into a Milvus collection, `batch_size` at a time; the number of rows.
+    """Insert rows into a Milvus collection, `batch_size` at a time; return their number.
 
-    `collection` is a pair (MilvusClient, name), or a `pymilvus.Collection`. A row is a
-    dictionary of the collection's fields, or a tuple of their values in the schema's order
-    without the automatic id; where only one field is left, a row may be its value alone, such
-    as a vector. Arrays become lists.
+    `collection` is a pair (MilvusClient, name), or a `pymilvus.Collection`. A row is a dictionary
+    of the fields, or a tuple of their values in the order of the schema without the automatic id;
+    if only one field is left, a row may be its value, such as a vector. Arrays become lists.
 
-    Raises `InputError` for a row that is neither, and `OutputError` where Milvus refuses a
-    batch: it names the batch's rows, counted from 1. The batches before it are inserted then.
+    Raises `InputError` when a row is neither, and `OutputError` when Milvus refuses a batch, naming
+    its rows, counted from 1. The batches before it have been inserted by then.
     """
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
         raise InputError(f"batch_size must be 1 or more, not {batch_size!r}.")
@@ -43,7 +42,7 @@ def insert_into_milvus(rows: Iterable[Any], collection: Any, batch_size: int = 1
 
 @contextlib.contextmanager
 def _told(what: str) -> Iterator[None]:
-    """Make an `OutputError` of the client's own errors, whose package is not imported here."""
+    """Turn the client's errors into `OutputError`, without importing its package."""
     try:
         yield
     except Exception as error:
@@ -54,7 +53,7 @@ def _told(what: str) -> Iterator[None]:
 def _doors(
     collection: Any,
 ) -> tuple[str, Callable[[list[dict[str, Any]]], Any], Callable[[], list[str]]]:
-    """The collection's name, how to insert into it, and how to learn its fields."""
+    """The name of the collection, its insert function, and a function that lists its fields."""
     if isinstance(collection, tuple) and len(collection) == 2:
         client, name = collection
         if hasattr(client, "insert") and isinstance(name, str):
@@ -82,7 +81,7 @@ def _doors(
 
 
 def _record(row: Any, fields: list[str] | None, name: str, number: int) -> dict[str, Any]:
-    """The row as a dictionary of plain values; `fields` are needed where it is none yet."""
+    """The row as a dictionary of plain values; `fields` are needed when it is not one yet."""
     refuse_failed(row, number)
     if isinstance(row, Mapping) or fields is None:
         return {key: _plain(value) for key, value in row.items()}

@@ -1,8 +1,8 @@
-"""Rows into a Parquet file, whose columns' types are those of the values.
+"""Parquet sink: rows to a Parquet file, with column types inferred from the values.
 
-Columns may appear, and their types be found, behind rows that are written already. The rows
-are therefore written in segments, each of one schema; where there is more than one, they are
-put together at the end. With rows that are alike there is one, which is the file.
+Columns may appear, and their types become known, after rows have been written. Rows are therefore
+written in segments of one schema each, which are merged at the end. Uniform rows make a single
+segment, which is the file.
 """
 
 import datetime
@@ -20,29 +20,28 @@ from embeddings.atomic_write import written_file
 from embeddings.flow.collection.rows import PICTURE, columns_of, is_picture, plain, wrong
 from embeddings.flow.collection.vector_search import Hits
 
-# A group of rows is written when it has this many rows, or values of this size.
+# A row group is written when it has this many rows, or values of this size.
 _GROUP = 4096
 _GROUP_BYTES = 64 * 1024 * 1024
 
 
 def write_parquet(rows: Iterable[Any], path: str | os.PathLike[str]) -> int:
-    """Write rows to a Parquet file in groups of 4,096 at most; the number of rows.
+    """Write rows to a Parquet file in groups of at most 4,096; return their number.
 
-    The columns are those of all rows, in the order in which they appear; a value that is None
-    or not there is a null. Vectors (D,) become lists of the fixed size D: float32 those of
-    float16 and float32, others in their own dtype. Whole numbers are int64, others float64;
-    datetimes have microseconds, those with a time zone in UTC; `Hits` are lists of {id, score};
-    lists, tuples and dictionaries are nested (a dictionary gets the keys of all rows, an empty
-    one is a null); paths are text. The file takes its place when all
-    rows are in it: an error of the rows leaves what was there. Memory does not grow with the
-    number of rows.
+    The columns are those of all rows, in order of first appearance; None and missing values are
+    nulls. Vectors (D,) become lists of fixed size D: float32 for float16 and float32, else their
+    own dtype. Integers are int64, other numbers float64; datetimes have microseconds, in UTC if
+    they have a time zone; `Hits` are lists of {id, score}; lists, tuples and dictionaries are
+    nested (a dictionary has the keys of all rows, an empty one is a null); paths are text. The file
+    is replaced when it is complete: an error in the rows leaves the old one. Memory does not grow
+    with the number of rows.
 
-    Raises `InputError`, naming column and row, for a column that changes its type (a vector's
-    length, and whole numbers among others, too), for pictures, and for what Parquet cannot
-    hold; `OutputError` where the file cannot be written.
+    Raises `InputError`, naming column and row, when a column changes its type (also the length of a
+    vector, or from integers to other numbers), for pictures, and for values that Parquet cannot
+    store; `OutputError` when the file cannot be written.
     """
     with written_file(path) as draft:
-        draft.touch()  # a folder that is not there is told before a row is asked for
+        draft.touch()  # a missing folder is reported before a row is read
         with (
             tempfile.TemporaryDirectory(prefix=".", dir=draft.parent) as folder,
             closing(_Segments(Path(folder))) as segments,
@@ -53,7 +52,7 @@ def write_parquet(rows: Iterable[Any], path: str | os.PathLike[str]) -> int:
 
 
 class _Segments:
-    """Rows on their way into files of one schema each."""
+    """Writes rows to files of one schema each."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -65,7 +64,7 @@ class _Segments:
         self._writer: Any = None
 
     def add(self, columns: Mapping[str, Any], number: int) -> None:
-        """Take row `number` in; write a group where it is full."""
+        """Add row `number`; write a group when it is full."""
         for name, value in columns.items():
             value = _prepared(value, name, number)
             self._learn(name, value, number)
@@ -78,7 +77,7 @@ class _Segments:
             self._write()
 
     def finish(self, target: Path) -> int:
-        """Write what is left and put the segments together; the number of rows."""
+        """Write the rest and merge the segments; return the number of rows."""
         import pyarrow as pa
         from pyarrow import parquet
 
@@ -95,7 +94,7 @@ class _Segments:
         return self._first - 1
 
     def close(self) -> None:
-        """Close the file that is being written."""
+        """Close the open file."""
         if self._writer is not None:
             self._writer.close()
             self._writer = None
@@ -146,7 +145,7 @@ class _Segments:
 
 
 def _widened(table: Any, schema: Any) -> Any:
-    """A table with the columns and types of `schema`, nulls where it has none."""
+    """A table with the columns and types of `schema`; missing columns are null."""
     import pyarrow as pa
 
     arrays = [
@@ -159,7 +158,7 @@ def _widened(table: Any, schema: Any) -> Any:
 
 
 def _size(value: Any) -> int:
-    """About how many bytes a value takes, for those that may be large."""
+    """The approximate size in bytes of a value that may be large."""
     if isinstance(value, np.ndarray):
         return value.nbytes
     if isinstance(value, str | bytes | list | dict):
@@ -168,7 +167,7 @@ def _size(value: Any) -> int:
 
 
 def _prepared(value: Any, column: str, number: int) -> Any:
-    """The value as Arrow takes it."""
+    """The value as Arrow accepts it."""
     if is_picture(value):
         raise wrong(column, number, PICTURE)
     value = plain(value)
@@ -178,7 +177,7 @@ def _prepared(value: Any, column: str, number: int) -> Any:
             for one, score in zip(value.ids, value.scores, strict=True)
         ]
     if isinstance(value, Mapping):
-        # Parquet has no dictionaries without keys.
+        # Parquet cannot store empty dictionaries.
         return {key: _prepared(one, column, number) for key, one in value.items()} or None
     if isinstance(value, list | tuple):
         return [_prepared(one, column, number) for one in value]
@@ -251,9 +250,9 @@ def _array(values: list[Any], kind: Any) -> Any:
 
 
 def _merged(one: Any, other: Any) -> Any:
-    """The type that holds the values of both; None where there is none.
+    """The type that holds the values of both; None when there is none.
 
-    Nulls may become anything, and dictionaries have each other's keys; nothing else changes.
+    Nulls become the other type, and dictionaries get the keys of both; nothing else is converted.
     """
     import pyarrow as pa
 
@@ -276,7 +275,7 @@ def _merged(one: Any, other: Any) -> Any:
 
 
 def _said(kind: Any) -> str:
-    """A type as people say it."""
+    """The name of a type in messages."""
     import pyarrow as pa
 
     if pa.types.is_fixed_size_list(kind):

@@ -1,1 +1,1 @@
-"""Where rows come from: files, tables and archives."""
+"""Sources of rows: files, tables and archives."""

@@ -1,7 +1,7 @@
-"""Where rows come from: files by pattern, CSV, Parquet and ZIP archives.
+"""File sources: paths by glob pattern, rows of CSV and Parquet files, ZIP archives.
 
-Everything is read as it is asked for. A path that is missing or wrong fails at the call; what
-a file holds is looked at when the first row is asked for.
+Everything is read lazily. A missing or invalid path raises at the call; the content of a file is
+checked when the first row is read.
 """
 
 import csv
@@ -24,16 +24,16 @@ __all__ = [
     "zip_members",
 ]
 
-# Rows of a Parquet file that are in memory at once; they may hold whole pictures.
+# Rows of a Parquet file in memory at once; they may hold whole pictures.
 _PARQUET_ROWS = 256
 
 
 def glob_paths(*patterns: str | os.PathLike[str]) -> Iterator[str]:
-    """The paths of the files that match, each once: sorted within a pattern, patterns in order.
+    """The paths of matching files, each once: sorted within a pattern, patterns in order.
 
-    `*`, `?` and `[...]` match within a name, `**` any folders; names that begin with a dot are
-    matched by patterns that begin so. A pattern that matches nothing gives nothing. Raises
-    `InputError` where there is no pattern, or one that is no path.
+    `*`, `?` and `[...]` match within a name, `**` any folders; hidden names are matched only by
+    patterns that begin with a dot. A pattern without matches gives nothing. Raises `InputError`
+    when there is no pattern, or one is not a path.
     """
     if not patterns:
         raise InputError("Give at least one pattern, such as 'photos/**/*.jpg'.")
@@ -53,11 +53,10 @@ def _globbed(patterns: list[str]) -> Iterator[str]:
 def csv_rows(path: str | os.PathLike[str], *, delimiter: str = ",") -> Iterator[dict[str, str]]:
     """The rows of a CSV file (UTF-8, with or without a byte order mark), as text by column.
 
-    The first line names the columns; quoted values may span lines, empty lines are skipped,
-    and a file without a line has no rows. Raises `InputError`: now for a path that is no file
-    and a delimiter that is no single character; on the way, naming the line, for columns
-    without a name or of the same name, rows with too many or too few values, quotes that do
-    not end, and bytes that are not UTF-8.
+    The first line names the columns; quoted values may span lines, empty lines are skipped, and an
+    empty file has no rows. Raises `InputError`: at the call when there is no such file or the
+    delimiter is not one character; while reading, naming the line, when column names are empty or
+    repeated, rows have too many or too few values, quotes are not closed, or bytes are not UTF-8.
     """
     if not isinstance(delimiter, str) or len(delimiter) != 1 or delimiter in '"\r\n\0':
         raise InputError(
@@ -84,7 +83,7 @@ def _csv_rows(path: str, delimiter: str) -> Iterator[dict[str, str]]:
 
 
 def _csv_lines(path: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Each row that is not empty, behind the number of the line that it begins in."""
+    """Each row that is not empty, with the number of its first line."""
     with _opened_text(path) as file:
         reader = csv.reader(file, delimiter=delimiter, strict=True)
         while True:
@@ -122,13 +121,13 @@ def _unreadable(path: str, error: Exception) -> InputError:
 def parquet_rows(
     path: str | os.PathLike[str], columns: Sequence[str] | None = None
 ) -> Iterator[dict[str, Any]]:
-    """The rows of a Parquet file, as Python's own values by column, all columns unless named.
+    """The rows of a Parquet file, as Python values by column; all columns unless named.
 
     Lists of numbers, of fixed or variable size, are numpy arrays (D,) of the file's dtype; with
-    nulls inside they are floats, and NaN there. Raises `InputError`: now for a path that is no
-    file; when the first row is asked for, for one that is no Parquet file, or has two columns
-    of one name; on the way for a part that is damaged. Raises `UnknownName` for a column that
-    the file does not have.
+    nulls inside they are floats, with NaN for nulls. Raises `InputError`: at the call when there is
+    no such file; at the first row when it is not a Parquet file, or has two columns of the same
+    name; while reading when a part is damaged. Raises `UnknownName` when the file does not have a
+    column.
     """
     if isinstance(columns, str):
         raise InputError(f"Columns are a list of names, such as [{columns!r}].")
@@ -166,7 +165,7 @@ def _parquet_columns(path: str, known: list[str], wanted: list[str] | None) -> l
 
 
 def _values(column: Any) -> list[Any]:
-    """The values of an Arrow array, its lists of numbers as arrays of their own."""
+    """The values of an Arrow array; lists of numbers as separate arrays."""
     import pyarrow as pa
 
     kind = column.type
@@ -184,7 +183,7 @@ def _values(column: Any) -> list[Any]:
     else:
         starts = column.offsets.to_pylist()
     valid = column.is_valid().to_pylist()
-    # Copies, so that a row that is kept does not keep its whole batch.
+    # Copies, so that a kept row does not keep its whole batch in memory.
     return [
         numbers[start:end].copy() if there else None
         for start, end, there in zip(starts, starts[1:], valid, strict=False)

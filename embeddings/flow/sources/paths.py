@@ -1,4 +1,4 @@
-"""Paths that are looked at before anything is read from them."""
+"""Validation of paths before reading."""
 
 import os
 
@@ -6,7 +6,7 @@ from embeddings.errors import InputError
 
 
 def existing_file(path: str | os.PathLike[str]) -> str:
-    """The path as text. Raises `InputError` where there is no file."""
+    """The path as text. Raises `InputError` when there is no such file."""
     text = path_text(path)
     if os.path.isdir(text):
         raise InputError(f"{text!r} is a folder; give the path of a file.")
@@ -16,7 +16,7 @@ def existing_file(path: str | os.PathLike[str]) -> str:
 
 
 def path_text(path: str | os.PathLike[str]) -> str:
-    """The path as text. Raises `InputError` for what is no path, or an empty one."""
+    """The path as text. Raises `InputError` when it is not a path, or empty."""
     if not isinstance(path, str | os.PathLike):
         raise InputError(f"A path is text or a Path, not {type(path).__name__}.")
     text = os.fspath(path)

@@ -1,4 +1,4 @@
-"""Where the rows of a collection come from, again and again where that is possible."""
+"""`Source`: the rows of a collection, read from the beginning as often as possible."""
 
 import contextlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Sized
@@ -9,16 +9,16 @@ from embeddings.errors import InputError
 
 
 class Source:
-    """Rows that can be read from their beginning, more than once unless they are an iterator's.
+    """Rows that can be read from the beginning, more than once unless they are an iterator.
 
-    `label` says in words what they are.
+    `label` describes them.
     """
 
     def __init__(self, rows: Any, label: str | None = None) -> None:
-        """Raises `InputError` for what is no iterable."""
+        """Raises `InputError` when `rows` is not iterable."""
         if not isinstance(rows, Iterable):
             try:
-                iter(rows)  # the older protocol, by places
+                iter(rows)  # the older protocol, __getitem__
             except TypeError:
                 raise InputError(
                     f"A collection is made of an iterable, such as a list; not of "
@@ -30,12 +30,15 @@ class Source:
 
     @property
     def count(self) -> int | None:
-        """How many rows there are, where that is known."""
+        """The number of rows, or None when unknown."""
         return len(self._rows) if isinstance(self._rows, Sized) else None
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Iterator[Any]]:
-        """The rows from the beginning. Raises `InputError` for an iterator that was read."""
+        """The rows from the beginning.
+
+        Raises `InputError` when they are an iterator that was read already.
+        """
         if isinstance(self._rows, Iterator):
             if self._used:
                 raise InputError(
@@ -48,10 +51,10 @@ class Source:
 
 
 class Again:
-    """An iterable that calls a reader anew each time it is iterated."""
+    """An iterable that calls `reader` each time it is iterated."""
 
     def __init__(self, reader: Callable[..., Iterator[Any]], *arguments: Any, **named: Any) -> None:
-        """Raises what the reader raises at once, such as for a file that is not there."""
+        """Raises what the reader raises at the call, such as for a missing file."""
         self._make: Callable[[], Iterator[Any]] = partial(reader, *arguments, **named)
         self._make()
 
@@ -61,9 +64,9 @@ class Again:
 
 @contextlib.contextmanager
 def _iterating(rows: Iterable[Any]) -> Iterator[Iterator[Any]]:
-    """An iterator over the rows, which is ended with its threads and files behind the block.
+    """An iterator over the rows, closed with its threads and files after the block.
 
-    One that the caller has made is left open.
+    An iterator that the caller created is left open.
     """
     iterator = iter(rows)
     try:

@@ -1,8 +1,8 @@
-"""Files out of ZIP archives, in memory and within limits; nothing is extracted to disk.
+"""ZIP archives as sources: files read in memory, within limits, never extracted to disk.
 
-Finding the members and reading them are two steps: `Archive.entries` and `Archive.read`, which
-makes a `ZipMember` of an entry. So a member that cannot be read fails alone: `read` as a step
-of a collection runs in its threads and processes, and its failure is that of one row.
+Listing and reading are two steps: `Archive.entries`, and `Archive.read`, which turns an entry into
+a `ZipMember`. As a step of a collection `read` runs in its threads and processes, and a member that
+cannot be read fails as one row.
 """
 
 import fnmatch
@@ -19,19 +19,19 @@ from embeddings.flow.sources.paths import existing_file
 DEFAULT_MAX_BYTES = 256 * 1024 * 1024
 DEFAULT_MAX_RATIO = 200.0
 
-# Members up to this size may be of any ratio: a plain white bitmap is, and does no harm.
+# Smaller members may have any compression ratio: that of a plain white bitmap is high and harmless.
 _SMALL = 16 * 1024 * 1024
-# These two decompress in steps of bounded size; the others of the format may turn some
-# kilobytes into gigabytes in one.
+# These two decompress in steps of bounded size; other methods may turn kilobytes into gigabytes in
+# one step.
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _STEP = 1024 * 1024
 
 
 class ZipMember(bytes):
-    """A file out of an archive: its bytes, which know their `name` in the archive.
+    """A file of an archive: its bytes, with its `name` in the archive.
 
-    The name is kept as the archive has it, with folders; it may be absolute or hold "..", so
-    never write to it as a path.
+    The name is unchanged, with folders; it may be absolute or contain "..", so never write to it as
+    a path.
     """
 
     name: str
@@ -50,7 +50,7 @@ class ZipMember(bytes):
 
 @dataclass(frozen=True)
 class Entry:
-    """A file in an archive that has not been read: its `name`, and its `place` in the list."""
+    """An unread file of an archive: its `name`, and its `place` in the list."""
 
     name: str
     place: int
@@ -59,8 +59,8 @@ class Entry:
 class Archive:
     """A ZIP archive to read members from.
 
-    Thread-safe; picklable, and opened anew where it arrives. The file is opened when it is
-    first needed, and closed when the object goes.
+    Thread-safe; picklable, and reopened after unpickling. The file is opened on first use, and
+    closed when the object is deleted.
     """
 
     def __init__(
@@ -71,11 +71,11 @@ class Archive:
         max_bytes: int = DEFAULT_MAX_BYTES,
         max_ratio: float = DEFAULT_MAX_RATIO,
     ) -> None:
-        """`pattern` is matched with whole names, folders included, capital letters told apart;
-        its `*` matches any characters, "/" among them.
+        """`pattern` is matched against whole names, folders included, case-sensitively; its `*`
+        matches any characters, including "/".
 
-        A member may have `max_bytes` unpacked, and where it has more than 16 MiB, `max_ratio`
-        times as many as packed. Raises `InputError` for a path that is no file.
+        A member may have `max_bytes` unpacked and, above 16 MiB, at most `max_ratio` times its
+        packed size. Raises `InputError` when there is no such file.
         """
         self.path = existing_file(path)
         self.pattern = pattern
@@ -91,9 +91,9 @@ class Archive:
         return f"<Archive {self.path}>"
 
     def entries(self) -> Iterator[Entry]:
-        """The files in the archive's own order; folders are left out.
+        """The files in the order of the archive, without folders.
 
-        Raises `InputError` for a file that is no ZIP archive.
+        Raises `InputError` when the file is not a ZIP archive.
         """
         for place, info in enumerate(self._zip().infolist()):
             if not info.is_dir() and fnmatch.fnmatchcase(info.filename, self.pattern):
@@ -102,8 +102,8 @@ class Archive:
     def read(self, entry: Entry) -> ZipMember:
         """The bytes of a member.
 
-        Raises `InputError`, naming archive and member, for one that is encrypted, damaged, too
-        large, suspiciously well packed, or packed otherwise than stored or deflated.
+        Raises `InputError`, naming archive and member, when it is encrypted, damaged, too large,
+        suspiciously well compressed, or uses another method than stored or deflated.
         """
         archive = self._zip()
         members = archive.infolist()
@@ -128,7 +128,7 @@ class Archive:
             )
         try:
             with archive.open(info) as file:
-                # Never more than the size that was checked above: what follows is not unpacked.
+                # Reads no more than the size that was checked above.
                 data = b"".join(iter(lambda: file.read(_STEP), b""))
         except Exception as error:  # broken archives raise anything at all
             raise self._refused(entry, f"cannot be read: {error}") from error
@@ -160,11 +160,11 @@ def zip_members(
     max_bytes: int = DEFAULT_MAX_BYTES,
     max_ratio: float = DEFAULT_MAX_RATIO,
 ) -> Iterator[ZipMember]:
-    """The files of a ZIP archive as bytes that know their names, in the archive's own order.
+    """The files of a ZIP archive as `ZipMember`s, in the order of the archive.
 
-    The arguments are those of `Archive`. Raises what `Archive` raises, now and when the first
-    member is asked for, and what `Archive.read` raises at the place of a member; the iterator
-    can then be asked for the next one. For rows that fail alone take `Archive` itself: its
+    The arguments are those of `Archive`. Raises what `Archive` raises, at the call and when the
+    first member is read, and what `Archive.read` raises at the place of a member; the iterator can
+    then continue with the next one. For members that fail as single rows use `Archive`: its
     `entries` are the rows, and `read` is the first step.
     """
     archive = Archive(path, pattern, max_bytes=max_bytes, max_ratio=max_ratio)
