@@ -1,4 +1,4 @@
-"""Search: a query picture in, the pictures most like it out."""
+"""Image search: find the stored images most similar to a query picture."""
 
 from searchapp.services.search.box import Box, parse_box
 from searchapp.services.search.regions import find_regions, remembered_regions

@@ -1,4 +1,4 @@
-"""A box: the part of a query picture that is asked about."""
+"""Boxes: parsing and validating the rectangular part of a query picture to search with."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from searchapp.services.errors import Invalid
 
-# Four decimals: a tenth of a pixel in a thousand, and few enough for answers to be remembered.
+# A tenth of a pixel in a thousand, and few enough distinct boxes for answers to be cached.
 DECIMALS = 4
 MIN_BOX_SIDE = 0.01  # of a side
 _WRONG = (
@@ -19,7 +19,7 @@ _WRONG = (
 
 @dataclass(frozen=True)
 class Box:
-    """Left, top, width and height, 0 to 1 of the picture as people see it."""
+    """Left, top, width and height, as shares (0 to 1) of the upright picture."""
 
     left: float
     top: float
@@ -27,7 +27,7 @@ class Box:
     height: float
 
     def __str__(self) -> str:
-        """As it stands in addresses: `parse` gives the same box again."""
+        """Return the form used in URLs; `parse_box` reads it back."""
         return ",".join(f"{number:g}" for number in self.numbers)
 
     @property
@@ -35,7 +35,7 @@ class Box:
         return self.left, self.top, self.width, self.height
 
     def pixels(self, width: int, height: int) -> tuple[int, int, int, int]:
-        """Left, top, right and bottom in a picture of this size; one pixel a side at least."""
+        """Return left, top, right and bottom in pixels; each side is at least one pixel."""
         left = min(math.floor(self.left * width + 1e-6), width - 1)
         top = min(math.floor(self.top * height + 1e-6), height - 1)
         right = min(width, max(left + 1, math.ceil((self.left + self.width) * width - 1e-6)))
@@ -44,12 +44,10 @@ class Box:
 
 
 def parse_box(given: str | Sequence[float] | None) -> Box | None:
-    """Return the box that is given as text ("0.25,0.1,0.5,0.4") or as four numbers.
+    """Parse a box from text ("0.25,0.1,0.5,0.4") or from four numbers.
 
-    Nothing, and a box around the whole picture, are None.
-
-    Raises:
-        Invalid: code `invalid_box`, with what would be right.
+    Returns None for no value and for a box around the whole picture. Raises `Invalid`
+    (`invalid_box`) when the value is not a valid box.
     """
     if given is None or given == "":
         return None
@@ -65,7 +63,7 @@ def parse_box(given: str | Sequence[float] | None) -> Box | None:
         raise Invalid("invalid_box", _WRONG + "this one has a number below 0 or above 1.")
     if min(width, height) < MIN_BOX_SIDE:
         raise Invalid("invalid_box", _WRONG + f"width and height are {MIN_BOX_SIDE:g} at least.")
-    # What was rounded in a browser may be a little over the edge.
+    # Rounding in the browser may put a box slightly over the edge.
     if left + width > 1.001 or top + height > 1.001:
         raise Invalid("invalid_box", _WRONG + "this one ends outside of the picture.")
     width, height = round(min(width, 1 - left), DECIMALS), round(min(height, 1 - top), DECIMALS)

@@ -1,8 +1,8 @@
-"""Cursors: where a list of matches goes on, so that nothing comes twice and nothing is left out.
+"""Pagination cursors of search results: no match is repeated or skipped between pages.
 
-A cursor says up to which place, in the order of the list, everything has been shown, and what has
-been shown beyond it (matches that were raised). Places are scores and keys, not numbers: what
-arrives meanwhile moves nothing. A cursor is signed, and belongs to one question.
+A cursor holds the place in the list up to which everything has been shown, and the matches shown
+beyond it (those that were raised). Places are scores and keys, not offsets, so new images do not
+shift a page. A cursor is signed and valid for one search only.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ from searchapp.services.search.types import Cutoff, Match, SearchRequest
 
 _SALT = "lookalike.search.cursor"
 _MAX_CURSOR_LENGTH = 16_384  # characters
-# A place in an ascending order: minus the score, then the key; or, in a list by something else,
-# whether it is weak, minus its size or date, then minus the key.
+# A place in ascending order. By similarity: minus the score, then the key. By size or date:
+# whether the match is weak, minus its size or date, then minus the key.
 Place = tuple[float, ...]
 
 
 @dataclass(frozen=True)
 class Cursor:
-    """How far a list has been shown."""
+    """How much of a result list has been shown."""
 
     shown: int = 0  # matches, on all pages so far
     after: Place | None = None  # everything up to here
-    beyond: tuple[int, ...] = ()  # images that come later and were shown before their turn
-    least: Place | None = None  # of a sorted list: the last of the matches that are sorted
-    cut: Cut | None = None  # where the first page drew the line between similar and weak
-    good: tuple[int, ...] = ()  # of a sorted list: images that are not weak, whatever they score
+    beyond: tuple[int, ...] = ()  # images shown before their turn
+    least: Place | None = None  # of a sorted list: the last match that is sorted
+    cut: Cut | None = None  # the cut-off computed on the first page
+    good: tuple[int, ...] = ()  # of a sorted list: images never weak, whatever their score
 
 
 def read(wanted: SearchRequest) -> Cursor:
-    """Return the cursor that `wanted` goes on from.
+    """Return the cursor that `wanted` continues from.
 
-    Raises:
-        Invalid: code `invalid_cursor` for one that is not ours, or of another question.
+    Raises `Invalid` (`invalid_cursor`) when the signature is wrong or the cursor belongs to
+    another search.
     """
     if not wanted.after:
         return Cursor()
@@ -66,7 +66,7 @@ def read(wanted: SearchRequest) -> Cursor:
 
 
 def write(wanted: SearchRequest, cursor: Cursor) -> str:
-    """Return the cursor as text."""
+    """Return the cursor as signed text."""
     cut = cursor.cut and astuple(cursor.cut)
     places = cursor.after, cursor.beyond, cursor.least
     said = [_question(wanted), cursor.shown, *places, cut, cursor.good]
@@ -78,7 +78,7 @@ def _place(given: Any) -> Place | None:
 
 
 def _question(wanted: SearchRequest) -> str:
-    """What must be the same on all pages. (Datasets may come and go, and `top_k` may change.)"""
+    """Digest of what must be equal on all pages; datasets and `top_k` may change."""
     condition = wanted.condition.to_json() if wanted.condition is not None else None
     said = [wanted.fingerprint, condition, str(wanted.sort), wanted.collapse, wanted.min_score]
     return hashlib.blake2b(json.dumps(said, sort_keys=True).encode(), digest_size=9).hexdigest()
@@ -86,9 +86,9 @@ def _question(wanted: SearchRequest) -> str:
 
 @dataclass(frozen=True)
 class Candidates:
-    """What comes after a cursor, in the order of the list: enough to choose a page from.
+    """Matches after a cursor, in list order: enough to choose a page from.
 
-    `places` are those of the candidates, and of what the cursor has beyond it, as far as known.
+    `places` holds the places of the candidates and, where known, of the cursor's `beyond`.
     """
 
     candidates: Sequence[Match]
@@ -98,8 +98,8 @@ class Candidates:
     best: Sequence[float]  # the best scores of the whole list, descending
 
     def next(self, wanted: SearchRequest, shown: Sequence[Match], cutoff: Cutoff) -> str:
-        """Return the cursor of the page after one that shows `shown`, some of the candidates in
-        any order; empty where nothing is left."""
+        """Return the cursor of the page after the one that shows `shown`, a subset of the
+        candidates in any order. It is empty when nothing is left."""
         keys = {match.image.pk for match in shown}
         left = [match for match in self.candidates if match.image.pk not in keys]
         if not shown or not (left or self.more):
@@ -121,5 +121,5 @@ class Candidates:
 
 
 def ranked(matches: Sequence[Match], cursor: Cursor) -> list[Match]:
-    """Number the matches of a page."""
+    """Set the ranks of the matches of a page."""
     return [replace(one, rank=rank) for rank, one in enumerate(matches, start=cursor.shown + 1)]

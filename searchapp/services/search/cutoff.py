@@ -1,10 +1,10 @@
-"""The adaptive cut-off: where the scores of one search stop to mean something.
+"""The adaptive score cut-off between similar and weak matches of one search.
 
-One flat number fails: with the same model a true copy may score 0.6 in one search and a stranger
-0.5 in another. So the line is drawn where the scores themselves have a gap, between two bounds
-that are known of the dataset (`searchapp.services.calibration`): below the lower one a match is
-no better than the best of so many strangers, above the upper one it is about as near as its
-pictures are to each other.
+A fixed threshold fails: with the same model a true copy may score 0.6 in one search and an
+unrelated picture 0.5 in another. The cut-off is placed at a gap in the scores, between two bounds
+from the dataset's calibration (`searchapp.services.calibration`): below the lower one a match is no
+better than the best of as many unrelated pictures; above the upper one it is about as close as the
+dataset's pictures are to each other.
 """
 
 from __future__ import annotations
@@ -15,18 +15,17 @@ from itertools import pairwise
 
 from searchapp.services.calibration import Bounds
 
-# Scores that are looked at, the best ones: as many for every page and whatever was asked for, so
-# that the line does not move with the number of results.
+# The number of best scores used. It is fixed, so that the cut-off does not depend on `top_k`.
 LOOKED_AT = 48
-# A gap speaks for itself where it is so wide, and so many times as wide as the usual one.
+# A gap sets the cut-off when it is at least this wide, and this many times the median gap.
 MIN_GAP = 0.06
 OUTSTANDING = 3.0
 
 
 @dataclass(frozen=True)
 class Cut:
-    """The score from which on a match is no longer weak, and why there, in words. `nothing`:
-    whether no match of the whole search is any better than weak."""
+    """The score at and above which a match is not weak, with the reason as text. `nothing` is
+    true when all matches of the search are weak."""
 
     score: float
     reason: str
@@ -34,7 +33,7 @@ class Cut:
 
 
 def cut_off(scores: Sequence[float], bounds: Bounds) -> Cut:
-    """Draw the line for one search; `scores` are those of its candidates, in any order."""
+    """Return the cut-off of one search from its candidates' `scores`, in any order."""
     ordered = sorted(scores, reverse=True)[:LOOKED_AT]
     if not ordered or ordered[0] <= bounds.lower:
         return Cut(bounds.usual, bounds.basis)

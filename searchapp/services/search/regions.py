@@ -1,4 +1,4 @@
-"""Boxes that are suggested: what stands out in a query picture or an image."""
+"""Suggested boxes: salient regions of a query picture or an image."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from searchapp.services.search.box import Box
 
 
 def remembered_regions(subject: Query | Image) -> list[Box] | None:
-    """Return the boxes that were found before; None where nobody has looked yet."""
+    """Return the cached boxes, or None when none have been computed."""
     try:
         return _boxes(query_rpc.remembered_regions(_key(subject)))
     except ServiceError:
@@ -17,10 +17,9 @@ def remembered_regions(subject: Query | Image) -> list[Box] | None:
 
 
 def find_regions(subject: Query | Image) -> list[Box]:
-    """Return up to four boxes, the clearest first: a worker looks, once a day for each picture.
+    """Return up to four boxes, the clearest first; a worker computes them and they are cached.
 
-    Raises:
-        ServiceError: when no worker answers in time, or the picture cannot be read.
+    Raises `ServiceError` when no worker answers in time or the picture cannot be read.
     """
     image_id = subject.pk if isinstance(subject, Image) else None
     return _boxes(query_rpc.ask_regions(_key(subject), image_id)) or []

@@ -1,6 +1,6 @@
-"""What the matches of a search are: their kinds, the cut-off, and which are raised.
+"""Reranking of search candidates: kinds of matches, geometric verification and the cut-off.
 
-The vector search gives candidates. The best of them are verified by the geometry of the pictures
+The best candidates of the vector search are verified by the geometry of the pictures
 (`searchapp.services.search.verification`), which tells copies from look-alikes. For the others, the
 score decides between similar and weak.
 """
@@ -25,15 +25,15 @@ from searchapp.services.search.sorting import listed
 from searchapp.services.search.types import Clock, Cutoff, Match, SearchRequest, Sort
 from searchapp.services.search.verification_cache import PairVerdict
 
-# Candidates that are looked at again: the first of them always, the others if none of those is a
-# copy. Heavily edited copies lie deep: of screenshots, one in a hundred is not among the first 16.
+# Candidates to verify: the first ones always, the others if none of those is a copy. Heavily
+# edited copies rank low: of screenshots, one in a hundred is not among the first 16.
 FIRST, MAX_CANDIDATES = 12, 48
-# Milliseconds that make it worth to go on.
+# With less time left, a second round of verification is not worth starting.
 _MIN_REMAINING_MS = 20.0
-# Candidates that a search has for judging, however few are wanted.
+# Candidates retrieved for reranking, whatever `top_k` is.
 MIN_CANDIDATES = max(LOOKED_AT, MAX_CANDIDATES)
 _ORDER = {Kind.IDENTICAL: 0, Kind.NEAR_DUPLICATE: 1, Kind.SAME_THING: 2}
-# Copies that differ by less than one of so many steps of closeness fit equally well.
+# Near-duplicates are ordered by closeness in this many steps; within a step they are equal.
 _STEPS_OF_FIT = 10
 _COPY = (Kind.IDENTICAL, Kind.NEAR_DUPLICATE)
 _SAME_FILE = PairVerdict(Kind.IDENTICAL, (), "Both have the same bytes.")
@@ -41,7 +41,7 @@ _SAME_FILE = PairVerdict(Kind.IDENTICAL, (), "Both have the same bytes.")
 
 @dataclass(frozen=True)
 class QuerySubject:
-    """The picture that a search is made with: its file, and the stored image where it is one."""
+    """The query of a search: its file, and the image when it is a stored one."""
 
     sha256: str
     image: Image | None = None
@@ -49,7 +49,7 @@ class QuerySubject:
 
     @property
     def content(self) -> str:
-        """What verdicts are remembered under: the same for the same pixels."""
+        """The cache key of verdicts, equal for equal pixels."""
         whole = self.image.thumbnail_key if self.image else thumbnail_key(self.sha256, None)
         return f"{whole}:{self.box}" if self.box else whole
 
@@ -66,8 +66,8 @@ class QuerySubject:
 
 @dataclass(frozen=True)
 class RankedResults:
-    """The matches as they are answered, and what is said of them together; `found` is what they
-    were chosen from."""
+    """The matches of one page, with the cut-off and flags; `found` holds the candidates they were
+    chosen from."""
 
     found: Candidates
     matches: list[Match]
@@ -75,13 +75,13 @@ class RankedResults:
     verified: bool
     raised: tuple[int, ...]
     ms: float
-    unfinished: bool = False  # a deep look might find more
-    found_deep: bool = False  # something was found below the first candidates
+    unfinished: bool = False  # verifying more candidates might find more
+    found_deep: bool = False  # a match was verified below the first candidates
 
 
 def judge(found: Candidates, asked: QuerySubject, wanted: SearchRequest) -> RankedResults:
-    """Name the kinds of what was found, and return the `top_k` best by kind, then score; where
-    they are listed by something else, the first `top_k`."""
+    """Assign kinds to the candidates and return the `top_k` best by kind, then score; in lists by
+    size or date, the first `top_k`."""
     clock = Clock()
     nearest = found.candidates[:MAX_CANDIDATES]
     judgements, verified = _look_again(nearest, asked, wanted)
@@ -115,10 +115,10 @@ def judge(found: Candidates, asked: QuerySubject, wanted: SearchRequest) -> Rank
 
 
 def _cut(found: Candidates, judgements: Mapping[int, PairVerdict], wanted: SearchRequest) -> Cut:
-    """Draw the line by the best scores of the whole search, on its first page.
+    """Compute the cut-off from the best scores of the whole search, on its first page.
 
-    What geometry has decided is left out: how far a copy is from the rest says nothing about
-    where, among the rest, likeness ends.
+    Matches decided by geometry are left out: the gap between a copy and the rest says nothing
+    about where similarity ends among the rest.
     """
     decided = Counter(
         match.score
@@ -133,7 +133,7 @@ def _cut(found: Candidates, judgements: Mapping[int, PairVerdict], wanted: Searc
 def _look_again(
     candidates: Sequence[Match], asked: QuerySubject, wanted: SearchRequest
 ) -> tuple[dict[int, PairVerdict], bool]:
-    """Return judgements by image, and whether geometry has been heard where it was wanted."""
+    """Return verdicts by image key, and whether verification was requested and answered."""
     images = [match.image for match in candidates]
     found = {image.pk: _SAME_FILE for image in images if asked.is_same_file(image)}
     if not wanted.verify or not settings.VERIFY_MS:
@@ -185,9 +185,9 @@ def _named(match: Match, judgement: PairVerdict | None, cut: Cut) -> Match:
 def _order(
     place: int, named: Sequence[Match], judgements: Mapping[int, PairVerdict]
 ) -> tuple[int, int, int]:
-    """Copies first, by kind; within a kind by score, as they come. Of near-duplicates, a picture
-    that fits plainly better comes first: another photograph that was taken for a copy, or a copy
-    with more written over it, may score higher."""
+    """Sort key: copies first, by kind, then by score. Near-duplicates are sorted by closeness
+    before score, because another photograph taken for a copy, or a copy with more written over
+    it, may score higher."""
     kind, fit = named[place].kind, 0
     if kind == Kind.NEAR_DUPLICATE:
         judgement = judgements[named[place].image.pk]
@@ -196,7 +196,7 @@ def _order(
 
 
 def _raised(chosen: Sequence[int], candidates: Sequence[Match]) -> tuple[int, ...]:
-    """Of the candidates that are answered: those before which, by score, others are not."""
+    """Return keys of chosen candidates that rank, by score, below a candidate left out."""
     shown = set(chosen)
     first_left = next((place for place in range(len(candidates)) if place not in shown), None)
     if first_left is None:

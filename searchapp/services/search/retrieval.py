@@ -1,6 +1,7 @@
-"""The vector search: the pictures nearest to a vector, those that a filter lets through.
+"""Vector search: the images nearest to a vector that match a filter.
 
-The filter acts inside Milvus, so that twenty come back where twenty exist, however rare they are.
+The filter is applied inside Milvus, so that a search for 20 returns 20 when 20 exist, however rare
+they are.
 """
 
 from __future__ import annotations
@@ -24,35 +25,34 @@ from searchapp.services.search import cursors
 from searchapp.services.search.cursors import Candidates, Cursor, Place, ranked
 from searchapp.services.search.types import MAX_DATASETS, Match, SearchRequest, Sort
 
-# What a match shows of its image; the other columns are read if somebody asks for them.
+# Columns that a match shows; the others are deferred.
 _SHOWN = ("name", "title", "metadata", "width", "height", "color", "sha256", "box")
-# How many matches one can page through, and how many of the best a list by size or date sorts.
+# The depth of pagination, and how many of the best matches a list by size or date sorts.
 MAX_DEPTH = 10_000
 SORTED_AMONG = 1_000
-BEST = 100  # scores that say how good the best matches are
-_SPARE = 8  # hits that are asked for beyond what is needed, for some will not do
-_ROWS_AT_ONCE = 5_000  # a statement has room for so many keys on every database
+BEST = 100  # best scores, from which the cut-off is computed
+_SPARE = 8  # extra hits, because some may be deleted or no longer match
+_ROWS_AT_ONCE = 5_000  # keys that fit into one statement on every database
 
 
 def indexes_of(datasets: DatasetQuerySet | Sequence[Dataset]) -> list[Index]:
-    """Return the active indexes of `datasets`, in one statement: what a search is to look at.
+    """Return the active indexes of `datasets`, in one statement.
 
-    One more than a search allows are enough for it to refuse.
+    At most `MAX_DATASETS + 1` are returned: enough for `SearchRequest` to refuse.
     """
     active = Index.objects.filter(state=IndexState.ACTIVE, dataset__in=datasets)
     return list(active.defer("recipe")[: MAX_DATASETS + 1])
 
 
 def nearest(vector: np.ndarray, wanted: SearchRequest, least: int = 0) -> Candidates:
-    """Return the best images that are ready, as many as are wanted where so many exist; `least`
-    of them, where fewer are wanted; all of the best, where they are to be listed by something else.
+    """Return the best ready images: `top_k`, or `least` if that is more; for lists by size or date,
+    all of the best.
 
-    Vectors whose rows are gone a moment ago, or no longer pass the filter, must not shorten the
-    answer: where some are met, more are asked for.
+    Vectors whose images were just deleted or no longer match the filter do not shorten the
+    result: more hits are requested instead.
 
-    Raises:
-        Invalid: code `invalid_cursor`.
-        Unavailable: codes `vectors_unavailable`, `filters_not_ready`.
+    Raises `Invalid` (`invalid_cursor`) when the cursor is not valid, and `Unavailable`
+    (`vectors_unavailable`, `filters_not_ready`) when Milvus is down or filters are not ready.
     """
     cursor = cursors.read(wanted)
     if wanted.condition is not None:
@@ -74,7 +74,7 @@ def vectors_unavailable() -> Unavailable:
 
 
 class _Hits:
-    """What Milvus finds, best first, as deep as it was asked; and the rows of that."""
+    """Hits from Milvus, best first, down to the requested depth, with their database rows."""
 
     def __init__(self, vector: np.ndarray, wanted: SearchRequest) -> None:
         self._vector = vector
@@ -88,28 +88,28 @@ class _Hits:
         self._rows: dict[int, Image | None] = {}
         self._asked = 0
         self.places: dict[int, Place] = {}  # by image, in order
-        self.is_all = False  # nothing is deeper
+        self.is_all = False  # there are no further hits
 
     def ask(self, depth: int) -> None:
-        """Look so deep, at most `MAX_DEPTH`. Raises VectorsUnavailable."""
+        """Fetch `depth` hits, at most `MAX_DEPTH`. Raises `VectorsUnavailable` when Milvus is
+        down."""
         depth = min(depth, MAX_DEPTH)
         if depth <= self._asked or self.is_all:
             return
         found: list[tuple[float, int]] = []
-        # Of a collection that has more, nothing is certain from the score of its last hit on:
-        # others that are shown with it, and come
-        # before it by their keys, may not be among the hits.
+        # In a collection with more hits, the order is uncertain from the score of the last hit on:
+        # others with the same score and smaller keys may be missing.
         edge = inf
         for index in self._wanted.indexes:
             hits = get_store().search(index.collection, self._vector, depth, self._expression)
-            # What is shown is what is compared. (And no zero is negative.)
+            # Compare the rounded scores that are shown; `0.0 -` avoids a negative zero.
             places = [(0.0 - round(max(-1.0, min(1.0, h.score)), 6), h.image_id) for h in hits]
             if len(hits) == depth and depth < MAX_DEPTH:
                 edge = min(edge, places[-1][0])
             found += places
         found = sorted(place for place in found if place[0] < edge)
         complete = depth == MAX_DEPTH or (edge == inf and len(found) <= depth)
-        del found[depth:]  # of several datasets, no more rows are read than of one
+        del found[depth:]  # read no more rows for several datasets than for one
         if self._wanted.min_score is not None:
             good = [place for place in found if -place[0] >= self._wanted.min_score]
             complete = complete or len(good) < len(found)
@@ -122,8 +122,8 @@ class _Hits:
         self.ask(2 * self._asked)
 
     def images(self, keys: Iterable[int]) -> dict[int, Image]:
-        """Return those of these images that are ready and, as their rows are now, pass the filter;
-        each row is read once."""
+        """Return the images of `keys` that are ready and whose current rows match the filter. Each
+        row is read once."""
         wanted = list(keys)
         missing = [key for key in wanted if key not in self._rows]
         for start in range(0, len(missing), _ROWS_AT_ONCE):
@@ -170,7 +170,7 @@ def _by_similarity(hits: _Hits, wanted: SearchRequest, cursor: Cursor, number: i
 
 
 def _first(hits: _Hits, keys: Sequence[int], number: int) -> list[int]:
-    """Return the first `number` of `keys` whose images are there, and read few rows beyond."""
+    """Return the first `number` of `keys` whose images match, reading few rows beyond."""
     there: list[int] = []
     for start in range(0, len(keys), number):
         there += hits.images(keys[start : start + number])
@@ -180,7 +180,7 @@ def _first(hits: _Hits, keys: Sequence[int], number: int) -> list[int]:
 
 
 def _collapsed(hits: _Hits) -> tuple[dict[int, Image], Counter[int]]:
-    """Return, of all hits that are the same picture, the first one, and how many follow it."""
+    """Return the first hit of each distinct picture, and the number of its copies by key."""
     kept: dict[int, Image] = {}
     copies: Counter[int] = Counter()
     first: dict[str, int] = {}
@@ -194,13 +194,13 @@ def _collapsed(hits: _Hits) -> tuple[dict[int, Image], Counter[int]]:
 
 
 def _deepest(hits: _Hits) -> Place:
-    """The place of the last hit; where more are equally alike than were asked for, none is sure."""
+    """Return the place of the last hit; `(-inf,)` when there are no certain hits."""
     return next(reversed(hits.places.values()), (-inf,))
 
 
 def _sorted(hits: _Hits, wanted: SearchRequest, cursor: Cursor) -> Candidates:
-    """All of the best matches, for `listing` to choose a page from: the same ones for each page,
-    and what is like them as much and arrives meanwhile."""
+    """Return all of the best matches, for `sorting.listed` to choose a page from: the same ones on
+    each page, and new images that score as high."""
     hits.ask(SORTED_AMONG + _SPARE)
     while not hits.is_all and (
         len(hits.images(hits.places)) < SORTED_AMONG

@@ -1,4 +1,4 @@
-"""A question is asked: a query picture in, the pictures most like it out."""
+"""Search service: search with an uploaded file, a URL, a stored query or a stored image."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 def search_upload(
     upload: HashedUpload, user: User | AnonymousUser, wanted: SearchRequest, box: Box | None = None
 ) -> tuple[Query, Answer]:
-    """Keep an uploaded query picture and search with (a box of) it; a picture that is refused is
-    not kept."""
+    """Store an uploaded query picture and search with (a box of) it. A refused picture is not
+    stored."""
     clock = Clock()
     refuse(upload)
     token = new_token()
@@ -42,15 +42,15 @@ def search_upload(
         query = keep(upload, user.pk, token=token)  # while the worker embeds
         embedded = _insist(question, query, wanted, box)
     except ServiceError:
-        discard_query(token, upload.sha256)  # nobody was told of it
+        discard_query(token, upload.sha256)  # its token was never returned
         raise
     return query, _answer(embedded, wanted, clock, box)
 
 
 def _insist(question: Question, query: Query, wanted: SearchRequest, box: Box | None) -> Embedded:
-    """Wait for the answer; ask once more where the picture was taken away before its row was there.
+    """Wait for the answer; retry once when the picture was deleted before its row was created.
 
-    That is so when another search with the same picture was refused at that moment.
+    That happens when another search with the same picture is refused at that moment.
     """
     try:
         return question.answer()
@@ -61,10 +61,9 @@ def _insist(question: Question, query: Query, wanted: SearchRequest, box: Box | 
 
 
 def ask_url(url: str, user: User | AnonymousUser) -> Query:
-    """Let a worker fetch a picture and keep it as a query picture for a day.
+    """Let a worker fetch a picture and store it as a query picture for a day.
 
-    Raises:
-        ServiceError: with the code of the refusal, such as `address_not_allowed`.
+    Raises `ServiceError` with a code such as `address_not_allowed` when the worker refuses it.
     """
     index = Index.objects.filter(state=IndexState.ACTIVE).first()
     if index is None:
@@ -75,7 +74,7 @@ def ask_url(url: str, user: User | AnonymousUser) -> Query:
 def search_url(
     url: str, user: User | AnonymousUser, wanted: SearchRequest, box: Box | None = None
 ) -> tuple[Query, Answer]:
-    """Let a worker fetch a picture, keep it as a query picture, and search with (a box of) it."""
+    """Let a worker fetch a picture, store it as a query picture, and search with (a box of) it."""
     clock = Clock()
     query, embedded = _fetch(url, user, wanted.indexes[0], box)
     return query, _answer(embedded, wanted, clock, box)
@@ -93,20 +92,19 @@ def _fetch(
 
 
 def answer_query(query: Query, wanted: SearchRequest, box: Box | None = None) -> Answer:
-    """Search with (a box of) a kept query picture."""
+    """Search with (a box of) a stored query picture."""
     clock = Clock()
     return _answer(_ask_stored(query.sha256, wanted, box).answer(), wanted, clock, box)
 
 
 def answer_image(image: Image, wanted: SearchRequest, box: Box | None = None) -> Answer:
-    """Search with a stored picture, by the vector that its own index has of it; with a box of it,
-    by the vector of that part, which a worker makes.
+    """Search with a stored image, by its vector in its own index; with a box, by a vector that a
+    worker computes for that part.
 
-    The picture itself is among the matches where its dataset is searched.
+    The image itself is among the matches when its dataset is searched.
 
-    Raises:
-        Conflict: code `image_not_ready`.
-        ServiceError: with a box, where the original cannot be read.
+    Raises `Conflict` (`image_not_ready`) when the image is not ready, and `ServiceError` when a
+    box is given and the original cannot be read.
     """
     clock = Clock()
     if box is not None:
@@ -132,7 +130,7 @@ def _embedded_part(image: Image, wanted: SearchRequest, box: Box) -> Embedded:
 
 
 def check_ready(image: Image) -> None:
-    """Raise Conflict (`image_not_ready`) for an image that cannot be searched with."""
+    """Raises `Conflict` (`image_not_ready`) when the image cannot be searched with."""
     if image.state != ImageState.READY:
         raise Conflict(
             "image_not_ready",
@@ -141,7 +139,7 @@ def check_ready(image: Image) -> None:
 
 
 def _vector_of(image: Image, wanted: SearchRequest) -> np.ndarray:
-    # Of the indexes that are searched, where its own is one: another may be activated right now.
+    # Prefer an index of the request: another one may be activated right now.
     own = next((index for index in wanted.indexes if index.dataset_id == image.dataset_id), None)
     own = own or image.dataset.active_index
     check_ready(image)

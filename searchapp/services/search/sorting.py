@@ -1,7 +1,7 @@
-"""Lists by size or by date: of the best matches, those above the cut-off first.
+"""Sorting of search results by size or date, with weak matches last.
 
-The largest of all pictures, or the last that came, is rarely like what was asked for: what is weak
-comes after everything that is not, in the same order.
+The largest or newest of all pictures is rarely similar to the query, so weak matches follow all
+others, in the same order.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _ORDERS: Mapping[Sort, Callable[[Image], float]] = {
 def listed(
     found: Candidates, wanted: SearchRequest, line: float, decided: Collection[int]
 ) -> Candidates:
-    """Return the page of `found`, all of the best matches, that `wanted` asks for.
+    """Return the requested page of `found`, which holds all of the best matches.
 
-    A match is weak that scores less than `line`, unless it is one of the images `decided`. Both
-    are the same on all pages: the cursor has them from the first one.
+    A match is weak when it scores less than `line` and its key is not in `decided`. Both are the
+    same on all pages: the cursor keeps them from the first one.
     """
     key = _ORDERS[wanted.sort]
     good = frozenset(found.cursor.good if found.cursor.cut else decided)

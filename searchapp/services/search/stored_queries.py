@@ -1,4 +1,4 @@
-"""Query pictures: kept for a day under an address that cannot be guessed."""
+"""Stored query pictures: kept for a limited time under an unguessable token."""
 
 from __future__ import annotations
 
@@ -24,28 +24,27 @@ if TYPE_CHECKING:
 
 
 def ask_upload(upload: HashedUpload, user: User | AnonymousUser) -> Query:
-    """Keep an uploaded query picture for a day.
+    """Store an uploaded query picture.
 
-    Raises:
-        BadPicture: codes `empty_file`, `file_too_large`.
+    Raises `BadPicture` (`empty_file`, `file_too_large`) when the upload was refused.
     """
     return keep(upload, user.pk)
 
 
 def keep_fetched(upload: HashedUpload, url: str, token: str, user_id: int | None) -> Query:
-    """Keep a query picture that a worker has fetched from `url`."""
+    """Store a query picture that a worker has fetched from `url`."""
     return keep(upload, user_id, url=url[:2000], token=token)
 
 
 def refuse(upload: HashedUpload) -> None:
-    """Raise BadPicture for an upload that was too large or empty."""
+    """Raises `BadPicture` when the upload was too large or empty."""
     if upload.refusal is not None:
         code, detail = upload.refusal
         raise BadPicture(code, detail)
 
 
 def keep(upload: HashedUpload, user_id: int | None, *, url: str = "", token: str = "") -> Query:
-    """Store an uploaded picture and its row in one."""
+    """Store an uploaded picture and create its row in one transaction."""
     refuse(upload)
     with transaction.atomic():
         lock_contents([upload.sha256])
@@ -61,7 +60,7 @@ def keep(upload: HashedUpload, user_id: int | None, *, url: str = "", token: str
 
 
 def find_query(token: str) -> Query:
-    """Return a kept query; raises Gone (`query_gone`) after its day."""
+    """Return a stored query. Raises `Gone` (`query_gone`) when it has expired."""
     query = Query.objects.filter(token=token, expires__gt=timezone.now()).first()
     if query is None:
         hours = settings.QUERY_KEEP_HOURS
@@ -74,10 +73,9 @@ def find_query(token: str) -> Query:
 
 
 def query_thumbnail(query: Query) -> BinaryIO | None:
-    """Open the 512-pixel WebP of a query picture; a worker makes it when it is first asked for.
+    """Open the 512-pixel WebP of a query picture; a worker creates it on first use.
 
-    Raises:
-        ServiceError: when no worker makes it in time.
+    Raises `ServiceError` when no worker creates it in time.
     """
     with contextlib.suppress(FileNotFoundError):
         return storage.open_query_thumbnail(query.sha256)

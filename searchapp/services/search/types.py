@@ -1,4 +1,4 @@
-"""What a search is asked and what it answers."""
+"""Data types of a search: request, match, cut-off, timings and answer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_DATASETS = 100
 
 
 class Sort(StrEnum):
-    """What the matches are listed by."""
+    """The sort order of the matches."""
 
     SIMILARITY = "similarity"  # the most alike first
     SIZE = "size"  # of the best matches, the one with the most pixels first
@@ -30,21 +30,21 @@ class Sort(StrEnum):
 
 @dataclass(frozen=True)
 class SearchRequest:
-    """What is wanted of a search, whatever picture it is made with.
+    """The parameters of a search, independent of its query picture.
 
-    Raises:
-        Invalid, Conflict: for what cannot be searched: the indexes must all have one fingerprint.
+    Raises `Invalid` when a parameter is out of range, and `Conflict` when the indexes do not all
+    have one fingerprint.
     """
 
     indexes: Sequence[Index]
     top_k: int = 20
     min_score: float | None = None
-    condition: Condition | None = None  # only pictures for which it holds
+    condition: Condition | None = None  # only images that match it
     sort: Sort = Sort.SIMILARITY
-    collapse: bool = False  # one of those that are the same picture
-    after: str = ""  # a cursor: what comes after the answer that had it as `next`
-    verify: bool = True  # look at the best matches again, by what is in the pictures
-    deep: bool = True  # at those further down as well, where no copy is among the first
+    collapse: bool = False  # return only one of several copies of a picture
+    after: str = ""  # a cursor: `next` of the previous answer
+    verify: bool = True  # verify the best matches by geometry
+    deep: bool = True  # verify lower matches too when no copy is among the first
 
     def __post_init__(self) -> None:
         if not 1 <= self.top_k <= MAX_RESULTS:
@@ -70,7 +70,7 @@ class SearchRequest:
 
 @dataclass(frozen=True)
 class Timings:
-    """Milliseconds by stage. `total` holds the queue and the database too."""
+    """Milliseconds by stage. `total` includes the queue and the database."""
 
     decode: float
     embed: float
@@ -82,53 +82,53 @@ class Timings:
 @dataclass(frozen=True)
 class Match:
     rank: int
-    score: float  # cosine similarity, -1 to 1, in six decimals: what is shown is what is compared
+    score: float  # cosine similarity, -1 to 1, rounded to six decimals
     image: Image
     kind: Kind = Kind.SIMILAR
-    edits: tuple[str, ...] = ()  # of a near-duplicate: what was done to one to make the other
-    reason: str = ""  # why it is of this kind, in words
-    verified: bool = False  # by what is in the pictures, not by the score alone
-    copies: int = 0  # pictures like it that were left out, where they were collapsed
+    edits: tuple[str, ...] = ()  # of a near-duplicate: the edits that turn one into the other
+    reason: str = ""  # why it is of this kind, as text
+    verified: bool = False  # by geometry, not by the score alone
+    copies: int = 0  # copies left out because of `collapse`
 
 
 @dataclass(frozen=True)
 class Cutoff:
-    """Where the matches of one search stop to mean something. It labels, and shortens nothing."""
+    """The score cut-off of one search. It labels matches and removes none."""
 
-    score: float  # a match below is weak, unless it was verified as something better
-    reason: str  # why there, in words
-    counts: Mapping[Kind, int]  # of the matches that are answered
-    nothing: bool = False  # nothing like the picture is there: all that was found is weak
+    score: float  # a match below is weak, unless it was verified as a copy
+    reason: str  # as text
+    counts: Mapping[Kind, int]  # of the returned matches
+    nothing: bool = False  # all matches are weak
 
 
 @dataclass
 class Answer:
-    """The matches, best first, with the pipeline that judged them."""
+    """The matches, best first, with the pipeline that scored them."""
 
     pipeline: str
     fingerprint: str
     took: Timings
     matches: list[Match]
     cached: bool
-    width: int  # of the query picture, as people see it
+    width: int  # of the upright query picture, in pixels
     height: int
-    indexes: Sequence[Index]  # that were searched
+    indexes: Sequence[Index]  # those searched
     cutoff: Cutoff
-    verified: bool = False  # whether the best matches were looked at again
-    unfinished: bool = False  # a deep look, which was not wanted, might find more copies
-    found_deep: bool = False  # something was found below the first candidates
-    raised: tuple[int, ...] = ()  # images that are shown before their turn by score
-    next: str = ""  # the cursor of the page after this one; empty where there is none
-    box: Box | None = None  # of the query picture, where a part of it was asked about
+    verified: bool = False  # whether the best matches were verified
+    unfinished: bool = False  # a search with `deep` might find more copies
+    found_deep: bool = False  # a match was verified below the first candidates
+    raised: tuple[int, ...] = ()  # images ranked higher than by score alone
+    next: str = ""  # the cursor of the next page; empty on the last one
+    box: Box | None = None  # the searched part of the query picture
 
     @cached_property
     def searched(self) -> int:
-        """How many pictures were searched."""
+        """The number of pictures searched."""
         return dataset_service.ready_count(index.dataset_id for index in self.indexes)
 
 
 class Clock:
-    """Milliseconds since it was made."""
+    """A stopwatch: milliseconds since it was created."""
 
     def __init__(self) -> None:
         self._start = time.perf_counter()

@@ -1,8 +1,7 @@
-"""What pictures are to each other, by their geometry: the vector finds candidates, this tells
-copies from look-alikes.
+"""Geometric verification of candidates: tells copies of a picture from look-alikes.
 
-The query pool does the work; see `worker.tasks.verify`. An answer that does not come in time is no
-error: whoever asked goes on with the scores alone.
+The query workers do the work; see `worker.tasks.verify`. A missing or late answer is not an error:
+the caller continues with the scores alone.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 TASK = "query.verify"
-# What a search may wait for beyond the budget: the query's own features, and the way there.
+# Time allowed beyond the budget: for the query's own features and the queue.
 _PATIENCE_SECONDS = 0.6
 # Candidates of one call.
 MAX_IMAGES = 50
@@ -35,12 +34,12 @@ Place = tuple[float, float]
 
 @dataclass(frozen=True)
 class VerificationSubject:
-    """What others are compared with: a query picture or a stored image, or a part of it.
+    """The picture to compare others with: a query picture, a stored image, or a part of either.
 
-    `box` is the left, top, width and height of the part, as shares of the upright picture.
+    `box` is left, top, width and height of the part, as shares of the upright picture.
     """
 
-    query: str = ""  # SHA-256 of a query picture that is kept
+    query: str = ""  # SHA-256 of a stored query picture
     image: int = 0  # id of a stored image, where it is one
     box: tuple[float, float, float, float] | None = None
 
@@ -61,11 +60,11 @@ class VerificationSubject:
 
 @dataclass(frozen=True)
 class GeometrySummary:
-    """How the subject lies on another picture; see `embeddings.geometry.feature_matching`.
+    """How the subject maps onto another picture; see `embeddings.geometry.feature_matching`.
 
-    Places are shares of the sides. `closeness` is how closely what both show agrees, up to 1: of
-    two copies, the higher one has less written over it. `keypoints` are pairs of places, in the
-    subject and in the other, where they were asked for.
+    Points are shares of the sides. `closeness`, up to 1, is how closely the common area agrees: of
+    two copies, the one with the higher value has less written over it. `keypoints` are pairs of
+    points, in the subject and in the other picture, when they were requested.
     """
 
     inliers: int
@@ -104,10 +103,10 @@ class Verified:
 def verify(
     subject: VerificationSubject, images: Sequence[int], budget_ms: float = 150.0
 ) -> dict[int, Verified]:
-    """Compare `subject` with stored images, named by id, the most promising first.
+    """Compare `subject` with stored images, given by id, the most promising first.
 
-    Returns what was found within the budget: an image that is missing in the answer was not
-    reached, cannot be compared, or is gone; all are where no worker answers. Never raises.
+    Returns the results within the budget, by image id. A missing image was not reached, cannot be
+    compared, or was deleted. The result is empty when no worker answers. Never raises.
     """
     if not images:
         return {}

@@ -1,5 +1,4 @@
-"""What geometry said of a query picture and a stored one: remembered, so that asking the same
-again costs no time."""
+"""Cache of geometric verdicts on pairs of a query picture and a stored image."""
 
 from __future__ import annotations
 
@@ -15,14 +14,14 @@ from embeddings.geometry.kinds import Edit, Kind
 from searchapp.infra import queue
 from searchapp.services.search.verification import Verified
 
-# Of one query picture: what many pages and filters of one search come to.
+# Per query picture: enough for many pages and filters of one search.
 _MAX_VERDICTS = 2000
 
 
 @dataclass(frozen=True)
 class PairVerdict:
-    """The verdict on one pair. `kind` is None where the score decides; `inliers`, `agreement`
-    and `closeness` say how surely the one lies on the other."""
+    """The verdict on one pair. `kind` is None when the score decides; `inliers`, `agreement` and
+    `closeness` measure how well the two pictures align."""
 
     kind: Kind | None
     edits: tuple[Edit, ...]
@@ -55,9 +54,9 @@ class PairVerdict:
 
 
 def recall(content: str, others: Iterable[str]) -> dict[str, PairVerdict]:
-    """Return what is remembered of `content` and those of `others`, by their contents.
+    """Return the cached verdicts on `content` and each of `others`, by the latter.
 
-    Nothing is while Redis is down.
+    The result is empty while Redis is down.
     """
     with contextlib.suppress(queue.QueueUnavailable):
         found = queue.recall_fields(_key(content), list(others))
@@ -66,7 +65,7 @@ def recall(content: str, others: Iterable[str]) -> dict[str, PairVerdict]:
 
 
 def remember(content: str, judgements: Mapping[str, PairVerdict]) -> None:
-    """Remember what was said of `content` and others, for as long as query pictures are kept."""
+    """Cache verdicts on `content` and others for as long as query pictures are kept."""
     with contextlib.suppress(queue.QueueUnavailable):
         queue.remember_fields(
             _key(content),
@@ -77,5 +76,5 @@ def remember(content: str, judgements: Mapping[str, PairVerdict]) -> None:
 
 
 def _key(content: str) -> str:
-    # Another version may judge otherwise.
+    # Another version may give other verdicts.
     return f"lookalike:verdicts:{embeddings.__version__}:{content}"
