@@ -1,1 +1,1 @@
-"""From an uploaded file to a searchable image: acceptance and claims."""
+"""Ingestion of images: acceptance of files, and claims of images by workers."""

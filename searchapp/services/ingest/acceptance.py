@@ -1,4 +1,4 @@
-"""A picture comes in: its bytes are kept, its rows committed, and only then is a worker woken."""
+"""Acceptance of files into a dataset: store originals, create rows, then wake workers."""
 
 from __future__ import annotations
 
@@ -36,11 +36,12 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 log = logging.getLogger(__name__)
-# Wake-up calls in Redis at any time; each one that finds a full batch calls the next.
+# The most wake-up messages in Redis at any time; each one that finds a full batch sends another.
 _MAX_WAKEUPS = 8
-# An image in one of these states is what the same bytes make of it anew, under the same id.
+# When the same bytes arrive again, an image in one of these states is processed again, under the
+# same id.
 _TRIED_AGAIN = (ImageState.REJECTED, ImageState.FAILED, ImageState.DELETED)
-NAME_LENGTH = 255  # characters of a file's name that are kept; its end says more
+NAME_LENGTH = 255  # characters of a file's name that are kept, from its end
 _DESCRIBED = ["title", "label", "tags", "metadata"]
 _ARRIVED = [
     "sha256", "bytes", "name", "box", "reference", "turn", "state", "error_code", "error_detail",
@@ -50,21 +51,21 @@ _ARRIVED = [
 
 @dataclass
 class Arrival:
-    """A file with what is to be known of it."""
+    """A file to accept, with its metadata."""
 
     upload: HashedUpload
     title: str = ""
     metadata: dict[str, Any] = field(default_factory=dict)
     label: str = ""
     tags: Sequence[str] = ()
-    # Left, top, width, height in pixels, of a picture that is a part of its file.
+    # Left, top, width, height in pixels, when the image is a part of its file.
     box: Sequence[int] | None = None
-    # Where the file stays: then it is not kept here. See `searchapp.infra.originals`.
+    # Where the file stays, when it is not stored here. See `searchapp.infra.originals`.
     reference: str = ""
-    # SHA-256 of the bytes that were sent, where `upload` was made from them.
+    # SHA-256 of the original bytes, when `upload` was derived from them.
     sent: str = ""
     on_duplicate: OnDuplicate = OnDuplicate.SKIP
-    name: str = ""  # as its source calls it; else as the upload does
+    name: str = ""  # the name in its source; empty for that of the upload
 
     @property
     def content_key(self) -> str:
@@ -79,7 +80,7 @@ def accept(
     title: str = "",
     metadata: dict[str, Any] | None = None,
 ) -> ImportJob:
-    """Take files into `dataset`: see `accept_arrivals`."""
+    """Accept uploaded files into `dataset`; see `accept_arrivals`."""
     arrivals = [Arrival(upload, title, dict(metadata or {})) for upload in uploads]
     return accept_arrivals(dataset, arrivals, user=user)
 
@@ -92,15 +93,14 @@ def accept_arrivals(
     source: Source = Source.UPLOAD,
     call_workers: bool = True,
 ) -> ImportJob:
-    """Take files into `dataset`. When this returns they are on disk and in the database.
+    """Accept files into `dataset`. On return they are on disk and in the database.
 
-    Bytes that the dataset has already lead to the image that is there. Bytes that it has rejected
-    or failed on are tried again, under the same id. A file that is refused at the door (empty, too
-    large) becomes a rejected image, so that it has an address and a reason like any other. Where
-    no worker can run yet, `call_workers` is false and the sweeper's first call starts them.
+    Bytes that the dataset already holds map to the existing image. Bytes that it has rejected or
+    failed on are processed again, under the same id. A refused upload (empty, too large) becomes a
+    rejected image, so that it has an id and a reason like any other. With `call_workers` false, for
+    when no worker can run yet, the periodic sweep starts them.
 
-    Raises:
-        ServiceError: code `storage_full` when nothing could be kept; then no row exists either.
+    Raises `ServiceError` (`storage_full`) when the disk is full; then no row exists either.
     """
     account = user if user is not None and user.is_authenticated else None
     try:
@@ -140,11 +140,11 @@ def accept_arrivals(
 def take(
     dataset: Dataset, arrivals: Sequence[Arrival], user: User | None, source: Source, turn: int
 ) -> list[tuple[Image, bool]]:
-    """Return for each arrival its image, and whether that was there before.
+    """Return for each arrival its image, and whether that image existed before.
 
-    The first new image gets the turn `turn`, the others those behind it. Call it inside a
+    The first new image gets the turn `turn`, the others the turns after it. Call this inside a
     transaction that holds the locks on the contents. The number of statements does not depend on
-    that of the arrivals.
+    the number of arrivals.
     """
     known = {
         image.content_key: image
@@ -167,7 +167,7 @@ def take(
                         linked[image.pk] = image
                 taken.append((image, True))
                 continue
-            # A copy's number only has to be its own: one drawn at random needs no look at others.
+            # A copy's number only has to be unique: a random one needs no query.
             image = None
             copy = 1 + secrets.randbelow(2**40)
             key = content_key(arrival.sent or upload.sha256, arrival.box, copy)
@@ -188,7 +188,7 @@ def take(
         _begin(image, upload.refusal)
         taken.append((image, False))
     update_rows(again.values(), [*_ARRIVED, *_DESCRIBED])
-    # Not as those above: of ready pictures, Milvus must be told.
+    # Unlike `update_rows`, this marks the scalars of ready images in Milvus as stale.
     Image.objects.bulk_update(
         [image for image in linked.values() if image.pk not in again], _DESCRIBED
     )
@@ -197,7 +197,7 @@ def take(
 
 
 def _describe(image: Image, arrival: Arrival) -> None:
-    """Give the image what is said of it; what it has already stays where nothing is said."""
+    """Merge the arrival's metadata into the image; empty values change nothing."""
     image.title = arrival.title or image.title
     image.label = arrival.label or image.label
     image.tags = list(dict.fromkeys([*image.tags, *arrival.tags]))
@@ -212,8 +212,8 @@ def _begin(image: Image, refusal: tuple[str, str] | None) -> None:
 
 
 def wake(images: int) -> None:
-    """Call for workers to look at what waits. Losing the call loses nothing: the sweeper calls
-    again, and a worker takes whatever waits, not what the call was about."""
+    """Wake workers to process waiting images. A lost message does no harm: the periodic sweep
+    sends another, and a worker claims whatever waits."""
     calls = min(math.ceil(images / settings.INGEST_BATCH), _MAX_WAKEUPS)
     try:
         calls = min(calls, max(0, _MAX_WAKEUPS - queue.waiting(queue.INGEST)))

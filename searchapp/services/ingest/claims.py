@@ -1,7 +1,7 @@
-"""The states of images while workers deal with them: claimed, finished, rejected, released.
+"""Claims of images by ingest workers: claim, renew, finish, fail, release and retry.
 
-Every change is a compare-and-swap on the row's claim, so that a worker that was given up for dead
-and comes back cannot overwrite what its successor did.
+Every change is a compare-and-swap on the row's claim, so that a worker whose lease has expired
+cannot overwrite what its successor did.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from searchapp.services.indexes import lifecycle
 
 LEASE = timedelta(seconds=30)
 MAX_ATTEMPTS = 3
-# Of images that wait, a process takes no fewer on account of the others.
+# The smallest batch that sharing waiting images between processes leads to.
 _MIN_BATCH = 8
 _RETRY_PAUSE = timedelta(seconds=5)
 FACTS = ["format", "width", "height", "color"]
 
 
 def claim(limit: int) -> list[Image]:
-    """Claim up to `limit` images that wait, by their turn, for this caller alone.
+    """Claim up to `limit` waiting images, by turn, for this caller alone.
 
-    Images whose batch came to nothing before (a crash, say) are claimed one by one, so that one
-    file that kills its worker does not take others with it again.
+    Images whose batch failed before (in a crash, for example) are claimed one by one, so that a
+    file that kills its worker does not affect others again.
     """
     return _claim(limit, attempts=0) or _claim(1, attempts=None)
 
@@ -47,7 +47,7 @@ def _claim(limit: int, attempts: int | None) -> list[Image]:
         waiting = waiting.filter(attempts=attempts)
         limit = _share(waiting, limit)
     chosen = waiting.order_by("turn", "pk").values("pk")[:limit]
-    # Another worker may choose the same rows: only those still 'received' become ours.
+    # Another worker may select the same rows: only those still 'received' are claimed.
     won = Image.objects.filter(pk__in=chosen, state=ImageState.RECEIVED).update(
         state=ImageState.PROCESSING,
         claim=token,
@@ -58,7 +58,7 @@ def _claim(limit: int, attempts: int | None) -> list[Image]:
         return []
     claimed = Image.objects.filter(IMAGE_PENDING, state=ImageState.PROCESSING, claim=token)
     mine = list(claimed.order_by("pk"))
-    # Whoever takes the files of an import has begun with it.
+    # Imports begin their own jobs.
     job_progress.begin(
         [image.pk for image in mine if image.source not in (Source.IMPORT, Source.COPY)]
     )
@@ -66,43 +66,42 @@ def _claim(limit: int, attempts: int | None) -> list[Image]:
 
 
 def _waiting() -> QuerySet[Image]:
-    """Images that could be claimed now."""
+    """Return the images that can be claimed now."""
     received = Image.objects.filter(IMAGE_PENDING, state=ImageState.RECEIVED)
     return received.exclude(lease_until__gt=timezone.now())
 
 
 def _share(waiting: QuerySet[Image], limit: int) -> int:
-    """How many one process should take: where little waits, all get some of it."""
+    """Return the batch size for one process, such that few waiting images are shared by all."""
     processes: int = settings.INGEST_PROCESSES
     number = len(waiting.order_by().values_list("pk", flat=True)[: limit * processes])
     return min(limit, max(_MIN_BATCH, -(-number // processes)))
 
 
 def turn_now() -> int:
-    """Return the turn that is served now: an import that begins counts on from here."""
+    """Return the turn being served now; a new import counts on from it."""
     received = Image.objects.filter(IMAGE_PENDING, state=ImageState.RECEIVED, attempts=0)
     waiting = received.order_by("turn")
     return waiting.values_list("turn", flat=True).first() or 0
 
 
 def renew(images: Sequence[Image]) -> None:
-    """Prolong the leases of a batch that is still being worked on."""
+    """Extend the leases of a batch that is still being processed."""
     _held(images).update(lease_until=timezone.now() + LEASE)
 
 
 def _held(images: Sequence[Image]) -> QuerySet[Image]:
-    """Those of `images` that are still ours."""
+    """Return those of `images` whose claims still hold."""
     return Image.objects.filter(
         pk__in=[image.pk for image in images], claim__in={image.claim for image in images}
     )
 
 
 def finish(images: Sequence[Image], into: Sequence[int]) -> list[int]:
-    """Mark as ready the images whose vectors are stored `into` these indexes, with their facts
-    (`FACTS`). An index that began meanwhile is owed them.
+    """Mark images as ready whose vectors were stored `into` these indexes, and save their `FACTS`.
 
-    Returns:
-        The ids of images that were deleted meanwhile: their vectors must be forgotten.
+    Indexes created meanwhile are queued to receive them. Returns the ids of images that were
+    deleted meanwhile, whose vectors must be deleted.
     """
     if not images:
         return []
@@ -119,8 +118,8 @@ def finish(images: Sequence[Image], into: Sequence[int]) -> list[int]:
 
 @dataclass(frozen=True)
 class Bad:
-    """An image that came to nothing: `state` is rejected (the file is bad, for good) or failed (we
-    could not, though the file may be good)."""
+    """An image that could not be processed. `state` is rejected (the file is bad) or failed (the
+    file may be good, and can be retried)."""
 
     image: Image
     state: ImageState
@@ -129,7 +128,7 @@ class Bad:
 
 
 def end(bad: Sequence[Bad]) -> None:
-    """Write down what became of these images, together."""
+    """Record the outcomes of rejected and failed images, in one transaction."""
     for one in bad:
         one.image.state, one.image.error_code = one.state, one.code
         one.image.error_detail = one.detail[:500]
@@ -143,7 +142,7 @@ def fail(images: Sequence[Image], code: str, detail: str) -> None:
 def _write(
     images: Sequence[Image], facts: Sequence[str], into: Sequence[int] | None = None
 ) -> list[Image]:
-    """Write outcomes into images and ledger, for those that are still ours; returns these."""
+    """Save outcomes to images and import items, for claims that still hold; returns those."""
     if not images:
         return []
     with transaction.atomic():
@@ -155,7 +154,7 @@ def _write(
         update_rows(mine, changed)
         if into is not None:
             lifecycle.settle_debts(mine, into)
-        # Not the items of images that somebody else holds by now: their outcome is still to come.
+        # Not the items of images claimed by another worker: their outcome is still to come.
         by_key = {image.pk: image for image in mine}
         items = list(
             ImportItem.objects.filter(image__in=by_key, state__in=PENDING_ITEMS).only(
@@ -168,14 +167,14 @@ def _write(
             item.error_detail, item.attempts = image.error_detail, image.attempts
             item.duration = image.duration
         update_rows(items, ["state", "error_code", "error_detail", "attempts", "duration"])
-    # After the commit: of two workers that deal with a job's last files, the later one sees all.
+    # After the commit: of two workers with a job's last files, the later one sees all outcomes.
     jobs_touched = {item.job_id for item in items}
     transaction.on_commit(lambda: job_progress.settle(jobs_touched))
     return mine
 
 
 def release(images: Sequence[Image]) -> None:
-    """Put images back that wait for something else, such as Milvus; it does not count as a try."""
+    """Return images to the queue, such as while Milvus is down; does not count as an attempt."""
     _held(images).update(
         state=ImageState.RECEIVED,
         claim="",
@@ -185,7 +184,7 @@ def release(images: Sequence[Image]) -> None:
 
 
 def free_expired() -> int:
-    """Free what a dead worker held; give up on what has killed several. Returns how many waited."""
+    """Release expired claims, and fail images at `MAX_ATTEMPTS`. Returns how many were released."""
     held = Image.objects.filter(IMAGE_PENDING, state=ImageState.PROCESSING)
     expired = held.filter(lease_until__lt=timezone.now())
     fail(
@@ -199,7 +198,7 @@ def free_expired() -> int:
 
 
 def retry(images: Sequence[Image]) -> int:
-    """Try again what failed; returns how many images wait anew."""
+    """Queue failed images again; returns how many."""
     ids = [image.pk for image in images]
     with transaction.atomic():
         items = ImportItem.objects.filter(image__in=ids, state=ItemState.FAILED)
@@ -211,7 +210,7 @@ def retry(images: Sequence[Image]) -> int:
 
 
 def waits() -> bool:
-    """Whether there are images that a worker could claim now."""
+    """Return whether there are images that a worker could claim now."""
     return _waiting().order_by().exists()
 
 

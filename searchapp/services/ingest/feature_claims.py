@@ -1,11 +1,12 @@
-"""Local features: made of ready images when nothing more urgent waits, stored beside thumbnails.
+"""Claims of images for computing local features, which are stored beside thumbnails.
 
-They let a pair of pictures be compared by geometry in milliseconds. Search does not need them: what
-has none yet is looked at on the spot. So an image without them is ready all the same, and
-`Image.features` is the only thing that this stage changes, by compare-and-swap under a claim.
+Features are computed of ready images when nothing more urgent waits. With them, a pair of pictures
+is compared by geometry in milliseconds; without them, search computes them on demand. An image
+without features is therefore ready, and this stage changes only `Image.features`, by
+compare-and-swap under a claim.
 
-A new version of the features needs a migration that sets the column to 0; until an image's turn has
-come, files of the old version are taken for missing.
+A new version of the features needs a migration that sets the column to 0; until an image is
+processed again, files of the old version count as missing.
 """
 
 from __future__ import annotations
@@ -27,18 +28,18 @@ BATCH = 32
 LEASE = timedelta(seconds=60)
 _WAITING = (FeatureState.NONE, FeatureState.ALONE)
 _CLAIMED = (FeatureState.CLAIMED, FeatureState.CLAIMED_ALONE)
-# What a page says waits is counted so far and no further.
+# The limit of the count that pages show.
 MAX_COUNTED = 10_000
 
 
 def call_workers() -> None:
-    """Call for a worker to make features. A lost call loses nothing: the sweeper calls again."""
+    """Wake a worker to compute features. A lost message does no harm: the sweep sends another."""
     with contextlib.suppress(queue.QueueUnavailable):
         queue.send_once(TASK)
 
 
 def waits() -> bool:
-    """Whether there are images whose features could be made now."""
+    """Return whether there are images whose features could be computed now."""
     return _unfeatured().filter(features__in=_WAITING).order_by().exists()
 
 
@@ -50,7 +51,7 @@ def left() -> int:
 def claim(limit: int = BATCH) -> list[Image]:
     """Claim up to `limit` images for this caller alone, the oldest first.
 
-    Those at which a worker has died are claimed one by one, when there are no others.
+    Images whose worker has died are claimed one by one, when there are no others.
     """
     return _claim(limit, FeatureState.NONE, FeatureState.CLAIMED) or _claim(
         1, FeatureState.ALONE, FeatureState.CLAIMED_ALONE
@@ -60,7 +61,7 @@ def claim(limit: int = BATCH) -> list[Image]:
 def _claim(limit: int, waiting: FeatureState, claimed: FeatureState) -> list[Image]:
     token = secrets.token_hex(16)
     chosen = _unfeatured().filter(features=waiting).order_by("pk").values("pk")[:limit]
-    # Another worker may choose the same rows: only those that still wait become ours.
+    # Another worker may select the same rows: only those still waiting are claimed.
     won = Image.objects.filter(pk__in=chosen, state=ImageState.READY, features=waiting).update(
         features=claimed, claim=token, lease_until=timezone.now() + LEASE
     )
@@ -73,10 +74,8 @@ def _claim(limit: int, waiting: FeatureState, claimed: FeatureState) -> list[Ima
 def finish(claimed: Sequence[Image], outcome: Mapping[int, int]) -> list[int]:
     """Record the outcome of claimed images: `outcome` maps image ids to version or `FeatureState`.
 
-    Images that it does not name wait again.
-
-    Returns:
-        The ids of those that are not ours any more: deleted, say, or given to somebody else.
+    Images that it does not name wait again. Returns the ids of images whose claim no longer holds
+    (deleted, or claimed by another worker).
     """
     by_value: dict[int, list[int]] = {}
     for image in claimed:
@@ -90,17 +89,16 @@ def finish(claimed: Sequence[Image], outcome: Mapping[int, int]) -> list[int]:
 
 
 def note(stored: Sequence[Image], version: int) -> None:
-    """Say of images that had none that their features are stored: somebody needed them at once."""
+    """Mark features as stored for waiting images, when a search has computed them on demand."""
     Image.objects.filter(
         pk__in=[image.pk for image in stored], state=ImageState.READY, features__in=_WAITING
     ).update(features=version)
 
 
 def free_expired() -> int:
-    """Free what a dead worker held; what it died over a second time gets no features.
+    """Release expired claims; an image that has killed two workers gets no features.
 
-    Returns:
-        How many images wait anew.
+    Returns how many images wait again.
     """
     over = Q(lease_until=None) | Q(lease_until__lt=timezone.now())
     held = Image.objects.filter(over, state=ImageState.READY)
