@@ -1,1 +1,1 @@
-"""Two pictures side by side: how alike they are, and why."""
+"""Comparison of two pictures: similarity, kind of match and explanation."""

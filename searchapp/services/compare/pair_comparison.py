@@ -1,7 +1,7 @@
-"""Two pictures side by side: how alike they are, of which kind, and why.
+"""Comparison of two pictures: score, kind of match, geometry and explanation.
 
-The query pool does the work (`worker.tasks.compare`). Its answers are cached for some minutes, so
-that a page, its heatmaps and a reload cost one comparison.
+The query workers do the work (`worker.tasks.compare`). Their answers are cached for some minutes,
+so that a page, its heatmaps and a reload cost one comparison.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _MAX_KEY = 2**63 - 1
 
 @dataclass(frozen=True)
 class ComparedPicture:
-    """One of the two: a query picture that is kept or a stored image, or a box of it."""
+    """One of the two pictures: a stored query picture or image, or a box of it."""
 
     query: Query | None = None
     image: Image | None = None
@@ -57,7 +57,7 @@ class ComparedPicture:
 
     @property
     def content(self) -> str:
-        """The same for the same pixels."""
+        """A cache key, equal for equal pixels."""
         if self.image is not None:
             return f"{self.image.thumbnail_key}:{self.box or ''}"
         return f"{self.picture.sha256}:{self.box or ''}"
@@ -65,7 +65,7 @@ class ComparedPicture:
 
 @dataclass(frozen=True)
 class ComparedPipeline:
-    """What a comparison is made with, and the index that it is of, where it is one's."""
+    """The pipeline of a comparison, and the index that it was taken from, if any."""
 
     name: str
     fingerprint: str
@@ -74,7 +74,7 @@ class ComparedPipeline:
 
 @dataclass(frozen=True)
 class PairComparison:
-    """What is known of two pictures together. Sizes are width and height in pixels."""
+    """The result of comparing two pictures. Sizes are width and height in pixels."""
 
     first: ComparedPicture
     second: ComparedPicture
@@ -92,10 +92,10 @@ class PairComparison:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Which regions speak for the match.
+    """The contributions of regions to the score of a match.
 
-    `overlays` are two WebP pictures to be laid over the two; `grids` and `pairs` say what each
-    pair of places adds: see `embeddings.heatmaps.similarity`. `exact` says whether they sum to
+    `overlays` are two WebP heatmaps, one per picture; `grids` and `pairs` hold the contribution of
+    each pair of places: see `embeddings.heatmaps.similarity`. `exact` is true when they sum to
     `score`.
     """
 
@@ -106,13 +106,13 @@ class Explanation:
     overlays: tuple[bytes, bytes]
 
 
-# How an address names the two: image, query and box of each.
+# URL parameters of the two sides: image, query and box of each.
 FIRST_NAMES = ("image", "query", "box")
 SECOND_NAMES = ("with", "with_query", "with_box")
 
 
 def parameters(first: ComparedPicture | None, second: ComparedPicture | None) -> dict[str, str]:
-    """Return the parameters of an address that names these sides; `side_of` reads them."""
+    """Return the URL parameters for these sides; `side_of` reads them."""
     named: dict[str, str] = {}
     for side, (image, query, box) in ((first, FIRST_NAMES), (second, SECOND_NAMES)):
         if side is not None:
@@ -125,11 +125,10 @@ def parameters(first: ComparedPicture | None, second: ComparedPicture | None) ->
 def side_of(
     given: Mapping[str, Any], names: tuple[str, str, str], user: User | AnonymousUser
 ) -> ComparedPicture | None:
-    """Return the side that an address names; None where it names none.
+    """Return the side given by URL parameters, or None when they give none.
 
-    Raises:
-        ServiceError: `not_found` for what the user may not see, `query_gone`, `image_not_ready`,
-            `invalid_box`.
+    Raises `ServiceError` when the picture cannot be used: `not_found` (also when the user may not
+    see it), `query_gone`, `image_not_ready`, `invalid_box`.
     """
     image, query, box = (given.get(name) or "" for name in names)
     if image:
@@ -142,8 +141,7 @@ def side_of(
 def find_image(given: Any, user: User | AnonymousUser) -> Image:
     """Return a ready image that the user may see, by its id.
 
-    Raises:
-        ServiceError: `not_found`, `image_not_ready`.
+    Raises `ServiceError` (`not_found`, `image_not_ready`) when there is none.
     """
     text = str(given).strip()
     key = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
@@ -160,8 +158,8 @@ def find_image(given: Any, user: User | AnonymousUser) -> Image:
 
 
 def pipeline_of(first: ComparedPicture, second: ComparedPicture) -> ComparedPipeline:
-    """The pipeline that a comparison is made with: that of the second's dataset, in which it may
-    have been found; else that of the first's; else the default one."""
+    """Return the pipeline to compare with: that of the second image's dataset, where a search may
+    have found it; else that of the first image's dataset; else the default one."""
     for side in (second, first):
         if side.image is not None:
             index = side.image.dataset.active_index
@@ -172,9 +170,8 @@ def pipeline_of(first: ComparedPicture, second: ComparedPicture) -> ComparedPipe
 def compare(first: ComparedPicture, second: ComparedPicture) -> PairComparison:
     """Compare two pictures.
 
-    Raises:
-        ServiceError: the worker's refusal; `busy`, `compare_timeout` or `queue_unavailable` where
-            none answers.
+    Raises `ServiceError` when the worker refuses, or (`busy`, `compare_timeout`,
+    `queue_unavailable`) when none answers.
     """
     pipeline = pipeline_of(first, second)
     payload, cached = _ask(COMPARE, first, second, pipeline)
@@ -202,7 +199,7 @@ def compare(first: ComparedPicture, second: ComparedPicture) -> PairComparison:
 
 
 def _by_score(score: float, pipeline: ComparedPipeline) -> tuple[Kind, str]:
-    """Where geometry says nothing, what the scores of the dataset around the pictures say."""
+    """Return kind and reason by the calibrated cut-off, when geometry gives no verdict."""
     if pipeline.index is not None:
         bounds = calibration.bounds_of([pipeline.index])
     else:
@@ -213,7 +210,10 @@ def _by_score(score: float, pipeline: ComparedPipeline) -> tuple[Kind, str]:
 
 
 def explain(first: ComparedPicture, second: ComparedPicture) -> Explanation:
-    """Ask which regions of two pictures speak for their match; raises what `compare` raises."""
+    """Explain which regions of two pictures contribute to their score.
+
+    Raises `ServiceError` when `compare` does.
+    """
     payload, _ = _ask(EXPLAIN, first, second, pipeline_of(first, second))
     line, _, pictures = payload.partition(b"\n")
     told = json.loads(line)
@@ -232,7 +232,7 @@ def explain(first: ComparedPicture, second: ComparedPicture) -> Explanation:
 def _ask(
     task: str, first: ComparedPicture, second: ComparedPicture, pipeline: ComparedPipeline
 ) -> tuple[bytes, bool]:
-    """Return the worker's answer to a comparison, and whether it was remembered."""
+    """Return the worker's answer to a comparison, and whether it came from the cache."""
     if first.content == second.content and first.picture == second.picture:
         raise Invalid("same_picture", "These are one and the same picture: choose another one.")
     pair = f"{first.content} {second.content} {pipeline.fingerprint}"

@@ -1,4 +1,4 @@
-"""What a comparison found, in words: 'An edited copy: cropped to 70 %, recompressed.'"""
+"""Text of a comparison's verdict, such as 'An edited copy: cropped to 70 %, recompressed.'"""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _SENTENCES = {
 
 @dataclass(frozen=True)
 class _Laid:
-    """How the first picture lies on the second, in pixels: so many times as large, turned by so
-    many degrees, and its area as a share of the other's."""
+    """How the first picture maps onto the second, in pixels: scale factor, rotation in degrees,
+    and its area as a share of the second's."""
 
     scale: float
     degrees: float
@@ -33,7 +33,7 @@ class _Laid:
 def verdict(
     kind: Kind, edits: Sequence[Edit], geometry: GeometrySummary, first: Size, second: Size
 ) -> str:
-    """Say in a sentence what two pictures of these sizes are to each other."""
+    """Return the verdict on two pictures as a sentence; sizes are width and height in pixels."""
     if kind != Kind.NEAR_DUPLICATE or not edits:
         return _SENTENCES[kind]
     laid = _laid(geometry, first, second)
