@@ -1,1 +1,1 @@
-"""Indexes of datasets: their lifecycle, building and comparison."""
+"""Vector indexes of datasets: pipelines, lifecycle, building and comparison."""

@@ -1,9 +1,10 @@
-"""Filling an index under construction: which stretch of images is whose, and how far it is.
+"""Building of indexes: claims of chunks of images by workers, progress and gaps.
 
-Workers walk through a dataset's images by key, a stretch (`IndexChunk`) at a time. Who moves the
-index's cursor by compare-and-swap has made the stretch theirs, in the same transaction; it goes
-when its images are in. What a killed worker leaves is claimed again when its lease has ended. At
-the end a second round looks for images that came by another way while the index was built.
+Workers go through a dataset's images by key, a chunk (`IndexChunk`) at a time. The worker that
+moves the index's cursor by compare-and-swap creates and claims the chunk in the same transaction;
+the chunk is deleted when its images are in the index. A chunk of a killed worker is claimed again
+when its lease has expired. At the end, a second round looks for images that were added by other
+means while the index was built.
 """
 
 from __future__ import annotations
@@ -31,26 +32,26 @@ from searchapp.services.indexes import lifecycle
 LEASE = timedelta(seconds=30)
 PAUSE = timedelta(seconds=5)
 MAX_ATTEMPTS = 3
-# Images in a stretch: in the second round nearly all are there already, and only looked up.
+# Images in a chunk, by round: in the second one nearly all are in the index and only looked up.
 _STRETCH = (256, 4096)
 
 
 @dataclass(frozen=True)
 class BuildProgress:
-    """How far an index is. `rate` is pictures a second, by all who work on it now."""
+    """Progress of an index build. `rate` is images per second, of all its current workers."""
 
     done: int
     total: int
     checking: bool  # the second round
-    workers: int  # that hold a stretch of it now
+    workers: int  # that hold a chunk now
     rate: float | None
     seconds_left: float | None
     gaps: int
-    owed: int  # stretches that wait or are worked on
+    owed: int  # chunks that wait or are being processed
 
 
 def progress_of(found: Sequence[Index]) -> dict[int, BuildProgress]:
-    """Return how far these indexes are, by key, in two statements."""
+    """Return the progress of these indexes, by key, in two statements."""
     now = timezone.now()
     working = Q(lease_until__gte=now) & ~Q(claim="")
     chunks = {
@@ -87,7 +88,7 @@ def _progress(index: Index, owed: int, held: int, gaps: Mapping[int, int]) -> Bu
 
 
 def waiting() -> list[Index]:
-    """Return the indexes that a worker could do something for, longest untouched first."""
+    """Return the indexes with work to claim, least recently updated first."""
     claimable = IndexChunk.objects.filter(_claimable()).order_by().values("index_id")
     able = Q(state=IndexState.BUILDING) | Q(pk__in=claimable)
     rows = Index.objects.filter(able, state__in=LIVE_INDEXES, dataset__deleted=None)
@@ -95,14 +96,14 @@ def waiting() -> list[Index]:
 
 
 def _claimable() -> Q:
-    """Nobody's, and no longer to be left alone; or of somebody whose lease has ended."""
+    """Condition for chunks that are free, or whose lease or pause has expired."""
     return Q(lease_until=None) | Q(lease_until__lt=timezone.now())
 
 
 def claim(index: Index) -> IndexChunk | None:
-    """Claim a stretch of `index` for this caller alone; None while there is nothing to do.
+    """Claim a chunk of `index` for this caller alone; None when there is nothing to do.
 
-    An index that is whole becomes ready here.
+    A complete index is marked as ready here.
     """
     left = index.chunks.filter(_claimable()).order_by("pk").values_list("pk", flat=True)
     for pk in list(left[:10]):
@@ -149,11 +150,11 @@ def _next_stretch(index: Index) -> IndexChunk | None:
 def _at_the_end(index: Index) -> bool:
     """Begin the second round, or end it; returns whether there may be more to claim.
 
-    Chunks are made with the move of the cursor: when none is left after it was read, and it has not
-    moved since, everything up to it is in.
+    Chunks are created when the cursor moves: when none is left after it was read, and it has not
+    moved since, all images up to it are in the index.
     """
     if lifecycle.members(index.dataset_id).filter(pk__gt=index.cursor).exists():
-        return True  # another worker was quicker, or an image has just become ready
+        return True  # another worker moved the cursor, or an image has just become ready
     if index.chunks.exists():
         return False
     now = timezone.now()
@@ -172,13 +173,13 @@ def _touch(index: Index) -> None:
 
 
 def images_in(index: Index, chunk: IndexChunk, limit: int) -> list[Image]:
-    """Return the first `limit` images of a stretch that the index should hold."""
+    """Return the first `limit` images of a chunk that the index should hold."""
     found = lifecycle.members(index.dataset_id).filter(pk__gte=chunk.first, pk__lte=chunk.last)
     return list(found.order_by("pk")[:limit])
 
 
 def renew(chunk: IndexChunk) -> None:
-    """Prolong the lease of a stretch that is still being worked on."""
+    """Extend the lease of a chunk that is still being processed."""
     _held(chunk).update(lease_until=timezone.now() + LEASE)
 
 
@@ -189,8 +190,8 @@ def _held(chunk: IndexChunk) -> QuerySet[IndexChunk]:
 def step(
     index: Index, chunk: IndexChunk, upto: int, passed: int, embedded: int, seconds: float
 ) -> bool:
-    """Write down that the images up to key `upto` are in; returns whether the claim still holds."""
-    attempts = min(chunk.attempts, 2)  # it got on: only dying at one and the same image counts
+    """Record that the images up to key `upto` are in; returns whether the claim still holds."""
+    attempts = min(chunk.attempts, 2)  # only repeated failures at the same image count
     won = _held(chunk).update(first=upto + 1, attempts=attempts, lease_until=timezone.now() + LEASE)
     if not won:
         return False
@@ -204,21 +205,21 @@ def step(
 
 
 def finish(chunk: IndexChunk) -> None:
-    """A stretch is in."""
+    """Delete a chunk whose images are all in the index."""
     _held(chunk).delete()
 
 
 def release(chunk: IndexChunk, *, pause: bool = False, counts: bool = False) -> None:
-    """Leave a stretch to whoever comes next, after a pause where something must come back first.
+    """Release a chunk for other workers; with `pause`, after `PAUSE` (such as while Milvus is down).
 
-    With `counts`, it counts as a try that came to nothing.
+    With `counts`, it counts as a failed attempt.
     """
     changed = {"claim": "", "lease_until": timezone.now() + PAUSE if pause else None}
     _held(chunk).update(**changed, attempts=F("attempts") - (0 if counts else 1))
 
 
 def note_gaps(index: Index, gaps: Sequence[tuple[int, str, str]]) -> None:
-    """Write down images (key, code, sentence) that cannot be added."""
+    """Record images (key, code, sentence) that cannot be added."""
     there = set(Image.objects.filter(pk__in=[gap[0] for gap in gaps]).values_list("pk", flat=True))
     IndexGap.objects.bulk_create(
         (
@@ -231,8 +232,8 @@ def note_gaps(index: Index, gaps: Sequence[tuple[int, str, str]]) -> None:
 
 
 def forget_strays(index: Index, written: Sequence[int]) -> None:
-    """Forget vectors that were written of images that are gone, or into an index that was given up
-    meanwhile: writing has made its collection anew."""
+    """Queue the deletion of vectors of deleted images, or of the whole collection when the index
+    was retired meanwhile: writing has created the collection again."""
     if not Index.objects.filter(pk=index.pk).exclude(state=IndexState.RETIRED).exists():
         VectorCleanup.objects.create(collection=index.collection)
         return

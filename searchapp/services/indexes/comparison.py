@@ -1,7 +1,7 @@
-"""Two indexes of one dataset side by side, by the vectors that they have: no model is needed.
+"""Comparison of two indexes of one dataset by their stored vectors; no model is loaded.
 
-Pictures are sampled and searched for in both. Each must find itself first in its own index
-(self-retrieval); `overlap` tells how much of the first ten answers the two have in common.
+Sampled images are searched for in both. Self-retrieval counts the images that are their own first
+hit; `overlap` is the share of the first ten results that the two indexes have in common.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from searchapp.services.errors import Conflict, Invalid, Unavailable
 NEIGHBOURS = 10
 MAX_SAMPLED = 50
 MIN_SAMPLED = 8
-# An exact search looks at every vector: of more pictures, fewer are sampled.
+# An exact search reads every vector, so fewer images of a larger dataset are sampled.
 _VECTORS_IN_ALL = 2_000_000
-# Whatever the sizes, no sample is begun after this.
+# No further sample is searched for after this.
 BUDGET_SECONDS = 15.0
-# Asked for beyond the neighbours: the picture itself, and some that were deleted meanwhile.
+# Hits beyond the neighbours: the image itself, and some that were deleted meanwhile.
 _MORE = 11
-# Two pictures with equal vectors are equally first.
+# Two images with equal vectors both count as first.
 _TIE = 1e-5
 MAX_SEED = 2**31 - 1
 
@@ -43,7 +43,7 @@ class Neighbour:
 
 @dataclass(frozen=True)
 class QueryRow:
-    """One picture and its neighbours in each index, best first, itself not among them."""
+    """One image and its neighbours in each index, best first, without itself."""
 
     image: Image
     a: list[Neighbour]
@@ -60,17 +60,17 @@ class QueryRow:
 
 @dataclass(frozen=True)
 class IndexSide:
-    """What was measured of one index."""
+    """Measurements of one index."""
 
     index: Index
     found_itself: int  # of the sampled pictures
     search_ms: float | None  # median of one search
-    built_per_second: float | None  # pictures, by one worker
+    built_per_second: float | None  # images, by one worker
 
 
 @dataclass(frozen=True)
 class IndexComparison:
-    """`overlap` is the mean share of the first ten, 0 to 1; None where nothing could be shared."""
+    """`overlap` is the mean share of the first ten, 0 to 1; None when there are no neighbours."""
 
     a: IndexSide
     b: IndexSide
@@ -95,11 +95,10 @@ class _Found:
 
 
 def pair(a: Index, b: Index) -> None:
-    """Raise unless these two can be compared.
+    """Check that two indexes can be compared.
 
-    Raises:
-        Invalid: `not_comparable` for indexes of two datasets, or one and the same.
-        Conflict: `wrong_index_state` for one that is not whole.
+    Raises `Invalid` (`not_comparable`) when they are of two datasets or the same index, and
+    `Conflict` (`wrong_index_state`) when one is neither ready nor active.
     """
     if a.pk == b.pk or a.dataset_id != b.dataset_id:
         raise Invalid("not_comparable", "Choose two different indexes of one dataset.")
@@ -117,12 +116,11 @@ def compare(
 ) -> IndexComparison:
     """Compare two indexes by a sample of their dataset's pictures, or by `images`.
 
-    The same `seed` (0 to `MAX_SEED`) samples the same pictures while the dataset is the same;
-    the first `rows` of them come back with their neighbours.
+    The same `seed` (0 to `MAX_SEED`) samples the same pictures while the dataset is unchanged;
+    the first `rows` of them are returned with their neighbours.
 
-    Raises:
-        Invalid, Conflict: see `pair`.
-        Unavailable: `vectors_unavailable` while Milvus is down.
+    Raises `Invalid` or `Conflict` when `pair` does, and `Unavailable` (`vectors_unavailable`) when
+    Milvus is down.
     """
     pair(a, b)
     chosen = list(images) if images is not None else sample(a.dataset_id, seed)
@@ -136,7 +134,7 @@ def compare(
 
 
 def sample(dataset_id: int, seed: int) -> list[Image]:
-    """Return some of a dataset's ready pictures: `MAX_SAMPLED`, or fewer of a large one."""
+    """Return a sample of a dataset's ready images: `MAX_SAMPLED`, or fewer for a large dataset."""
     ready = Image.objects.filter(dataset=dataset_id, state=ImageState.READY).order_by("pk")
     first, last = ready.first(), ready.last()
     if first is None or last is None:
@@ -163,7 +161,7 @@ def _compare(a: Index, b: Index, seed: int, images: list[Image], rows: int) -> I
     found: list[tuple[Image, _Found, _Found]] = []
     for image in images:
         if image.pk not in vectors[0] or image.pk not in vectors[1]:
-            continue  # a gap, or on its way
+            continue  # a gap, or not added yet
         if found and time.monotonic() > deadline:
             break
         found.append((image, _search(a, vectors[0][image.pk]), _search(b, vectors[1][image.pk])))

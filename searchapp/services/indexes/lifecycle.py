@@ -1,4 +1,4 @@
-"""The indexes of datasets: made, activated, rolled back, retired, and kept up to date."""
+"""Lifecycle of indexes: create, activate, roll back, retire, retry, and keep up to date."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from searchapp.services.errors import Conflict
 from searchapp.services.indexes import pipelines
 from searchapp.services.operations import cleanup
 
-# Images that one row of chunks stands for where their keys are known one by one.
+# The most images in a chunk that is made from a list of keys.
 OWED_IN_CHUNK = 1000
-# Wake-up calls that wait in Redis at any time; each worker that takes one sees to the next.
+# Wake-up messages in Redis at any time; each worker that takes one sends the next.
 _CALLS = 2
 TASK = "indexing.advance"
 
@@ -42,7 +42,7 @@ def live(datasets: Iterable[int]) -> dict[int, list[Index]]:
 
 
 def members(dataset_id: int) -> QuerySet[Image]:
-    """The images that a dataset's indexes hold. (What is deleted and brought back comes anew.)"""
+    """Return the images that a dataset's indexes hold. Restored images are processed again."""
     return Image.objects.filter(dataset=dataset_id, state=ImageState.READY)
 
 
@@ -53,12 +53,11 @@ def note_runtimes(runtimes: Mapping[int, tuple[str, str]]) -> None:
 
 
 def create_index(dataset: Dataset, pipeline: str) -> Index:
-    """Begin an index of `dataset` under another pipeline, beside those that are there.
+    """Begin an index of `dataset` under another pipeline, beside the existing ones.
 
-    Raises:
-        Invalid: codes `unknown_pipeline`, `weights_missing`.
-        Conflict: `index_exists` for a fingerprint that is there, `index_building` while another
-            one is under construction.
+    Raises `Invalid` (`unknown_pipeline`, `weights_missing`) when the pipeline is not available, and
+    `Conflict` when an index has the same fingerprint (`index_exists`) or another one is being built
+    (`index_building`).
     """
     chosen = pipelines.find(pipeline)
     with transaction.atomic():
@@ -78,7 +77,7 @@ def create_index(dataset: Dataset, pipeline: str) -> Index:
 
 
 def _lock(dataset_id: int) -> None:
-    """One at a time changes the states of a dataset's indexes."""
+    """Lock the dataset's row, which serialises changes to the states of its indexes."""
     Dataset.objects.select_for_update().get(pk=dataset_id)
 
 
@@ -96,10 +95,9 @@ def _may_build(dataset_id: int, fingerprint: str) -> None:
 
 
 def activate(index: Index) -> None:
-    """Let searches use `index` from now on; the one before stays, and is kept up to date.
+    """Let searches use `index` from now on; the previous one is kept and updated.
 
-    Raises:
-        Conflict: `wrong_index_state` unless it is ready.
+    Raises `Conflict` (`wrong_index_state`) when it is not ready.
     """
     with transaction.atomic():
         _lock(index.dataset_id)
@@ -115,7 +113,7 @@ def activate(index: Index) -> None:
 
 
 def rollback_target(dataset: Dataset) -> Index | None:
-    """Return the index that was active before the one that is now, while it is still ready.
+    """Return the previously active index, if it is still ready.
 
     The first index of a dataset was never activated: it was active from the beginning.
     """
@@ -128,10 +126,9 @@ def rollback_target(dataset: Dataset) -> Index | None:
 
 
 def rollback(dataset: Dataset) -> Index:
-    """Activate the index that was active before; returns it.
+    """Activate the previously active index and return it.
 
-    Raises:
-        Conflict: `nothing_to_roll_back`.
+    Raises `Conflict` (`nothing_to_roll_back`) when there is none.
     """
     target = rollback_target(dataset)
     if target is None:
@@ -143,10 +140,9 @@ def rollback(dataset: Dataset) -> Index:
 
 
 def retire(index: Index) -> None:
-    """Give up an index that no search uses, built or not, and free its space.
+    """Retire an index that is not active, built or not, and free its space.
 
-    Raises:
-        Conflict: `wrong_index_state` for the active one and for one that is retired.
+    Raises `Conflict` (`wrong_index_state`) when it is active or retired.
     """
     allowed = (IndexState.READY, IndexState.BUILDING, IndexState.FAILED)
     with transaction.atomic():
@@ -170,10 +166,10 @@ def _forget() -> None:
 
 
 def retry(index: Index) -> None:
-    """Go on with an index that failed.
+    """Resume the build of a failed index.
 
-    Raises:
-        Conflict: `wrong_index_state` unless it has failed; `index_exists`, `index_building`.
+    Raises `Conflict` when it has not failed (`wrong_index_state`), and `index_exists` or
+    `index_building` when `create_index` would.
     """
     with transaction.atomic():
         _lock(index.dataset_id)
@@ -181,7 +177,7 @@ def retry(index: Index) -> None:
         if index.state != IndexState.FAILED:
             raise _wrong_state(index, "tried again", "failed")
         _may_build(index.dataset_id, index.fingerprint)
-        # What came while it had failed went past it: the second round finds that.
+        # Images added while it was failed are missing from it: the second round adds them.
         index.cursor = index.cursor if index.round == 0 else 0
         index.state, index.error_code, index.error_detail = IndexState.BUILDING, "", ""
         index.save()
@@ -190,7 +186,7 @@ def retry(index: Index) -> None:
 
 
 def fail(index: Index, code: str, detail: str) -> None:
-    """Give up on an index that is not active, until somebody tries it again."""
+    """Mark an index that is not active as failed, until it is retried."""
     states = (IndexState.BUILDING, IndexState.READY)
     Index.objects.filter(pk=index.pk, state__in=states).update(
         state=IndexState.FAILED,
@@ -201,11 +197,9 @@ def fail(index: Index, code: str, detail: str) -> None:
 
 
 def try_again(index: Index) -> None:
-    """Go on with an index that failed; of one that is whole, try the pictures again that could not
-    be added.
+    """Resume a failed index; for a complete one, retry the images that could not be added.
 
-    Raises:
-        Conflict: see `retry`; `wrong_index_state` where there is nothing to try.
+    Raises `Conflict` when `retry` does, and (`wrong_index_state`) when there is nothing to retry.
     """
     if index.state in (IndexState.READY, IndexState.ACTIVE) and index.gaps.exists():
         _retry_gaps(index)
@@ -222,7 +216,7 @@ def _retry_gaps(index: Index) -> None:
 
 
 def owe(index: Index, images: Sequence[int]) -> None:
-    """Write down that these images, by ascending keys, are still to be added to a live index."""
+    """Queue images, given by ascending keys, to be added to a live index."""
     IndexChunk.objects.bulk_create(
         IndexChunk(
             index=index,
@@ -234,8 +228,11 @@ def owe(index: Index, images: Sequence[int]) -> None:
 
 
 def settle_debts(images: Sequence[Image], into: Iterable[int]) -> None:
-    """Of images that become ready in this transaction, with vectors `into` these indexes: owe them
-    to indexes that began meanwhile, and forget what went into indexes that were given up."""
+    """Reconcile images that become ready in this transaction, with vectors `into` these indexes.
+
+    Indexes created meanwhile are queued to receive them; collections of indexes retired meanwhile
+    are queued for deletion.
+    """
     written = set(into)
     datasets = {image.dataset_id for image in images}
     rows = Index.objects.filter(dataset__in=datasets).exclude(state=IndexState.FAILED)
@@ -248,20 +245,20 @@ def settle_debts(images: Sequence[Image], into: Iterable[int]) -> None:
 
 
 def call_workers() -> None:
-    """See to it that workers look at what indexes still need. A lost call loses nothing."""
+    """Wake workers to build indexes. A lost message does no harm: the sweep sends another."""
     with contextlib.suppress(queue.QueueUnavailable):
         for _ in range(_CALLS - queue.waiting_of(queue.INGEST, TASK)):
             queue.send(TASK)
 
 
 def warm(index: Index) -> None:
-    """Let query workers load the model of `index`, so that the first visitor need not wait."""
+    """Let query workers load the model of `index`, so that the first search need not wait."""
     with contextlib.suppress(queue.QueueUnavailable):
         queue.send("query.warm", expires=60, pipeline=index.pipeline, fingerprint=index.fingerprint)
 
 
 def gaps_of(index: Index, limit: int = 100) -> list[IndexGap]:
-    """Return the first `limit` pictures that could not be added, with the reason of each."""
+    """Return the first `limit` images that could not be added, with the reason for each."""
     return list(index.gaps.select_related("image").order_by("pk")[:limit])
 
 

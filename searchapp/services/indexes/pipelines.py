@@ -1,6 +1,6 @@
-"""The pipelines that an index can be made with, in words for people who choose one.
+"""Embedding pipelines available for indexes, with descriptions for the people who choose one.
 
-Cards and recipes are read; no model is loaded, and torch is never imported.
+Model cards and recipes are read; no model is loaded, and torch is never imported.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ _OF_VARIANTS = {
     "concepts": "What the model's classifier sees; comparable with words, coarser for copies.",
     "text": "Comparable with the vectors of words.",
 }
-# Passes of the model for one picture.
+# Passes of the model per image.
 _PASSES = {"five-crop": 5}
 
 
 @dataclass(frozen=True)
 class PipelineChoice:
-    """A pipeline that can be had here."""
+    """An available pipeline."""
 
     name: str
     model: str
@@ -48,7 +48,7 @@ class PipelineChoice:
     dimension: int
     fingerprint: str
     input_size: int  # pixels a side
-    passes: int  # of the model, a picture
+    passes: int  # of the model, per image
     licence: str
 
 
@@ -61,16 +61,16 @@ def available() -> list[PipelineChoice]:
         if model in here:
             try:
                 found.append(_pipeline(name, here[model], variant))
-            except EmbeddingsError:  # a file of weights that went a moment ago
+            except EmbeddingsError:  # its weights were removed a moment ago
                 continue
     return found
 
 
 def find(name: str) -> recipes.Recipe:
-    """Return the recipe of a pipeline that can be had here.
+    """Return the recipe of an available pipeline.
 
-    Raises:
-        Invalid: codes `unknown_pipeline`, `weights_missing`.
+    Raises `Invalid` when the name is unknown (`unknown_pipeline`) or its weights are not on this
+    machine (`weights_missing`).
     """
     try:
         chosen = recipes.recipe(name)
@@ -83,7 +83,7 @@ def find(name: str) -> recipes.Recipe:
 
 
 def sentence_of(name: str) -> str:
-    """What a pipeline is good for, in a sentence or two."""
+    """Describe a pipeline in a sentence or two."""
     model, _, variant = name.removeprefix(PREFIX).partition(":")
     return (
         f"{_OF_MODELS.get(model, 'A model of your own.')} {_OF_VARIANTS.get(variant, '')}".strip()
