@@ -1,4 +1,4 @@
-"""What scores mean in a dataset: measured by a sample of its own pictures, and kept by index."""
+"""Score calibration of indexes, measured on a sample of the dataset's own images."""
 
 from searchapp.services.calibration.bounds import (
     Bounds,

@@ -1,4 +1,4 @@
-"""Between which scores a search may draw its line."""
+"""Calibrated bounds of the score cut-off of a search."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from searchapp.models import Calibration, Index
 
 @dataclass(frozen=True)
 class Bounds:
-    """Where the line may be drawn, where it is drawn if the scores show no gap, and how that is
-    known, in words. `lower` ≤ `usual` ≤ `upper`, cosines."""
+    """The range of the cut-off, its value when the scores have no gap (`usual`), and the basis of
+    the figures as text. `lower` ≤ `usual` ≤ `upper`, cosines."""
 
     lower: float
     usual: float
@@ -20,9 +20,9 @@ class Bounds:
     basis: str
 
 
-# Until a dataset has figures of its own: what two galleries of photographs and drawings had.
+# For datasets without figures of their own: measured on two galleries of photographs and drawings.
 _OF_PIPELINES = {DEFAULT_PIPELINE: (0.43, 0.47, 0.58)}
-# Of a pipeline that nobody has measured; its own calibration comes with the first 30 pictures.
+# For pipelines that have not been measured; a dataset is calibrated from 30 images on.
 _OF_OTHERS = (0.5, 0.6, 0.75)
 
 
@@ -33,9 +33,9 @@ def calibrations_of(indexes: Iterable[Index]) -> dict[int, Calibration]:
 
 
 def bounds_of(indexes: Sequence[Index]) -> Bounds:
-    """Return where a search in these indexes, all of one fingerprint, may draw its line.
+    """Return the bounds of the cut-off in these indexes, all of one fingerprint.
 
-    Of several datasets each counts by its pictures: what is usual in most of what is searched.
+    Several datasets are averaged, weighted by their numbers of images.
     """
     rows = list(
         Calibration.objects.filter(index__in=[index.pk for index in indexes]).values_list(

@@ -1,4 +1,4 @@
-"""Measuring what scores mean in an index, by a sample of its own vectors: no model is needed."""
+"""Measurement of score calibrations from a sample of an index's vectors; no model is loaded."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from searchapp.services.calibration.statistics import Scores, figures
 
 TASK = "maintenance.calibrate"
 VERSION = 1
-# Fewer pictures say nothing about strangers.
+# Fewer images say nothing about the scores of unrelated ones.
 MIN_IMAGES = 30
 MAX_SAMPLED = 256
-# Of those, so many are searched for; an exact search looks at every vector, so it ends in time.
+# Of the sample, this many are searched for; an exact search reads every vector, hence the limit.
 MAX_SEARCHED = 128
 SEARCH_SECONDS = 4.0
 _CALIBRATED = (IndexState.ACTIVE, IndexState.READY)
-# Made again when there are so many times as many pictures, or so few.
+# Measured again when the number of images has changed by these factors.
 _GROWN, _SHRUNK = 1.5, 0.5
-# Spreads keys evenly: the sample must not follow the order in which pictures came.
+# Spreads keys evenly: the sample must not follow the order in which images were added.
 _SPREAD, _RANGE = 2_654_435_761, 2**32
 _MAX_KEY = 2**31
 
 
 def due() -> list[Index]:
-    """Return the indexes that have no calibration, or one of far fewer or more pictures."""
+    """Return the indexes that have no calibration, or one of far fewer or more images."""
     rows = Index.objects.filter(state__in=_CALIBRATED, dataset__deleted=None)
     rows = rows.defer("recipe").select_related("calibration").order_by("pk")
     live = list(rows)
@@ -56,12 +56,10 @@ def _is_due(index: Index, images: int) -> bool:
 
 
 def calibrate(index: Index) -> Calibration | None:
-    """Measure an index and keep the figures; None where it holds too little, or is given up.
+    """Measure an index and store the figures; None when it has too few vectors or was retired.
 
-    May be done twice at once, and be killed at any time.
-
-    Raises:
-        VectorsUnavailable: while Milvus is down.
+    Safe to run twice at the same time, and to be killed at any time. Raises `VectorsUnavailable`
+    when Milvus is down.
     """
     images = Image.objects.filter(dataset=index.dataset_id, state=ImageState.READY).count()
     keys = sample(index, images)
@@ -96,7 +94,7 @@ def calibrate(index: Index) -> Calibration | None:
 
 
 def sample(index: Index, images: int) -> list[int]:
-    """Keys of ready pictures, evenly from all over the dataset; others at another time."""
+    """Return a random sample of keys of ready images, spread evenly over the dataset."""
     ready = Image.objects.filter(dataset=index.dataset_id, state=ImageState.READY).order_by()
     drawn = random.Random()  # noqa: S311 (a sample, not a secret)
     if images > 8 * MAX_SAMPLED:
@@ -108,7 +106,7 @@ def sample(index: Index, images: int) -> list[int]:
 
 
 def _nearest(index: Index, vectors: dict[int, Scores]) -> Scores:
-    """Of some sampled pictures: the score of the one most like each, itself left out."""
+    """Return, for some sampled images, the score of the nearest other image; float32, (n,)."""
     until = time.monotonic() + SEARCH_SECONDS
     best: list[float] = []
     for key in list(vectors)[:MAX_SEARCHED]:

@@ -1,4 +1,4 @@
-"""Calibrations as something to look at: two histograms, and scores beneath them."""
+"""Plots of score calibrations: two histograms as SVG paths, with scores marked beneath them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from searchapp.models import Calibration, Index
 from searchapp.services.calibration.bounds import calibrations_of
 from searchapp.services.calibration.statistics import STEPS
 
-# Of the drawing, in its own units: the score 0 is at its left edge, 1 at the right. What lies
-# below 0 is drawn at 0: that is where strangers are, for every model.
+# The drawing's size in its own units: score 0 is at the left edge, 1 at the right. Scores below 0
+# are drawn at 0: for every model they belong to unrelated images.
 WIDTH, HEIGHT = 400, 80
-_MARKED = 68  # marks go from there down
+_MARKED = 68  # the top of the marks
 _FIRST = STEPS // 2  # the step that begins at 0
 
 
@@ -25,18 +25,18 @@ class Band:
 
 @dataclass(frozen=True)
 class Plot:
-    """What `parts/scores.html` draws; places are along the drawing, 0 to `WIDTH`.
+    """Data for `parts/scores.html`; positions are along the drawing, 0 to `WIDTH`.
 
-    `strangers` and `nearest` are the histograms of random pairs and of each sampled picture's best
-    other, each as high as the drawing where it is highest; `marks` are the scores of a search,
-    `line` is its cut-off, or else the usual one. Histograms and marks are paths (SVG).
+    `strangers` and `nearest` are the histograms of random pairs and of each sampled image with its
+    nearest other, both scaled to the drawing's height; `marks` are the scores of a search, `line`
+    is its cut-off, or else the usual one. Histograms and marks are SVG paths.
     """
 
     strangers: str
     nearest: str
-    band: Band  # where a search may draw its line
+    band: Band  # the range of the cut-off
     line: float
-    score: str  # of the line, in words
+    score: str  # of the line, as text
     marks: str
     sampled: int
     pairs: int
@@ -50,8 +50,8 @@ class Plot:
 def plot_of(
     indexes: Sequence[Index], scores: Sequence[float] = (), cutoff: float | None = None
 ) -> Plot | None:
-    """Return the plot of the indexes that a search looks at, with its scores and its cut-off; None
-    where no index has been calibrated (yet)."""
+    """Return the plot of the indexes of a search, with its scores and its cut-off; None when no
+    index has been calibrated yet."""
     made = list(calibrations_of(indexes).values())
     return _plot(made, scores, cutoff) if made else None
 

@@ -1,4 +1,4 @@
-"""The figures of a calibration, from scores: plain arithmetic."""
+"""Statistics of a calibration: bounds, histograms and quantiles computed from scores."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ Scores = NDArray[np.float32]
 
 STEPS = 100  # of equal width, from -1 to 1
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
-# Whatever a dataset is like, equal pictures (1.0) are never weak in it.
+# Equal pictures (1.0) are never weak, in any dataset.
 MAX_BOUND = 0.95
-# The best of N strangers scores below this in nine of ten searches; in half of them, below that.
+# Gumbel quantiles: the best of N unrelated images stays below them in 90 % and in half of searches.
 _NINE_OF_TEN = -math.log(-math.log(0.9))
 _HALF = -math.log(-math.log(0.5))
 _ONE_SIGMA = 0.1587  # the share of a normal distribution more than one deviation below its mean
@@ -33,11 +33,11 @@ class Figures:
 
 
 def figures(pairs: Scores, nearest: Scores, images: int) -> Figures:
-    """Say what scores mean among `images` pictures.
+    """Compute the figures of a calibration for a dataset of `images` images.
 
-    `pairs` are scores of random pairs, `nearest` of sampled pictures with the one most like each.
-    Most random pairs are strangers, and those of a kind are among the upper half; so the lower
-    half tells how strangers spread, and that tells what the best of so many would score by chance.
+    `pairs` are scores of random pairs, `nearest` of sampled images with their nearest other, both
+    float32, (n,). Most random pairs are unrelated, and related ones are in the upper half; so the
+    lower half gives the spread of unrelated pairs, and from that follows the best score by chance.
     """
     median = float(np.quantile(pairs, 0.5))
     spread = max(median - float(np.quantile(pairs, _ONE_SIGMA)), 1e-3)
@@ -56,14 +56,14 @@ def figures(pairs: Scores, nearest: Scores, images: int) -> Figures:
 
 
 def _best_of(number: int, median: float, spread: float, times: float) -> float:
-    """What the best of `number` normal scores stays below (Gumbel's limit)."""
-    # Below 4 the limit is no approximation: it would fall while the number rises.
+    """Return the bound on the best of `number` normal scores (Gumbel's limit)."""
+    # Below 4 the limit is not an approximation: it would fall as the number rises.
     far = math.sqrt(2 * math.log(max(number, 4)))
     return median + spread * (far + times / far)
 
 
 def histogram(scores: Scores) -> list[int]:
-    """How many scores lie in each of `STEPS` steps from -1 to 1."""
+    """Count the scores in each of `STEPS` steps from -1 to 1."""
     counts, _ = np.histogram(np.clip(scores, -1, 1), bins=STEPS, range=(-1, 1))
     return [int(count) for count in counts]
 
