@@ -1,10 +1,10 @@
-"""What can go wrong in a service, in words for people and codes for programs."""
+"""Exceptions of the services, with a sentence for people and a code for programs."""
 
 from __future__ import annotations
 
 
 class ServiceError(Exception):
-    """A refusal with a stable code, a sentence, and the HTTP status that fits it."""
+    """An error with a stable code, a sentence, and a matching HTTP status."""
 
     status = 400
 
@@ -36,13 +36,13 @@ class Gone(ServiceError):
 
 
 class BadPicture(ServiceError):
-    """The picture that came with a question cannot be used."""
+    """The query picture cannot be used."""
 
     status = 422
 
 
 class Unavailable(ServiceError):
-    """A service that we need does not answer now; trying again helps."""
+    """A required service does not answer now; retrying helps."""
 
     status = 503
 
