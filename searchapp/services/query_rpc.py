@@ -1,9 +1,9 @@
-"""How the web process and the query workers talk about one query picture.
+"""Remote calls from the web process to the query workers: embed, fetch, thumbnail, regions.
 
-The web process asks by a task and waits on a Redis list that only this question uses; the worker
-answers with one payload: a line of JSON, then the vector's raw bytes. The same payload is
-remembered for a day by (picture, box, fingerprint), so that asking again costs no model time. (A
-Celery result backend would carry the vector as JSON, at several times the size and cost.)
+The web process sends a task and waits on a Redis list of its own; the worker replies with one
+payload: a line of JSON, then the vector's raw bytes. The payload is cached for a day by (picture,
+box, fingerprint), so that a repeated search costs no model time. (A Celery result backend would
+carry the vector as JSON, at several times the size and cost.)
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from django.conf import settings
 from searchapp.infra import queue
 from searchapp.services.errors import BadPicture, ServiceError, Unavailable
 
-# Codes of a worker's refusals that are not the picture's fault.
+# HTTP statuses of a worker's error codes that are not about the picture itself.
 _STATUS = {
     "query_gone": 410,
     "image_gone": 410,
@@ -35,7 +35,7 @@ _STATUS = {
 
 @dataclass(frozen=True)
 class Embedded:
-    """A query picture as the worker saw it; times in milliseconds."""
+    """The embedding of a query picture; times in milliseconds."""
 
     vector: np.ndarray  # float32, (dimension,), unit length
     sha256: str
@@ -64,12 +64,12 @@ class Embedded:
 
 
 def refusal_payload(code: str, detail: str) -> bytes:
-    """What a worker answers when it has no vector to give."""
+    """Return the payload with which a worker replies instead of a result."""
     return json.dumps({"error": {"code": code, "detail": detail}}).encode() + b"\n"
 
 
 def refused(code: str, detail: str) -> ServiceError:
-    """A worker's refusal, as the web process raises it."""
+    """Return the exception for a worker's error code."""
     if code not in _STATUS:
         return BadPicture(code, detail)
     status = _STATUS[code]
@@ -77,22 +77,21 @@ def refused(code: str, detail: str) -> ServiceError:
 
 
 def vector_key(key: str, fingerprint: str, box: str = "") -> str:
-    """What the vector of (a box of) a picture is remembered by; `key` is that of its content."""
+    """Return the cache key of the vector of (a box of) a picture; `key` is its content key."""
     return f"lookalike:vector:{fingerprint[:16]}:{key}{':' if box else ''}{box}"
 
 
 @dataclass(frozen=True)
 class Question:
-    """A question that was sent; `answer` waits for what the worker says."""
+    """A request that was sent or found in the cache; `answer` waits for the reply."""
 
     payload: bytes | None
     reply: str = ""
 
     def answer(self, timeout: float | None = None) -> Embedded:
-        """Return the vector.
+        """Return the embedding, waiting `timeout` seconds at most.
 
-        Raises:
-            ServiceError: the worker's refusal; code `search_timeout` when it says nothing in time.
+        Raises `ServiceError` when the worker refuses, or (`search_timeout`) does not reply in time.
         """
         if self.payload is not None:
             return Embedded.from_payload(self.payload, cached=True)
@@ -105,8 +104,8 @@ class Question:
 def ask_stored(
     sha256: str, pipeline: str, fingerprint: str, box: str = "", look: bool = False
 ) -> Question:
-    """Ask for the vector of (a box of) a stored query picture. With `look`, the worker begins to
-    make its local features meanwhile, because they will be asked for next."""
+    """Request the vector of (a box of) a stored query picture. With `look`, the worker also starts
+    to compute its local features, which will be needed next."""
     remembered, waiting = queue.recall(vector_key(sha256, fingerprint, box), queue.QUERY)
     if remembered is not None:
         return Question(remembered)
@@ -122,7 +121,7 @@ def ask_stored(
 
 
 def ask_image(image_id: int, key: str, pipeline: str, fingerprint: str, box: str) -> Question:
-    """Ask for the vector of a box of an image; `key` is that of its thumbnails."""
+    """Request the vector of a box of an image; `key` is that of its thumbnails."""
     remembered, waiting = queue.recall(vector_key(key, fingerprint, box), queue.QUERY)
     if remembered is not None:
         return Question(remembered)
@@ -137,18 +136,18 @@ def ask_image(image_id: int, key: str, pipeline: str, fingerprint: str, box: str
 
 
 def regions_key(key: str) -> str:
-    """What the regions of a picture are remembered by; `key` is that of its content."""
+    """Return the cache key of the regions of a picture; `key` is its content key."""
     return f"lookalike:regions:{key}"
 
 
 def remembered_regions(key: str) -> list[list[float]] | None:
-    """Return the regions of a picture as left, top, width, height; None while nobody knows them."""
+    """Return the cached regions of a picture as left, top, width, height; None when not cached."""
     payload, _ = queue.recall(regions_key(key), queue.QUERY)
     return None if payload is None else _regions(payload)
 
 
 def ask_regions(key: str, image_id: int | None) -> list[list[float]]:
-    """Have a worker look for regions in a stored query picture or, with `image_id`, an image."""
+    """Let a worker find regions in a stored query picture or, with `image_id`, an image."""
     payload, waiting = queue.recall(regions_key(key), queue.QUERY)
     if payload is None:
         question = _send("query.regions", waiting, key=key, image_id=image_id)
@@ -169,7 +168,7 @@ def _regions(payload: bytes) -> list[list[float]]:
 def ask_address(
     url: str, token: str, user_id: int | None, pipeline: str, fingerprint: str, box: str = ""
 ) -> Question:
-    """Ask a worker to fetch a picture, keep it as the query `token`, and embed it."""
+    """Request that a worker fetch a picture, store it as the query `token`, and embed it."""
     return _send(
         "query.fetch",
         queue.waiting(queue.QUERY),
@@ -183,14 +182,14 @@ def ask_address(
 
 
 def ask_thumbnail(sha256: str) -> None:
-    """Have a worker make the thumbnail of a stored query picture, and wait until it is there."""
+    """Let a worker create the thumbnail of a stored query picture, and wait for it."""
     question = _send("query.thumbnail", queue.waiting(queue.QUERY), sha256=sha256)
     if queue.wait_for_reply(question.reply, settings.QUERY_TIMEOUT) is None:
         raise Unavailable("search_timeout", "The picture took too long. Please try again.")
 
 
 def _send(task: str, waiting: int, **kwargs: str | int | None) -> Question:
-    """Send a task to the query pool, for which `waiting` were counted a moment ago."""
+    """Send a task to the query workers; `waiting` is the current length of their queue."""
     if waiting >= settings.MAX_WAITING_QUERIES:
         raise Unavailable("busy", "Very many searches are waiting. Please try again shortly.")
     reply = f"lookalike:reply:{uuid.uuid4().hex}"
