@@ -210,7 +210,7 @@ def finish(chunk: IndexChunk) -> None:
 
 
 def release(chunk: IndexChunk, *, pause: bool = False, counts: bool = False) -> None:
-    """Release a chunk for other workers; with `pause`, after `PAUSE` (such as while Milvus is down).
+    """Release a chunk for other workers; with `pause`, only after `PAUSE`.
 
     With `counts`, it counts as a failed attempt.
     """

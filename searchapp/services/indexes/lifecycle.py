@@ -168,8 +168,8 @@ def _forget() -> None:
 def retry(index: Index) -> None:
     """Resume the build of a failed index.
 
-    Raises `Conflict` when it has not failed (`wrong_index_state`), and `index_exists` or
-    `index_building` when `create_index` would.
+    Raises `Conflict` when it has not failed (`wrong_index_state`), when an index has the same
+    fingerprint (`index_exists`) or when another one is being built (`index_building`).
     """
     with transaction.atomic():
         _lock(index.dataset_id)
