@@ -1,4 +1,4 @@
-"""Filters: what a search is limited to, checked, worded for Milvus, and told in facets."""
+"""Search filters: parsing, Milvus expressions, stored scalars and facets."""
 
 from searchapp.services.filters.tree import All, Any_, Condition, Not, Test, all_of, parse
 

@@ -1,9 +1,9 @@
-"""A checked condition as what Milvus is asked, and as what rows of ours are asked.
+"""Compilation of filter conditions into Milvus expressions, and into predicates on image rows.
 
-First it is `resolve`d into few simple questions about the scalars of `filters.scalars`, whose
-negations are questions of the same kind: no `not` stands before a comparison, because servers do
-not agree on what it says of rows that have no such value. An expression holds names that we made,
-integers, finite numbers and hexadecimal digits, and never anything that somebody wrote.
+`resolve` turns a condition into a few simple predicates on the scalars of `filters.scalar_tokens`.
+Their negations are predicates of the same kind: `not` never precedes a comparison, because servers
+disagree on its result for rows without the value. An expression holds only generated names,
+integers, finite numbers and hexadecimal digits, never user input.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from searchapp.services.filters.tree import All, Any_, Condition, Not, Test
 
 @dataclass(frozen=True)
 class Has:
-    """At least one of `tokens` is there; with `lacks`, none of them is."""
+    """At least one of `tokens` is present; with `lacks`, none of them is."""
 
     tokens: tuple[int, ...]
     lacks: bool = False
@@ -50,7 +50,7 @@ class Has:
 
 @dataclass(frozen=True)
 class ScalarComparison:
-    """A number, or hexadecimal digits, is there and stands so to `bound`: one of < <= > >=."""
+    """A number or hexadecimal text is present and compares to `bound` by `sign`: < <= > or >=."""
 
     key: str
     sign: str
@@ -92,18 +92,18 @@ Question = Has | ScalarComparison | Joined
 
 
 def expression(condition: Condition) -> str:
-    """Return the condition as Milvus is asked it."""
+    """Return the condition as a Milvus expression."""
     return resolve(condition).worded()
 
 
 def judge_of(condition: Condition) -> Callable[[Image], bool]:
-    """Return what tells whether the condition holds for an image as its row is now."""
+    """Return a predicate that tests the condition on an image's current row."""
     question, fields = resolve(condition), sorted(fields_of(condition))
     return lambda image: question.holds(facts_of(image, fields))
 
 
 def fields_of(condition: Condition) -> set[str]:
-    """Return the names of the fields that a condition asks about."""
+    """Return the names of the fields used in a condition."""
     if isinstance(condition, Test):
         return {condition.field}
     parts = (condition.part,) if isinstance(condition, Not) else condition.parts
@@ -111,7 +111,7 @@ def fields_of(condition: Condition) -> set[str]:
 
 
 def resolve(condition: Condition, negated: bool = False) -> Question:
-    """Return the question that a condition is, or the opposite one."""
+    """Return the predicate of a condition, or its negation."""
     if isinstance(condition, Not):
         return resolve(condition.part, not negated)
     if isinstance(condition, All | Any_):
@@ -143,7 +143,7 @@ def _test(test: Test, negated: bool) -> Question:
 
 
 def _tokens(field: str, value: str | float | bool) -> tuple[int, ...]:
-    """Tokens any of which says that the field is `value`. Text that reads as a number is both."""
+    """Return the tokens that match `value`: two for text that reads as a number, else one."""
     number = number_of(value) if isinstance(value, str) and field not in FIXED else None
     tokens = (value_token(field, value),)
     return tokens if number is None else (*tokens, value_token(field, number))
@@ -151,7 +151,7 @@ def _tokens(field: str, value: str | float | bool) -> tuple[int, ...]:
 
 def _begins(field: str, text: str, negated: bool) -> Question:
     start, key = beginning(text), text_key(field)
-    past = f"{start}g"  # beyond all that go on with a hexadecimal digit
+    past = f"{start}g"  # sorts after every text that continues with a hexadecimal digit
     if not negated:
         return Joined("and", (ScalarComparison(key, ">=", start), ScalarComparison(key, "<", past)))
     outside = (ScalarComparison(key, "<", start), ScalarComparison(key, ">=", past))

@@ -1,7 +1,7 @@
-"""Counting what the rows of one dataset say, in bounded memory; adding up several counts.
+"""Facet counts: count the field values of a dataset in bounded memory, and merge several counts.
 
-Of a field with very many different values only the frequent ones are kept in the end; how many
-pictures have the field, what kind it is and where its values begin and end is exact.
+Of a field with very many distinct values only the most frequent are kept; the number of images that
+have the field, its kind, its minimum and its maximum are exact.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from searchapp.services.filters.fields import (
 )
 
 _ROWS_AT_ONCE = 5000
-_MAX_DISTINCT = 20_000  # values of a field that are told apart while it is counted
+_MAX_DISTINCT = 20_000  # distinct values of a field held while counting
 _KEPT_VALUES = 100  # of a field
 _MAX_FIELDS = 300  # of a dataset, the most frequent
 _MAX_VALUE_LENGTH = 120  # characters of a value that is kept
 _COLUMNS = (
     "pk", "label", "tags", "format", "color", "width", "height", "bytes", "created", "metadata",
 )  # fmt: skip
-Values = dict[str, tuple[str, int]]  # by folded text: how it is spelt, and how many
+Values = dict[str, tuple[str, int]]  # by folded text: spelling and count
 Ends = tuple[float, float]
 
 
 @dataclass
 class Counted:
-    """What was counted of one field. `total` counts values: words, where there are several."""
+    """The counts of one field: `number` of images, `total` of values (words, for lists)."""
 
     name: str
     number: int
@@ -50,7 +50,7 @@ class Counted:
 
     @property
     def kind(self) -> FieldKind:
-        """What nearly all of its values are; text says any of them."""
+        """The kind of at least 95 % of its values, else text."""
         for kind in (FieldKind.WORDS, FieldKind.YES_NO, FieldKind.DATE, FieldKind.NUMBER):
             if self.number and self.kinds.get(kind, 0) >= 0.95 * self.number:
                 return kind
@@ -59,7 +59,7 @@ class Counted:
 
 @dataclass
 class _Tally:
-    """One field while it is counted: raw values and how often they came, looked at later."""
+    """One field during counting: raw values and their counts, classified later by `digest`."""
 
     number: int = 0
     total: int = 0
@@ -70,7 +70,7 @@ class _Tally:
     dates: Ends | None = None
 
     def add(self, value: Any) -> None:
-        # True and 1 are one key of a dict.
+        # True and 1 are the same dictionary key.
         key = ("true" if value else "false",) if isinstance(value, bool) else value
         self.raw[key] = self.raw.get(key, 0) + 1
         self.total += 1
@@ -78,7 +78,7 @@ class _Tally:
             self.digest()
 
     def digest(self) -> None:
-        """Look at the raw values, each once, and let go of them."""
+        """Classify the raw values, each once, and discard them."""
         for raw, times in self.raw.items():
             if isinstance(raw, tuple):
                 self._count(FieldKind.YES_NO, times)
@@ -101,9 +101,7 @@ class _Tally:
 
     def _spell(self, text: str, times: int) -> None:
         folded = fold(text)
-        if (
-            not folded or len(text) > _MAX_VALUE_LENGTH
-        ):  # nobody chooses a whole paragraph from a list
+        if not folded or len(text) > _MAX_VALUE_LENGTH:  # too long to choose from a list
             return
         shown, before = self.values.get(folded, (text.strip(), 0))
         self.values[folded] = (shown, before + times)
@@ -121,7 +119,7 @@ class _Tally:
 
 
 def count_pictures(dataset: int) -> dict[str, Any]:
-    """Count the ready pictures of a dataset, given by its key: what `merge` takes, as JSON."""
+    """Count the fields of a dataset's ready images; returns JSON data for `merge`."""
     tallies: dict[str, _Tally] = {}
 
     def one(name: str, value: Any) -> None:
@@ -163,7 +161,7 @@ def count_pictures(dataset: int) -> dict[str, Any]:
                 ends(name, number)
         ends("created", seconds_of(created), date=True)
         for name, value in metadata.items() if isinstance(metadata, dict) else ():
-            if not 0 < len(name) <= MAX_NAME_LENGTH:  # which no filter can ask for
+            if not 0 < len(name) <= MAX_NAME_LENGTH:  # no filter can name it
                 continue
             if isinstance(value, list) and value:
                 several(METADATA + name, value)
@@ -174,7 +172,7 @@ def count_pictures(dataset: int) -> dict[str, Any]:
 
 
 def _rows(dataset: int) -> Iterator[tuple[Any, ...]]:
-    """The rows, some thousand at a time: no statement reads for long."""
+    """Yield the rows, in batches, so that no statement runs long."""
     after = 0
     while True:
         ready = Image.objects.filter(dataset=dataset, state=ImageState.READY, pk__gt=after)
@@ -186,7 +184,7 @@ def _rows(dataset: int) -> Iterator[tuple[Any, ...]]:
 
 
 def merge(counts: Iterable[dict[str, Any]]) -> dict[str, Counted]:
-    """Add up what `count_pictures` found in several datasets, by the names of fields."""
+    """Merge the results of `count_pictures` for several datasets, by field name."""
     merged: dict[str, Counted] = {}
     for count in counts:
         for name, found in count.items():

@@ -1,8 +1,8 @@
-"""What the pictures of datasets can be filtered by: fields, their kinds, and how many have what.
+"""Facets of datasets: the fields to filter by, their kinds, values and counts.
 
-Counted from the rows, all of them, so that a field which three of 200,000 pictures have is there.
-Counts are kept (`DatasetFacets`): small datasets are counted by whoever asks, large ones by a
-worker, and what a worker has counted stands until it has counted again.
+All rows are counted, so that a field which three of 200,000 images have is included. Counts are
+stored (`DatasetFacets`): small datasets are counted on request, large ones by a worker, whose
+counts are used until it has counted again.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from searchapp.services.filters.facet_counts import Counted, count_pictures, mer
 from searchapp.services.filters.fields import FIXED, METADATA, FieldKind, iso_of
 
 TASK = "maintenance.facets"
-MAX_FACET_VALUES = 20  # of a field, that are told with their counts
-# Datasets up to this many pictures are counted at once: it takes about a tenth of a second.
+MAX_FACET_VALUES = 20  # returned per field
+# Datasets up to this many images are counted on request, in about a tenth of a second.
 SMALL = 3000
-# The first count of a large dataset is waited for so long; a count is not made anew before
-# it is so many times as old as it took.
+# How long callers wait for the first count of a large dataset; a count is not repeated before its
+# age is `_REST` times its duration.
 WAIT_SECONDS = 4.0
 _REST = 20
 _LIFE = timedelta(hours=1)
@@ -39,7 +39,7 @@ _LEASE = timedelta(minutes=6)  # longer than a task may run
 
 @dataclass(frozen=True)
 class Value:
-    """A value, as most pictures spell it, and how many pictures have it."""
+    """A value, as it is spelled in the images, and the number of images that have it."""
 
     value: str
     number: int
@@ -47,16 +47,16 @@ class Value:
 
 @dataclass(frozen=True)
 class Facet:
-    """A field that pictures can be filtered by.
+    """A field that images can be filtered by.
 
-    `others` counts values beyond those told: of pictures, or of words where the kind is words.
-    `low` and `high` are the ends of numbers and, as ISO dates, of dates.
+    `others` counts the images (words, where the kind is words) with values beyond `values`. `low`
+    and `high` are the minimum and maximum of numbers and, as ISO dates, of dates.
     """
 
-    name: str  # as it stands in a filter
+    name: str  # as used in a filter
     title: str
     kind: FieldKind
-    number: int  # of pictures that have it
+    number: int  # of images that have it
     values: tuple[Value, ...] = ()
     others: int = 0
     low: float | str | None = None
@@ -65,8 +65,8 @@ class Facet:
 
 @dataclass(frozen=True)
 class Schema:
-    """The facets of some datasets: first the fields that all pictures have, then metadata, the
-    most frequent first. `pictures` were counted; the oldest of the counts is of `counted`."""
+    """The facets of some datasets: first the fields that all images have, then metadata, the most
+    frequent first. `pictures` is the number of images, `counted` the time of the oldest count."""
 
     facets: tuple[Facet, ...]
     pictures: int
@@ -77,13 +77,10 @@ class Schema:
 
 
 def schema_of(datasets: Sequence[Dataset], patience: float = WAIT_SECONDS) -> Schema:
-    """Return what the ready pictures of `datasets` can be filtered by.
+    """Return the facets of the ready images of `datasets`.
 
-    A worker that counts a large dataset for the first time is waited for, `patience` seconds long.
-
-    Raises:
-        Unavailable: code `facets_not_counted` while a worker counts a large dataset for the first
-            time, and that takes long.
+    The first count of a large dataset, by a worker, is waited for up to `patience` seconds.
+    Raises `Unavailable` (`facets_not_counted`) when it takes longer.
     """
     keys = [dataset.pk for dataset in datasets]
     rows = _rows(keys)
@@ -116,7 +113,7 @@ def _rows(keys: Iterable[int]) -> dict[int, DatasetFacets]:
 
 
 def _want(keys: Sequence[int]) -> None:
-    """Let a worker count these datasets. A lost call loses nothing: the sweeper calls again."""
+    """Let a worker count these datasets. A lost message does no harm: the sweep sends another."""
     with transaction.atomic():
         DatasetFacets.objects.bulk_create(
             [DatasetFacets(dataset_id=key) for key in keys], ignore_conflicts=True
@@ -131,7 +128,7 @@ def call_worker() -> None:
 
 
 def want_first_counts() -> None:
-    """Have large datasets counted before anybody asks, where nobody has."""
+    """Let a worker count large datasets that have no facets yet, before they are requested."""
     uncounted = Image.objects.filter(dataset__facets=None, state=ImageState.READY).order_by()
     large = uncounted.values("dataset").annotate(number=Count("pk")).filter(number__gt=SMALL)
     if keys := list(large.values_list("dataset", flat=True)):
@@ -139,7 +136,7 @@ def want_first_counts() -> None:
 
 
 def waits() -> bool:
-    """Whether a count waits for a worker."""
+    """Return whether a count waits for a worker."""
     return _wanted().exists()
 
 
@@ -149,7 +146,7 @@ def _wanted() -> QuerySet[DatasetFacets]:
 
 
 def count_next() -> bool:
-    """Count one of the datasets that wait for it; returns whether another one does."""
+    """Count one of the waiting datasets; returns whether another one waits."""
     key = _wanted().values_list("dataset_id", flat=True).first()
     if key is None:
         return False
@@ -159,9 +156,9 @@ def count_next() -> bool:
 
 
 def count(dataset: int) -> DatasetFacets:
-    """Count the pictures of a dataset, given by its key, and keep what was found."""
+    """Count the images of a dataset, given by its key, and store the result."""
     started = time.monotonic()
-    # Before the first row is read: what changes from now on makes it stale again.
+    # Before the first row is read, so that changes from now on make it stale again.
     DatasetFacets.objects.filter(dataset=dataset).update(is_stale=False)
     pictures, newest = _state_of([dataset])[dataset]
     counted = count_pictures(dataset)
@@ -181,7 +178,7 @@ def count(dataset: int) -> DatasetFacets:
 
 
 def _state_of(keys: Sequence[int]) -> dict[int, tuple[int, int]]:
-    """How many ready pictures there are of each dataset, and the key of the newest."""
+    """Return the number of ready images of each dataset, and the key of the newest."""
     found = dict.fromkeys(keys, (0, 0))
     ready = Image.objects.filter(dataset__in=keys, state=ImageState.READY).order_by()
     counted = ready.values_list("dataset_id").annotate(number=Count("pk"), newest=Max("pk"))
@@ -190,14 +187,14 @@ def _state_of(keys: Sequence[int]) -> dict[int, tuple[int, int]]:
     return found
 
 
-# When this process has last counted how many pictures there are of large datasets: that reads as
-# many entries of an index, and every page of results asks for the schema.
+# Large datasets whose images this process has counted recently: the count reads as many index
+# entries, and every page of results needs the schema.
 _looked_at: TTLCache[int, bool] = TTLCache(1000, 10.0)
 _lock = threading.Lock()
 
 
 def _was_looked_at(key: int, row: DatasetFacets | None) -> bool:
-    """Whether a large dataset was looked at a moment ago; from now on it was."""
+    """Return whether a large dataset was checked recently, and mark it as checked."""
     if row is None or row.is_stale or row.pictures <= SMALL:
         return False
     with _lock:
@@ -214,7 +211,7 @@ def _is_stale(row: DatasetFacets | None, now: tuple[int, int]) -> bool:
 
 
 def _may_count(row: DatasetFacets | None) -> bool:
-    """Whether it is time for a worker to count again: a dataset that grows is always stale."""
+    """Return whether the last count is old enough; a dataset that grows is always stale."""
     if row is None or row.counted is None:
         return True
     return row.counted < timezone.now() - timedelta(seconds=_REST * row.seconds)

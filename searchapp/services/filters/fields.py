@@ -1,4 +1,4 @@
-"""What pictures can be filtered by, and how text, numbers and dates are compared."""
+"""Filter fields, their kinds and operators; normalisation of text, numbers, dates and colours."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ MAX_NAME_LENGTH = 255  # characters of a metadata field's name
 
 
 class FieldKind(StrEnum):
-    """What the values of a field are."""
+    """The kind of a field's values."""
 
     TEXT = "text"
     NUMBER = "number"
     DATE = "date"
     YES_NO = "yes or no"
-    WORDS = "words"  # a list of them
+    WORDS = "words"  # a list
 
 
 class Op(StrEnum):
-    """What a value is asked. The names are those of the JSON of a filter."""
+    """Filter operators, by their names in the JSON of a filter."""
 
     EQUALS = "equals"
     IN = "in"
@@ -42,7 +42,7 @@ class Op(StrEnum):
 
 @dataclass(frozen=True)
 class Field:
-    """A field that every picture has. `choices`: all that it can be."""
+    """A field that every image has. `choices` are all of its possible values, if limited."""
 
     name: str
     title: str
@@ -89,8 +89,7 @@ FIXED: dict[str, Field] = {
 
 
 def fold(text: str) -> str:
-    """Return the form in which text is compared: without case, compatible characters as one, and
-    white space as single spaces."""
+    """Normalise text for comparison: NFKC, case-folded, with white space as single spaces."""
     if text.isascii():
         return " ".join(text.lower().split())
     plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
@@ -101,12 +100,12 @@ _WORD = re.compile(r"\w+")
 
 
 def words_of(text: str) -> list[str]:
-    """Return the words of a text, folded, each once, in their order."""
+    """Return the distinct words of a text, folded, in their order."""
     return words_in(fold(text))
 
 
 def words_in(folded: str) -> list[str]:
-    """Return the words of a text that is folded already."""
+    """Return the distinct words of a folded text, in their order."""
     return list(dict.fromkeys(_WORD.findall(folded)))
 
 
@@ -114,7 +113,7 @@ _NUMBER = re.compile(r"[+-]?(\d{1,30})(\.\d{1,30})?")
 
 
 def number_of(value: Any) -> float | None:
-    """Return the number that a value is or reads as (a table has text for its numbers, too)."""
+    """Return a value as a finite number; text is parsed, because tables hold numbers as text."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     if isinstance(value, str) and not (value.isascii() and _NUMBER.fullmatch(value)):
@@ -133,8 +132,8 @@ _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
 
 def date_of(value: Any, *, end: bool = False) -> float | None:
-    """Return the seconds since 1970 of a text that is a date or a moment (ISO 8601; UTC where it
-    names no zone). With `end`, a date means the last microsecond of its day."""
+    """Parse an ISO 8601 date or time (UTC if it has no zone) to seconds since 1970. With `end`, a
+    date means the last microsecond of its day."""
     if not isinstance(value, str) or not value.isascii():
         return None
     try:
@@ -154,16 +153,17 @@ def date_of(value: Any, *, end: bool = False) -> float | None:
 
 
 def seconds_of(moment: datetime.datetime) -> float:
-    """Return the seconds since 1970 of a moment; one without a zone is in UTC."""
+    """Return a time as seconds since 1970; a naive one is taken as UTC."""
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=datetime.UTC)
     return (moment - _EPOCH).total_seconds()
 
 
 def iso_of(seconds: float) -> str:
-    """Return the date, in UTC, of a number of seconds since 1970.
+    """Return the UTC date, in ISO format, of seconds since 1970.
 
-    A moment of the first or the last day there is may lie beyond it in UTC: that day stands for it.
+    It is limited to the first and last day that Python supports, which a conversion to UTC may
+    exceed.
     """
     days = math.floor(seconds / _DAY.total_seconds()) + _EPOCH.toordinal()
     first, last = datetime.date.min.toordinal(), datetime.date.max.toordinal()
@@ -171,7 +171,7 @@ def iso_of(seconds: float) -> str:
 
 
 def orientation_of(width: int | None, height: int | None) -> str:
-    """Return one of ORIENTATIONS: square is what is within 5 %; empty where the size is unknown."""
+    """Return one of `ORIENTATIONS` (square within 5 %), or "" when the size is unknown."""
     if not width or not height:
         return ""
     ratio = width / height
@@ -181,7 +181,7 @@ def orientation_of(width: int | None, height: int | None) -> str:
 
 
 _HEX = re.compile(r"#[0-9a-fA-F]{6}")
-# The last hue (degrees) of each colour of the wheel; what is beyond is red again.
+# The last hue (degrees) of each colour of the wheel, which begins and ends with red.
 _HUES = (
     (14, "red"), (44, "orange"), (68, "yellow"), (165, "green"), (195, "cyan"), (255, "blue"),
     (295, "purple"), (343, "pink"), (360, "red"),
@@ -189,7 +189,7 @@ _HUES = (
 
 
 def color_of(color: str) -> str:
-    """Return the one of COLORS that a '#rrggbb' is; empty for what is none."""
+    """Return the one of `COLORS` that names a '#rrggbb' colour, or "" for other text."""
     if not _HEX.fullmatch(color):
         return ""
     red, green, blue = (int(color[at : at + 2], 16) / 255 for at in (1, 3, 5))
@@ -206,7 +206,7 @@ def color_of(color: str) -> str:
     else:
         hue = 60 * ((red - green) / chroma + 4)
     name = next(name for last, name in _HUES if hue <= last)
-    # Dark or dull orange is what people call brown.
+    # Dark or dull orange is called brown.
     if name in ("red", "orange", "yellow") and 10 <= hue <= 50:
         return "brown" if high < 0.65 or chroma < 0.3 else name
     return name

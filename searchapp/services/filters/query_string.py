@@ -1,9 +1,9 @@
-"""Filters in the address bar.
+"""Filters as URL query parameters: parsing and writing.
 
     ?f.label=cat&f.label=dog&f.width~min=800&f.tags~all=red&f.metadata.year~max=1980
 
-Several values of one name are alternatives (of tags, `~all` and `~none` say otherwise); different
-names must all hold. What this form cannot say stands whole in `filter`, as JSON.
+Several values of one name are alternatives (except with `~all` and `~none` for tags); different
+names must all match. Conditions that this form cannot express are given as JSON in `filter`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _YES = {"yes": True, "no": False}
 
 
 class Parameters(Protocol):
-    """What Django calls a QueryDict."""
+    """The part of Django's `QueryDict` that is used here."""
 
     def __iter__(self) -> Any: ...
 
@@ -36,10 +36,9 @@ class Parameters(Protocol):
 
 
 def read(parameters: Parameters) -> Condition | None:
-    """Return what the parameters of an address limit a search to. Empty values say nothing.
+    """Return the condition given by query parameters, ignoring empty values.
 
-    Raises:
-        Invalid: code `invalid_filter`.
+    Raises `Invalid` (`invalid_filter`) when they are not a valid filter.
     """
     parts: list[dict[str, Any]] = []
     ranges: dict[str, dict[str, Any]] = {}
@@ -97,7 +96,7 @@ def _plain(field: str, value: str) -> Any:
 
 
 def _end(field: str, value: str) -> Any:
-    """A date where it is one, else a number where it is one, else what was given."""
+    """Return a date as text, a number as a float, and any other value unchanged."""
     if date_of(value) is not None:
         return value
     number = number_of(value)
@@ -105,7 +104,7 @@ def _end(field: str, value: str) -> Any:
 
 
 def write(condition: Condition | None) -> list[tuple[str, str]]:
-    """Return the parameters of which `read` makes a condition that means the same."""
+    """Return the query parameters of a condition; `read` gives an equivalent condition."""
     if condition is None:
         return []
     parts = condition.parts if isinstance(condition, All) else (condition,)
@@ -123,7 +122,7 @@ def write(condition: Condition | None) -> list[tuple[str, str]]:
 
 
 def _pairs(test: Test) -> list[tuple[str, str]] | None:
-    """Return the parameters of one test; None for what they cannot say."""
+    """Return the parameters of one test, or None when they cannot express it."""
     numbers = [v for v in (*test.values, test.low, test.high) if isinstance(v, float)]
     if any(number_of(_shown(value)) != value for value in numbers):
         return None  # very large or very small
@@ -146,7 +145,7 @@ def _pairs(test: Test) -> list[tuple[str, str]] | None:
 
 
 def name_of(field: str) -> str:
-    """Return the name of the parameter that stands for a field."""
+    """Return the name of the parameter for a field."""
     return PREFIX + field.replace("%", "%25").replace("~", "%7E")
 
 

@@ -1,11 +1,11 @@
-"""Keeping the scalars in Milvus what the rows say.
+"""Synchronisation of the filter scalars in Milvus with the database rows.
 
-Images whose rows have changed are on a list (`StaleScalars`) until a worker has written their
-scalars again; collections of an older form are filled anew. Vectors are read and written back with
-the new scalars: nothing is embedded.
+Images whose rows have changed are listed in `StaleScalars` until a worker has written their scalars
+again; collections created by older versions are filled again. Vectors are read and written back
+with the new scalars: nothing is embedded.
 
-Whoever has written looks at the rows once more: of two who write different things, the one who
-wrote last sees the row of then, and sees to it that Milvus gets it.
+After writing, the rows are read once more: of two concurrent writers, the later one notices a
+changed row and lists it again.
 """
 
 from __future__ import annotations
@@ -40,27 +40,26 @@ from searchapp.services.indexes import lifecycle
 
 log = logging.getLogger(__name__)
 TASK = "maintenance.scalars"
-AT_ONCE = 500  # images: their vectors are 3 MB
+AT_ONCE = 500  # images per batch: 3 MB of vectors
 _OLD = Q(state__in=LIVE_INDEXES, scalars__lt=SCALARS_VERSION, dataset__deleted=None)
 
 
 @receiver(scalars_stale)
 def call_worker(**_: Any) -> None:
-    """Call for a worker. A lost call loses nothing: the sweeper calls again."""
+    """Wake a worker. A lost message does no harm: the periodic sweep sends another."""
     with contextlib.suppress(queue.QueueUnavailable):
         queue.send_once(TASK)
 
 
 def waits() -> bool:
-    """Whether there is anything for a worker to do."""
+    """Return whether there is anything for a worker to do."""
     return StaleScalars.objects.exists() or Index.objects.filter(_OLD).exists()
 
 
 def work(seconds: float) -> bool:
-    """Do what is to be done, for about so many seconds; returns whether more can be done now.
+    """Synchronise for about `seconds`; returns whether more can be done now.
 
-    Raises:
-        VectorsUnavailable: then nothing is lost, and all of it is still to be done.
+    Raises `VectorsUnavailable` when Milvus is down; the remaining work stays listed.
     """
     until = time.monotonic() + seconds
     while refresh() or refill():
@@ -70,10 +69,10 @@ def work(seconds: float) -> bool:
 
 
 def refresh(limit: int = AT_ONCE) -> int:
-    """Write the scalars of images that are on the list; returns how many entries were dealt with.
+    """Write the scalars of listed images; returns how many entries were processed.
 
-    A picture that a worker has in hand stays on the list: the worker may have read the row of
-    before. One that waits for a worker need not: its row is read when it is claimed.
+    An image claimed by a worker stays listed, because the worker may have read the row before the
+    change. The row of a waiting image is read when it is claimed.
     """
     held = Image.objects.filter(state=ImageState.PROCESSING).values("pk")
     entries = dict(
@@ -89,7 +88,7 @@ def refresh(limit: int = AT_ONCE) -> int:
         for index in Index.objects.filter(dataset=dataset, state__in=LIVE_INDEXES).defer("recipe"):
             write(index, some)
     StaleScalars.objects.filter(pk__in=entries).delete()
-    # What became of them while they were being written is a matter for the next round.
+    # Changes made during the write have entries of their own, for the next round.
     DatasetFacets.objects.filter(dataset__in=by_dataset, is_stale=False).update(is_stale=True)
     return len(entries)
 
@@ -100,15 +99,17 @@ def _ready(keys: Iterable[int]) -> list[Image]:
 
 
 def refill() -> int:
-    """Give the next images of a collection of an older form their scalars; returns how many were
-    looked at, 0 when all collections have the present form."""
+    """Write scalars for the next images of a collection created by an older version.
+
+    Returns the number of images, at least 1, or 0 when all collections are current.
+    """
     index = Index.objects.filter(_OLD).defer("recipe").order_by("pk").first()
     if index is None:
         return 0
     ahead = lifecycle.members(index.dataset_id).filter(pk__gt=index.scalars_cursor).order_by("pk")
     images = list(ahead.only("dataset_id", *SCALAR_COLUMNS)[:AT_ONCE])
     write(index, images)
-    # Who else is at it does the same images: the cursor only ever moves on.
+    # A concurrent worker processes the same images: the cursor only moves forward.
     unmoved = Index.objects.filter(pk=index.pk, scalars_cursor=index.scalars_cursor)
     if images:
         unmoved.update(scalars_cursor=images[-1].pk)
@@ -121,8 +122,7 @@ def refill() -> int:
 def write(index: Index, images: Sequence[Image]) -> None:
     """Write the scalars of those `images` whose vectors `index` has.
 
-    Raises:
-        VectorsUnavailable
+    Raises `VectorsUnavailable` when Milvus is down.
     """
     store = get_store()
     try:
@@ -141,15 +141,15 @@ def write(index: Index, images: Sequence[Image]) -> None:
     except VectorsUnavailable:
         raise
     except VectorsError:
-        # Never again the same thing for ever: the audit names what is not as it should be.
+        # Do not retry the same images forever: the audit reports stale scalars.
         log.exception("scalars of %d images of index %d cannot be written", len(images), index.pk)
         return
     look_again(index, there)
 
 
 def look_again(index: Index, images: Sequence[Image]) -> None:
-    """Of images that were just written into `index` as they were read: note those whose rows have
-    changed meanwhile, and let Milvus forget those that were deleted meanwhile."""
+    """Verify images that were just written into `index`: list those whose rows have changed since
+    they were read, and queue the deletion of vectors of those deleted meanwhile."""
     found = Image.objects.filter(pk__in=[image.pk for image in images])
     now = found.only("state", *SCALAR_COLUMNS).in_bulk()
     changed = [
@@ -174,7 +174,7 @@ def _written(image: Image) -> list[Any]:
 
 
 def require(wanted: Iterable[Index]) -> None:
-    """Raise Unavailable, code `filters_not_ready`, unless all these indexes can be filtered."""
+    """Raises `Unavailable` (`filters_not_ready`) when not all of these indexes can be filtered."""
     old = [index for index in wanted if index.scalars < SCALARS_VERSION]
     if not old:
         return
@@ -191,9 +191,9 @@ def require(wanted: Iterable[Index]) -> None:
 
 
 def stale(index: Index, images: Sequence[Image]) -> list[int]:
-    """Return the keys of those `images` whose scalars in `index` are not what their rows say.
+    """Return the keys of those `images` whose scalars in `index` differ from their rows.
 
-    Images without a vector are not among them.
+    Images without a vector are not included.
     """
     found = get_store().scalars(index.collection, [image.pk for image in images], SUM)
     return [

@@ -1,11 +1,10 @@
-"""What is stored beside a picture's vector, so that a search can be limited inside Milvus.
+"""Scalars stored beside vectors in Milvus for filtering: tokens, numbers, dates, text prefixes.
 
-Nothing that a person wrote stands in it as it was written, and so nothing of that kind is ever in
-an expression:
+User input is never stored verbatim, and so never occurs in an expression:
 
 - `t`: tokens, 60-bit hashes of statements such as 'the label is cat' or 'a tag is red';
 - `n_…`, `d_…`: numbers and dates (seconds since 1970), by a hash of the field's name;
-- `s_…`: the beginnings of texts, folded, in hexadecimal digits of their UTF-8, whose order is that
+- `s_…`: prefixes of folded texts, as the hexadecimal digits of their UTF-8, which sort in the order
   of the characters.
 """
 
@@ -34,28 +33,28 @@ from searchapp.services.filters.tree import MAX_PREFIX_LENGTH
 Scalar = float | str | list[int]
 Scalars = dict[str, Scalar]
 TOKENS = "t"
-# Milvus keeps at most 64 KB of scalars of a row.
-# A digest of all the rest, by which an audit sees whether it is what the row says.
+# A digest of all other scalars, by which the audit detects stale ones.
 SUM = "digest"
-MAX_METADATA_FIELDS = 100  # of metadata, the first by name
+# Limits, because Milvus stores at most 64 KB of scalars per row.
+MAX_METADATA_FIELDS = 100  # the first ones by name
 MAX_TOKENS = 1000
-MAX_WORDS = 30  # of one text, its first
+MAX_WORDS = 30  # the first ones of a text
 _IS, _WORD, _THERE, _NUMBER, _DATE, _TEXT = "is", "word", "there", "number", "date", "text"
 
 
 def _digest(size: int, *parts: str) -> bytes:
-    # With their lengths before them no two lists of parts look alike, whatever is in them.
+    # Length prefixes make the encoding of a list of parts unique.
     said = "".join(f"{len(part)}:{part}" for part in parts)
     return hashlib.blake2b(said.encode("utf-8", "surrogatepass"), digest_size=size).digest()
 
 
-@lru_cache(maxsize=50_000)  # the same few statements are made of very many pictures
+@lru_cache(maxsize=50_000)  # many images share the same few tokens
 def _token(*parts: str) -> int:
     return int.from_bytes(_digest(8, *parts)) >> 4
 
 
 def value_token(field: str, value: str | float | bool) -> int:
-    """The token of 'the field is this text, number or truth', or 'it is among its words'."""
+    """Return the token for 'the field equals this value' or 'the value is among its words'."""
     if isinstance(value, bool):
         return _token(field, _IS, "true" if value else "false")
     if isinstance(value, str):
@@ -68,12 +67,12 @@ def _is(field: str, folded: str) -> int:
 
 
 def word_token(field: str, word: str) -> int:
-    """The token of 'this word, which is folded, occurs in the text of the field'."""
+    """Return the token for 'this folded word occurs in the text of the field'."""
     return _token(field, _WORD, word)
 
 
 def there_token(field: str) -> int:
-    """The token of 'the field has a value'."""
+    """Return the token for 'the field has a value'."""
     return _token(field, _THERE)
 
 
@@ -89,7 +88,7 @@ def text_token(field: str) -> int:
     return _token(field, _THERE, _TEXT)
 
 
-# Every row has it: a row without tokens has not got its scalars yet.
+# Every row has this token: a row without tokens has no scalars yet.
 ROW_TOKEN = _token("row")
 
 
@@ -107,12 +106,12 @@ def text_key(field: str) -> str:
 
 @lru_cache(maxsize=1000)
 def _short(field: str) -> str:
-    """Only letters, digits and underscores: it is a part of a name in an expression."""
+    """Return a name of letters, digits and underscores only, for use in expressions."""
     return field if field in FIXED else _digest(8, field).hex()
 
 
 def beginning(text: str) -> str:
-    """Return the stored form of a text's beginning."""
+    """Return the stored form of a text's prefix."""
     return _beginning(fold(text))
 
 
@@ -121,7 +120,7 @@ def _beginning(folded: str) -> str:
 
 
 def scalars_of(image: Image) -> Scalars:
-    """Return what is stored of an image whose `SCALAR_COLUMNS` are known."""
+    """Return the scalars of an image whose `SCALAR_COLUMNS` are loaded."""
     metadata: Mapping[str, Any] = image.metadata if isinstance(image.metadata, dict) else {}
     kept = (METADATA + name for name in sorted(metadata)[:MAX_METADATA_FIELDS])
     found = facts_of(image, (*FIXED, *kept))
@@ -129,7 +128,7 @@ def scalars_of(image: Image) -> Scalars:
 
 
 def facts_of(image: Image, fields: Iterable[str]) -> Scalars:
-    """Return what is stored of some fields of an image, as far as it has them."""
+    """Return the scalars of some fields of an image, without the digest."""
     made = _Made()
     for field in fields:
         if field in _FIXED:
@@ -177,7 +176,7 @@ class _Made:
         self.values[date_key(field)] = seconds
 
     def metadata(self, field: str, value: Any) -> None:
-        """Text may read as a number or a date, and is then both."""
+        """Add a metadata value; text that reads as a number or a date is stored as both."""
         if value is None or value == "" or value == [] or value == {}:
             return
         self.tokens.append(there_token(field))
@@ -197,7 +196,7 @@ class _Made:
 
 
 def _flat(values: Any) -> Iterator[str | float | bool]:
-    """The words, numbers and truths of a list; what is nested deeper is left out."""
+    """Yield the texts, numbers and booleans of a list, without nested values."""
     for value in values if isinstance(values, list) else []:
         if isinstance(value, bool) or (isinstance(value, str) and fold(value)):
             yield value
@@ -206,7 +205,7 @@ def _flat(values: Any) -> Iterator[str | float | bool]:
 
 
 def _is_tokens(field: str, value: str | float | bool) -> list[int]:
-    """Tokens of a value and, of text that reads as a number, of that number."""
+    """Return the token of a value and, for text that reads as a number, that of the number."""
     tokens = [value_token(field, value)]
     if isinstance(value, str) and (number := number_of(value)) is not None:
         tokens.append(value_token(field, number))

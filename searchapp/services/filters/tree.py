@@ -1,4 +1,4 @@
-"""What a search is limited to, as a checked tree: `parse` makes it of JSON, `to_json` the reverse.
+"""Filter conditions as a validated tree: `parse` reads it from JSON, `to_json` writes it.
 
 {"all": [{"field": "label", "in": ["cat", "dog"]},
          {"field": "width", "min": 800},
@@ -28,14 +28,14 @@ MAX_DEPTH = 8
 MAX_NODES = 100
 MAX_VALUES = 500  # in the whole tree
 MAX_TEXT_LENGTH = 255  # characters
-MAX_PREFIX_LENGTH = 48  # characters of a text whose beginning can be asked for
+MAX_PREFIX_LENGTH = 48  # characters that a `begins` test can compare
 _GROUPS = ("all", "any")
 _BOUNDS = ("min", "max")
 
 
 @dataclass(frozen=True)
 class All:
-    """Every one of `parts` holds."""
+    """All of `parts` hold."""
 
     parts: tuple[Condition, ...]
 
@@ -66,10 +66,10 @@ Value = str | float | bool
 
 @dataclass(frozen=True)
 class Test:
-    """One question about one field.
+    """A test of one field.
 
-    `values` are as they were given. A range has `low` and `high` instead, each a number or the text
-    of a date, either of them None where that end is open.
+    `values` are unchanged from the input. A range has `low` and `high` instead, each a number or a
+    date as text, or None when that end is open.
     """
 
     field: str
@@ -97,10 +97,9 @@ Condition = All | Any_ | Not | Test
 
 
 def parse(data: object, *, place: str = "filter") -> Condition | None:
-    """Return the checked tree of a filter's JSON; None for none at all (null or {}).
+    """Return the validated tree of a filter's JSON, or None for an empty filter (null or {}).
 
-    Raises:
-        Invalid: code `invalid_filter`, with the place of the mistake in its sentence.
+    Raises `Invalid` (`invalid_filter`), naming the place of the mistake, when it is not valid.
     """
     if data is None or data == {}:
         return None
@@ -108,7 +107,7 @@ def parse(data: object, *, place: str = "filter") -> Condition | None:
 
 
 def all_of(*conditions: Condition | None) -> Condition | None:
-    """Return what holds where all of these do; None where there are none."""
+    """Return the conjunction of the conditions that are not None, or None without any."""
     parts = tuple(part for part in conditions if part is not None)
     if len(parts) < 2:
         return parts[0] if parts else None
@@ -249,7 +248,7 @@ def _text(value: object, place: str) -> str:
 
 
 def _is_text(value: str) -> bool:
-    """Whether UTF-8 can write it, and databases can keep it."""
+    """Return whether UTF-8 can encode it and databases can store it."""
     return "\0" not in value and not any("\ud800" <= letter <= "\udfff" for letter in value)
 
 
