@@ -12,7 +12,7 @@ from searchapp.models import Dataset
 
 @dataclass(frozen=True)
 class AuditScope:
-    """What an audit looks at: one dataset, or everything; `deep` reads every original."""
+    """The scope of an audit: one dataset, or everything; `deep` reads every original."""
 
     dataset: Dataset | None = None
     deep: bool = False
@@ -20,17 +20,17 @@ class AuditScope:
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that is not as it should be. `key` is what its repair needs."""
+    """Something that is wrong. `key` is what its repair needs."""
 
     subject: str  # what it is about: "picture 12", the name of a file
     detail: str  # a sentence
     key: Any = None
-    dataset: str = ""  # its slug, where it is of one
+    dataset: str = ""  # the slug of its dataset, if it has one
 
 
 @dataclass(frozen=True)
 class AuditStep:
-    """Some of a check's work: `after` is where the next step begins, None at the end."""
+    """Part of a check's work: `after` is where the next step begins, None at the end."""
 
     findings: Sequence[Finding] = field(default_factory=tuple)
     looked: int = 0
@@ -42,20 +42,20 @@ class Check(ABC):
 
     kind: ClassVar[str]
     title: ClassVar[str]  # "Pictures without a vector"
-    counted: ClassVar[str]  # what is looked at: "pictures"
+    counted: ClassVar[str]  # what is counted: "pictures"
     repairs: ClassVar[str] = ""  # what a repair does; empty where there is none
-    advice: ClassVar[str] = ""  # what a person can do, where there is none
+    advice: ClassVar[str] = ""  # what a person can do, when there is no repair
     deep_only: ClassVar[bool] = False
-    whole_only: ClassVar[bool] = False  # makes no sense for one dataset
+    whole_only: ClassVar[bool] = False  # not applicable to a single dataset
 
     @abstractmethod
     def step(self, scope: AuditScope, after: Any) -> AuditStep:
-        """Look at what comes behind `after` (None: the beginning), which is plain JSON."""
+        """Check the items behind `after` (None: from the beginning), which is plain JSON."""
 
     def confirm(self, findings: Sequence[Finding]) -> list[Finding]:
-        """Look once more, a moment later: what is merely in flight is no finding."""
+        """Check again, a moment later, to drop findings that were merely in progress."""
         return list(findings)
 
     def repair(self, findings: Sequence[Finding]) -> int:
-        """Mend what `findings` say; returns how many are mended, or in workers' hands."""
+        """Repair `findings`; returns how many are repaired, or queued for workers."""
         return 0

@@ -1,7 +1,7 @@
 """Audit of files: originals and thumbnails that are missing, damaged or unused.
 
-Files are walked through by the first two digits of their hashes, rows by the same digits: neither
-all files nor all rows are ever in memory.
+Files and rows are walked through by the first two digits of their hashes: neither all files nor all
+rows are ever in memory.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ from searchapp.services.operations import cleanup
 
 LOOK_AGAIN = "indexing.look_again"
 _HELD = (*PENDING_STATES, ImageState.READY)  # states in which an image needs its original
-_YOUNG_SECONDS = 3600.0  # what is younger may be about to be used
-_KEPT_AFTER = timedelta(days=1)  # an ended import may still be tried again
+_YOUNG_SECONDS = 3600.0  # younger files may be about to be used
+_KEPT_AFTER = timedelta(days=1)  # an ended import may still be retried
 _AT_ONCE = 100
 _USERS_NAMED = 5
 _NAME = re.compile(r"(?P<key>[0-9a-f]{64})(-\d+\.webp|\.webp|\.features)?")
 
 
 def _prefix_behind(images: QuerySet[Image], after: str) -> str | None:
-    """The first two digits of the next hash behind those that begin with `after`."""
+    """Return the first two digits of the next hash behind those that begin with `after`."""
     ahead = images.filter(sha256__gte=after + "g" if after else "").order_by("sha256")
     found = ahead.values_list("sha256", flat=True).first()
     return None if found is None else found[:2]
@@ -56,7 +56,7 @@ def _scoped(images: QuerySet[Image], scope: AuditScope) -> QuerySet[Image]:
 
 
 def key_of(name: str) -> str:
-    """The hash that a stored file is named by; empty for a draft."""
+    """Return the hash that a stored file is named by; empty for a draft."""
     found = _NAME.fullmatch(name.rpartition("/")[2])
     return found["key"] if found else ""
 
@@ -115,7 +115,7 @@ class BrokenChecksums(Check):
 
 
 def _whose(rows: QuerySet[Image], sha256: str) -> str:
-    """Say which pictures a person would have to look for."""
+    """Return which images are affected, for a person to look for."""
     found = rows.filter(sha256=sha256).order_by("pk").values_list("pk", "dataset__slug")
     users = ", ".join(f"{pk} in {slug}" for pk, slug in found[:_USERS_NAMED])
     return f"Its bytes have another checksum. It is that of picture {users}."
@@ -128,14 +128,14 @@ def _is_broken(sha256: str) -> bool:
             while chunk := file.read(CHUNK):
                 digest.update(chunk)
     except FileNotFoundError:
-        return False  # that is another check's
+        return False  # reported by another check
     except OSError:
         return True
     return digest.hexdigest() != sha256
 
 
 class MissingThumbnails(Check):
-    """First the pictures that are whole files, by prefix; then boxes, by key, whose thumbnails are
+    """First the images that are whole files, by prefix; then boxes, by key, whose thumbnails are
     named by another hash."""
 
     kind = "thumbnails_missing"
@@ -192,7 +192,7 @@ def _no_thumbnail(pk: int, key: str, slug: str) -> Finding:
 
 
 def look_again(keys: Sequence[int]) -> int:
-    """Let workers look at these images again; returns how many were asked for."""
+    """Let workers process these images again; returns how many."""
     for start in range(0, len(keys), _AT_ONCE):
         try:
             queue.send(LOOK_AGAIN, images=list(keys[start : start + _AT_ONCE]))
@@ -224,7 +224,7 @@ class UnusedFiles(Check):
         return AuditStep(findings, len(names), (kind, prefix))
 
     def _unused(self, kind: str, names: Sequence[str]) -> list[str]:
-        """Those of these files, of one prefix, that nothing uses now."""
+        """Return those of these files, of one prefix, that are unused now."""
         if not names:
             return []
         keys = {key_of(name) for name in names} - {""}
@@ -247,7 +247,7 @@ class UnusedFiles(Check):
 
     @cached_property
     def _boxes(self) -> NDArray[np.int64]:
-        """The thumbnails' keys of all boxes, shortened to 60 bits, ascending."""
+        """Return the keys of the thumbnails of all boxes, shortened to 60 bits, ascending."""
         rows = Image.objects.filter(box__isnull=False).only("sha256", "box").order_by()
         keys = (_number(image.thumbnail_key) for image in rows.iterator(chunk_size=2000))
         return np.sort(np.fromiter(keys, np.int64))
@@ -257,7 +257,7 @@ class UnusedFiles(Check):
         return set(rows.values_list("sha256", flat=True))
 
     def _used_imports(self, keys: set[str]) -> set[str]:
-        """Files of imports that go on, or that may be tried again."""
+        """Return files of imports that are active, or may be retried."""
         lately = timezone.now() - _KEPT_AFTER
         going = ~Q(job__state__in=ENDED_JOBS) | Q(job__ended__gte=lately)
         locations = ImportSource.objects.filter(
@@ -266,7 +266,7 @@ class UnusedFiles(Check):
         return {location.partition(":")[2] for location in locations}
 
     def confirm(self, findings: Sequence[Finding]) -> list[Finding]:
-        self.__dict__.pop("_boxes", None)  # boxes may have come since
+        self.__dict__.pop("_boxes", None)  # boxes may have been added since
         names = [one.key for one in findings]
         still = set(self._unused(names[0].partition("/")[0], names)) if names else set()
         return [one for one in findings if one.key in still and storage.age_of(one.key) is not None]
@@ -275,7 +275,7 @@ class UnusedFiles(Check):
         for one in findings:
             kind, key = one.key.partition("/")[0], key_of(one.key)
             if kind == "originals" and key:
-                # Looks once more, under the lock that storing takes too.
+                # Checks again, under the same lock as storing.
                 cleanup.after_deletion([cleanup.Files(key, key)])
             elif kind == "queries" and key:
                 cleanup.discard_query("", key)

@@ -28,7 +28,7 @@ from searchapp.services.imports import job_progress
 from searchapp.services.ingest import claims
 
 _AT_ONCE = 500
-# What the sweeper mends within seconds is no finding before it had many chances.
+# The periodic sweep repairs these within seconds: they count only after many chances.
 _LATE = timedelta(minutes=5)
 
 
@@ -124,14 +124,14 @@ class StaleJobs(Check):
 
 
 class _Pictures(Check):
-    """Pictures whose rows say something that is wrong."""
+    """Images whose rows are wrong in one way."""
 
     counted = "pictures"
-    said: ClassVar[str]  # of each of them
+    said: ClassVar[str]  # the detail of each finding
 
     @abstractmethod
     def wrong(self) -> QuerySet[Image]:
-        """Return those of all datasets."""
+        """Return the wrong images of all datasets."""
 
     def step(self, scope: AuditScope, after: Any) -> AuditStep:
         rows = self.wrong().filter(pk__gt=after or 0)

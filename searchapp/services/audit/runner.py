@@ -1,8 +1,7 @@
 """Run audits: started, continued in slices under a claim on the report, and finished.
 
-A slice is short, so that an audit of a million pictures keeps no import waiting; where the next one
-begins is written into the report. A slice that is killed is carried on from its last step, and a
-step may be done twice without harm.
+A slice is short, so that an audit of a million images keeps no import waiting; the report stores
+where the next one begins. A killed slice is continued from its last step; steps are idempotent.
 """
 
 from __future__ import annotations
@@ -51,9 +50,9 @@ LEASE = timedelta(seconds=60)
 KEPT_REPORTS = 100
 TOLD_OF_A_KIND = 20  # findings that a report names
 _SAVE_SECONDS = 0.5
-_PAUSE_SECONDS = 0.5  # before a finding is looked at again
+_PAUSE_SECONDS = 0.5  # before a finding is confirmed
 
-# In the order in which they are carried out: what a repair of one leads to, a later one sees.
+# In order of execution: later checks see what earlier repairs cause.
 CHECKS: tuple[type[Check], ...] = (
     StuckImages,
     StaleItems,
@@ -82,12 +81,11 @@ def start(
     user: User | AnonymousUser | None = None,
     here: bool = False,
 ) -> AuditReport:
-    """Begin an audit of everything, or of one dataset.
+    """Start an audit of everything, or of one dataset.
 
-    Workers carry it out; with `here`, the caller does, by `run`.
+    Workers run it; with `here`, the caller does, by `run`.
 
-    Raises:
-        Conflict: `audit_running` while another one runs that workers carry out.
+    Raises `Conflict` with code `audit_running` while another one runs in workers.
     """
     account = user if user is not None and user.is_authenticated else None
     with transaction.atomic():
@@ -110,7 +108,7 @@ def start(
 
 
 def call_worker() -> None:
-    """Call for a worker. A lost call loses nothing: the sweeper calls again."""
+    """Wake a worker. A lost call does no harm: the periodic sweep calls again."""
     with contextlib.suppress(queue.QueueUnavailable):
         if not queue.waiting_of(queue.MAINTENANCE, TASK):
             queue.send(TASK)
@@ -127,7 +125,7 @@ def _claimable() -> QuerySet[AuditReport]:
 
 
 def advance() -> bool:
-    """Carry the audit that waits on for a slice; returns whether more is to be done."""
+    """Run one slice of the waiting audit; returns whether there is more to do."""
     pk = _claimable().values_list("pk", flat=True).first()
     if pk is None:
         return False
@@ -142,7 +140,7 @@ def advance() -> bool:
 
 
 def run(report: AuditReport) -> AuditReport:
-    """Carry out, to its end, an audit that was begun with `here`."""
+    """Run an audit to its end that was started with `here`."""
     while report.ended is None:
         _slice(report, SLICE_SECONDS)
     return report
@@ -151,7 +149,7 @@ def run(report: AuditReport) -> AuditReport:
 def _slice(report: AuditReport, seconds: float) -> None:
     until = time.monotonic() + seconds
     dataset = _dataset_of(report)
-    if report.dataset and dataset is None:  # never a reason to look at, and mend, everything else
+    if report.dataset and dataset is None:  # never fall back to checking and repairing everything
         report.error_detail = "The dataset was deleted before the audit had ended."
         report.left = _left(report)
         report.ended = timezone.now()
@@ -170,7 +168,7 @@ def _slice(report: AuditReport, seconds: float) -> None:
         else:
             check = made.setdefault(place, CHECKS[place]())
             _step(report, check, scope, place)
-        # A step may be done twice, and most find nothing: not each is worth a write to the disk.
+        # Steps are idempotent, and most find nothing: not every one is worth a write.
         if time.monotonic() > min(saved + _SAVE_SECONDS, until) or report.ended is not None:
             if not _save(report):
                 log.warning("audit %d is carried on by somebody else", report.pk)
@@ -183,7 +181,7 @@ def _left(report: AuditReport) -> int:
 
 
 def _dataset_of(report: AuditReport) -> Dataset | None:
-    # It may have been given another slug since.
+    # The slug may have changed since.
     there = Dataset.objects.filter(deleted=None)
     return there.named(report.dataset) if report.dataset else None
 

@@ -25,7 +25,7 @@ class WrongScalars(Check):
 
     def step(self, scope: AuditScope, after: Any) -> AuditStep:
         least, past = after or (0, 0)
-        # Collections that are being filled anew are known to be of an older form.
+        # Collections that are being refilled are known to be of an older format.
         found = Index.objects.filter(
             pk__gte=least, state__in=_WHOLE, scalars=SCALARS_VERSION
         ).select_related("dataset")
@@ -56,7 +56,7 @@ class WrongScalars(Check):
             index = Index.objects.filter(pk=pk, state__in=_WHOLE).first()
             if index is None:
                 continue
-            # What is on the list will be written.
+            # Images on the list are going to be written.
             listed = StaleScalars.objects.filter(image_id__in=by_image)
             waiting = set(listed.values_list("image_id", flat=True))
             members = lifecycle.members(index.dataset_id).filter(pk__in=set(by_image) - waiting)

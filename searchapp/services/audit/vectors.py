@@ -32,7 +32,7 @@ def _next_index(scope: AuditScope, states: Sequence[str], least: int) -> Index |
 
 
 def _by_index(findings: Sequence[Finding]) -> dict[int, dict[int, Finding]]:
-    """Findings whose key is (index, image), by index and image."""
+    """Return findings whose key is (index, image), by index and image."""
     found: dict[int, dict[int, Finding]] = defaultdict(dict)
     for finding in findings:
         found[finding.key[0]][finding.key[1]] = finding
@@ -145,7 +145,7 @@ class OrphanedVectors(Check):
             index = Index.objects.filter(pk=pk).first()
             if index is None:
                 continue
-            # What is on the list to be forgotten will be.
+            # Vectors on the list are going to be removed.
             listed = VectorCleanup.objects.filter(collection=index.collection)
             if listed.filter(image_id=None).exists():
                 continue
@@ -185,7 +185,7 @@ class OrphanedCollections(Check):
         return AuditStep(self._unused(findings), len(ours))
 
     def _unused(self, findings: Sequence[Finding]) -> list[Finding]:
-        # Rows come before collections and go before them: so they are read later.
+        # Rows are created before collections and deleted before them, so rows are read later.
         used = {
             index.collection
             for index in Index.objects.exclude(state=IndexState.RETIRED).defer("recipe")

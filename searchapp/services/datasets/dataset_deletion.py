@@ -33,12 +33,12 @@ _ITEMS_AT_ONCE = 2000
 
 
 def pictures_in(dataset: Dataset) -> int:
-    """How many pictures go with a dataset: the number that has to be typed to delete it."""
+    """Return the number of images of a dataset, which must be typed to confirm its deletion."""
     return Image.objects.filter(dataset=dataset).there().count()
 
 
 def check_number(dataset: Dataset, given: int | None) -> None:
-    """Raise Invalid, code `wrong_number`, unless `given` is the number of pictures."""
+    """Raise `Invalid` with code `wrong_number` unless `given` is the number of images."""
     number = pictures_in(dataset)
     if given != number:
         raise Invalid(
@@ -47,12 +47,11 @@ def check_number(dataset: Dataset, given: int | None) -> None:
 
 
 def delete_dataset(dataset: Dataset) -> None:
-    """Delete a dataset. Nobody sees it from now on; for a day `restore_dataset` brings it back.
+    """Delete a dataset. It disappears at once; for a day `restore_dataset` brings it back.
 
-    Its slug is free at once, its jobs are cancelled.
+    Its slug is free at once, and its jobs are cancelled.
 
-    Raises:
-        Gone: code `dataset_deleted` when somebody was quicker.
+    Raises `Gone` with code `dataset_deleted` when it was deleted meanwhile.
     """
     with transaction.atomic():
         there = Dataset.objects.filter(pk=dataset.pk, deleted=None)
@@ -70,17 +69,16 @@ def delete_dataset(dataset: Dataset) -> None:
 
 
 def deleted_for(user: User | AnonymousUser) -> QuerySet[Dataset]:
-    """Deleted datasets that `user` can bring back, those deleted last first."""
+    """Return the deleted datasets that `user` can restore, last deleted first."""
     found = Dataset.objects.managed_by(user).filter(deleted__gte=still_kept())
     return found.order_by("-deleted", "-pk")
 
 
 def restore_dataset(dataset: Dataset) -> Dataset:
-    """Bring a deleted dataset back, under its slug or, where that is taken, one with a number.
+    """Restore a deleted dataset, under its slug or, if that is taken, the slug with a number.
 
-    Raises:
-        Gone: code `gone_for_good` when its day is over.
-        Conflict: code `not_deleted`.
+    Raises `Gone` with code `gone_for_good` when it can no longer be restored, and `Conflict` with
+    code `not_deleted`.
     """
     if dataset.deleted is None:
         raise Conflict("not_deleted", "This dataset is not deleted.")
@@ -96,7 +94,7 @@ def restore_dataset(dataset: Dataset) -> Dataset:
             continue
         try:
             with transaction.atomic():
-                # Compare-and-swap: of two who bring it back, one does.
+                # Compare-and-swap: only one of two callers restores it.
                 kept = Dataset.objects.filter(pk=dataset.pk, deleted__gte=still_kept())
                 if not kept.update(deleted=None, slug=slug, slug_before=""):
                     break
@@ -111,10 +109,10 @@ def restore_dataset(dataset: Dataset) -> Dataset:
 
 
 def purge(seconds: float = 20.0) -> bool:
-    """Remove, for good, datasets and images whose day is over, for about so many seconds.
+    """Remove datasets and images permanently that can no longer be restored, for about `seconds`.
 
-    In small transactions, whatever the number of pictures; killed in the middle, it goes on with
-    its next call. Returns whether there is more to do.
+    Works in small transactions, whatever the number of images; when it is killed, the next call
+    continues. Returns whether there is more to do.
     """
     until = time.monotonic() + seconds
     while image_deletion.purge():
@@ -141,7 +139,8 @@ def _remove_rest(dataset: Dataset) -> None:
         VectorCleanup.objects.bulk_create(
             VectorCleanup(collection=index.collection) for index in dataset.indexes.all()
         )
-        # Pictures that were on their way when the last chunk was removed go with the dataset.
+        # Images that were still arriving when the last chunk was removed are deleted with the
+        # dataset.
         gone = {
             cleanup.Files.of(image)
             for image in dataset.images.order_by().only("sha256", "box").iterator()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 _SLUG = re.compile(r"[a-z0-9]+(?:[-_][a-z0-9]+)*")
-RESERVED_SLUGS = frozenset({"new", "all"})  # addresses of pages, and 'every dataset' in a search
+RESERVED_SLUGS = frozenset({"new", "all"})  # addresses of pages, and 'all datasets' in a search
 
 
 def create_dataset(
@@ -33,12 +33,10 @@ def create_dataset(
     visibility: str = "private",
     index_like: Index | None = None,
 ) -> Dataset:
-    """Create a dataset with its active index: one of the default pipeline, or of that of another
-    index.
+    """Create a dataset with its active index: with the default pipeline, or that of another index.
 
-    Raises:
-        Invalid: code `invalid_name` or `invalid_slug`.
-        Conflict: code `slug_taken`.
+    Raises `Invalid` with code `invalid_name` or `invalid_slug`, and `Conflict` with code
+    `slug_taken`.
     """
     name = name.strip()
     if not name:
@@ -50,7 +48,7 @@ def create_dataset(
         candidates = _slugs_from(name)
     for candidate in candidates:
         if not slug and FormerSlug.objects.filter(slug=candidate).exists():
-            continue  # addresses with it lead elsewhere, and nobody has asked for just this one
+            continue  # reserved, and the caller did not ask for this very slug
         try:
             return _create(name, candidate, description, visibility, owner, index_like)
         except IntegrityError:
@@ -84,7 +82,7 @@ def _create(
     dataset = Dataset.objects.create(
         name=name, slug=slug, description=description, visibility=visibility, owner=owner
     )
-    # Whoever chooses a slug has it: what had it once is found under its newer one.
+    # A slug in use wins over a former one: the other dataset is found under its newer slug.
     FormerSlug.objects.filter(slug=slug).delete()
     chosen = recipe(DEFAULT_PIPELINE)
     Index.objects.create(
@@ -106,12 +104,10 @@ def change_dataset(
     description: str | None = None,
     visibility: str | None = None,
 ) -> None:
-    """Change what is given. Addresses with the slug that it had still lead to the dataset.
+    """Change the given fields. Addresses with the former slug still lead to the dataset.
 
-    Raises:
-        Invalid: code `invalid_name` or `invalid_slug`.
-        Conflict: code `slug_taken`.
-        Gone: code `dataset_deleted` when somebody has just deleted it.
+    Raises `Invalid` with code `invalid_name` or `invalid_slug`, `Conflict` with code `slug_taken`,
+    and `Gone` with code `dataset_deleted` when it has just been deleted.
     """
     changes: dict[str, Any] = {"updated": timezone.now()}
     if name is not None:
@@ -127,7 +123,7 @@ def change_dataset(
         changes["visibility"] = visibility
     try:
         with transaction.atomic():
-            # An update of what is there, never an insert of what was deleted meanwhile.
+            # An update, never an insert: the dataset may have been deleted meanwhile.
             there = Dataset.objects.filter(pk=dataset.pk, deleted=None)
             before = there.select_for_update().values_list("slug", flat=True).first()
             if before is None:
@@ -145,7 +141,7 @@ def change_dataset(
 
 
 def counts(dataset: Dataset) -> dict[str, int]:
-    """Return the number of images by state, with all states named, and their `total`."""
+    """Return the number of images by state, including all states, and their `total`."""
     return counts_of([dataset])[dataset.pk]
 
 
@@ -180,8 +176,8 @@ def ready_count(datasets: Iterable[int]) -> int:
     return number
 
 
-# Of so many pictures, nobody counts whether they are as many as some seconds ago; the database
-# would, at each search.
+# Above this number of images, the count is cached for some seconds: the database would count them
+# at each search.
 _MANY = 10_000
 _counted: TTLCache[tuple[int, ...], int] = TTLCache(100, 5.0)
 _lock = threading.Lock()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 SLUG = "demo"
-# Files of pictures to try a search with, in this order.
+# Example queries, in this order.
 _EXAMPLES = (
     "erase-kingfisher.jpg",
     "explore_monuments-germany-neuschwansteinCastle.jpg",
@@ -34,8 +34,8 @@ _EXAMPLES = (
 
 @transaction.atomic
 def load(owner: User) -> int:
-    """Accept the gallery's pictures, unless there is a dataset `demo`; returns how many."""
-    # Neither beside itself under another slug, nor while its deletion can be undone.
+    """Accept the gallery's images, unless there is a dataset `demo`; returns how many."""
+    # Also not when it exists under another slug, or while its deletion can be undone.
     here = Q(slug=SLUG) | Q(slug_before=SLUG) | Q(former_slugs__slug=SLUG)
     if Dataset.objects.filter(here).exists():
         return 0
@@ -64,13 +64,13 @@ def load(owner: User) -> int:
 
 
 def public_images() -> QuerySet[Image]:
-    """Return the gallery's pictures that are ready, where everyone may see it."""
+    """Return the gallery's ready images, if everyone may see them."""
     return Image.objects.filter(
         dataset__slug=SLUG, dataset__visibility=Visibility.PUBLIC, state=ImageState.READY
     )
 
 
 def examples() -> list[Image]:
-    """Return the pictures that the start page offers to try a search with."""
+    """Return the images that the start page offers as example queries."""
     images = {image.name: image for image in public_images().filter(name__in=_EXAMPLES)}
     return [images[name] for name in _EXAMPLES if name in images]

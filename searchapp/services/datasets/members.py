@@ -14,12 +14,12 @@ from searchapp.services.errors import Conflict, Invalid, ServiceError
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
-# More people than this are a group of their own; the page lists them all.
+# The page lists all members without pagination.
 MAX_DATASET_MEMBERS = 1000
 
 
 class NotTheHolder(ServiceError):
-    """Owners manage a dataset; only the one whom it belongs to gives it away."""
+    """The user manages the dataset, but only its holder may transfer it."""
 
     status = 403
 
@@ -33,7 +33,7 @@ class NotTheHolder(ServiceError):
 
 @dataclass(frozen=True)
 class Member:
-    """One person of a dataset; `is_holder` is the one whom it belongs to."""
+    """One member of a dataset; `is_holder` is the user that it belongs to."""
 
     username: str
     user_id: int
@@ -42,7 +42,7 @@ class Member:
 
 
 def members_of(dataset: Dataset) -> list[Member]:
-    """Return whom the dataset belongs to, then its members by name, in one statement each."""
+    """Return the holder, then the members by name, in one statement each."""
     rows = dataset.memberships.select_related("user").exclude(user_id=dataset.owner_id)
     holder = Member(dataset.owner.get_username(), dataset.owner_id, Role.OWNER, True)
     return [
@@ -52,22 +52,21 @@ def members_of(dataset: Dataset) -> list[Member]:
 
 
 def find(dataset: Dataset, username: str) -> Member | None:
-    """Return the member with this name; None for anybody else."""
+    """Return the member with this name, or None."""
     return next((one for one in members_of(dataset) if one.username == username), None)
 
 
 def put(dataset: Dataset, username: str, role: str) -> Member:
-    """Make the person with this username a member with this role, or give them this role.
+    """Make the user a member with this role, or change their role.
 
-    Raises:
-        Invalid: code `unknown_user` or `invalid_role`.
-        Conflict: code `is_holder` or `too_many_members`.
+    Raises `Invalid` with code `unknown_user` or `invalid_role`, and `Conflict` with code
+    `is_holder` or `too_many_members`.
     """
     if role not in Role.values:
         raise Invalid("invalid_role", f"A role is one of: {', '.join(Role.values)}.")
     user = _user(username)
     with transaction.atomic():
-        # Locked, so that the dataset is not handed over between looking and writing.
+        # Locked, so that the dataset is not transferred between check and write.
         held = Dataset.objects.select_for_update().get(pk=dataset.pk)
         _not_the_holder(held, user)
         others = held.memberships.exclude(user_id=user.pk)
@@ -82,11 +81,10 @@ def put(dataset: Dataset, username: str, role: str) -> Member:
 
 
 def add(dataset: Dataset, username: str, role: str) -> Member:
-    """Make a new member; one who is a member already keeps their role.
+    """Add a new member; an existing member keeps their role.
 
-    Raises:
-        Invalid: code `unknown_user` or `invalid_role`.
-        Conflict: code `already_member`, `is_holder` or `too_many_members`.
+    Raises `Invalid` with code `unknown_user` or `invalid_role`, and `Conflict` with code
+    `already_member`, `is_holder` or `too_many_members`.
     """
     if dataset.memberships.filter(user__username=username).exists():
         raise Conflict(
@@ -96,11 +94,9 @@ def add(dataset: Dataset, username: str, role: str) -> Member:
 
 
 def remove(dataset: Dataset, username: str) -> None:
-    """Take somebody out of the dataset; they may also leave by themselves.
+    """Remove a member; members may also remove themselves.
 
-    Raises:
-        ServiceError: code `not_a_member`, 404.
-        Conflict: code `is_holder`.
+    Raises `ServiceError` with code `not_a_member` (404), and `Conflict` with code `is_holder`.
     """
     if dataset.owner.get_username() == username:
         _not_the_holder(dataset, dataset.owner)
@@ -112,11 +108,10 @@ def remove(dataset: Dataset, username: str) -> None:
 
 
 def transfer(dataset: Dataset, username: str) -> None:
-    """Hand the dataset over. Whoever had it stays a member with the role of an owner.
+    """Transfer the dataset. The former holder stays a member with the role of an owner.
 
-    Raises:
-        Invalid: code `unknown_user`.
-        Conflict: code `is_holder`, or `changed_meanwhile` when it has just been handed over.
+    Raises `Invalid` with code `unknown_user`, and `Conflict` with code `is_holder`, or with code
+    `changed_meanwhile` when it has just been transferred.
     """
     user = _user(username)
     _not_the_holder(dataset, user)
@@ -134,7 +129,7 @@ def transfer(dataset: Dataset, username: str) -> None:
 
 
 def may_transfer(dataset: Dataset, user: User) -> bool:
-    """Whether `user` may give the dataset away."""
+    """Whether `user` may transfer the dataset."""
     return user.is_superuser or dataset.owner_id == user.pk
 
 

@@ -1,8 +1,8 @@
 """Actions on many images at once: delete, restore, label, tag, copy, move.
 
 Some hundreds are done at once; more become a job with a ledger (`imports.sources.dataset`), which
-goes on where it was when it is interrupted. Copying and moving is always a job: that of the
-dataset that the pictures go into.
+continues where it was when it is interrupted. Copying and moving is always a job, in the dataset
+that the images are copied to.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ class Action(StrEnum):
 
 @dataclass(frozen=True)
 class Change:
-    """What is to be done with each image."""
+    """What to do with each image."""
 
     action: Action
     label: str = ""
     add: tuple[str, ...] = ()
     remove: tuple[str, ...] = ()
-    # Of a deletion: its moment, by which it can be undone.
+    # The moment of a deletion, by which it can be undone.
     moment: str = ""
 
     def to_dict(self) -> dict[str, Any]:
@@ -68,7 +68,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a request: so many images were changed, or a job does it."""
+    """The result of a request: the number of changed images, or the job that does it."""
 
     number: int
     job: ImportJob | None = None
@@ -76,10 +76,9 @@ class Outcome:
 
 
 def change_of(action: str, *, label: Any = "", add: Any = (), remove: Any = ()) -> Change:
-    """Check what was asked for.
+    """Validate a requested change.
 
-    Raises:
-        Invalid: code `invalid_action` or `invalid_words`.
+    Raises `Invalid` with code `invalid_action` or `invalid_words`.
     """
     if action not in list(Action):
         raise Invalid("invalid_action", f"An action is one of: {', '.join(Action)}.")
@@ -98,7 +97,7 @@ def change_of(action: str, *, label: Any = "", add: Any = (), remove: Any = ()) 
 
 
 def carry_out(dataset: Dataset, selection: Selection, change: Change, *, user: User) -> Outcome:
-    """Do `change` to the selected images of `dataset`, at once or as a job."""
+    """Apply `change` to the selected images of `dataset`, at once or as a job."""
     if change.action in (Action.COPY, Action.MOVE):
         raise ValueError("copying needs a dataset to copy into: see `copy`")
     moment = ""
@@ -131,16 +130,16 @@ _NAMES = {
 
 
 def location(dataset: Dataset, selection: Selection, change: Change) -> str:
-    """What the source of a job is told of its images: see `imports.sources.dataset`."""
+    """Return the location of a job's source: see `imports.sources.dataset`."""
     return json.dumps(
         {"dataset": dataset.pk, "selection": selection.to_dict(), "change": change.to_dict()}
     )
 
 
 def apply(dataset: Dataset, keys: Sequence[int], change: Change) -> int:
-    """Do `change` to these images in one short transaction; returns how many it was done to.
+    """Apply `change` to these images in one short transaction; returns how many were changed.
 
-    Doing it again changes nothing more.
+    Idempotent.
     """
     if change.action == Action.DELETE:
         return image_deletion.delete(dataset.pk, keys, parsed_moment(change.moment))
@@ -166,12 +165,12 @@ def _retag(image: Image, change: Change) -> bool:
 def copy(
     source: Dataset, selection: Selection, target: Dataset, *, user: User, move: bool = False
 ) -> Outcome:
-    """Copy images into another dataset as a job of that one; what it has already stays as it is.
+    """Copy images into another dataset, as a job there. Existing images of that dataset are
+    unchanged.
 
-    With `move`, each picture leaves `source` when its copy is ready.
+    With `move`, each image is deleted from `source` when its copy is ready.
 
-    Raises:
-        Invalid: code `same_dataset`.
+    Raises `Invalid` with code `same_dataset`.
     """
     if source.pk == target.pk:
         raise Invalid("same_dataset", "These pictures are in that dataset already.")
@@ -191,8 +190,7 @@ def copy(
 def copy_dataset(source: Dataset, *, name: str, user: User) -> tuple[Dataset, ImportJob]:
     """Copy a whole dataset into a new private one of `user`, with the same pipeline.
 
-    Raises:
-        Invalid: code `invalid_name`.
+    Raises `Invalid` with code `invalid_name`.
     """
     made = create_dataset(
         name=name, owner=user, description=source.description, index_like=source.active_index
@@ -203,6 +201,6 @@ def copy_dataset(source: Dataset, *, name: str, user: User) -> tuple[Dataset, Im
 
 
 def undo_deletion(dataset: Dataset, moment: datetime, *, user: User) -> Outcome:
-    """Bring back what was deleted in that moment."""
+    """Restore the images that were deleted at that moment."""
     deleted = of_filter("deleted", moment=moment.isoformat())
     return carry_out(dataset, deleted, Change(Action.RESTORE), user=user)

@@ -25,10 +25,10 @@ from searchapp.services.ingest import claims
 from searchapp.services.operations import cleanup
 
 UNDO = timedelta(days=1)
-# Nothing is purged in the moment in which somebody may still be bringing it back.
+# Images are purged this much later, because someone may be restoring them at the last moment.
 GRACE = timedelta(minutes=10)
 PURGE_CHUNK = 500
-# Refused at the door: there are no bytes that a worker could look at again.
+# Refused before anything was stored: there are no bytes to process again.
 _WITHOUT_BYTES = ("empty_file", "file_too_large")
 
 
@@ -40,8 +40,8 @@ def delete_image(image: Image, moment: datetime | None = None) -> None:
 def delete(dataset: int, keys: Sequence[int], moment: datetime | None = None) -> int:
     """Delete images of one dataset, given by their keys; returns how many were still there.
 
-    Nobody sees them from now on and searches do not find them; for a day `restore` brings them
-    back, all of one `moment` together.
+    They disappear from pages and searches at once; for a day `restore` brings them back, all images
+    of one `moment` together.
     """
     with transaction.atomic():
         there = Image.objects.filter(dataset=dataset, pk__in=keys).there()
@@ -74,15 +74,14 @@ def _forget(dataset: int, keys: Sequence[int]) -> None:
 
 
 def restore(dataset: int, keys: Sequence[int]) -> int:
-    """Bring deleted images of one dataset back; returns how many. A worker embeds them again."""
+    """Restore deleted images of one dataset; returns how many. A worker embeds them again."""
     with transaction.atomic():
         gone = Image.objects.filter(
             dataset=dataset, pk__in=keys, state=ImageState.DELETED, deleted_at__gte=still_kept()
         )
         chosen = list(gone.select_for_update().values_list("pk", flat=True))
         indexes = Index.objects.filter(dataset=dataset, state__in=LIVE_INDEXES)
-        # What has not been forgotten yet need not be. (What is being forgotten right now,
-        # `cleanup.forget_vectors` notices itself.)
+        # Cancel removals that have not begun. (`cleanup.forget_vectors` handles those in progress.)
         VectorCleanup.objects.filter(
             collection__in=[index.collection for index in indexes], image_id__in=chosen
         ).delete()
@@ -98,10 +97,9 @@ def restore(dataset: int, keys: Sequence[int]) -> int:
 
 
 def restore_image(image: Image) -> None:
-    """Bring one image back.
+    """Restore one image.
 
-    Raises:
-        Gone: code `gone_for_good` when its day is over.
+    Raises `Gone` with code `gone_for_good` when it can no longer be restored.
     """
     if not restore(image.dataset_id, [image.pk]):
         raise Gone(
@@ -110,12 +108,12 @@ def restore_image(image: Image) -> None:
 
 
 def still_kept() -> datetime:
-    """What was deleted since then can be brought back."""
+    """Return the moment since when deleted images can be restored."""
     return timezone.now() - UNDO
 
 
 def purge(limit: int = PURGE_CHUNK) -> int:
-    """Remove, for good, images whose day is over; returns how many."""
+    """Remove images permanently that can no longer be restored; returns how many."""
     over = Image.objects.filter(
         state=ImageState.DELETED, deleted_at__lt=still_kept() - GRACE
     ).order_by("deleted_at")
@@ -123,15 +121,15 @@ def purge(limit: int = PURGE_CHUNK) -> int:
 
 
 def purge_of(dataset: Dataset, limit: int = PURGE_CHUNK) -> int:
-    """Remove images of a dataset whose collections are about to go, whatever the images' state;
-    returns how many."""
+    """Remove images of a dataset whose collections are about to be dropped, whatever the images'
+    state; returns how many."""
     return _remove(Image.objects.filter(dataset=dataset).order_by(), limit, forget=False)
 
 
 def _remove(images: QuerySet[Image], limit: int, *, forget: bool) -> int:
     """Delete rows in one short transaction, then the files that no other image uses."""
     with transaction.atomic():
-        # Looked at under the lock: an upload of the same bytes may be bringing one back.
+        # Checked under the lock: an upload of the same bytes may be restoring one.
         chosen = list(
             images.select_for_update(of=("self",)).only("sha256", "box", "dataset")[:limit]
         )
@@ -139,7 +137,7 @@ def _remove(images: QuerySet[Image], limit: int, *, forget: bool) -> int:
         for image in chosen:
             by_dataset.setdefault(image.dataset_id, []).append(image.pk)
         for dataset, keys in by_dataset.items() if forget else ():
-            # Again: an index that was being built meanwhile may have taken them in.
+            # Again: an index that was being built meanwhile may have added them.
             _forget(dataset, keys)
         Image.objects.filter(pk__in=[image.pk for image in chosen]).delete()
         gone = {cleanup.Files.of(image) for image in chosen}

@@ -19,10 +19,10 @@ _CHUNK = 500
 
 
 def finish_moves(limit: int = 20) -> int:
-    """For moves that have ended, delete the images whose copies are ready; returns how many.
+    """Delete the images of ended moves whose copies are ready; returns how many.
 
-    Those that were not copied stay where they are. At most `limit` times 500 images a call: what
-    is left, or was interrupted, is for the next one.
+    Images that were not copied stay. At most `limit` times 500 images per call: the next call
+    continues with the rest.
     """
     number = 0
     ended = ImportSource.objects.filter(
@@ -52,6 +52,6 @@ def _leave(job: ImportJob, plan: Plan) -> int:
     items = list(copied.only("locator")[:_CHUNK])
     keys = [item.locator["image"] for item in items if item.locator]
     image_deletion.delete(plan.dataset, keys, job.ended)
-    # Settled rows name nothing any more: one that is tried again later is looked at anew.
+    # Settled rows lose their locator; when one is retried, it is checked again.
     ImportItem.objects.filter(pk__in=[item.pk for item in items]).update(locator=None)
     return len(items)

@@ -16,7 +16,7 @@ from searchapp.services.errors import Invalid
 
 MAX_KEYS = 10_000
 MAX_KEY = 2**63 - 1
-# What people can look through, each a tab of the gallery; all but the first are for editors.
+# The tabs of the gallery; all but the first are for editors.
 FILTERS: dict[str, tuple[ImageState, ...]] = {
     "ready": (ImageState.READY,),
     "waiting": PENDING_STATES,
@@ -29,11 +29,11 @@ FILTERS: dict[str, tuple[ImageState, ...]] = {
 
 @dataclass(frozen=True)
 class Selection:
-    """Images of one dataset. With `keys`, these; without, those of the filter.
+    """Images of one dataset: those with `keys`, or all that pass the filter.
 
-    `moment` keeps, of deleted images, those that were deleted in that moment; `last` is the newest
-    key when the choice was made, so that what arrives later is not meant. `ready_only` is for
-    people who may look and not touch: they have no business with anything else.
+    `moment` restricts deleted images to those deleted at that moment; `last` is the newest key at
+    the time of selection, so that later images are excluded. `ready_only` is for people who may
+    only view.
     """
 
     keys: tuple[int, ...] = ()
@@ -44,7 +44,7 @@ class Selection:
     ready_only: bool = False
 
     def images(self, dataset: Dataset) -> QuerySet[Image]:
-        """The images that are meant, in no order."""
+        """Return the selected images, unordered."""
         images = Image.objects.filter(dataset=dataset).order_by()
         if self.ready_only:
             images = images.filter(state=ImageState.READY)
@@ -62,7 +62,7 @@ class Selection:
         return met
 
     def upto_now(self, dataset: Dataset) -> Selection:
-        """The same, without what arrives from now on."""
+        """Return the same selection without images that arrive from now on."""
         newest = dataset.images.order_by("-pk").values_list("pk", flat=True).first()
         return replace(self, last=newest or 0)
 
@@ -77,8 +77,7 @@ class Selection:
 def of_keys(keys: Iterable[int]) -> Selection:
     """Select images by their keys.
 
-    Raises:
-        Invalid: code `nothing_selected` or `too_many_selected`.
+    Raises `Invalid` with code `nothing_selected` or `too_many_selected`.
     """
     chosen = tuple(sorted(set(keys)))
     if not chosen:
@@ -94,10 +93,9 @@ def of_keys(keys: Iterable[int]) -> Selection:
 
 
 def of_filter(state: str, label: str = "", moment: str = "") -> Selection:
-    """Select all images of a filter.
+    """Select all images that pass a filter.
 
-    Raises:
-        Invalid: code `invalid_filter`.
+    Raises `Invalid` with code `invalid_filter`.
     """
     if state not in FILTERS:
         raise Invalid("invalid_filter", f"A filter is one of: {', '.join(FILTERS)}.")
@@ -107,7 +105,7 @@ def of_filter(state: str, label: str = "", moment: str = "") -> Selection:
 
 
 def parsed_moment(text: str) -> datetime | None:
-    """Read a moment from an address; None where there is none that makes sense."""
+    """Read a moment from an address; None when it is missing or invalid."""
     try:
         moment = parse_datetime(text.replace(" ", "+"))
     except (ValueError, OverflowError):

@@ -26,15 +26,14 @@ from searchapp.services.ingest import acceptance, claims
 from searchapp.services.operations import cleanup
 
 _CHUNK = 500  # rows of one transaction
-_MAX_AT_ONCE = 20_000  # rows of one call; the sweeper does the rest
+_MAX_AT_ONCE = 20_000  # rows of one call; the periodic sweep does the rest
 _NO_CLAIM = {"claim": "", "lease_until": None}
 
 
 def pause(job: ImportJob) -> None:
-    """What waits stays where it is. A batch that a worker has begun with comes to its end.
+    """Pause a job. Waiting files stay where they are; a batch that a worker has begun is finished.
 
-    Raises:
-        Conflict: code `wrong_job_state`, as all of these do.
+    Raises `Conflict` with code `wrong_job_state`, like all functions here.
     """
     now = timezone.now()
     with transaction.atomic():
@@ -49,8 +48,8 @@ def pause(job: ImportJob) -> None:
 
 
 def pause_for_room(job: ImportJob) -> None:
-    """Pause an import for whose files the disk has no room, and say so; nothing was lost."""
-    with contextlib.suppress(Conflict):  # somebody has paused or cancelled it already
+    """Pause an import because the disk is full, and record the reason; nothing is lost."""
+    with contextlib.suppress(Conflict):  # it was paused or cancelled meanwhile
         pause(job)
         ImportJob.objects.filter(pk=job.pk, state=JobState.PAUSED).update(
             error_code=STORAGE_FULL,
@@ -75,7 +74,7 @@ def resume(job: ImportJob) -> None:
 
 
 def cancel(job: ImportJob) -> None:
-    """Give up what has no outcome yet; what is ready by now stays."""
+    """Cancel a job: files without an outcome are given up; ready images stay."""
     with transaction.atomic():
         row = _in_state(job, (*ACTIVE_JOBS, JobState.PAUSED), "cancelled")
         ImportJob.objects.filter(pk=row.pk).update(
@@ -90,7 +89,7 @@ def cancel(job: ImportJob) -> None:
 
 
 def give_up(job: ImportJob, limit: int) -> None:
-    """Take a cancelled job's rows back, `limit` at most, in short transactions."""
+    """Give up a cancelled job's rows, `limit` at most, in short transactions."""
     for _ in range(0, limit, _CHUNK):
         waiting = job.items.filter(state=ItemState.WAITING).order_by("position")
         chunk = list(waiting.only("pk", "source", "locator")[:_CHUNK])
@@ -111,7 +110,7 @@ def _give_up_images(job: ImportJob) -> int:
     with transaction.atomic():
         received = job.items.filter(state=ItemState.RECEIVED, image__state=ImageState.RECEIVED)
         items = list(received.select_related("image").order_by("position")[:_CHUNK])
-        # Not the images that were there before, nor those that another import waits for.
+        # Not the images that existed before, nor those that another import waits for.
         own = {item.image_id for item in items if not item.duplicate}
         shared = set(
             ImportItem.objects.filter(image__in=own, state__in=PENDING_ITEMS)
@@ -134,8 +133,8 @@ def _give_up_images(job: ImportJob) -> int:
 
 
 def retry_failed(job: ImportJob) -> int:
-    """Try again what failed; returns how many files wait anew. Rejected files stay so: they are
-    bad. A source that could not be read is listed on from where it was."""
+    """Retry failed files; returns how many wait again. Rejected files stay rejected: they are bad.
+    Listing of a source that could not be read continues where it stopped."""
     allowed = (*ACTIVE_JOBS, JobState.FINISHED, JobState.FINISHED_WITH_ERRORS)
     with transaction.atomic():
         row = _in_state(job, allowed, "tried again")
@@ -163,7 +162,7 @@ def retry_failed(job: ImportJob) -> int:
 
 
 def _in_state(job: ImportJob, allowed: tuple[JobState, ...], what: str) -> ImportJob:
-    """Return the job's row as it is now, held until the transaction ends."""
+    """Return the job's current row, locked until the transaction ends."""
     row = ImportJob.objects.select_for_update().filter(pk=job.pk).first()
     if row is None or row.state not in allowed:
         now = "is gone" if row is None else f"is {row.get_state_display()}"
@@ -172,7 +171,7 @@ def _in_state(job: ImportJob, allowed: tuple[JobState, ...], what: str) -> Impor
 
 
 def _own_images(job: ImportJob) -> QuerySet[Image]:
-    """Images that were received for this job and that no worker has."""
+    """Return the images that were received for this job and that no worker has claimed."""
     mine = job.items.filter(state=ItemState.RECEIVED).values("image")
     return Image.objects.filter(state=ImageState.RECEIVED, pk__in=mine)
 

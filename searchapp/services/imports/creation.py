@@ -45,9 +45,10 @@ if TYPE_CHECKING:
 
     from django.contrib.auth.models import User
 
-# An open job that nobody has sent anything to for so long is closed.
+# An open job that receives nothing for this long is closed.
 _OPEN_LIFE = timedelta(days=1)
-# A received image of a paused job is left alone until then.
+# Received images of a paused job have their lease set this far ahead, so that no worker claims
+# them.
 FAR = timedelta(days=36_500)
 STORAGE_FULL = "storage_full"
 
@@ -62,14 +63,14 @@ def create(
     options: ImportOptions | None = None,
     is_open: bool = False,
 ) -> ImportJob:
-    """Begin an import into `dataset`; the caller has looked whether `user` may.
+    """Create an import into `dataset`. The caller has checked that `user` may do so.
 
     A job of kind `UPLOAD` has no source yet: see `add_upload`. Any other gets one, at `location`,
-    and workers begin at once. Where `is_open`, more files may come until `close`.
+    and workers begin at once. With `is_open`, more files may be added until `close`.
 
-    Raises:
-        Invalid: code `invalid_location`, or another of the source's, where nothing can be imported
-            from `location`; `invalid_options` where the options do not fit the source.
+    Raises `Invalid` with code `invalid_location`, or another of the source's, when nothing can be
+    imported from `location`, and with code `invalid_options` when the options do not fit the
+    source.
     """
     options = options or ImportOptions()
     account = user if user is not None and user.is_authenticated else None
@@ -117,17 +118,16 @@ def _after(job: ImportJob) -> None:
 def add_upload(
     job: ImportJob, upload: HashedUpload, *, name: str, given: Mapping[str, Any] | None = None
 ) -> ImportItem | ImportSource:
-    """Take one file that was sent to an open job; the caller has looked whether it may.
+    """Add one uploaded file to an open job. The caller has checked that this is allowed.
 
-    An archive or a manifest, told by its content, becomes a source of the job; its bytes are kept
-    until the job has ended. Anything else becomes a row of the ledger with its image, or with the
-    reason why there is none. Call it in the transaction that notes that the file is whole, and
-    both happen exactly once.
+    An archive or a manifest, detected by content, becomes a source of the job; its bytes are kept
+    until the job has ended. Any other file becomes a row of the ledger with its image, or with the
+    reason why there is none. Call it in the transaction that records that the file is complete, so
+    that both happen exactly once.
 
-    Raises:
-        Conflict: code `wrong_job_state` where the job takes no more files.
-        Invalid: code `invalid_given` where `given` (title, label, tags, metadata) cannot be kept.
-        ServiceError: code `storage_full`; nothing was kept.
+    Raises `Conflict` with code `wrong_job_state` when the job takes no more files, `Invalid` with
+    code `invalid_given` when `given` (title, label, tags, metadata) cannot be stored, and
+    `ServiceError` with code `storage_full` when nothing could be stored.
     """
     try:
         checked = said.checked({**(given or {}), "box": None})
@@ -143,7 +143,7 @@ def add_upload(
 
 @contextmanager
 def full_disks() -> Iterator[None]:
-    """Say that the disk is full in words."""
+    """Turn a full disk into a `ServiceError` with a sentence."""
     try:
         yield
     except OSError as error:
@@ -155,14 +155,15 @@ def full_disks() -> Iterator[None]:
 
 
 def _is_whole(upload: HashedUpload) -> bool:
-    """Whether all that was sent is in the file: of one over the limit for pictures, our own form
-    keeps nothing, while what came in pieces is there."""
+    """Whether the file holds all that was sent: a form upload over the limit for pictures is
+    truncated, a resumable upload is not."""
     size = upload.size or 0
     return 0 < size <= settings.MAX_ARCHIVE_BYTES and upload.path.stat().st_size == size
 
 
 def import_key(job: ImportJob, sha256: str) -> str:
-    """What a file that the job will read is stored under: its own, so that it goes with the job."""
+    """Return the storage key of a file that only this job reads, so that it is deleted with the
+    job."""
     return hashlib.sha256(f"{job.pk.hex}:{sha256}".encode()).hexdigest()
 
 
@@ -182,7 +183,7 @@ def _add_source(
 
 
 def _make_room(job: ImportJob, rows: int) -> tuple[int, str]:
-    """Return the position of the first of so many new rows, and the job's state."""
+    """Reserve ledger rows: return the position of the first, and the job's state."""
     mine = ImportJob.objects.filter(pk=job.pk)
     open_ = mine.filter(is_open=True, state__in=(*ACTIVE_JOBS, JobState.PAUSED))
     if not open_.update(total=F("total") + rows, turn=F("turn") + rows):
@@ -201,8 +202,8 @@ def _add_picture(
     item = ImportItem(job=job, name=name[:1000], given=given, state=ItemState.WAITING)
     refusal = validation.refusal_of_upload(upload)
     if refusal is None and options.max_side is not None and not options.dry_run:
-        # A worker makes it smaller; until then its bytes are kept as they are.
-        # Under a name of its own: it goes as soon as it was taken.
+        # A worker scales it down; until then its bytes are kept unchanged. The key is unique
+        # because the file is deleted as soon as it has been read.
         key = import_key(job, upload.sha256 + secrets.token_hex(8))
         storage.put_import(key, upload)
         item.locator = {"kept": key}
@@ -239,13 +240,13 @@ def _add_picture(
 
 
 def close(job: ImportJob) -> None:
-    """Nothing more will be sent to `job`; it ends when its files have their outcomes."""
+    """Close `job` to further files; it ends when all its files have an outcome."""
     ImportJob.objects.filter(pk=job.pk, is_open=True).update(is_open=False)
     job_progress.settle([job.pk])
 
 
 def close_abandoned() -> int:
-    """Close open jobs that nobody sends anything to any more; returns how many."""
+    """Close open jobs that receive nothing any more; returns how many."""
     before = timezone.now() - _OPEN_LIFE
     old = ImportJob.objects.filter(
         is_open=True, created__lt=before, state__in=(*ACTIVE_JOBS, JobState.PAUSED)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from searchapp.models import SourceKind
 
-HEAD = 64 * 1024  # bytes that are looked at
-# Columns that can name a file, in the order in which they are looked for.
+HEAD = 64 * 1024  # bytes that are read
+# Columns that can name a file, in order of precedence.
 FILE_COLUMNS = ("path", "file", "file_name", "filename", "image", "image_path")
 URL_COLUMNS = ("url", "image_url", "address", "uri")
 COLUMNS = ", ".join((*FILE_COLUMNS[:3], URL_COLUMNS[0]))  # as sentences name them
@@ -25,7 +25,7 @@ _COCO = ('"images"', '"annotations"', '"categories"')
 
 
 def kind_of(path: Path) -> SourceKind | None:
-    """Return what source the file is; None for anything else: a picture, or nothing at all."""
+    """Return the kind of source that the file is; None for anything else, such as a picture."""
     with path.open("rb") as file:
         head = file.read(HEAD)
     return kind_of_head(head)
@@ -53,12 +53,12 @@ def names_a_file(column: str) -> bool:
 
 
 def delimiter_of(line: str) -> str:
-    """Return what parts the columns of a table's first line: a comma, semicolon or tab."""
+    """Return the delimiter of a table's first line: a comma, semicolon or tab."""
     return max(",;\t", key=line.count)
 
 
 def _text(head: bytes) -> str | None:
-    # The end of what was looked at may have fallen into a character.
+    # The head may end inside a character.
     for cut in range(4 if len(head) == HEAD else 1):
         try:
             text = head[: len(head) - cut].decode("utf-8-sig")

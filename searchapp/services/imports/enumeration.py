@@ -18,18 +18,17 @@ from searchapp.services.imports.sources import Listed, SourceError, source_of
 
 log = logging.getLogger(__name__)
 _ROWS = 1000  # of one transaction
-# A listing begins anew behind its cursor, which may cost something: so it goes on for a while.
+# Resuming a listing at its cursor may be costly, so one step lists several chunks.
 _MAX_ROWS = 20_000
 _SECONDS = 5.0
-# A source that has killed so many workers is given up.
+# A source whose listing has killed this many workers is given up.
 _MAX_ATTEMPTS = 6
 
 
 def step(job: ImportJob, options: ImportOptions) -> None:
-    """List a stretch of the job's first source that is not listed yet.
+    """List the next chunk of the job's first source that is not listed yet.
 
-    Raises:
-        Lost: where the job is no longer the caller's.
+    Raises `ClaimLost` when the job is no longer claimed by the caller.
     """
     source = job.sources.filter(is_listed=False).first()
     if source is None:
@@ -44,7 +43,7 @@ def step(job: ImportJob, options: ImportOptions) -> None:
     for _ in range(_MAX_ROWS // _ROWS):
         chunk: list[Listed] = []
         problem = _collect(found, chunk, source)
-        # What was found before something broke is listed all the same.
+        # Files listed before an error are kept.
         _write(job, source, chunk, is_listed=problem is None and len(chunk) < _ROWS)
         if problem is not None:
             _give_up(job, source, *problem)

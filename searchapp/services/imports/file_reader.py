@@ -29,7 +29,7 @@ _QUALITY = 92  # of a JPEG that is stored instead of a larger picture
 
 @dataclass
 class Refusal:
-    """Why a file came to nothing: rejected (it is bad) or failed (it may be read later)."""
+    """Why a file was not imported: rejected (it is bad) or failed (it may be readable later)."""
 
     state: ItemState
     code: str
@@ -38,7 +38,7 @@ class Refusal:
 
 @dataclass
 class Read:
-    """What reading one file gave: an upload, with the SHA-256 of the bytes that were there; or a
+    """The result of reading one file: an upload, with the SHA-256 of the original bytes; or a
     refusal."""
 
     upload: HashedUpload | None = None
@@ -53,7 +53,7 @@ class Read:
 
 
 def read(source: Source | None, item: ImportItem, options: ImportOptions) -> Read:
-    """Read one file; whatever is wrong with it is in the answer."""
+    """Read one file; any problem is part of the result."""
     started = time.perf_counter()
     made = Read()
     try:
@@ -62,7 +62,7 @@ def read(source: Source | None, item: ImportItem, options: ImportOptions) -> Rea
         state = ItemState.FAILED if error.retryable else ItemState.REJECTED
         made.refusal = Refusal(state, error.code, error.detail)
     except ServiceError as error:
-        # A path that was there when it was listed: it may be there again.
+        # The path existed when it was listed, and may exist again.
         made.refusal = Refusal(ItemState.FAILED, error.code, error.detail)
     except ImageError as error:
         made.refusal = Refusal(ItemState.REJECTED, error.code, error.detail)
@@ -75,7 +75,7 @@ def read(source: Source | None, item: ImportItem, options: ImportOptions) -> Rea
         said = "The worker failed; its log says why."
         made.refusal = Refusal(ItemState.FAILED, "internal_error", said)
     finally:
-        connections.close_all()  # a source that looks into the database does so in a thread
+        connections.close_all()  # a source that queries the database does so in this thread
     made.milliseconds = round(1000 * (time.perf_counter() - started))
     return made
 
@@ -108,10 +108,9 @@ def _opened(source: Source | None, item: ImportItem) -> AbstractContextManager[B
 
 
 def copied(file: BinaryIO, name: str) -> HashedUpload:
-    """Copy a file to the upload folder, hashed; no more of it is read than may be.
+    """Copy a file to the upload folder and hash it. Reads no more than the limit.
 
-    Raises:
-        SourceError: code `file_too_large`.
+    Raises `SourceError` with code `file_too_large`.
     """
     writer = HashingWriter()
     try:
@@ -127,8 +126,8 @@ def copied(file: BinaryIO, name: str) -> HashedUpload:
 
 
 def _smaller(upload: HashedUpload, side: int) -> HashedUpload | None:
-    """Return the picture with at most `side` pixels on its long side; None where it has so
-    already. Raises ImageError for what cannot be decoded."""
+    """Return the picture with at most `side` pixels on its long side; None when it is small enough.
+    Raises `ImageError` when it cannot be decoded."""
     from embeddings.operators.decode.pillow import decode
     from embeddings.operators.thumbnails import shrink
 

@@ -14,7 +14,7 @@ KNOWN = ("title", "label", "tags", "metadata", "box")
 
 
 def title(value: Any) -> str:
-    """Raises ValueError with a sentence, as all of these do."""
+    """Raises `ValueError` with a sentence for users, like all functions here."""
     return _text(value, TITLE_LENGTH)
 
 
@@ -23,7 +23,7 @@ def label(value: Any) -> str:
 
 
 def tags(value: Any) -> tuple[str, ...]:
-    """Take a list of words, or their text with commas between them."""
+    """Accept a list of words, or one text with words separated by commas."""
     parts = value.split(",") if isinstance(value, str) else value
     if not isinstance(parts, Iterable) or isinstance(parts, Mapping):
         raise ValueError("Tags are a list of words.")
@@ -38,7 +38,7 @@ def metadata(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError('Metadata is a JSON object, such as {"year": 1969}.')
     try:
-        # NaN, endless numbers and lone surrogates are no JSON that every reader can take.
+        # NaN, infinite numbers and lone surrogates are not JSON that every parser accepts.
         written = json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
     except (TypeError, ValueError, RecursionError):
         raise ValueError("Metadata holds something that is not JSON.") from None
@@ -58,10 +58,9 @@ def metadata(value: Any) -> dict[str, Any]:
 
 
 def checked(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is said of a file, as it is stored with its row; empty parts are left out.
+    """Return the fields of a file as stored with its row, without empty ones.
 
-    Raises:
-        ValueError: with a sentence, for what cannot be kept.
+    Raises `ValueError` with a sentence for what cannot be stored.
     """
     made: dict[str, Any] = {
         "title": title(raw.get("title") or ""),

@@ -14,13 +14,13 @@ from searchapp.models import ImportJob, ImportSource, JobState
 from searchapp.services.imports import control, creation, job_claim, step
 from searchapp.services.imports.sources.files import KEPT
 
-# What failed may be tried again for so long; its archive stays for that.
+# Failed files may be retried for this long; the archive stays until then.
 _RETRY_LIFE = timedelta(days=7)
-_COPY_LIFE = 86_400  # seconds that nobody read a copy; it is made again where it is needed
+_COPY_LIFE = 86_400  # seconds without a read; a copy is made again when it is needed
 
 
 def sweep() -> None:
-    """Call workers for imports that wait, and go on with cancelling large ones."""
+    """Wake workers for waiting imports, and continue cancelling large ones."""
     for job in ImportJob.objects.filter(state=JobState.CANCELLED, counts__isnull=True)[:10]:
         control.give_up(job, 5000)
     if step.wanting().exists():
@@ -28,7 +28,7 @@ def sweep() -> None:
 
 
 def tidy() -> None:
-    """Close what nobody goes on with, and remove files that no import will read any more."""
+    """Close abandoned jobs, and delete files that no import will read any more."""
     creation.close_abandoned()
     kept = ImportSource.objects.filter(location__startswith=KEPT)
     over = kept.filter(job__state__in=(JobState.FINISHED, JobState.CANCELLED))
@@ -37,7 +37,7 @@ def tidy() -> None:
     )
     for source in (*over[:500], *old[:500]):
         storage.delete_import(source.location.removeprefix(KEPT))
-        # Nothing is there to be read any more, and nobody looks for it again.
+        # An empty location keeps this row out of the next clean-up.
         ImportSource.objects.filter(pk=source.pk).update(location="")
     for copy in Path(settings.UPLOAD_DIR).glob("source-*"):
         if time.time() - copy.stat().st_mtime > _COPY_LIFE:

@@ -17,7 +17,7 @@ _LEASE = timedelta(seconds=60)
 
 
 class ClaimLost(Exception):
-    """The job was paused, cancelled, or taken by another worker: nothing more may be written."""
+    """The job was paused, cancelled, or claimed by another worker: nothing more may be written."""
 
 
 def lease_end() -> datetime:
@@ -25,12 +25,12 @@ def lease_end() -> datetime:
 
 
 def held(job: ImportJob) -> QuerySet[ImportJob]:
-    """The job's row, as long as it is the caller's and goes on."""
+    """Return the job's row, while it is active and claimed by the caller."""
     return ImportJob.objects.filter(pk=job.pk, claim=job.claim, state__in=ACTIVE_JOBS)
 
 
 def renew(job: ImportJob) -> None:
-    """Prolong the lease; raises Lost where the job is no longer the caller's."""
+    """Extend the lease. Raises `ClaimLost` when the job is no longer claimed by the caller."""
     if not held(job).update(lease_until=lease_end()):
         raise ClaimLost
 

@@ -25,7 +25,7 @@ from searchapp.models import (
 
 @dataclass(frozen=True)
 class JobProgress:
-    """Files by outcome; `waiting` are those without one yet."""
+    """Files by outcome; `waiting` are those without one."""
 
     state: str
     total: int
@@ -35,7 +35,7 @@ class JobProgress:
     checked: int
     cancelled: int
     waiting: int
-    seconds: float  # that the job has run, pauses not counted
+    seconds: float  # running time of the job, without pauses
 
     @property
     def settled(self) -> int:
@@ -43,23 +43,23 @@ class JobProgress:
 
     @property
     def rate(self) -> float | None:
-        """Files a second so far; None while there is nothing to tell."""
+        """Files per second so far; None while it is unknown."""
         done = self.settled - self.cancelled
         return done / self.seconds if done and self.seconds > 0.5 else None
 
     @property
     def seconds_left(self) -> float | None:
-        """Of the files listed so far, at the rate so far."""
+        """The time left for the files listed so far, at the rate so far."""
         return self.waiting / self.rate if self.waiting and self.rate else None
 
 
 def progress(job: ImportJob) -> JobProgress:
-    """Return how far `job` has come, in one statement; that of an ended job is written down."""
+    """Return the progress of `job`, in one statement; that of an ended job is stored."""
     return progress_of([job])[job.pk]
 
 
 def progress_of(jobs: Iterable[ImportJob]) -> dict[UUID, JobProgress]:
-    """Return `progress` for several jobs by their key, in one statement."""
+    """Return `progress` for several jobs, by key, in one statement."""
     found = {job.pk: job for job in jobs}
     numbers: dict[UUID, dict[str, int]] = {
         key: dict(job.counts) if job.counts is not None else {} for key, job in found.items()
@@ -92,7 +92,7 @@ def _progress(job: ImportJob, by_state: dict[str, int]) -> JobProgress:
 
 
 def running_seconds(job: ImportJob) -> float:
-    """How long `job` has run, pauses not counted."""
+    """Return the running time of `job`, without pauses."""
     since = 0.0
     if job.resumed is not None and job.state in ACTIVE_JOBS:
         since = (timezone.now() - job.resumed).total_seconds()
@@ -100,7 +100,7 @@ def running_seconds(job: ImportJob) -> float:
 
 
 def begin(image_keys: Iterable[int]) -> None:
-    """The jobs that these images belong to are running from now on."""
+    """Mark the jobs that these images belong to as running."""
     keys = list(image_keys)
     if not keys:
         return
@@ -110,7 +110,7 @@ def begin(image_keys: Iterable[int]) -> None:
     )
 
 
-# Those that can come to their end: of a cancelled one, the last batch may still be under way.
+# Jobs that can end: of a cancelled one, the last batch may still be in progress.
 _UNSETTLED = Q(state__in=ACTIVE_JOBS, is_open=False) | Q(
     state=JobState.CANCELLED, counts__isnull=True
 )
@@ -142,17 +142,17 @@ def settle(keys: Iterable[UUID]) -> int:
 
 
 def settle_all() -> int:
-    """`settle` whatever a killed process left behind."""
+    """`settle` what a killed process left behind."""
     return settle(ImportJob.objects.filter(_UNSETTLED).values_list("pk", flat=True))
 
 
 def reopen(keys: Iterable[UUID]) -> None:
-    """Ended jobs, some of whose files wait again, run again."""
+    """Set ended jobs to running again when some of their files wait again."""
     keys = list(keys)
     ImportJob.objects.filter(pk__in=keys, state__in=ENDED_JOBS).update(
         state=JobState.RUNNING, counts=None, ended=None, resumed=timezone.now()
     )
-    # A move looks again at what may leave when it ends anew.
+    # When a move ends anew, it checks again which images may leave.
     for source in ImportSource.objects.filter(job__in=keys, cursor__endswith=MOVED):
         source.cursor = source.cursor.removesuffix(MOVED)
         source.save(update_fields=["cursor"])

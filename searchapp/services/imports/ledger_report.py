@@ -20,13 +20,14 @@ COLUMNS = (
     "position", "name", "outcome", "code", "sentence", "duplicate", "attempts", "milliseconds",
     "image", "label", "title",
 )  # fmt: skip
-# A spreadsheet takes a cell that begins so for a formula.
+# Spreadsheets read cells that begin with these as formulas.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def jobs_visible_to(user: User | AnonymousUser) -> QuerySet[ImportJob]:
-    """One's own imports, and those of datasets that one may edit; superusers see all."""
-    # Not a join: SQLite would begin with the datasets, and sort all of their jobs.
+    """Return the user's own imports, and those of datasets that they may edit; superusers see
+    all."""
+    # A join would make SQLite start from the datasets and sort all of their jobs.
     there = ImportJob.objects.exclude(dataset__in=Dataset.objects.exclude(deleted=None))
     if not user.is_authenticated:
         return there.none()
@@ -38,19 +39,19 @@ def jobs_visible_to(user: User | AnonymousUser) -> QuerySet[ImportJob]:
 
 
 def may_see(job: ImportJob, user: User | AnonymousUser) -> bool:
-    """Whether `user` may look at the job and its ledger."""
+    """Whether `user` may see the job and its ledger."""
     return jobs_visible_to(user).filter(pk=job.pk).exists()
 
 
 def may_control(job: ImportJob, user: User | AnonymousUser) -> bool:
-    """Whether `user` may pause, cancel and repeat the job: who may change the dataset's pictures
-    now. Whoever has lost that may still look at what they sent."""
+    """Whether `user` may pause, cancel and retry the job, which needs the right to change the
+    dataset's images now. Users who have lost that right may still see what they sent."""
     return job.dataset.deleted is None and job.dataset.may_edit(user)
 
 
 def ledger_csv(job: ImportJob) -> Iterator[str]:
-    """Yield the ledger in pieces of text: a line a file, then one for each source that could not
-    be read. However long it is, little of it is in memory."""
+    """Yield the ledger as CSV in pieces: a line for each file, then one for each source that could
+    not be read. Little of it is in memory at any time."""
     yield _lines([COLUMNS])
     last = -1
     while True:

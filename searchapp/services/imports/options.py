@@ -17,28 +17,27 @@ REFERENCE: Literal["reference"] = "reference"
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """How the files of one import are taken.
+    """How the files of one import are processed.
 
-    What a source says of a file itself (its label in a manifest, say) comes before `label`; `tags`
-    and `metadata` are added to its own.
+    The source's own value for a file (its label in a manifest, say) takes precedence over `label`;
+    `tags` and `metadata` are added to the file's own.
     """
 
     label: str = ""
     tags: tuple[str, ...] = ()
     metadata: dict[str, Any] = field(default_factory=dict)
     on_duplicate: OnDuplicate = OnDuplicate.SKIP
-    max_side: int | None = None  # pixels; a larger picture is stored smaller
+    max_side: int | None = None  # pixels; larger pictures are scaled down before storing
     keep: Literal["original", "reference"] = ORIGINAL
     dry_run: bool = False
-    move: bool = False  # of pictures of another dataset: they leave it
-    label_from_folder: bool = False  # a file's label is the name of the folder that it is in
+    move: bool = False  # for images of another dataset: they are deleted there
+    label_from_folder: bool = False  # the name of a file's folder becomes its label
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> ImportOptions:
-        """Read options as they come by the API, a form or the database.
+        """Read options from the API, a form or the database.
 
-        Raises:
-            Invalid: code `invalid_options`, with a sentence that names the option.
+        Raises `Invalid` with code `invalid_options` and a sentence that names the option.
         """
         known = [one.name for one in fields(cls)]
         for name in data:
@@ -62,7 +61,7 @@ class ImportOptions:
         return made
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON; `from_dict` reads it back."""
+        """Return the options as JSON; `from_dict` reads it back."""
         written = asdict(self)
         written["tags"] = list(self.tags)
         written["on_duplicate"] = str(self.on_duplicate)

@@ -1,8 +1,8 @@
 """One step of an import in a worker: claim a job, read files, store images.
 
-A step claims a job for one worker by compare-and-swap with a lease, lists a stretch of what it
-brings, and takes some of the files that wait: reads and hashes them, keeps them, and writes their
-rows in one short transaction. What a killed worker had in hand waits as before; its lease ends.
+A step claims a job by compare-and-swap with a lease, lists a chunk of its source, and processes
+some of the waiting files: it reads and hashes them, stores them, and writes their rows in one short
+transaction. Files that a killed worker was processing wait again when its lease expires.
 """
 
 from __future__ import annotations
@@ -41,20 +41,21 @@ from searchapp.services.imports.options import ImportOptions
 from searchapp.services.imports.sources import InPlaceSource, source_of
 from searchapp.services.ingest import acceptance
 
-# Images of one job that may wait for a worker or be with one.
+# Images of one job that may wait for a worker or be claimed by one.
 IN_FLIGHT = 256
 CHUNK = 128  # files of one step
-_STORING = 4  # originals that are written at once
+_STORING = 4  # originals written at the same time
 _RENEW_SECONDS = 15.0
-_READ_SECONDS = 30.0  # what has not begun by then waits for the next step
-# After so many steps that came to no end, files are taken one by one; a file that has killed a
-# worker so often is given up.
+_READ_SECONDS = 30.0  # files not begun by then wait for the next step
+# After this many unfinished steps, files are processed one by one; a file that has killed a worker
+# this often is given up.
 _CAREFUL, _MAX_ATTEMPTS = 3, 3
 _WRITTEN = ["image", "duplicate", "state", "error_code", "error_detail", "attempts", "duration"]
 
 
 def wanting() -> QuerySet[ImportJob]:
-    """Active jobs that no worker has, with something to list or to take, by their turn."""
+    """Return active jobs that no worker has claimed, with files to list or to process, by their
+    turn."""
     unlisted = ImportSource.objects.filter(job=OuterRef("pk"), is_listed=False)
     waiting = ImportItem.objects.filter(job=OuterRef("pk"), state=ItemState.WAITING)
     free = ImportJob.objects.filter(JOB_ACTIVE).exclude(lease_until__gt=timezone.now())
@@ -62,7 +63,7 @@ def wanting() -> QuerySet[ImportJob]:
 
 
 def _candidates() -> list[tuple[ImportJob, int]]:
-    """Return the jobs that are wanting, with how many of their images are in flight."""
+    """Return the `wanting` jobs, with how many of their images are in flight."""
     flying = (
         ImportItem.objects.filter(
             job=OuterRef("pk"), state__in=(ItemState.RECEIVED, ItemState.PROCESSING)
@@ -77,7 +78,7 @@ def _candidates() -> list[tuple[ImportJob, int]]:
 
 
 def advance() -> bool:
-    """Do one step of the job whose turn it is; returns whether another step can be done now."""
+    """Do one step of the next job; returns whether another step can be done now."""
     claimed = _claim()
     if claimed is None:
         return False
@@ -85,7 +86,7 @@ def advance() -> bool:
     options = ImportOptions.from_dict(job.options)
     careful = job.attempts > _CAREFUL
     try:
-        # What waits comes first, where listing may be what killed the workers.
+        # Waiting files come first, in case it was the listing that killed the workers.
         if not careful or not job.items.filter(state=ItemState.WAITING).exists():
             enumeration.step(job, options)
         left = _take(job, options, 1 if careful else room)
@@ -103,14 +104,14 @@ def advance() -> bool:
 
 
 def _attempts_after(job: ImportJob) -> int:
-    """A job that has killed workers goes on file by file until what did it is found, or behind."""
+    """A job that has killed workers continues file by file until the cause is found, or passed."""
     return job.attempts if _CAREFUL < job.attempts < _CAREFUL + CHUNK else 0
 
 
 def _claim() -> tuple[ImportJob, int] | None:
-    """Claim a job, before all others one with room for files of it; returns the room, too.
+    """Claim a job, preferably one with room for more files; returns it with its room.
 
-    There is none until a good number of files can be taken together.
+    There is none until a good number of files can be processed together.
     """
     full: list[ImportJob] = []
     for job, flying in _candidates():
@@ -145,7 +146,7 @@ def _claimed(job: ImportJob) -> bool:
 
 
 def _take(job: ImportJob, options: ImportOptions, number: int) -> bool:
-    """Take so many of what waits; returns whether more is to be done by steps like this."""
+    """Process up to `number` waiting files; returns whether more steps like this are needed."""
     waiting = job.items.filter(state=ItemState.WAITING).order_by("position")
     items = list(waiting.select_related("source")[:number])
     if not items:
@@ -155,7 +156,7 @@ def _take(job: ImportJob, options: ImportOptions, number: int) -> bool:
             ItemState.FAILED, "worker_died", "Workers died while they read this file."
         )
         _store(job, options, [(items[0], Read(refusal=refusal))])
-        job.attempts = 0  # that was it
+        job.attempts = 0  # the cause was found
         return True
     if (place := _in_place(items[0], options)) is not None:
         _perform(job, place, [item for item in items if item.source_id == items[0].source_id])
@@ -172,14 +173,14 @@ def _take(job: ImportJob, options: ImportOptions, number: int) -> bool:
 
 
 def _in_place(item: ImportItem, options: ImportOptions) -> InPlaceSource | None:
-    """Return the source whose files are not read but changed where they are, if it is one."""
+    """Return the source when its images are changed in place and not read."""
     source = None if item.source is None else source_of(item.source, options)
     return source if isinstance(source, InPlaceSource) and source.in_place else None
 
 
 def _perform(job: ImportJob, source: InPlaceSource, items: Sequence[ImportItem]) -> None:
-    """Change the images that these rows name, then settle the rows: killed in between, it is done
-    again, which changes nothing more."""
+    """Change the images that these rows name, then settle the rows. When killed in between it is
+    repeated, which changes nothing more."""
     if not held(job).exists():
         raise ClaimLost
     started = time.perf_counter()
@@ -194,7 +195,7 @@ def _perform(job: ImportJob, source: InPlaceSource, items: Sequence[ImportItem])
 
 
 def _is_deadly(item: ImportItem) -> bool:
-    """Count a try at a file before it is made; whether there were too many."""
+    """Count a try at a file in advance; returns whether there were too many."""
     if item.attempts >= _MAX_ATTEMPTS:
         return True
     ImportItem.objects.filter(pk=item.pk).update(attempts=F("attempts") + 1)
@@ -205,9 +206,9 @@ def _is_deadly(item: ImportItem) -> bool:
 def _read_all(
     job: ImportJob, items: Sequence[ImportItem], options: ImportOptions
 ) -> list[tuple[ImportItem, Read]]:
-    """Read files in threads; those that none has begun with when time is over go on waiting.
+    """Read files in threads; files not begun within the time limit keep waiting.
 
-    Rows of one file (boxes of a picture, say) share what was read.
+    Rows of one file (boxes of a picture, say) share one read.
     """
     sources = {
         item.source_id: source_of(item.source, options) for item in items if item.source is not None
@@ -259,7 +260,7 @@ def _renew_now_and_then(job: ImportJob) -> None:
 def _store(
     job: ImportJob, options: ImportOptions, reads: Sequence[tuple[ImportItem, Read]]
 ) -> None:
-    """Write down what became of these files, with the images of the good ones."""
+    """Record the outcome of these files, with the images of the good ones."""
     good: list[tuple[ImportItem, Read]] = []
     for item, one in reads:
         item.duration = one.milliseconds
@@ -269,8 +270,8 @@ def _store(
             item.state, item.error_code = one.refusal.state, one.refusal.code
             item.error_detail = one.refusal.sentence[:500]
     if not options.dry_run:
-        # Before the transaction, so that nobody waits for a disk; several at once, because a disk
-        # writes them through together.
+        # Before the transaction, so that nobody waits for the disk; several at once, because a disk
+        # syncs them together.
         with ThreadPoolExecutor(_STORING, thread_name_prefix="store") as pool:
             kept_here = [one.upload for _, one in good if one.upload and not one.reference]
             by_content = {upload.sha256: upload for upload in kept_here}
@@ -321,7 +322,7 @@ def _make_images(
 
 
 def _check(job: ImportJob, good: Sequence[tuple[ImportItem, Read]]) -> None:
-    """Of a dry run: say what would be added, and what is there already."""
+    """In a dry run: record what would be added, and what exists already."""
     keys = [content_key(one.sent, item.given.get("box")) for item, one in good]
     there = set(
         Image.objects.filter(dataset=job.dataset_id, content_key__in=keys)

@@ -14,15 +14,15 @@ from searchapp.services.imports.detection import is_archive
 from searchapp.services.imports.options import ImportOptions
 from searchapp.services.ingest.acceptance import Arrival
 
-# Of a dataset's images in one of these states the bytes are taken anew.
+# The bytes of images in these states are imported again.
 GONE = (ImageState.REJECTED, ImageState.FAILED, ImageState.DELETED)
-_HEAD = 4096  # bytes that a format is told by
+_HEAD = 4096  # bytes by which a format is detected
 
 
 def refusal_of_upload(upload: HashedUpload, *, nested: bool = False) -> tuple[str, str] | None:
-    """Return code and sentence where the file is empty, too large or no picture.
+    """Return code and sentence when the file is empty, too large or not a picture.
 
-    With `nested` an archive is told apart: it came out of one.
+    With `nested` an archive gets its own code: it came out of one.
     """
     if upload.refusal is not None:
         return upload.refusal
@@ -38,7 +38,7 @@ def refusal_of_upload(upload: HashedUpload, *, nested: bool = False) -> tuple[st
 
 
 def is_there(dataset_id: int, sha256: str, box: list[int] | None = None) -> bool:
-    """Whether the dataset has a living image of these bytes."""
+    """Whether the dataset has a living image with these bytes."""
     found = Image.objects.filter(dataset=dataset_id, content_key=content_key(sha256, box))
     return found.exclude(state__in=GONE).exists()
 
@@ -52,7 +52,7 @@ def arrival(
     sent: str = "",
     reference: str = "",
 ) -> Arrival:
-    """Bring together what the source says of a file and what the import's options say of all."""
+    """Combine the source's fields of a file with the import's options."""
     return Arrival(
         upload=upload,
         name=name.rpartition("/")[2],

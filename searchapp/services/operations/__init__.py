@@ -1,1 +1,1 @@
-"""Clean-up, failed tasks and the health of workers."""
+"""Operations: clean-up, failed tasks, and the health of workers."""

@@ -19,15 +19,15 @@ from searchapp.infra.vectors.store import get_store
 from searchapp.models import Image, ImageState, Query, VectorCleanup
 
 log = logging.getLogger(__name__)
-# Entries of the list that one call works off.
+# Entries of the list that one call processes.
 FORGET_AT_ONCE = 1000
-# Contents that are locked while files go: on SQLite, nobody else writes meanwhile.
+# Content keys locked at once during removal: on SQLite, this blocks all other writers.
 _FILES_AT_ONCE = 20
 _DRAFT_LIFE = 3600  # seconds without a byte written
 
 
 class Files(NamedTuple):
-    """What is stored of an image: its original, and by another key what was made of it."""
+    """The storage keys of an image: of its original, and of its derived files."""
 
     sha256: str
     thumbnail_key: str
@@ -38,7 +38,7 @@ class Files(NamedTuple):
 
 
 def after_deletion(gone: Iterable[Files]) -> None:
-    """Remove the files that only deleted rows used, and let Milvus forget their vectors."""
+    """Remove files that only deleted rows used, and schedule the removal of their vectors."""
     some = list(gone)
     for start in range(0, len(some), _FILES_AT_ONCE):
         remove_unused_files(some[start : start + _FILES_AT_ONCE])
@@ -48,7 +48,7 @@ def after_deletion(gone: Iterable[Files]) -> None:
 def remove_unused_files(gone: Sequence[Files]) -> None:
     """Remove those of these files that no image uses.
 
-    Looking and removing happen under the same lock as storing and writing the row.
+    Check and removal happen under the same lock as storing a file and writing its row.
     """
     with transaction.atomic():
         hashes = {files.sha256 for files in gone}
@@ -64,9 +64,9 @@ def remove_unused_files(gone: Sequence[Files]) -> None:
 
 
 def forget_vectors(limit: int = FORGET_AT_ONCE) -> int:
-    """Work off the list of vectors to forget; returns how many entries were done.
+    """Remove vectors that are scheduled for it; returns how many entries were processed.
 
-    When Milvus is down the list simply stays for the next sweep.
+    While Milvus is down, the entries wait for the next sweep.
     """
     rows = list(VectorCleanup.objects.all()[:limit])
     by_collection: dict[str, list[VectorCleanup]] = {}
@@ -91,15 +91,15 @@ def forget_vectors(limit: int = FORGET_AT_ONCE) -> int:
 
 
 def _embed_what_came_back(keys: Sequence[int]) -> None:
-    """An image that was brought back while its vectors were being forgotten may have lost the new
-    ones with the old: whatever a worker holds or has done by now, it is done once more."""
+    """Embed images again that were restored while their old vectors were being removed, because the
+    new ones may have been removed too."""
     Image.objects.filter(pk__in=keys, state__in=[ImageState.PROCESSING, ImageState.READY]).update(
         state=ImageState.RECEIVED, claim="", lease_until=None, attempts=0
     )
 
 
 def expire_queries(limit: int = 500) -> int:
-    """Delete query pictures whose time is over; returns how many rows were deleted."""
+    """Delete expired query pictures; returns how many rows were deleted."""
     rows = list(Query.objects.filter(expires__lte=timezone.now())[:limit])
     for row in rows:
         discard_query(row.token, row.sha256)
@@ -107,7 +107,7 @@ def expire_queries(limit: int = 500) -> int:
 
 
 def discard_query(token: str, sha256: str) -> None:
-    """Delete a query, and its picture `sha256` unless another query keeps the same one."""
+    """Delete a query, and its picture `sha256` unless another query uses it."""
     with transaction.atomic():
         lock_contents([sha256])
         Query.objects.filter(token=token).delete()
@@ -120,7 +120,7 @@ def query_life() -> timedelta:
 
 
 def remove_old_drafts() -> None:
-    """Remove upload drafts that a killed process left behind."""
+    """Remove upload drafts of killed processes."""
     if not settings.UPLOAD_DIR.is_dir():
         return
     for draft in settings.UPLOAD_DIR.glob("upload-*"):

@@ -55,17 +55,15 @@ def record(
 
 
 def can_run_again(failed: FailedTask) -> bool:
-    """Whether sending it again makes sense: nobody waits any more for the answer of a query."""
+    """Whether sending it again makes sense: nobody waits for the reply to a query any more."""
     known = not any(name.startswith("(") for name in failed.arguments)
     return known and failed.queue != queue.QUERY
 
 
 def run_again(failed: FailedTask) -> None:
-    """Send the task again, with the arguments that it had.
+    """Send the task again with its original arguments.
 
-    Raises:
-        Conflict: code `not_repeatable`.
-        QueueUnavailable: nothing was sent.
+    Raises `Conflict` with code `not_repeatable`, and `QueueUnavailable` when nothing was sent.
     """
     if not can_run_again(failed):
         raise Conflict(

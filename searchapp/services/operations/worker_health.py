@@ -10,14 +10,14 @@ from searchapp.models.partial_indexes import JOB_ACTIVE
 from searchapp.services.ingest import feature_claims
 
 POOLS = (queue.QUERY, queue.INGEST)
-# What waits is counted so far and no further: beyond it, the page says 'more than'.
+# Waiting items are counted up to this number; beyond it, the page says 'more than'.
 MAX_COUNTED = 10_000
 
 
 @dataclass(frozen=True)
 class Worker:
     name: str
-    seconds: float  # since its last sign of life
+    seconds: float  # since the last heartbeat
 
 
 @dataclass(frozen=True)
@@ -35,19 +35,19 @@ class Pool:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The state of work at one moment."""
+    """The state of pools, queues and rates at one moment."""
 
-    redis: bool  # where it is down, nothing is known of pools and rates
+    redis: bool  # while it is down, pools and rates are unknown
     pools: tuple[Pool, ...]
     maintenance: int  # tasks
-    images: int  # that wait for a worker or are with one, `MAX_COUNTED` at most
-    files: int  # of imports, whose bytes are not here yet, `MAX_COUNTED` at most
-    featureless: int  # ready images whose local features are still to be made, as counted
-    ready: tuple[int, ...]  # pictures made searchable by the minute, this one first
+    images: int  # that wait for a worker or are claimed by one, `MAX_COUNTED` at most
+    files: int  # of imports, still to be read, `MAX_COUNTED` at most
+    featureless: int  # ready images without local features, `MAX_COUNTED` at most
+    ready: tuple[int, ...]  # images made searchable per minute, the current minute first
 
     @property
     def rate(self) -> float:
-        """Pictures a second, over the last whole minutes in which there were any."""
+        """Return images per second, over the last whole minutes with any."""
         whole = self.ready[1:4]
         return sum(whole) / (60 * len(whole)) if whole else 0.0
 
@@ -57,9 +57,9 @@ class Snapshot:
 
 
 def snapshot() -> Snapshot:
-    """Look at Redis and the database. A Redis that is down is told, never raised."""
+    """Read Redis and the database. A Redis that is down is reported, not raised."""
     active = list(ImportJob.objects.filter(JOB_ACTIVE).values_list("pk", flat=True))
-    # By the rows of imports, which have an index that every database uses, not by the images.
+    # Count ledger rows instead of images: every database uses their index.
     images = ImportItem.objects.filter(
         job__in=active, state__in=(ItemState.RECEIVED, ItemState.PROCESSING)
     )

@@ -1,1 +1,1 @@
-"""Uploads that arrive in pieces."""
+"""Resumable uploads."""

@@ -1,8 +1,8 @@
 """Resumable uploads: files that arrive in pieces and are handed to an import when complete.
 
-A dropped connection, a closed browser, a killed server: whoever sends asks how much has arrived and
-goes on there. An upload is handed to its import exactly once: its row and those of the import are
-written in one transaction.
+After a dropped connection, a closed browser or a killed server, the client asks how much has
+arrived and continues there. A file is handed over to its import exactly once: its row and those of
+the import are written in one transaction.
 """
 
 from __future__ import annotations
@@ -38,41 +38,40 @@ log = logging.getLogger(__name__)
 MAX_AT_ONCE = 1000
 LIFE = timedelta(hours=24)  # without a byte
 MAX_UNFINISHED = 1000  # of one person
-# What is left on the disk for everything else.
+# Disk space kept free for everything else.
 _SPARE_BYTES = 200_000_000
-# Handing over reads the whole file once: a second asker waits for the first as long as this.
+# Handing over reads the whole file once: a second caller waits up to this many seconds.
 _PATIENCE = 120.0
-# The sweeper leaves alone what its own request is most likely still dealing with.
+# The periodic sweep skips uploads that their own request is probably still processing.
 _QUIET_SECONDS = 60
 
 
 @dataclass(frozen=True)
 class Announced:
-    """What a sender says before the first byte."""
+    """What a client announces before the first byte."""
 
     size: int
     name: str
-    # A sender's own name of the file, unique in its import: announcing it again leads to the
-    # upload that is there, not to a second one.
+    # The client's own name of the file, unique in its import: announcing it again returns the
+    # existing upload instead of a second one.
     key: str = ""
-    # What becomes of the image's title, label, tags, metadata.
+    # Title, label, tags and metadata of the image.
     given: dict[str, Any] = field(default_factory=dict)
-    # As it was sent, to be told again to who asks.
+    # As it was sent, to be returned to the client.
     sent: dict[str, str] = field(default_factory=dict)
 
 
 def largest() -> int:
-    """Bytes. What is no archive meets the limit of pictures when all of it is here, since only
-    content says what a file is."""
+    """Return the size limit in bytes. A file that is not an archive is checked against the limit
+    for pictures when it is complete, since only its content tells what it is."""
     return max(settings.MAX_ARCHIVE_BYTES, settings.MAX_UPLOAD_BYTES)
 
 
 def announce(job: ImportJob, user: User, announced: Announced) -> PartialUpload:
-    """Return the upload that is there, or a new one that has not been saved: `receive` does.
+    """Return the existing upload, or a new one that has not been saved: `receive` does that.
 
-    Raises:
-        Conflict: code `wrong_job_state`.
-        ServiceError: code `upload_too_large` or `storage_full`.
+    Raises `Conflict` with code `wrong_job_state`, and `ServiceError` with code `upload_too_large`
+    or `storage_full`.
     """
     pk = uuid5(job.pk, f"{user.pk} {announced.size} {announced.key}") if announced.key else uuid4()
     known = PartialUpload.objects.filter(pk=pk).first()
@@ -121,11 +120,11 @@ def _disk_full() -> ServiceError:
 def receive(
     upload: PartialUpload, offset: int, read: Callable[[int], bytes], length: int
 ) -> PartialUpload:
-    """Append `length` bytes, and hand the file over when it is whole.
+    """Append `length` bytes, and hand the file over when it is complete.
 
-    Raises:
-        Conflict: code `offset_conflict` when `offset` is not where the upload is; `job_closed`.
-        ServiceError: code `not_found`, `upload_too_large`, `storage_full`, `too_many_uploads`.
+    Raises `Conflict` with code `offset_conflict` when `offset` is not the upload's, or with code
+    `job_closed`, and `ServiceError` with code `not_found`, `upload_too_large`, `storage_full` or
+    `too_many_uploads`.
     """
     if offset + length > upload.size:
         raise ServiceError(
@@ -146,7 +145,7 @@ def receive(
     except partial_files.Vanished:
         raise _gone() from None
     except OSError as error:
-        # What has arrived is kept: the sender asks how much that is.
+        # Bytes that arrived are kept: the client asks how many there are.
         if is_new and partial_files.size_of(upload.pk):
             save(upload)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -173,7 +172,8 @@ def _gone() -> ServiceError:
 
 
 def save(upload: PartialUpload) -> PartialUpload:
-    """Write down a new upload, so that its sender can ask for it; one of a twin stays."""
+    """Save a new upload, so that its client can ask for it; of two with one key, the first
+    stays."""
     unfinished = PartialUpload.objects.filter(user=upload.user, done=None)
     if unfinished.count() >= MAX_UNFINISHED:
         partial_files.remove(upload.pk)
@@ -191,7 +191,7 @@ def save(upload: PartialUpload) -> PartialUpload:
 
 
 def offset_of(upload: PartialUpload) -> int:
-    """Return how many bytes have arrived. A file that is whole is handed over first."""
+    """Return how many bytes have arrived. A complete file is handed over first."""
     if upload.done is not None:
         return upload.size
     size = partial_files.size_of(upload.pk)
@@ -201,7 +201,7 @@ def offset_of(upload: PartialUpload) -> int:
 
 
 def expires(upload: PartialUpload) -> datetime | None:
-    """Return when an unfinished upload is given up."""
+    """Return when an unfinished upload expires."""
     if upload.done is not None:
         return None
     written = partial_files.last_written(upload.pk)
@@ -210,18 +210,17 @@ def expires(upload: PartialUpload) -> datetime | None:
 
 
 def hand_over(upload: PartialUpload, sha256: str | None = None) -> PartialUpload:
-    """Give a whole file to its import, exactly once; `sha256` is its hash where that is known.
+    """Add a complete file to its import, exactly once; `sha256` is its hash, if known.
 
-    Raises:
-        Conflict: code `wrong_job_state`; then the file is gone, too.
-        ServiceError: code `upload_busy`, `storage_full`.
+    Raises `Conflict` with code `wrong_job_state`, and then the file is deleted, and `ServiceError`
+    with code `upload_busy` or `storage_full`.
     """
     try:
         with partial_files.held(upload.pk, _PATIENCE) as path:
             if path.stat().st_size == upload.size:
                 _hand_over(upload, path, sha256)
     except partial_files.Vanished:
-        pass  # somebody else has done it, or ended it: the row says which
+        pass  # handed over or removed by another caller: see the row
     except partial_files.FileBusy:
         raise ServiceError(
             "upload_busy", "The last bytes of this file are being dealt with.", status=423
@@ -253,14 +252,14 @@ def _hand_over(upload: PartialUpload, path: Path, sha256: str | None) -> None:
 
 
 def _label_from_folder(job: ImportJob, name: str, given: dict[str, Any]) -> None:
-    """A file of a folder that was sent is of the class that its folder is named after."""
+    """Use the name of an uploaded file's folder as its label."""
     folder = name.rpartition("/")[0].rpartition("/")[2]
     if folder and job.options.get("label_from_folder"):
         given.setdefault("label", folder[:LABEL_LENGTH])
 
 
 def _mark_done(upload: PartialUpload) -> bool:
-    """Whether it is this caller who hands it over."""
+    """Whether this caller is the one to hand it over."""
     now = timezone.now()
     if not upload._state.adding:
         return bool(PartialUpload.objects.filter(pk=upload.pk, done=None).update(done=now))
@@ -279,13 +278,13 @@ def _hash(path: Path) -> str:
 
 
 def remove(upload: PartialUpload) -> None:
-    """End an upload. What it has become already stays."""
+    """Remove an upload. What was imported from it stays."""
     PartialUpload.objects.filter(pk=upload.pk).delete()
     partial_files.remove(upload.pk)
 
 
 def hand_over_forgotten() -> int:
-    """Hand over what is whole and whose request died before it did; returns how many."""
+    """Hand over complete files whose request died before it did; returns how many."""
     number = 0
     for upload in PartialUpload.objects.filter(done=None).order_by("created"):
         written = partial_files.last_written(upload.pk)
@@ -298,17 +297,14 @@ def hand_over_forgotten() -> int:
             number += 1
         except ServiceError as error:
             log.warning("the upload %s waits: %s", upload.pk, error)
-            if error.code != "wrong_job_state":  # which has removed it
-                os.utime(partial_files.path_of(upload.pk))  # not again for a while
+            if error.code != "wrong_job_state":  # in that state the upload was removed
+                os.utime(partial_files.path_of(upload.pk))  # do not try again for a while
     return number
 
 
 def expire() -> int:
-    """Remove uploads whose time is over.
-
-    Returns:
-        How many rows were deleted; where it is `MAX_AT_ONCE`, there may be more.
-    """
+    """Remove expired uploads. Returns how many rows were deleted; at `MAX_AT_ONCE`, there may be
+    more."""
     before = timezone.now() - LIFE
     over = PartialUpload.objects.filter(done__lt=before).order_by()
     first = list(over.values_list("pk", flat=True)[:MAX_AT_ONCE])
@@ -322,7 +318,7 @@ def expire() -> int:
 
 
 def _remove_orphans() -> None:
-    """Files whose row was never written: their sender was never told of them."""
+    """Remove files whose row was never written: their clients do not know of them."""
     old = [
         key
         for key in partial_files.all_keys()

@@ -10,7 +10,7 @@ from searchapp.services.imports.sources.base import InPlaceSource, Listed, Sourc
 
 __all__ = ["InPlaceSource", "Listed", "Source", "SourceError", "source_class", "source_of"]
 
-# Loaded at first use: some bring libraries that a web process has no need of.
+# Imported at first use: some need libraries that the web process must not load.
 _CLASSES = {
     SourceKind.ARCHIVE: ("archive", "ArchiveSource"),
     SourceKind.FOLDER: ("folder", "FolderSource"),
@@ -22,12 +22,12 @@ _CLASSES = {
 
 
 def source_class(kind: str) -> type[Source]:
-    """Return the class for one kind of `SourceKind`; raises KeyError for uploads."""
+    """Return the class of a `SourceKind`. Raises `KeyError` for uploads."""
     module, name = _CLASSES[SourceKind(kind)]
     found: type[Source] = getattr(import_module(f"{__name__}.{module}"), name)
     return found
 
 
 def source_of(source: ImportSource, options: ImportOptions) -> Source:
-    """Return what lists and opens the files of `source`."""
+    """Return the object that lists and opens the files of `source`."""
     return source_class(source.kind)(source, options)

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 class ArchiveSource(Source):
     """The members of one archive, in its own order.
 
-    What it may hold (members, bytes together) is counted while it is listed. A member has no more
-    bytes than was listed: reading ends there, and says so.
+    The limits (members, total bytes) are checked during listing. Reading a member ends with an
+    error at the size that was listed.
     """
 
     @classmethod
@@ -80,8 +80,8 @@ class ArchiveSource(Source):
 
 
 def _refusal_of_name(name: str) -> tuple[str, str] | None:
-    """A name that leads elsewhere is refused, though no name of an archive is ever a path here:
-    whoever wrote it meant harm."""
+    """Refuse a name that leads outside of the archive. Names are never used as paths here, but such
+    an archive is malicious."""
     parts = name.replace("\\", "/").split("/")
     absolute = parts[0] == "" or (len(parts[0]) == 2 and parts[0][1] == ":")
     if absolute or ".." in parts or "\0" in name:

@@ -9,8 +9,8 @@ from typing import Any, BinaryIO
 
 from searchapp.services.imports.sources.base import SourceError
 
-# A compressed file that grows more than so many times is made to exhaust memory or disk: pictures
-# are compressed already. Small ones may grow as they like.
+# A compressed file that grows by more than this factor is a decompression bomb: pictures are
+# compressed already. Small ones are exempt.
 MAX_RATIO = 200
 SMALL = 10_000_000  # bytes
 
@@ -18,8 +18,8 @@ SMALL = 10_000_000  # bytes
 @dataclass(frozen=True)
 class ArchiveMember:
     name: str
-    size: int  # bytes, unpacked; reading gives no more
-    next: int  # where a listing goes on behind this member
+    size: int  # bytes, unpacked; reading never yields more
+    next: int  # where a listing continues behind this member
     locator: dict[str, Any] = field(default_factory=dict)
     refusal: tuple[str, str] | None = None
     is_folder: bool = False
@@ -34,7 +34,8 @@ def broken(sentence: str) -> SourceError:
 
 
 class Guarded(io.RawIOBase):
-    """Reads a member's content; every byte counts, and the errors of its format get one name."""
+    """Reads a member's content, counts its bytes, and turns the errors of its format into one
+    class."""
 
     def __init__(
         self, file: BinaryIO, packed: int, errors: tuple[type[Exception], ...],

@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Listed:
-    """One file that a source names."""
+    """One file of a source."""
 
     name: str
     locator: dict[str, Any] = field(default_factory=dict)  # JSON: what `open` needs
     given: dict[str, Any] = field(default_factory=dict)  # JSON: title, label, tags, metadata, box
-    refusal: tuple[str, str] | None = None  # code, sentence: a rejected row at once
-    cursor: str = ""  # where a listing that goes on behind this file begins
+    refusal: tuple[str, str] | None = None  # code, sentence: the row is rejected at once
+    cursor: str = ""  # where a listing continues behind this file
 
 
 class SourceError(ServiceError):
     """A source, or a file of one, cannot be read.
 
-    `retryable` says whether the same may work later: such a file fails, others are rejected.
+    `retryable` says whether a later try may work: such a file fails, others are rejected.
     """
 
     def __init__(self, code: str, detail: str, *, retryable: bool = False) -> None:
@@ -39,11 +39,11 @@ class SourceError(ServiceError):
 
 
 class Source(ABC):
-    """Lists the files of one place, and opens them. Files are opened from several threads."""
+    """Lists and opens the files of one source. Files are opened from several threads."""
 
     # How many files are read at once.
     threads: ClassVar[int] = 2
-    # Called now and then while something takes long, so that the job's lease does not end.
+    # Called now and then during long operations, so that the job's lease does not expire.
     alive: Callable[[], None] = staticmethod(lambda: None)
 
     def __init__(self, source: ImportSource, options: ImportOptions) -> None:
@@ -52,40 +52,38 @@ class Source(ABC):
 
     @classmethod
     def check(cls, location: str, user: User | None) -> str:
-        """Return `location` as it is stored, when somebody asks for an import from there.
+        """Validate the location of a new import and return it as it is stored.
 
-        Raises:
-            Invalid: where nothing may be, or is, imported from there.
+        Raises `Invalid` when the user may not import from there, or there is nothing to import.
         """
         return location
 
     @abstractmethod
     def list(self, cursor: str) -> Iterator[Listed]:
-        """Name the files behind `cursor` (all of them, where it is empty), in a fixed order.
+        """Yield the files behind `cursor` (all of them, when it is empty), in a fixed order.
 
-        Raises:
-            SourceError: where the whole place cannot be read.
+        Raises `SourceError` when the whole source cannot be read.
         """
 
     @abstractmethod
     def open(self, item: ImportItem) -> AbstractContextManager[BinaryIO]:
         """Open one file.
 
-        Raises:
-            SourceError, FetchError: where it cannot be read.
+        Raises `SourceError` or `FetchError` when it cannot be read.
         """
 
     def reference(self, item: ImportItem) -> str:
-        """Return what `infra.originals` finds the file by later; empty where only a copy lasts."""
+        """Return the reference by which `infra.originals` finds the file later; empty when the file
+        must be copied."""
         return ""
 
 
 class InPlaceSource(Source):
-    """A source that can be images, which are not read but changed where they are."""
+    """A source that can also name existing images, which are changed in place and not read."""
 
-    in_place: bool  # whether this one is
+    in_place: bool  # whether this source does
 
     @abstractmethod
     def perform(self, items: Sequence[ImportItem]) -> dict[int, int]:
-        """Change, where the source is `in_place`, the images that these rows name; return which
-        image each row has from now on, by its key. Doing it again changes nothing more."""
+        """Change the images that these rows name, when the source is `in_place`; return each row's
+        image from now on, by the row's key. Idempotent."""

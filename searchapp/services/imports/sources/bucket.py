@@ -1,4 +1,4 @@
-"""A prefix of a bucket, below one of `LOOKALIKE_IMPORT_BUCKETS`."""
+"""Import from a bucket: a prefix below one of `LOOKALIKE_IMPORT_BUCKETS`."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 class BucketSource(Source):
-    """All files below a prefix, by their names."""
+    """All files below a prefix, by name."""
 
-    threads = 16  # each waits for its answer most of the time
+    threads = 16  # each waits for the network most of the time
 
     @classmethod
     def check(cls, location: str, user: User | None) -> str:
@@ -44,7 +44,7 @@ class BucketSource(Source):
         parts = name.split("/")
         refusal = None
         if size > settings.MAX_UPLOAD_BYTES:
-            # Not even begun with: transfers cost money.
+            # Not even started: transfers cost money.
             limit = settings.MAX_UPLOAD_BYTES / 1e6
             refusal = ("file_too_large", f"This file has more than {limit:g} MB.")
         if is_hidden(parts[-1]):
@@ -62,7 +62,7 @@ class BucketSource(Source):
 
 
 def open_address(address: str) -> AbstractContextManager[BinaryIO]:
-    """Open a file of a bucket; raises SourceError."""
+    """Open a file of a bucket. Raises `SourceError`."""
     try:
         return closing(buckets.open_file(address))
     except FileNotFoundError:

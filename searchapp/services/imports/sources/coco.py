@@ -1,8 +1,8 @@
-"""A COCO-style JSON file: each box of its annotations becomes an image of its own.
+"""Import from a COCO-style JSON file: each box of its annotations becomes an image.
 
-The file's pictures are found by their `file_name`: beside the file, in the folder `images` beside
-it, or in an archive that is beside it and has its name; of a file that was sent, inside the roots.
-What is not there is fetched from the picture's `coco_url`, if it has one.
+Pictures are found by their `file_name`: beside the JSON file, in the folder `images` beside it, or
+in an archive beside it with the same name; for an uploaded JSON file, inside the import roots.
+Missing pictures are fetched from their `coco_url`, if they have one.
 """
 
 from __future__ import annotations
@@ -64,14 +64,14 @@ class CocoSource(Source):
             )
 
     def _entries(self, path: Path, name: str) -> Iterator[Any]:
-        """The entries of one of the file's lists, one at a time."""
+        """Yield the entries of one of the file's lists."""
         import ijson
 
         with path.open("rb") as file:
             yield from ijson.items(Watched(file, self.alive), f"{name}.item", use_float=True)
 
     def _pictures(self, path: Path) -> dict[Any, tuple[str, str, int, int]]:
-        """Name, address, width and height (pixels, 0 where unknown) by the picture's id."""
+        """Return name, address, width and height (pixels, 0 if unknown) by the picture's id."""
         found: dict[Any, tuple[str, str, int, int]] = {}
         for one in self._entries(path, "images"):
             if not isinstance(one, dict) or not isinstance(one.get("id"), int | str):
@@ -116,7 +116,7 @@ class CocoSource(Source):
         return Listed(name, locator, given, cursor=cursor)
 
     def _archive(self) -> Path | None:
-        """An archive that is beside the file and has its name."""
+        """Return an archive beside the file with the same name."""
         if self.source.location.startswith(KEPT):
             return None
         path = Path(self.source.location)
@@ -178,12 +178,12 @@ class CocoSource(Source):
 
 
 def _key(value: Any) -> Any:
-    """An id as a key; what cannot be one goes with nothing."""
+    """Return an id as a dictionary key; a value that cannot be one matches nothing."""
     return value if isinstance(value, int | float | str) else None
 
 
 def _first_line(error: Exception) -> str:
-    """What the parser says, without the piece of the file that it shows below."""
+    """Return the parser's message without the excerpt of the file below it."""
     said_ = error.args[0] if error.args else ""
     text = said_.decode("utf-8", "replace") if isinstance(said_, bytes) else str(said_)
     return text.partition("\n")[0].rstrip(".")
@@ -194,7 +194,7 @@ def _number(value: Any) -> int:
 
 
 def _box(value: Any, width: int, height: int) -> list[int] | None:
-    """Whole pixels around a box; None where it is none, or is outside of its picture."""
+    """Return whole pixels around a box; None when it is invalid or outside of its picture."""
     if not isinstance(value, list) or len(value) != 4:
         return None
     if not all(isinstance(one, int | float) and abs(one) < 1e6 for one in value):

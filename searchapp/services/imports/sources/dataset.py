@@ -27,7 +27,7 @@ _COPIED = ("title", "label", "tags", "metadata", "box")
 
 @dataclass(frozen=True)
 class Plan:
-    """Which images, and what is to become of them."""
+    """Which images to process, and how."""
 
     dataset: int
     selection: Selection
@@ -35,7 +35,7 @@ class Plan:
 
     @classmethod
     def parse(cls, location: str) -> Plan:
-        """Raises ValueError, KeyError or TypeError for what is no plan."""
+        """Raises `ValueError`, `KeyError` or `TypeError` when `location` is no plan."""
         data: dict[str, Any] = json.loads(location)
         plan = cls(
             int(data["dataset"]),
@@ -48,7 +48,7 @@ class Plan:
 
 
 class DatasetSource(InPlaceSource):
-    """Names the images that a bulk change or a copy is about, by their keys."""
+    """Lists the images of a bulk change or a copy by their keys."""
 
     def __init__(self, source: ImportSource, options: ImportOptions) -> None:
         super().__init__(source, options)
@@ -57,7 +57,7 @@ class DatasetSource(InPlaceSource):
 
     @classmethod
     def check(cls, location: str, user: User | None) -> str:
-        """Let through what `user` may do: copying needs looking, all else editing."""
+        """Check the user's permissions: copying needs view access, all else edit access."""
         try:
             plan = Plan.parse(location)
         except (ValueError, KeyError, TypeError):
@@ -93,7 +93,7 @@ class DatasetSource(InPlaceSource):
             after = rows[-1].pk
 
     def open(self, item: ImportItem) -> AbstractContextManager[BinaryIO]:
-        # From what the listing wrote down: threads ask the database nothing.
+        # Use the locator from the listing: threads must not query the database.
         named = item.locator or {}
         image = Image(sha256=named.get("sha256", ""), reference=named.get("reference", ""))
         try:
@@ -102,7 +102,7 @@ class DatasetSource(InPlaceSource):
             raise SourceError(
                 "original_missing", "The stored original is missing.", retryable=True
             ) from None
-        except ServiceError as error:  # of one that is kept elsewhere
+        except ServiceError as error:  # the original is stored elsewhere
             raise SourceError(error.code, error.detail, retryable=True) from None
 
     def perform(self, items: Sequence[ImportItem]) -> dict[int, int]:

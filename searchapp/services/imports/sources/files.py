@@ -13,29 +13,30 @@ from searchapp.infra import import_roots, storage
 from searchapp.services.errors import Invalid, ServiceError
 from searchapp.services.imports.sources.base import SourceError
 
-# What begins a location that is a file kept under `imports/`.
+# Prefix of the location of a file stored under `imports/`.
 KEPT = "kept:"
 _NAME = 1000  # characters
-# Files that systems put beside pictures. Nobody means them, and nobody misses a row about them.
+# Files that operating systems put beside pictures; they get no row.
 _SYSTEM = frozenset(
     {"thumbs.db", "desktop.ini", "__macosx", "$recycle.bin", "system volume information"}
 )
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a path's last part is a file of a system, or hidden."""
+    """Whether the last part of a path is a system file, or hidden."""
     return name.startswith(".") or name.lower() in _SYSTEM
 
 
 def shown(name: str) -> str:
-    """A file's name as it can be stored and shown, whatever bytes it is of; its end says more."""
+    """Return a file's name as it can be stored and shown, whatever its bytes; long names keep their
+    end."""
     return (
         name.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()[-_NAME:]
     )
 
 
 def check_file(location: str) -> str:
-    """Return the real path of a file of the server that may be read; raises Invalid."""
+    """Return the real path of a readable file of the server. Raises `Invalid`."""
     path = import_roots.inside(location)
     if not path.is_file():
         raise Invalid("not_a_file", "This is a folder; the path of a file is needed.")
@@ -43,10 +44,9 @@ def check_file(location: str) -> str:
 
 
 def local_file(location: str) -> Path:
-    """Return where this machine can read a source's file; brought here from another store.
+    """Return a local path of a source's file, copied here from another store if needed.
 
-    Raises:
-        SourceError: where it is gone, or may not be read any more.
+    Raises `SourceError` when it is gone, or may no longer be read.
     """
     if not location.startswith(KEPT):
         try:
@@ -65,7 +65,7 @@ def local_file(location: str) -> Path:
 
 
 def copy_path(key: str, suffix: str = "") -> Path:
-    """Where this machine keeps what it made of a source, for as long as the job runs."""
+    """Return the local path of data derived from a source, kept while the job runs."""
     return Path(settings.UPLOAD_DIR) / f"source-{key}{suffix}"
 
 

@@ -1,4 +1,4 @@
-"""A folder of the server, inside `LOOKALIKE_IMPORT_ROOTS`."""
+"""Import from a folder of the server, inside `LOOKALIKE_IMPORT_ROOTS`."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from searchapp.services.imports.sources.files import is_hidden, shown
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
-_MAX_DEPTH = 64  # folders in folders
+_MAX_DEPTH = 64  # nested folders
 
 
 class FolderSource(Source):
-    """All files below, sorted; where the layout is that of ImageFolder, folders are labels."""
+    """All files below the folder, sorted; in an ImageFolder layout, folder names become labels."""
 
     threads = 4
 
@@ -44,8 +44,8 @@ class FolderSource(Source):
     def _walk(
         self, folder: Path, parts: tuple[str, ...], after: tuple[str, ...]
     ) -> Iterator[Listed]:
-        """Go through `folder` in the order of names; `after` is the path behind which it goes on,
-        as far as it lies in here."""
+        """Walk through `folder` in the order of names, behind the path `after` as far as it lies in
+        this folder."""
         try:
             with os.scandir(folder) as entries:
                 found = sorted(entries, key=lambda entry: entry.name)

@@ -20,18 +20,17 @@ _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
 class Watched:
-    """Reads a file of JSON; `alive` is called now and then.
+    """Reads a JSON file in pieces; `alive` is called now and then.
 
-    Raises:
-        SourceError: code `table_broken`, from `read`, where it is nested too deep or one text is
-            too long.
+    `read` raises `SourceError` with code `table_broken` when the file is nested too deep or one
+    string is too long.
     """
 
     def __init__(self, file: BinaryIO, alive: Callable[[], None]) -> None:
         self._file, self._alive = file, alive
         self._depth = 0
         self._in_text, self._length = False, 0
-        self._backslash = b""  # what it escapes is still to come
+        self._backslash = b""  # a trailing backslash, whose escaped character is still to come
         self._last = time.monotonic()
 
     def read(self, size: int = -1) -> bytes:
@@ -45,7 +44,7 @@ class Watched:
     def _check(self, data: bytes) -> None:
         plain = _ESCAPED.sub(b"", self._backslash + data)
         self._backslash = b"\\" if plain.endswith(b"\\") else b""
-        parts = plain.split(b'"')  # texts and what is between them, by turns
+        parts = plain.split(b'"')  # strings and what is between them, alternating
         self._length = len(parts[-1]) if len(parts) > 1 else self._length + len(data)
         between = b"".join(parts[1 if self._in_text else 0 :: 2])
         self._in_text ^= len(parts) % 2 == 0

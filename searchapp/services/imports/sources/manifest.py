@@ -28,10 +28,10 @@ _WEB = ("http://", "https://")
 
 
 class Places:
-    """Finds what a manifest names: an address on the web, one of a bucket, or a path.
+    """Resolves the entries of a manifest: a web address, a bucket address, or a path.
 
-    A path is of the server, inside `LOOKALIKE_IMPORT_ROOTS`; a relative one begins at the
-    manifest's own folder or, of a manifest that was sent, at each of those roots.
+    A path is one of the server, inside `LOOKALIKE_IMPORT_ROOTS`; a relative one is relative to the
+    manifest's folder or, for an uploaded manifest, to each of those roots.
     """
 
     def __init__(self, location: str, *, beside: tuple[str, ...] = (".",)) -> None:
@@ -42,7 +42,7 @@ class Places:
             self._folders = [folder / name for name in beside]
 
     def refusal(self, place: str) -> tuple[str, str] | None:
-        """Judge a place by its form alone; nothing is looked up."""
+        """Validate an entry by its form alone, without any lookup."""
         if place.startswith(_WEB):
             return None
         try:
@@ -53,7 +53,7 @@ class Places:
         return None
 
     def path(self, place: str) -> Path:
-        """Return the real path of a file of the server; raises Invalid."""
+        """Return the real path of a file of the server. Raises `Invalid`."""
         missing: Invalid | None = None
         for folder in self._folders or [Path("/")]:
             try:
@@ -76,7 +76,7 @@ class Places:
 
 @contextmanager
 def _fetched(address: str) -> Iterator[BinaryIO]:
-    """Fetch a picture, by the rules for addresses that strangers type; raises FetchError."""
+    """Fetch a picture under the rules for untrusted addresses. Raises `FetchError`."""
     writer = HashingWriter()
     try:
         fetch_picture(address, writer)
@@ -90,7 +90,7 @@ def _fetched(address: str) -> Iterator[BinaryIO]:
 class ManifestSource(Source):
     """The rows of a CSV, JSON Lines or Parquet file."""
 
-    threads = 8  # most rows are addresses, which take their time to answer
+    threads = 8  # most rows are addresses, which are slow to answer
 
     @classmethod
     def check(cls, location: str, user: User | None) -> str:
@@ -145,7 +145,7 @@ def _place(values: Mapping[str, Any]) -> str | None:
 
 
 def _given(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Title, label and tags have columns of their own; all others are metadata."""
+    """Return title, label and tags from their columns; all other columns are metadata."""
     made: dict[str, Any] = {"metadata": {}}
     for name, value in values.items():
         column = name.lower()

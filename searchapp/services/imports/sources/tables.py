@@ -21,7 +21,7 @@ _NOT_TEXT = "This row is not text in UTF-8; save the table as UTF-8."
 
 @dataclass(frozen=True)
 class TableRow:
-    """One row, or what is wrong with it; `cursor` is where the next one begins."""
+    """One row, or its error; `cursor` is where the next one begins."""
 
     name: str
     cursor: str
@@ -30,7 +30,7 @@ class TableRow:
 
 
 def rows(path: Path, cursor: str) -> Iterator[TableRow]:
-    """Yield the rows behind `cursor`; raises SourceError where the file is no such table."""
+    """Yield the rows behind `cursor`. Raises `SourceError` when the file is not such a table."""
     at, number = json.loads(cursor) if cursor else (0, 0)
     with path.open("rb") as file:
         head = file.read(4096)
@@ -44,7 +44,7 @@ def rows(path: Path, cursor: str) -> Iterator[TableRow]:
 
 
 class _Lines:
-    """The lines of a file as text, with the place where the next one begins."""
+    """The lines of a file as text, with the offset of the next one."""
 
     def __init__(self, file: BinaryIO, at: int) -> None:
         self._file, self.at = file, at
@@ -67,7 +67,7 @@ class _Lines:
 
 
 def is_text(value: str) -> bool:
-    """Whether it can be stored: all of it was text in UTF-8, and no character is but a half."""
+    """Whether a text can be stored: it was valid UTF-8 and has no lone surrogates."""
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -144,13 +144,13 @@ def _json_lines(file: BinaryIO, at: int, number: int) -> Iterator[TableRow]:
 
 
 def _parquet(path: Path, number: int) -> Iterator[TableRow]:
-    # Here and not above: only workers read manifests, and nothing else needs it.
+    # Imported here: only workers read manifests, and nothing else needs it.
     import pyarrow
     import pyarrow.parquet as parquet
 
     try:
         with parquet.ParquetFile(path) as table:
-            # Pictures inside of the table, and other bytes, are not what a manifest is about.
+            # Embedded pictures and other bytes are not supported.
             columns = [
                 field.name
                 for field in table.schema_arrow
@@ -175,7 +175,7 @@ def _parquet(path: Path, number: int) -> Iterator[TableRow]:
 
 
 def _plain(value: Any) -> Any:
-    """A value as JSON has it: moments and the like become their text."""
+    """Return a value as JSON; dates and the like become text."""
     if value is None or isinstance(value, str | int | float | bool | list):
         return value
     return str(value)

@@ -35,7 +35,7 @@ from searchapp.services.imports.sources.files import copy_path
 _PART = 1 << 20
 _ALIVE_SECONDS = 10.0
 _one_unpacks = threading.Lock()
-# A name, or the headers of the PAX format, that a member has in front of it.
+# A member's name, or the PAX headers in front of it.
 _MAX_HEADER_BYTES = 1_000_000  # bytes
 _HEADERS = (
     tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE,
@@ -46,7 +46,7 @@ _UNPACK_ERRORS = (OSError, EOFError, zlib.error, lzma.LZMAError, ValueError)
 
 
 class _Info(tarfile.TarInfo):
-    """A member whose headers, which tarfile takes into memory, are of a sensible size."""
+    """A member whose headers, which tarfile reads into memory, have a limited size."""
 
     def _proc_member(self, tarfile_: tarfile.TarFile) -> Any:
         if self.type in _HEADERS and self.size > _MAX_HEADER_BYTES:
@@ -55,10 +55,9 @@ class _Info(tarfile.TarInfo):
 
 
 def plain(path: Path, location: str, alive: Callable[[], None]) -> Path:
-    """Return the path of the uncompressed archive: `path` itself, or what it was unpacked to.
+    """Return the path of the uncompressed archive: `path` itself, or the unpacked copy.
 
-    Raises:
-        SourceError: where it cannot be unpacked, or has no end.
+    Raises `SourceError` when it cannot be unpacked, or is truncated.
     """
     with path.open("rb") as file:
         head = file.read(6)
@@ -70,7 +69,7 @@ def plain(path: Path, location: str, alive: Callable[[], None]) -> Path:
     target = copy_path(key, ".tar")
     with _one_unpacks:
         if target.exists():
-            os.utime(target)  # it is in use: see `cleaning.tidy`
+            os.utime(target)  # marks it as used: see `import_cleanup.tidy`
         else:
             _unpack(path, opener, target, alive)
     return target
@@ -91,7 +90,7 @@ def _opener(head: bytes) -> Callable[[Path], Any] | None:
 def _open_zstandard(path: Path) -> Any:
     import zstandard
 
-    # 128 MB: what `zstd` itself takes without being asked to.
+    # 128 MB is the limit of the `zstd` command by default.
     return zstandard.open(path, "rb", dctx=zstandard.ZstdDecompressor(max_window_size=2**27))
 
 
@@ -106,7 +105,7 @@ def _unpack(
         with draft.open("xb") as output, opener(path) as source:
             while part := _read_part(source):
                 size += len(part)
-                # The blocks of TAR may add half a kilobyte to each member, and zeros behind them.
+                # TAR blocks may add half a kilobyte to each member, and zeros at the end.
                 if size > settings.MAX_UNPACKED_BYTES + 1024 * settings.MAX_MEMBERS:
                     limit = settings.MAX_UNPACKED_BYTES / 1e9
                     raise broken(f"Unpacked, this archive has more than {limit:g} GB.")
@@ -128,13 +127,13 @@ def _read_part(source: Any) -> bytes:
         return cast(bytes, source.read(_PART))
     except _UNPACK_ERRORS as error:
         raise broken(f"This archive cannot be unpacked: {error}.") from None
-    except Exception as error:  # zstandard's own error has no public root
+    except Exception as error:  # zstandard's own error has no public base class
         raise broken(f"This archive cannot be unpacked: {error}.") from None
 
 
 def members(path: Path, at: int) -> Iterator[ArchiveMember]:
-    """Name the members from byte `at` on; raises SourceError where it is no archive, or ends
-    within a member."""
+    """Yield the members from byte `at` on. Raises `SourceError` when the file is no archive, or
+    ends within a member."""
     with path.open("rb") as file:
         file.seek(at)
         end = path.stat().st_size
@@ -169,7 +168,7 @@ def _refusal(entry: tarfile.TarInfo) -> tuple[str, str] | None:
 
 
 class _Slice:
-    """A stretch of a file."""
+    """A part of a file."""
 
     def __init__(self, file: BinaryIO, size: int) -> None:
         self._file, self._left = file, size

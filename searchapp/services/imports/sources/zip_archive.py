@@ -1,4 +1,4 @@
-"""ZIP archives."""
+"""ZIP archives: listing and reading of members, with a check of the central directory."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from searchapp.services.imports.sources.base import SourceError
 
 _ENTRY = struct.Struct("<4s24x3H12x")  # of the central directory; 46 bytes
 _PART = 1 << 20
-# What zipfile and its decompressors raise where an archive is not what it says.
+# Raised by zipfile and its decompressors for damaged archives.
 _ERRORS = (
     zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError,
     struct.error,
@@ -34,7 +34,7 @@ def is_zip(path: Path) -> bool:
 
 
 def members(path: Path, at: int) -> Iterator[ArchiveMember]:
-    """Name the members from number `at` on; raises SourceError."""
+    """Yield the members from number `at` on. Raises `SourceError`."""
     archive = _opened(path)
     seen: set[int] = {entry.header_offset for entry in archive.filelist[:at]}
     for number, entry in enumerate(archive.filelist[at:], at):
@@ -64,7 +64,7 @@ def _refusal(entry: zipfile.ZipInfo) -> tuple[str, str] | None:
 
 
 def open_member(path: Path, number: int) -> AbstractContextManager[BinaryIO]:
-    """Open member `number` for reading; raises SourceError."""
+    """Open member `number` for reading. Raises `SourceError`."""
     archive = _opened(path)
     try:
         entry = archive.filelist[number]
@@ -77,14 +77,14 @@ def open_member(path: Path, number: int) -> AbstractContextManager[BinaryIO]:
 
 
 def _opened(path: Path) -> zipfile.ZipFile:
-    """Return the archive; its directory, which may be long, stays in memory from step to step."""
+    """Return the archive; its directory, which may be long, is cached between steps."""
     about = path.stat()
     return _remembered(path, about.st_mtime_ns, about.st_size)
 
 
 class _Reopened(io.RawIOBase):
-    """A file that is open only while it is read: a worker that remembers the directory of an
-    archive must not keep the bytes of one that was deleted on the disk."""
+    """A file that is open only while it is read: the cached directory of a deleted archive must not
+    keep the archive's bytes on the disk."""
 
     def __init__(self, path: Path, size: int) -> None:
         self._path, self._size, self._at = path, size, 0
@@ -120,13 +120,13 @@ def _remembered(path: Path, changed: int, size: int) -> zipfile.ZipFile:
 
 
 def _check_directory(path: Path) -> None:
-    """Count the directory's entries before they are all taken into memory."""
+    """Count the entries of the directory before they are all read into memory."""
     with path.open("rb") as file:
         found: list[Any] | None = zipfile._EndRecData(file)  # type: ignore[attr-defined]
         if found is None:
             raise zipfile.BadZipFile("its end is missing")
         size, location = int(found[5]), int(found[9])
-        if found[0] == b"PK\x06\x06":  # the larger form has 76 bytes more between
+        if found[0] == b"PK\x06\x06":  # the ZIP64 form has 76 more bytes in between
             location -= 76
         file.seek(max(0, location - size))
         left, number, rest = size, 0, b""
@@ -140,14 +140,14 @@ def _check_directory(path: Path) -> None:
             while len(rest) - at >= _ENTRY.size:
                 mark, name, extra, comment = _ENTRY.unpack_from(rest, at)
                 if mark != b"PK\x01\x02":
-                    return  # zipfile will say what is wrong
+                    return  # zipfile reports the error
                 length = 46 + name + extra + comment
                 if len(rest) - at < length:
                     break
                 at += length
                 number += 1
             rest = rest[at:]
-            # Folders count for nothing in the end, but all take memory.
+            # Folders are skipped later, but all entries take memory.
             if number > 2 * settings.MAX_MEMBERS + 1000:
                 raise broken(
                     f"This archive has many more than {settings.MAX_MEMBERS:,} files; send it in "
