@@ -13,6 +13,7 @@ import requests
 from harness.installation import Client, Installation
 from tests.application.older_version.make import ENVIRONMENT, HERE, SLUG, images, search
 
+pytestmark = pytest.mark.application
 EXPECTED: dict[str, Any] = json.loads((HERE / "data_folder_0.1.0.json").read_text())
 
 

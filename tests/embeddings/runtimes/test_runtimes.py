@@ -236,7 +236,7 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, str]]:
         return CoarseNetwork(runtime, precision, device=device)
 
     monkeypatch.setattr(loader, "_networks", {})
-    monkeypatch.setattr(loader, "_loaded", load)
+    monkeypatch.setattr(loader, "make_network", load)
     return ways
 
 
