@@ -126,6 +126,7 @@ def test_any_number_of_threads_gives_the_same_vectors(
     prepared = [exact.prepare(decode(path).image) for path in demo[:8]]
     one = exact.embed(prepared)
     before = thread_count.threads()
+    thread_count.apply_threads()  # as loading a model does; other tests share this process
     assert torch.get_num_threads() == before == thread_count.cores()
     try:
         for threads in (1, 2, 3):
