@@ -1,4 +1,4 @@
-"""Static files under names that change with their content, so that browsers may keep them."""
+"""Static files with names that contain a hash of their content, for long caching."""
 
 from whitenoise.storage import CompressedManifestStaticFilesStorage
 

@@ -1,4 +1,4 @@
-"""The staff's side: datasets, images, indexes, jobs, failed tasks, users, keys."""
+"""The administration for staff: datasets, images, indexes, jobs, failed tasks, users, keys."""
 
 from searchapp.admin import datasets, images, jobs, operations, users
 

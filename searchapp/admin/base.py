@@ -1,4 +1,4 @@
-"""What the staff's lists have in common."""
+"""Base classes of the administration's lists."""
 
 from __future__ import annotations
 

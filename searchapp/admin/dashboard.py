@@ -1,4 +1,4 @@
-"""The overview: how much there is, what is being done, and whether all is well.
+"""The dashboard: counts, running work, workers, queues and disk.
 
 Cheap at a million rows: what would have to be counted row by row is remembered for a while, and
 days are told by the keys that images got.

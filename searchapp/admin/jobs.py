@@ -1,4 +1,4 @@
-"""Import jobs: looked at here, their ledgers on the site's own page."""
+"""Import jobs in the administration; their ledgers are on the site's own page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tasks that failed, and audits."""
+"""Failed tasks and audits in the administration."""
 
 from __future__ import annotations
 

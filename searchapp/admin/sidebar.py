@@ -1,4 +1,4 @@
-"""What stands at the side of every page of the administration."""
+"""The navigation in the sidebar of the administration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""People and their keys."""
+"""Users, groups and API keys in the administration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one door to buckets that imports read: S3 by boto3, any other by fsspec.
+"""Buckets that imports read: S3 by boto3, others by fsspec.
 
 S3 is not read by fsspec's s3fs: that needs its own release of botocore, and the application's
 storage another; and boto3 lists a bucket from a key on, where fsspec lists all of it every time.

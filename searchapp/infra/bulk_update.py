@@ -1,4 +1,4 @@
-"""Many rows updated in one statement, at little cost."""
+"""Update many rows in one statement, cheaper than Django's `bulk_update`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names made from contents."""
+"""Keys derived from content: of images and of their thumbnails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Locks on contents: one at a time stores or removes the files of one hash."""
+"""Locks on contents: only one process at a time stores or removes files of one hash."""
 
 from __future__ import annotations
 

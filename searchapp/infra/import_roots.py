@@ -1,4 +1,4 @@
-"""The folders and buckets that imports may read, and nothing outside of them."""
+"""The folders and buckets that imports may read, and the check that nothing else is read."""
 
 from __future__ import annotations
 

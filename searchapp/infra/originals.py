@@ -1,4 +1,4 @@
-"""The one door to an image's original: kept here, or referred to where it is.
+"""Open an image's original: stored here, or referenced where it is.
 
 A reference is `file:` with a path inside `LOOKALIKE_IMPORT_ROOTS`, an address of a bucket below
 `LOOKALIKE_IMPORT_BUCKETS`, or an address on the web. What is found there is the original only as

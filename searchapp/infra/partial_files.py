@@ -1,4 +1,4 @@
-"""The bytes of uploads that are on their way, in the upload folder: appended, never rewritten.
+"""The bytes of resumable uploads, in the upload folder: appended, never rewritten.
 
 How far an upload has come is the size of its file, and nothing else knows better: a killed process
 leaves no promise behind that the file does not keep.

@@ -1,4 +1,4 @@
-"""The one door to Redis: tasks sent by name, replies awaited, vectors remembered, heartbeats.
+"""Redis and Celery: tasks sent by name, replies, cached vectors, heartbeats.
 
 The web process sends tasks here and never imports the worker that carries them out.
 """

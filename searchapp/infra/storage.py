@@ -1,4 +1,4 @@
-"""The one door to files: originals, what is made of them, and query pictures, by content hash.
+"""Stored files by content hash: originals, thumbnails, local features, query pictures.
 
 Names are made from hashes alone, so nothing that a user typed ever becomes a path.
 """

@@ -1,4 +1,4 @@
-"""Uploaded files: streamed to disk while they are counted and hashed, never held in memory."""
+"""Django upload handler: streams files to disk while counting and hashing them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Following an import on a terminal."""
+"""Show the progress of an import on a terminal."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Middleware: what every request passes before a view sees it."""
+"""Middleware that every request passes before a view."""

@@ -1,4 +1,4 @@
-"""Request bodies that come without their length."""
+"""Refuse request bodies without a `Content-Length`."""
 
 from __future__ import annotations
 

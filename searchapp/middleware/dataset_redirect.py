@@ -1,4 +1,4 @@
-"""Addresses with the former slug of a dataset lead to the same page of today."""
+"""Redirect addresses with a former slug of a dataset."""
 
 from __future__ import annotations
 

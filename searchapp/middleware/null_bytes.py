@@ -1,4 +1,4 @@
-"""Text with the character NUL, which PostgreSQL neither keeps nor looks for."""
+"""Answer 400 for text with NUL characters, which PostgreSQL cannot store."""
 
 from __future__ import annotations
 

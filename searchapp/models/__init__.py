@@ -1,4 +1,4 @@
-"""The application's tables, one file a family."""
+"""The tables of the application, one module for each."""
 
 from searchapp.models.api_key import ApiKey, key_digest
 from searchapp.models.audit_report import AuditReport

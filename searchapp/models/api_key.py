@@ -1,4 +1,4 @@
-"""Keys for programs."""
+"""API keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What scores mean in an index."""
+"""Calibrations: what scores mean in an index."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The states and kinds that rows can have."""
+"""States, kinds and roles of rows."""
 
 from django.db import models
 

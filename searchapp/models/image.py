@@ -1,4 +1,4 @@
-"""Stored pictures."""
+"""Stored images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The conditions of partial indexes, word for word.
+"""Conditions of partial indexes, as literal SQL.
 
 SQLite uses a partial index only where a query repeats its condition as it stands there: with
 parameters, as Django writes its conditions, it cannot tell that one implies the other.

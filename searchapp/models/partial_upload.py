@@ -1,4 +1,4 @@
-"""Files that arrive in pieces."""
+"""Resumable uploads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures that somebody asked with."""
+"""Stored query pictures."""
 
 from __future__ import annotations
 

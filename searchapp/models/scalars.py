@@ -1,4 +1,4 @@
-"""What keeps the scalars in Milvus in step with the rows, and what is counted of them."""
+"""Bookkeeping of filter scalars: images to update in Milvus, and counts for facets."""
 
 from __future__ import annotations
 

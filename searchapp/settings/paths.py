@@ -1,4 +1,4 @@
-"""Where the embedded installation keeps its state and its sockets."""
+"""Paths of the embedded installation: state, sockets, secret key."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Running the whole application on one machine: what runs, and what watches over it."""
+"""Run the whole application on one machine, under a supervisor."""

@@ -1,4 +1,4 @@
-"""What must be there before the first process starts: tables, static files, the administrator."""
+"""Prepare the data folder, database, static files and administrator before the start."""
 
 from __future__ import annotations
 

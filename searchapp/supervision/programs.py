@@ -1,4 +1,4 @@
-"""The programs of an installation on one machine, in the order in which they start."""
+"""The programs of an installation on one machine, in start order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Supervisor, run inside this process: restarts what dies, gives up on what keeps dying."""
+"""Supervisor inside this process: restarts programs that die, and gives up on repeated deaths."""
 
 from __future__ import annotations
 

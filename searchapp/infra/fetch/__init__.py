@@ -1,4 +1,4 @@
-"""The one door to the outside web: a picture from an address that a stranger typed.
+"""Fetch pictures from addresses that users type, without access to private networks.
 
 Nothing else in this project opens a connection to a place that a user names. What comes through
 here is bytes; whether they are a picture is decided by the caller, as for an upload.

@@ -1,4 +1,4 @@
-"""One HTTP/1.1 request over one socket to an address that was chosen before.
+"""One HTTP/1.1 request over one socket to an address that was checked before.
 
 The protocol is h11's, which does no input or output of its own. That leaves each read to us, so
 that each waits for what is left of the one deadline, and nothing looks a name up, asks a proxy or

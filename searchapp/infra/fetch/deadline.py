@@ -1,4 +1,4 @@
-"""One span of time that everything in a fetch shares."""
+"""A deadline that all steps of one fetch share."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""What can go wrong when a picture is fetched from its address."""
+"""Errors of fetching a picture."""
 
 
 class FetchError(Exception):

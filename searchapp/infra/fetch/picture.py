@@ -1,4 +1,4 @@
-"""Fetch one picture: every hop judged in full, every byte counted."""
+"""Fetch one picture: redirects are checked like the first address, and bytes are counted."""
 
 import hashlib
 from dataclasses import dataclass

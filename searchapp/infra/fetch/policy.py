@@ -1,4 +1,4 @@
-"""What may be fetched, from where, how much and for how long."""
+"""The policy of fetching: allowed hosts, sizes and times."""
 
 from dataclasses import dataclass, field
 

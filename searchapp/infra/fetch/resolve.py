@@ -1,4 +1,4 @@
-"""From a target to the addresses that may be connected to for it."""
+"""Resolve a target to the IP addresses that may be connected to."""
 
 import queue
 import socket

@@ -1,4 +1,4 @@
-"""From what a person typed to one scheme, host, port and path that everybody reads alike.
+"""Parse what a user typed into one unambiguous scheme, host, port and path.
 
 Parsers of addresses disagree at the edges, and that disagreement is how a check is passed with one
 host while another is connected to. So the forms on which they disagree are refused or rewritten

@@ -1,4 +1,4 @@
-"""One pymilvus client per process, its errors in our words.
+"""One pymilvus client per process, with its errors translated.
 
 pymilvus is imported on first use: it takes more than a second, and most processes that import
 this package never search.

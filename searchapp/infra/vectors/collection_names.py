@@ -1,4 +1,4 @@
-"""How collections are named: by index and fingerprint, so that no two indexes ever share one."""
+"""Names of Milvus collections, from index id and fingerprint."""
 
 
 def collection_name(index_id: int, fingerprint: str) -> str:

@@ -1,4 +1,4 @@
-"""What can go wrong at the door to Milvus."""
+"""Errors of the vector store."""
 
 from __future__ import annotations
 

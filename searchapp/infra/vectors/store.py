@@ -1,4 +1,4 @@
-"""Vectors by image id: stored, searched, fetched, deleted.
+"""`VectorStore`: vectors by image id, stored, searched, fetched and deleted.
 
 The same code serves Milvus Lite behind our launcher, a Milvus server and a cluster. Everything
 here is safe to call from several threads and processes, and every write may be repeated.

@@ -1,1 +1,1 @@
-"""Milvus Lite for several processes: our launcher and what it runs."""
+"""Milvus Lite for several processes: our launcher and its parts."""

@@ -1,4 +1,4 @@
-"""What was found a moment ago, for whoever asks the same once more.
+"""Cache of the last search answers, valid until something is written to the collection.
 
 A page that is loaded again, its next visitor and its look at more matches ask what has just been
 answered. As long as nothing was written to the collection, the answer is the same.

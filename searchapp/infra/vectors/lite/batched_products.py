@@ -1,4 +1,4 @@
-"""Products of all vectors with those that are asked about at the same moment, made together.
+"""Batch concurrent searches into one product of all vectors with all queries.
 
 Reading half a gigabyte of vectors is what a search takes its time for. Twenty searches that read
 them side by side take twenty times as long; one product of all of them with twenty vectors reads

@@ -1,4 +1,4 @@
-"""Requests and answers of the Milvus protocol, for what views can tell."""
+"""Requests and responses of the Milvus protocol that views can answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Opening a Milvus Lite data directory, whatever killed the server that used it before."""
+"""Recover a Milvus Lite data directory after its server was killed."""
 
 from __future__ import annotations
 

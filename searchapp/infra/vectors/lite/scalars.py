@@ -1,4 +1,4 @@
-"""Conditions on the scalars of Milvus Lite's rows, answered from columns.
+"""Columns of scalars, by which filters on Milvus Lite's rows are evaluated.
 
 Milvus Lite keeps a row's scalars as JSON text and reads that again, row by row, for each search:
 seconds for 100,000 rows. Here each sealed segment is read once, into sorted tokens and one column a

@@ -1,4 +1,4 @@
-"""The embedded vector server: Milvus Lite for several processes, on this machine only.
+"""The embedded vector server: Milvus Lite for several processes of this machine.
 
     python -m searchapp.infra.vectors.lite.server --data-dir DIR --uri unix:/run/milvus.sock
     python -m searchapp.infra.vectors.lite.server --data-dir DIR --uri http://127.0.0.1:19530

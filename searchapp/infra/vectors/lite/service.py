@@ -1,4 +1,4 @@
-"""Milvus Lite behind a lock: the gRPC service of our launcher.
+"""The gRPC service of the launcher: Milvus Lite behind a lock.
 
 Milvus Lite wants one writer at a time and leaves the serializing to its user. Here every call
 holds one lock, except the few that a visitor waits for: search, look-up by id and counting

@@ -1,4 +1,4 @@
-"""An immutable, quickly searchable view of one Milvus Lite collection.
+"""An immutable view of one Milvus Lite collection, for fast searches.
 
 Milvus Lite's own search loops over every row in Python, copies the whole matrix, and can miss
 rows while a flush swaps its tables. A view keeps what belongs together (sealed segments,
