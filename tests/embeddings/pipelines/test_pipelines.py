@@ -121,12 +121,13 @@ def test_any_batch_size_gives_the_same_vectors(exact: ImagePipeline, demo: list[
 
 
 def test_any_number_of_threads_gives_the_same_vectors(
-    exact: ImagePipeline, demo: list[Path]
+    exact: ImagePipeline, demo: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(thread_count, "_threads", None)  # as in a process of its own
+    thread_count.apply_threads()
     prepared = [exact.prepare(decode(path).image) for path in demo[:8]]
     one = exact.embed(prepared)
     before = thread_count.threads()
-    thread_count.apply_threads()  # as loading a model does; other tests share this process
     assert torch.get_num_threads() == before == thread_count.cores()
     try:
         for threads in (1, 2, 3):
