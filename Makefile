@@ -14,8 +14,8 @@ help: ## list these commands
 run: $(VENV)/.run ## set up everything and serve the application
 	@exec $(BIN)/python manage.py serve
 
-check: lint ## lint, types and every test that needs no running application (minutes)
-	@$(BIN)/python -m pytest --numprocesses 2 -m "not application and not long"
+check: lint ## lint, types and the quick tests (minutes)
+	@$(BIN)/python -m pytest --numprocesses 2 -m "not application and not slow and not long"
 
 test: lint ## set up everything and run every check and test, but for the long ones
 	@$(BIN)/python -m harness.chromium

@@ -36,7 +36,10 @@ def _survivor() -> Iterator[Installation]:
     """One application for all tests that kill its parts; in the end it stops as a whole."""
     # Small batches: a process that dies always dies in the middle of something.
     with running(
-        LOOKALIKE_DEMO="0", LOOKALIKE_MAX_UPLOAD_BYTES=str(LIMIT), LOOKALIKE_INGEST_BATCH="4"
+        LOOKALIKE_DEMO="0",
+        LOOKALIKE_RUNTIME="openvino",  # nothing to measure first
+        LOOKALIKE_MAX_UPLOAD_BYTES=str(LIMIT),
+        LOOKALIKE_INGEST_BATCH="4",
     ) as made:
         yield made
         stop_whole(made, signal.SIGTERM)
@@ -73,7 +76,7 @@ def production() -> Iterator[Production]:
         try:
             with running(
                 LOOKALIKE_DEMO="0",
-                LOOKALIKE_RUNTIME="torch",  # nothing to measure first
+                LOOKALIKE_RUNTIME="openvino",  # nothing to measure first
                 DATABASE_URL=database.get_uri(),
                 REDIS_URL=services.redis_url,
                 MILVUS_URI=services.milvus_uri,

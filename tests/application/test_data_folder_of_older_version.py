@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import tarfile
 from collections.abc import Iterator
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 import requests
 
 from harness.installation import Client, Installation
+from tests.application.conftest import stop_whole
 from tests.application.older_version.make import ENVIRONMENT, HERE, SLUG, images, search
 
 pytestmark = pytest.mark.application
@@ -25,6 +27,7 @@ def upgraded() -> Iterator[Installation]:
         with tarfile.open(HERE / "data_folder_0.1.0.tar.xz") as archive:
             archive.extractall(application.data, filter="data")
         yield application.start()
+        stop_whole(application, signal.SIGINT)
     finally:
         application.remove()
 

@@ -36,17 +36,21 @@ class Searcher:
         self._thread.join()
 
     def is_answered(self) -> bool:
-        """Whether every thread of the web server has its connection again."""
-        return all(self._ask().status_code == 200 for _ in range(20))
+        """Whether every process of the web server has its connection to Milvus again.
 
-    def _ask(self) -> requests.Response:
-        asked = {"image_id": self.image, "dataset": self.slug, "top_k": 5}
-        return self.client.post("/search/", json=asked)
+        A new connection may come to any of them; one that is kept open stays with one.
+        """
+        close = {"Connection": "close"}
+        return all(self._search(headers=close).status_code == 200 for _ in range(20))
+
+    def _search(self, **options: Any) -> requests.Response:
+        body = {"image_id": self.image, "dataset": self.slug, "top_k": 5}
+        return self.client.post("/search/", json=body, **options)
 
     def _work(self) -> None:
         while not self._stop.wait(0.1):
             expected = self.milvus_is_there
-            answer = self._ask()
+            answer = self._search()
             if not (expected and self.milvus_is_there):
                 continue
             self.done += 1

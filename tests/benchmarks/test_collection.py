@@ -11,6 +11,7 @@ from benchmarks.options import Options
 from benchmarks.report import Table
 
 
+@pytest.mark.long
 def test_every_way_but_that_of_a_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
     find = importlib.util.find_spec
     monkeypatch.setattr(

@@ -24,6 +24,7 @@ def test_scores() -> None:
     assert (wrong.precision, wrong.average) == (1, 0.25)
 
 
+@pytest.mark.long
 def test_the_whole_on_a_few_pictures(tmp_path: Path) -> None:
     chosen = [one for one in labels.read(ROOT / "demo") if one.category in ("music", "fish")][:14]
     lines = ["file,category"]

@@ -26,6 +26,7 @@ def files(tmp_path: Path) -> Path:
     return listed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "module", ["benchmarks.library.timm_loop", "benchmarks.library.timm_loader"]
 )
@@ -37,6 +38,7 @@ def test_the_timm_peers_answer(module: str, files: Path) -> None:
     assert said["cpu"] > 0
 
 
+@pytest.mark.slow
 def test_a_pipeline_answers_every_question(files: Path) -> None:
     arguments = ("benchmarks.library.pipeline_contestant", DEFAULT_PIPELINE, "auto")
     with Peer(*arguments, environment=clean_environment()) as peer:
@@ -62,6 +64,7 @@ def test_an_unknown_pipeline_is_told_and_not_run() -> None:
         assert "There is no pipeline" in peer.facts["missing"]
 
 
+@pytest.mark.long
 def test_all_contestants_and_a_peer_that_cannot_be_installed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,6 +99,7 @@ def test_a_folder_of_pictures_is_taken_as_it_is(tmp_path: Path) -> None:
 SMALL = gpu.Load(device="cpu", batch=2, batches=1, product=64)
 
 
+@pytest.mark.long
 def test_what_a_card_would_do_runs_on_the_processor_too() -> None:
     model = gpu.make_model("resnet18", SMALL)
     # 1.8 thousand million multiplications, as is well known, and as many additions.
@@ -106,6 +110,7 @@ def test_what_a_card_would_do_runs_on_the_processor_too() -> None:
     assert gpu.from_jpegs(model, files, SMALL) > 0
 
 
+@pytest.mark.slow
 def test_without_a_card_one_line_says_so_and_nothing_is_written(tmp_path: Path) -> None:
     written = tmp_path / "benchmarks.md"
     done = subprocess.run(

@@ -139,6 +139,7 @@ def test_random_vectors_are_of_length_one_and_always_the_same() -> None:
     np.testing.assert_array_equal(vectors, random_vectors(50, 32))
 
 
+@pytest.mark.slow
 def test_help_names_the_benchmarks() -> None:
     shown = subprocess.run(
         [sys.executable, "-m", "benchmarks", "--help"],

@@ -84,6 +84,7 @@ def test_precision_asks_about_large_categories_only() -> None:
     assert math.isnan(scores.precision_at_5(gallery, list("abcdefghi")).overall)
 
 
+@pytest.mark.slow
 def test_the_variant_exact_is_the_pipeline(listed: list[Labelled]) -> None:
     pictures = labels.load(listed[:5])
     made = vector_variants.Models()(pictures)
@@ -117,6 +118,7 @@ def test_whitening_makes_a_gallery_round() -> None:
     assert 5 * after[-1] / after[0] < before[-1] / before[0]
 
 
+@pytest.mark.long
 def test_the_whole_on_a_few_pictures(
     tmp_path: Path, listed: list[Labelled], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,7 @@ from benchmarks.report import NotHere, Table
 from embeddings.bundle import FORMATS
 
 
+@pytest.mark.long
 def test_every_format_and_every_peer_has_its_row(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bundles, "FORMATS", ("npy", "jsonl"))
     monkeypatch.setattr(bundles, "_PEERS", ("numpy", "pandas"))

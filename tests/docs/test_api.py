@@ -59,6 +59,7 @@ def test_every_operation_is_documented_and_no_other(installation: Installation) 
     assert _documented_operations() == offered
 
 
+@pytest.mark.slow
 def test_the_examples_answer_as_documented(
     installation: Installation, admin: Client, example_org: str
 ) -> None:

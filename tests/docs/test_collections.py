@@ -6,6 +6,8 @@ import os
 import re
 from pathlib import Path
 
+import pytest
+
 from embeddings import DataCollection
 from embeddings.flow.engines.ray import OPTIONS
 from harness.installation import ROOT
@@ -22,6 +24,7 @@ assert [failed.input for failed in dc.exceptions()] == ["demo/demo.csv"]
 """
 
 
+@pytest.mark.slow
 def test_the_examples_work_without_the_application(tmp_path: Path) -> None:
     examples = [block.text for block in blocks(PAGE) if block.kind == "python"]
     assert len(examples) == 5

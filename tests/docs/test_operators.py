@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from embeddings.operators import registry
 from harness.installation import ROOT
 from tests.docs.markdown import blocks, code, run, tables
@@ -16,6 +18,7 @@ assert views.fingerprint == again.fingerprint
 """
 
 
+@pytest.mark.slow
 def test_the_examples_work_without_the_application() -> None:
     examples = [block.text for block in blocks(PAGE) if block.kind == "python"]
     assert len(examples) == 2

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from embeddings.bundle import FORMATS
 from embeddings.bundle.manifest import _KEYS
 from harness.installation import ROOT
@@ -24,6 +26,7 @@ assert cosine > 0.999
 """
 
 
+@pytest.mark.slow
 def test_the_examples_work_without_the_application(tmp_path: Path) -> None:
     examples = [block.text for block in blocks(PAGE) if block.kind == "python"]
     assert len(examples) == 6

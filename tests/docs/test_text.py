@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from embeddings.models.cards import model_card
 from embeddings.recipes import names
 from embeddings.text.tower_files import REPOSITORIES
@@ -17,6 +19,7 @@ assert vector.shape == (1280,) and text_vector.shape == (384,)
 """
 
 
+@pytest.mark.slow
 def test_the_examples_work_without_the_application() -> None:
     first, second = [block.text for block in blocks(PAGE) if block.kind == "python"]
     found, said, shapes, recipes, django = run(

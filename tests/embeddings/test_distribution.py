@@ -170,12 +170,14 @@ def test_tested_versions_are_within_the_ranges(library: Distribution) -> None:
     assert runs <= {canonicalize_name(one.name) for one in asked}
 
 
+@pytest.mark.slow
 def test_a_program_elsewhere_uses_it(
     environment: dict[str, str], target: Path, tmp_path: Path
 ) -> None:
     check_program(sys.executable, tmp_path, environment)
 
 
+@pytest.mark.slow
 def test_the_command_line_works_elsewhere(
     environment: dict[str, str], target: Path, tmp_path: Path
 ) -> None:

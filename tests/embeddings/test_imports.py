@@ -52,6 +52,7 @@ def test_importing_the_package_loads_no_image_library() -> None:
     assert not _loaded("import embeddings; dir(embeddings)") & {*HEAVY, "PIL", "numpy"}
 
 
+@pytest.mark.slow
 def test_a_module_that_needs_torch_does_load_it() -> None:
     """The check above can fail: it sees torch where torch is."""
     assert "torch" in _loaded("import embeddings.models.feature_module")

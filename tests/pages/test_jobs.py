@@ -165,6 +165,7 @@ def test_the_ledger_by_outcome_reason_and_name(house: House) -> None:
     assert "every 2s" not in page  # what was filtered does not move
 
 
+@pytest.mark.slow
 def test_ten_thousand_rows_take_no_more_statements_than_ten(house: House) -> None:
     client = house.client("owner")
 

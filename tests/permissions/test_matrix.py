@@ -235,11 +235,13 @@ def expected(found: Found, people: Collection[str], public: Collection[str] = ()
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_whom_a_private_dataset_lets_in(house: House, keys: dict[str, Any]) -> None:
     found = ask_all(house, keys, PEOPLE)
     assert found == expected(found, PEOPLE)
 
 
+@pytest.mark.slow
 def test_whom_a_public_dataset_lets_in(house: House, keys: dict[str, Any]) -> None:
     """To look: everybody. To copy: whoever is signed in. To do anything else: as before."""
     house.dataset.visibility = Visibility.PUBLIC
@@ -248,6 +250,7 @@ def test_whom_a_public_dataset_lets_in(house: House, keys: dict[str, Any]) -> No
     assert found == expected(found, PEOPLE[:3], PEOPLE)
 
 
+@pytest.mark.slow
 def test_a_deleted_dataset_lets_nobody_in(house: House, keys: dict[str, Any]) -> None:
     dataset_deletion.delete_dataset(house.dataset)
     found = ask_all(house, keys, ("owner", "superuser"))

@@ -289,6 +289,7 @@ def test_export_and_check(run: Run, bundle: Path, tmp_path: Path) -> None:
     assert damaged.said.startswith("error: ")
 
 
+@pytest.mark.slow
 def test_bench(run: Run, photos: Path) -> None:
     done = run("bench", photos, "--seconds", "0.2", "--runtimes", "torch,openvino")
     assert done.code == 0

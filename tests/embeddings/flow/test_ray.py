@@ -88,6 +88,7 @@ def test_order_processes_and_closures(tmp_path: Path) -> None:
     assert len({process for _, process in rows} - {os.getpid()}) == 2
 
 
+@pytest.mark.slow
 def test_vectors_are_the_same_and_belong_to_the_caller(
     demo: list[Path], exact: ImagePipeline
 ) -> None:
@@ -103,6 +104,7 @@ def test_vectors_are_the_same_and_belong_to_the_caller(
             theirs += 1  # writable, as any array of one's own
 
 
+@pytest.mark.slow
 def test_a_failure_comes_at_its_place_with_note_and_traceback() -> None:
     def fail(x: int) -> float:
         return 1 / (x - 40)

@@ -128,6 +128,7 @@ def test_what_a_layer_cannot_give_is_said() -> None:
         Features(model, spec("layer3", "head"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runtime", ["torch", "openvino"])
 def test_layers_and_poolings_when_converted(runtime: str) -> None:
     layer, pooling = "blocks.4", "gem"

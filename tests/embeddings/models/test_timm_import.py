@@ -49,6 +49,7 @@ def stand_ins(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_the_missing_operators_are_defined(stand_ins: Path) -> None:
     assert (
         _run("import timm", stand_ins) == "RuntimeError: operator torchvision::nms does not exist"
@@ -65,6 +66,7 @@ def test_other_failures_are_not_hidden(tmp_path: Path) -> None:
     assert _run(IMPORT, tmp_path) == "RuntimeError: something else"
 
 
+@pytest.mark.slow
 def test_the_installed_timm_imports() -> None:
     """Whichever of the two this machine has: the shim is there exactly if it is needed."""
     plain = _run("import timm; print('fine')")

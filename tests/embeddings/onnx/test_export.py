@@ -129,6 +129,7 @@ print(json.dumps([sorted(loaded), vectors]))
 """
 
 
+@pytest.mark.slow
 def test_the_file_needs_onnxruntime_alone(
     exported: Exported, exact: ImagePipeline, demo: list[Path], tmp_path: Path
 ) -> None:

@@ -46,6 +46,7 @@ def test_the_bare_name_is_fast_and_another_fingerprint() -> None:
     assert not set(recipe(EXACT).operators) >= set(recipe(DEFAULT_PIPELINE).operators)
 
 
+@pytest.mark.slow
 def test_agrees_with_the_reference_on_every_demo_picture(
     fast: ImagePipeline, gallery: np.ndarray, demo: list[Path]
 ) -> None:
@@ -65,6 +66,7 @@ def test_only_what_is_kept_is_resized(size: tuple[int, int]) -> None:
     assert dict(middle.recipe.parameters)["crop_first"] is True
 
 
+@pytest.mark.slow
 def test_large_pictures_are_nearly_the_same(
     fast: ImagePipeline, exact: ImagePipeline, demo: list[Path]
 ) -> None:
@@ -75,6 +77,7 @@ def test_large_pictures_are_nearly_the_same(
     assert cosines.min() < 1  # they were decoded smaller
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("size", "short_side", "decoded"),
     [

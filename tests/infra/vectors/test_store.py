@@ -51,6 +51,7 @@ def assert_exact(store: VectorStore, rows: dict[int, np.ndarray], seed: int) -> 
         np.testing.assert_array_equal(vector, rows[image_id])
 
 
+@pytest.mark.slow
 def test_search_is_exact_for_open_sealed_and_changed_rows(
     server: Launcher, store: VectorStore
 ) -> None:
@@ -108,6 +109,7 @@ def test_k_means_k_also_under_a_filter(shared_store: VectorStore) -> None:
     assert shared_store.search(NAME, query, 9, filter='colour == "green"') == []
 
 
+@pytest.mark.slow
 def test_a_filter_reads_sealed_rows_too(server: Launcher, store: VectorStore) -> None:
     store.ensure_collection(NAME, DIMENSION)
     vectors = random_vectors(60, DIMENSION)

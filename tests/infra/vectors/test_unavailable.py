@@ -34,6 +34,7 @@ CALLS: dict[str, Callable[[VectorStore], Any]] = {
 }
 
 
+@pytest.mark.slow
 def test_down_raises_and_back_recovers_with_the_same_store(
     server: Launcher, store: VectorStore
 ) -> None:
@@ -60,6 +61,7 @@ def test_a_store_may_be_made_before_its_server(launcher: Launcher) -> None:
     store.close()
 
 
+@pytest.mark.slow
 def test_a_server_that_hangs_is_unavailable(server: Launcher, store: VectorStore) -> None:
     CALLS["ensure_collection"](store)
     assert server.process is not None

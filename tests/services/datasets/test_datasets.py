@@ -412,6 +412,7 @@ def test_copying_asks_who_may_look(house: House) -> None:
     assert copied[0].active_index.fingerprint == house.dataset.active_index.fingerprint
 
 
+@pytest.mark.slow
 @given(st.text(max_size=300), st.lists(st.text(max_size=80), max_size=80))
 def test_whatever_is_typed_is_kept_or_refused_in_words(label: str, tags: list[str]) -> None:
     change = None

@@ -107,6 +107,7 @@ plain_filters = strategies.filters().filter(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(150))
 @given(st.lists(strategies.facts(), min_size=6, max_size=12), plain_filters)
 def test_a_filter_means_what_it_says(facts: list[dict[str, Any]], data: dict[str, Any]) -> None:
@@ -117,6 +118,7 @@ def test_a_filter_means_what_it_says(facts: list[dict[str, Any]], data: dict[str
         assert judge_of(condition)(image) == plainly(condition, image)
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(150))
 @given(st.lists(strategies.facts(), min_size=1, max_size=6), strategies.filters())
 def test_milvus_lite_answers_what_the_rows_say(

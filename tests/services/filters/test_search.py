@@ -58,6 +58,7 @@ def pages(wanted: SearchRequest, most: int = 100) -> list[list[int]]:
     raise AssertionError("the pages do not end")
 
 
+@pytest.mark.slow
 def test_as_many_as_exist_however_rare(dataset: Dataset, fill: Fill) -> None:
     """One in a hundred, and most of them far behind what is most alike."""
     fill([{"label": "rare" if place % 100 == 99 else "usual"} for place in range(2_000)])
@@ -157,6 +158,7 @@ def test_by_size_and_by_date_among_the_best(
         find(wanted)
 
 
+@pytest.mark.slow
 def test_lists_go_on_where_more_are_equally_alike_than_are_asked_for(
     dataset: Dataset, fill: Fill, monkeypatch: pytest.MonkeyPatch
 ) -> None:

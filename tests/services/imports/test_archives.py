@@ -118,6 +118,7 @@ def test_links_devices_and_encrypted_members_are_refused(
     assert [code for _, _, code in rows(job)] == ["link_refused", "encrypted"]
 
 
+@pytest.mark.slow
 def test_bombs_are_no_more_than_rows(
     dataset: Dataset, owner: User, root: Path, settings: Any
 ) -> None:

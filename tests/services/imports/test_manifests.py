@@ -59,6 +59,7 @@ def web(settings: Any) -> Iterator[str]:
     server.server_close()
 
 
+@pytest.mark.slow
 def test_columns_become_what_is_known_of_a_picture(
     dataset: Dataset, owner: User, root: Path
 ) -> None:

@@ -108,6 +108,7 @@ def test_a_file_that_kills_workers_is_given_up_and_the_others_are_taken(
     assert job.state == JobState.FINISHED_WITH_ERRORS
 
 
+@pytest.mark.slow
 def test_two_imports_progress_side_by_side_and_redis_is_not_filled(
     dataset: Dataset, owner: User, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -284,6 +285,7 @@ def test_a_full_disk_pauses_the_import_and_loses_nothing(
     assert job.state == JobState.FINISHED
 
 
+@pytest.mark.slow
 def test_ten_thousand_bad_files_cost_rows_and_nothing_else(
     dataset: Dataset, owner: User, root: Path
 ) -> None:
@@ -299,6 +301,7 @@ def test_ten_thousand_bad_files_cost_rows_and_nothing_else(
     assert len(captured) < 0.1 * 10_000
 
 
+@pytest.mark.slow
 def test_statements_do_not_grow_with_each_picture(
     dataset: Dataset, owner: User, root: Path
 ) -> None:

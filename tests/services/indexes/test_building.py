@@ -214,6 +214,7 @@ def test_what_cannot_be_embedded_is_a_gap_that_can_be_tried_again(
     assert not IndexGap.objects.exists()
 
 
+@pytest.mark.slow
 def test_while_milvus_is_down_it_waits(dataset: Dataset, add: Add, milvus_server: Launcher) -> None:
     images = add(3)
     index = lifecycle.create_index(dataset, OTHER)

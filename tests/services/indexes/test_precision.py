@@ -35,6 +35,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     return ways
 
 
+@pytest.mark.slow
 def test_new_pictures_have_the_precision_of_the_index(
     dataset: Dataset, add: Add, asked: list[tuple[str, str]]
 ) -> None:

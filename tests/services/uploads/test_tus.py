@@ -138,6 +138,7 @@ def test_a_file_in_pieces(sender: Sender, job: ImportJob) -> None:
     assert sender.patch(url, len(data), b"").status_code == 204  # whole is whole
 
 
+@pytest.mark.slow
 @profile(max_examples=examples(25), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     size=st.integers(0, 3000),
