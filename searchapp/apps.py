@@ -9,4 +9,4 @@ class SearchAppConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from searchapp.services.filters import scalar_sync  # noqa: F401 (connects itself to its signal)
+        from searchapp.services.filters import scalar_sync  # noqa: F401 (connects to its signal)

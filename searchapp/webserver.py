@@ -15,9 +15,10 @@ bind = [f"{_host}:{settings.PORT}"]
 worker_class = "gthread"
 workers = settings.WEB_WORKERS
 threads = settings.WEB_THREADS
-# A worker that stops beating is replaced; a slow upload does not stop a threaded worker's heart.
+# A worker without a heartbeat is replaced. A slow upload does not stop the heartbeat of a threaded
+# worker.
 timeout = 60
-# All of a search is in its address, long filters too.
+# A search is completely described by its URL, including long filters.
 limit_request_line = 8190
 graceful_timeout = 10
 keepalive = 30
@@ -27,16 +28,16 @@ control_socket_disable = True
 if hasattr(settings, "SECURE_PROXY_SSL_HEADER"):
     forwarded_allow_ips = "*"
 else:
-    secure_scheme_headers: dict[str, str] = {}  # nobody's word for it is taken
+    secure_scheme_headers: dict[str, str] = {}  # these headers are not trusted from any client
 
 
 def post_worker_init(worker: Any) -> None:
-    """Import what the first search needs, after the fork and beside the first requests."""
+    """Import modules for the first search, after the fork and in parallel to first requests."""
     threading.Thread(target=_warm_up, name="warm-up", daemon=True).start()
 
 
 def _warm_up() -> None:
     import_driver()
-    # What is loaded now stays for good: collections during requests need not look through it.
+    # Modules loaded by now stay loaded, so garbage collection during requests can skip them.
     gc.collect()
     gc.freeze()

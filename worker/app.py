@@ -81,8 +81,8 @@ def _pools(consumer: Any) -> list[str]:
 def _warm_query_pool(instance: Any, **_: Any) -> None:
     """Load the model and the geometric comparison before the first query is accepted.
 
-    An ingest process loads its model with its first image: nobody waits for it, and an idle
-    process takes no memory.
+    An ingest process loads its model with its first image: no request waits for it, and an idle
+    process uses no memory for a model.
     """
     if queue.QUERY in _pools(instance):
         from worker.runtime import engines
@@ -94,7 +94,7 @@ def _warm_query_pool(instance: Any, **_: Any) -> None:
 
 @signals.worker_ready.connect
 def _prepare_places(sender: Any, **_: Any) -> None:
-    """Convert the model for heatmaps later, after the load of a start is over."""
+    """Convert the model for heatmaps later, when the load of the start is over."""
     if queue.QUERY not in _pools(sender):
         return
 

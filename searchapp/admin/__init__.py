@@ -1,4 +1,4 @@
-"""The administration for staff: datasets, images, indexes, jobs, failed tasks, users, keys."""
+"""The admin site for staff: datasets, images, indexes, jobs, failed tasks, users, API keys."""
 
 from searchapp.admin import datasets, images, jobs, operations, users
 

@@ -1,4 +1,4 @@
-"""Base classes of the administration's lists."""
+"""Base classes and helpers for the admin site."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from unfold.admin import ModelAdmin
 
 from searchapp.services.errors import ServiceError
 
-# The colours of states, everywhere the same; the word always stands with them.
+# The colors of states, the same on all pages; the state is always shown as text too.
 COLORS = {
     "ready": "success", "active": "success", "finished": "success",
     "received": "info", "processing": "info", "queued": "info", "running": "info",
@@ -23,7 +23,7 @@ COLORS = {
 
 
 class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
-    """Rows that the application writes and people only read."""
+    """Read-only rows, which only the application writes."""
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -36,8 +36,10 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
 
 
 class DeletedByService:
-    """For models whose deletion a service carries out, rows that hang on them included: those need
-    no permission of their own."""
+    """For models that a service deletes, together with related rows.
+
+    No separate permission is needed to delete the related rows.
+    """
 
     def get_deleted_objects(
         self, objs: Iterable[Model], request: HttpRequest
@@ -49,7 +51,7 @@ class DeletedByService:
 def each(
     request: HttpRequest, rows: Iterable[Any], act: Callable[[Any], object], done: str
 ) -> None:
-    """Do something to each row that a list's action is about; say what was done and what not."""
+    """Call `act` for each row of an admin action; show messages about successes and failures."""
     number, refused = 0, ""
     for row in rows:
         try:

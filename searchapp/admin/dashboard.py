@@ -1,7 +1,7 @@
 """The dashboard: counts, running work, workers, queues and disk.
 
-Cheap at a million rows: what would have to be counted row by row is remembered for a while, and
-days are told by the keys that images got.
+It is fast with a million rows: counts are cached for a while, and the number of images per day is
+derived from their keys.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _SHOWN_JOBS = 5
 
 
 def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """Add to what the first page of the administration shows."""
+    """Add to the context of the admin index page."""
     now = worker_health.snapshot()
     numbers: dict[str, int] = cache.get_or_set("admin-states", _by_state, _COUNTED_FOR) or {}
     total = sum(numbers.values())
@@ -85,10 +85,10 @@ def _chart() -> str:
 
 
 def _received(first: datetime) -> list[int]:
-    """How many images arrived on each of the days from `first` on, those gone since included.
+    """Return the number of images received on each day from `first` on, including deleted ones.
 
-    Keys are given in the order of arrival, so that a few looks at the table find where a day
-    begins, however long it is.
+    Keys are assigned in order of arrival. So a few queries find where a day begins, regardless of
+    the size of the table.
     """
     ends = Image.objects.aggregate(oldest=Min("pk"), newest=Max("pk"))
     oldest, newest = ends["oldest"] or 1, ends["newest"] or 0
@@ -97,7 +97,7 @@ def _received(first: datetime) -> list[int]:
 
 
 def _first_key(moment: datetime, oldest: int, newest: int) -> int:
-    """The key that the first image since `moment` has, or would have had."""
+    """Return the key of the first image since `moment`, or the key it would have had."""
     known: int | None = cache.get(key := f"admin-day-{moment:%Y-%m-%d}")
     if known is not None and oldest <= known <= newest:
         return known
@@ -105,30 +105,30 @@ def _first_key(moment: datetime, oldest: int, newest: int) -> int:
     while low < high:
         middle = (low + high) // 2
         row = Image.objects.filter(pk__gte=middle).order_by("pk").values_list("pk", "created")
-        found = row.first()
-        if found is None or found[1] >= moment:
+        first = row.first()
+        if first is None or first[1] >= moment:
             high = middle
         else:
-            low = found[0] + 1
-    if low <= newest:  # a day that has pictures begins there for good
+            low = first[0] + 1
+    if low <= newest:  # the day has images, so its first key is final
         cache.set(key, low, 3600)
     return low
 
 
 def _running() -> list[dict[str, Any]]:
-    found = list(
+    jobs = list(
         ImportJob.objects.filter(state__in=ACTIVE_JOBS)
         .select_related("dataset")
         .order_by("-created")[:_SHOWN_JOBS]
     )
-    progress = job_progress.progress_of(found)
+    progress = job_progress.progress_of(jobs)
     return [
         {
             "job": job,
             "progress": progress[job.pk],
             "percent": round(100 * progress[job.pk].settled / max(1, progress[job.pk].total)),
         }
-        for job in found
+        for job in jobs
     ]
 
 

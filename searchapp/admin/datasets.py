@@ -29,7 +29,7 @@ class DatasetForm(forms.ModelForm[Dataset]):
 
 
 class MembershipInline(TabularInline):  # type: ignore[misc]
-    """To look at: members are put in and taken out on the dataset's own settings page."""
+    """Read-only: members are added and removed on the settings page of the dataset."""
 
     model = Membership
     fields = ["user", "role", "created"]
@@ -64,8 +64,8 @@ class DatasetAdmin(DeletedByService, ModelAdmin):  # type: ignore[misc]
     actions = ["bring_back"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        # A slug is changed, and what belongs to whom, on the dataset's own settings page: there
-        # former addresses and former owners are looked after.
+        # Slug and owner are changed on the settings page of the dataset, which also takes care of
+        # former URLs and former owners.
         return [*self.readonly_fields, *(["slug", "owner"] if obj is not None else [])]
 
     def get_inlines(self, request: HttpRequest, obj: Any) -> list[Any]:
@@ -80,7 +80,7 @@ class DatasetAdmin(DeletedByService, ModelAdmin):  # type: ignore[misc]
         return allowed and (obj is None or obj.deleted is None)
 
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
-        """Count the pictures of all rows of a page in one statement."""
+        """Count the images of all rows of a page in one query."""
         page: ChangeList = super().get_changelist_instance(request)
         rows = list(page.result_list)
         numbers = dataset_service.counts_of(rows)
@@ -95,14 +95,14 @@ class DatasetAdmin(DeletedByService, ModelAdmin):  # type: ignore[misc]
                 obj, name=obj.name, description=obj.description, visibility=obj.visibility
             )
             return
-        made = dataset_service.create_dataset(
+        dataset = dataset_service.create_dataset(
             name=obj.name,
             slug=obj.slug,
             description=obj.description,
             visibility=obj.visibility,
             owner=obj.owner,
         )
-        obj.pk = made.pk
+        obj.pk = dataset.pk
 
     def delete_model(self, request: HttpRequest, obj: Dataset) -> None:
         dataset_deletion.delete_dataset(obj)

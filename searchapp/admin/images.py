@@ -1,4 +1,4 @@
-"""Images and query pictures."""
+"""Images and query images."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class ImageAdmin(ModelAdmin):  # type: ignore[misc]
     list_filter = ["state", "dataset", "source"]
     list_select_related = ["dataset"]
     list_per_page = 50
-    # Counting a million rows for the sake of a number in a corner is not worth its time.
+    # Counting a million rows only to show their number would take too long.
     show_full_result_count = False
     paginator = InfinitePaginator
     search_fields = ["title", "name", "sha256__startswith", "=label"]
@@ -56,13 +56,13 @@ class ImageAdmin(ModelAdmin):  # type: ignore[misc]
         return [field.name for field in Image._meta.fields if field.name not in self.fields]
 
     def get_actions(self, request: HttpRequest) -> Any:
-        # Django's own would list every row, and everything that hangs on it, on a page.
+        # Django's own deletion page would list every row and all its related rows.
         actions = super().get_actions(request)
         actions.pop("delete_selected", None)
         return actions
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        return False  # pictures come in by upload
+        return False  # images are added by upload
 
     def save_model(self, request: HttpRequest, obj: Image, form: Any, change: bool) -> None:
         # A worker may be writing the other columns of this row.
@@ -98,7 +98,7 @@ class ImageAdmin(ModelAdmin):  # type: ignore[misc]
         self._in_bulk(request, queryset, Action.RESTORE)
 
     def _in_bulk(self, request: HttpRequest, queryset: QuerySet[Image], action: Action) -> None:
-        assert isinstance(request.user, User)  # noqa: S101 (the admin lets nobody else in)
+        assert isinstance(request.user, User)  # noqa: S101 (the admin site requires a login)
         number, jobs = 0, 0
         rows = queryset.order_by("dataset").values_list("dataset", "pk")
         by_dataset: dict[int, list[int]] = {}
@@ -111,9 +111,9 @@ class ImageAdmin(ModelAdmin):  # type: ignore[misc]
                 )
                 jobs += done.job is not None
                 number += done.number if done.job is None else 0
-        said = [f"{number} images: done."] if number else []
-        said += [f"{jobs} jobs do it: see Jobs."] if jobs else []
-        messages.info(request, " ".join(said) or "There was nothing to do.")
+        sentences = [f"{number} images: done."] if number else []
+        sentences += [f"{jobs} jobs do it: see Jobs."] if jobs else []
+        messages.info(request, " ".join(sentences) or "There was nothing to do.")
 
     @admin.action(description="Try again what failed", permissions=["change"])
     def try_again(self, request: HttpRequest, queryset: QuerySet[Image]) -> None:

@@ -1,4 +1,4 @@
-"""Import jobs in the administration; their ledgers are on the site's own page."""
+"""Import jobs in the admin site; their ledgers are on the pages of the jobs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ImportJobAdmin(ReadOnlyAdmin):
     actions = ["pause", "resume", "cancel", "retry_failed"]
 
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
-        """Count the files of all jobs of a page in one statement."""
+        """Count the files of all jobs of a page in one query."""
         page: ChangeList = super().get_changelist_instance(request)
         rows = list(page.result_list)
         numbers = job_progress.progress_of(rows)
@@ -48,11 +48,14 @@ class ImportJobAdmin(ReadOnlyAdmin):
 
     @display(description="a second")  # type: ignore[untyped-decorator]
     def rate(self, job: Any) -> str:
-        found: float | None = job.progress.rate
-        return "–" if found is None else f"{found:.1f}"
+        rate: float | None = job.progress.rate
+        return "–" if rate is None else f"{rate:.1f}"
 
     def has_run_permission(self, request: HttpRequest) -> bool:
-        """Jobs are changed by nobody, and steered by those who might change images."""
+        """Whether the user may pause, resume, cancel and retry jobs: users who may change images.
+
+        Jobs cannot be edited.
+        """
         return bool(request.user.has_perm("searchapp.change_image"))
 
     @admin.action(description="Pause", permissions=["run"])
@@ -76,7 +79,7 @@ class ImportJobAdmin(ReadOnlyAdmin):
 
 @admin.register(ImportItem)
 class ImportItemAdmin(ReadOnlyAdmin):
-    """Rows of all ledgers, to find where a file went."""
+    """The rows of all ledgers, to find out what happened to a file."""
 
     list_display = ["name", "job", "shown_state", "error_code", "error_detail", "attempts",
                     "duration"]  # fmt: skip

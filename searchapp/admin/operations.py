@@ -1,4 +1,4 @@
-"""Failed tasks and audits in the administration."""
+"""Failed tasks and audits in the admin site."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The navigation in the sidebar of the administration."""
+"""The navigation in the sidebar of the admin site."""
 
 from __future__ import annotations
 

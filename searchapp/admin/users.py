@@ -1,4 +1,4 @@
-"""Users, groups and API keys in the administration."""
+"""Users, groups and API keys in the admin site."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class ApiKeyAdmin(ModelAdmin):  # type: ignore[misc]
     actions = ["revoke"]
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        # A key is made and revoked, not altered.
+        # A key can be created and revoked, but not changed.
         allowed: bool = super().has_change_permission(request, obj)
         return allowed and obj is None
 

@@ -57,14 +57,14 @@ class AuditList(_ForStaff):
 
     @extend_schema(responses=AuditSerializer(many=True))
     def get(self, request: Request) -> Response:
-        found = AuditReport.objects.order_by("-pk")[:_LISTED]
-        return Response({"results": AuditSerializer(found, many=True).data})
+        reports = AuditReport.objects.order_by("-pk")[:_LISTED]
+        return Response({"results": AuditSerializer(reports, many=True).data})
 
     @extend_schema(request=NewAuditSerializer, responses={202: AuditSerializer})
     def post(self, request: Request) -> Response:
-        given = NewAuditSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
-        report = audit.start(**given.validated_data, user=request.user)
+        serializer = NewAuditSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        report = audit.start(**serializer.validated_data, user=request.user)
         return Response(AuditSerializer(report).data, status=202)
 
 

@@ -64,53 +64,53 @@ class Compare(APIView):
     def post(self, request: Request) -> Response:
         if any(len(request.FILES.getlist(name)) > 1 for name in request.FILES):
             raise Invalid("too_many_files", "A comparison takes two pictures.")
-        given = CompareSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
-        asked = given.validated_data
-        made: list[Query] = []
+        serializer = CompareSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        data = serializer.validated_data
+        queries: list[Query] = []
         try:
-            sides = [self._side(request, asked, prefix, made) for prefix in ("", SECOND)]
-            found = pair_comparison.compare(*sides)
+            sides = [self._side(request, data, prefix, queries) for prefix in ("", SECOND)]
+            result = pair_comparison.compare(*sides)
         except ServiceError:
-            for query in made:  # nobody was told of it
+            for query in queries:  # their tokens were never returned
                 cleanup.discard_query(query.token, query.sha256)
             raise
-        return Response(comparison_answer(found, request))
+        return Response(comparison_answer(result, request))
 
     def _side(
-        self, request: Request, asked: dict[str, Any], prefix: str, made: list[Query]
+        self, request: Request, data: dict[str, Any], prefix: str, queries: list[Query]
     ) -> ComparedPicture:
-        box = asked[f"{prefix}box"]
-        if f"{prefix}image" in asked:
-            made.append(search.ask_upload(asked[f"{prefix}image"], request.user))
-            return ComparedPicture(query=made[-1], box=box)
-        if f"{prefix}url" in asked:
-            made.append(search.ask_url(asked[f"{prefix}url"], request.user))
-            return ComparedPicture(query=made[-1], box=box)
-        if f"{prefix}query" in asked:
-            return ComparedPicture(query=search.find_query(asked[f"{prefix}query"]), box=box)
+        box = data[f"{prefix}box"]
+        if f"{prefix}image" in data:
+            queries.append(search.ask_upload(data[f"{prefix}image"], request.user))
+            return ComparedPicture(query=queries[-1], box=box)
+        if f"{prefix}url" in data:
+            queries.append(search.ask_url(data[f"{prefix}url"], request.user))
+            return ComparedPicture(query=queries[-1], box=box)
+        if f"{prefix}query" in data:
+            return ComparedPicture(query=search.find_query(data[f"{prefix}query"]), box=box)
         return ComparedPicture(
-            image=pair_comparison.find_image(asked[f"{prefix}image_id"], request.user), box=box
+            image=pair_comparison.find_image(data[f"{prefix}image_id"], request.user), box=box
         )
 
 
-def comparison_answer(found: PairComparison, request: Request) -> dict[str, Any]:
+def comparison_answer(result: PairComparison, request: Request) -> dict[str, Any]:
     site = f"{request.scheme}://{request.get_host()}"
-    asked = urlencode(pair_comparison.parameters(found.first, found.second), safe=",")
-    geometry = found.geometry
-    first, second = found.first_facts, found.second_facts
+    query_string = urlencode(pair_comparison.parameters(result.first, result.second), safe=",")
+    geometry = result.geometry
+    first, second = result.first_facts, result.second_facts
     return {
-        "score": found.score,
-        "kind": found.kind,
-        "edits": list(found.edits),
+        "score": result.score,
+        "kind": result.kind,
+        "edits": list(result.edits),
         "verdict": text.verdict(
-            found.kind,
-            found.edits,
+            result.kind,
+            result.edits,
             geometry,
             (first["width"], first["height"]),
             (second["width"], second["height"]),
         ),
-        "reason": found.reason,
+        "reason": result.reason,
         "geometry": {
             "inliers": geometry.inliers,
             "agreement": round(geometry.agreement, 4),
@@ -119,20 +119,20 @@ def comparison_answer(found: PairComparison, request: Request) -> dict[str, Any]
             "outline": geometry.outline,
             "keypoints": geometry.keypoints,
         },
-        "first": _side_answer(found.first, first, site),
-        "second": _side_answer(found.second, second, site),
+        "first": _side_answer(result.first, first, site),
+        "second": _side_answer(result.second, second, site),
         "heatmaps": {
-            name: f"{site}{reverse('compare-heat', args=[name])}?{asked}"
+            name: f"{site}{reverse('compare-heat', args=[name])}?{query_string}"
             for name in ("first", "second")
         },
-        "pipeline": {"name": found.pipeline.name, "fingerprint": found.pipeline.fingerprint},
-        "page_url": f"{site}{reverse('compare')}?{asked}",
-        "took_ms": 0.0 if found.cached else found.took_ms,
+        "pipeline": {"name": result.pipeline.name, "fingerprint": result.pipeline.fingerprint},
+        "page_url": f"{site}{reverse('compare')}?{query_string}",
+        "took_ms": 0.0 if result.cached else result.took_ms,
     }
 
 
 def _side_answer(side: ComparedPicture, facts: Any, site: str) -> dict[str, Any]:
-    told: dict[str, Any] = {
+    body: dict[str, Any] = {
         "width": facts["width"],
         "height": facts["height"],
         "format": facts["format"],
@@ -140,6 +140,6 @@ def _side_answer(side: ComparedPicture, facts: Any, site: str) -> dict[str, Any]
         "box": list(side.box.numbers) if side.box else None,
     }
     if side.image is not None:
-        return {"image_id": side.image.pk, "url": site + side.image.original_url} | told
+        return {"image_id": side.image.pk, "url": site + side.image.original_url} | body
     assert side.query is not None  # noqa: S101 (one of the two is always given)
-    return {"query": side.query.token, "expires": side.query.expires} | told
+    return {"query": side.query.token, "expires": side.query.expires} | body

@@ -51,10 +51,10 @@ class DatasetList(APIView):
 
     @extend_schema(request=DatasetSerializer, responses={201: DatasetSerializer})
     def post(self, request: Request) -> Response:
-        given = DatasetSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
+        serializer = DatasetSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
         dataset = dataset_service.create_dataset(
-            owner=cast(User, request.user), **given.validated_data
+            owner=cast(User, request.user), **serializer.validated_data
         )
         return Response(_dataset_body(dataset), status=201)
 
@@ -70,9 +70,9 @@ class DatasetDetail(APIView):
     def patch(self, request: Request, slug: str) -> Response:
         dataset = visible_dataset(request, slug)
         require_owner(request, dataset)
-        given = DatasetSerializer(dataset, data=request.data, partial=True)
-        given.is_valid(raise_exception=True)
-        dataset_service.change_dataset(dataset, **given.validated_data)
+        serializer = DatasetSerializer(dataset, data=request.data, partial=True)
+        serializer.is_valid(raise_exception=True)
+        dataset_service.change_dataset(dataset, **serializer.validated_data)
         return Response(_dataset_body(visible_dataset(request, dataset.slug)))
 
     @extend_schema(responses={204: None})
@@ -95,18 +95,18 @@ class DatasetImages(APIView):
     )
     def get(self, request: Request, slug: str) -> Response:
         dataset = visible_dataset(request, slug)
-        found = dataset.images.select_related("dataset")
+        images = dataset.images.select_related("dataset")
         state = request.query_params.get("state")
         if state is None:
-            found = found.exclude(state=ImageState.DELETED)
+            images = images.exclude(state=ImageState.DELETED)
         elif state in ImageState.values:
-            if state == ImageState.DELETED:  # they are seen by those who could bring them back
+            if state == ImageState.DELETED:  # only editors, who can restore them, may list them
                 require_editor(request, dataset)
-            found = found.filter(state=state)
+            images = images.filter(state=state)
         else:
             raise Invalid("invalid_state", f"state is one of: {', '.join(ImageState.values)}.")
         pages = self.pagination_class()
-        page = pages.paginate_queryset(found, request)
+        page = pages.paginate_queryset(images, request)
         body = ImageSerializer(page, many=True, context={"request": request}).data
         return pages.get_paginated_response(body)
 
@@ -118,11 +118,11 @@ class DatasetImages(APIView):
         if not uploads:
             raise Invalid("no_file", "Send one or more files in the multipart field `file`.")
         fields = cast(dict[str, Any], request.data)
-        given = UploadSerializer(
+        serializer = UploadSerializer(
             data={name: fields[name] for name in ("title", "metadata") if name in fields}
         )
-        given.is_valid(raise_exception=True)
-        job = acceptance.accept(dataset, uploads, user=request.user, **given.validated_data)
+        serializer.is_valid(raise_exception=True)
+        job = acceptance.accept(dataset, uploads, user=request.user, **serializer.validated_data)
         items = ItemSerializer(job.items.all(), many=True).data
         return Response({"job": str(job.pk), "items": items}, status=202)
 
@@ -142,12 +142,12 @@ class ImageDetail(APIView):
     def patch(self, request: Request, pk: int) -> Response:
         image = self._image(request, pk)
         require_editor(request, image.dataset)
-        given = ImageSerializer(
+        serializer = ImageSerializer(
             image, data=request.data, partial=True, context={"request": request}
         )
-        given.is_valid(raise_exception=True)
-        if given.validated_data:  # only what was sent: a worker may be writing other columns
-            Image.objects.filter(pk=pk).update(**given.validated_data)
+        serializer.is_valid(raise_exception=True)
+        if serializer.validated_data:  # only what was sent: a worker may be writing other columns
+            Image.objects.filter(pk=pk).update(**serializer.validated_data)
         return self._answer(request, self._image(request, pk))
 
     @extend_schema(responses={204: None})

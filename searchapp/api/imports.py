@@ -49,15 +49,15 @@ def job_body(job: ImportJob) -> dict[str, Any]:
     return JobSerializer(job, context=context).data
 
 
-def _page(view: APIView, request: Request, found: Any) -> Response:
+def _page(view: APIView, request: Request, jobs: Any) -> Response:
     state = request.query_params.get("state")
     if state is not None:
         if state not in JobState.values:
             raise Invalid("invalid_state", f"state is one of: {', '.join(JobState.values)}.")
-        found = found.filter(state=state)
+        jobs = jobs.filter(state=state)
     pages = JobPages()
     page: list[ImportJob] = (
-        pages.paginate_queryset(found.select_related("dataset"), request, view) or []
+        pages.paginate_queryset(jobs.select_related("dataset"), request, view) or []
     )
     context = {"progress": job_progress.progress_of(page)}
     body = JobSummarySerializer(page, many=True, context=context).data
@@ -84,11 +84,11 @@ class DatasetImports(APIView):
     def post(self, request: Request, slug: str) -> Response:
         dataset = visible_dataset(request, slug)
         require_editor(request, dataset)
-        given = ImportRequestSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
-        options = ImportOptions.from_dict(given.validated_data["options"])
+        serializer = ImportRequestSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        options = ImportOptions.from_dict(serializer.validated_data["options"])
         files = cast(list[HashedUpload], request.FILES.getlist("file"))
-        job = self._created(request, dataset, given.validated_data, options, files)
+        job = self._created(request, dataset, serializer.validated_data, options, files)
         job.refresh_from_db()
         return Response(job_body(job), status=201)
 
@@ -96,28 +96,28 @@ class DatasetImports(APIView):
         self,
         request: Request,
         dataset: Dataset,
-        given: dict[str, Any],
+        data: dict[str, Any],
         options: ImportOptions,
         files: list[HashedUpload],
     ) -> ImportJob:
-        kind = SourceKind(given["kind"])
-        if kind == SourceKind.UPLOAD and not (files or given["open"]):
+        kind = SourceKind(data["kind"])
+        if kind == SourceKind.UPLOAD and not (files or data["open"]):
             raise Invalid("no_file", "Send files in the multipart field `file`, or set `open`.")
-        name = given["name"] or (files[0].name if len(files) == 1 else "") or ""
+        name = data["name"] or (files[0].name if len(files) == 1 else "") or ""
         job = creation.create(
             dataset,
             user=request.user,
             kind=kind,
             name=name,
-            location=given["location"],
+            location=data["location"],
             options=options,
-            is_open=bool(files) or given["open"],
+            is_open=bool(files) or data["open"],
         )
         try:
             for file in files:
                 creation.add_upload(job, file, name=file.name or "")
         finally:
-            if files and not given["open"]:
+            if files and not data["open"]:
                 creation.close(job)
         return job
 
@@ -150,14 +150,14 @@ class JobItems(APIView):
         responses=ItemSerializer(many=True),
     )
     def get(self, request: Request, pk: UUID) -> Response:
-        found = job_of(request, pk).items.all()
+        items = job_of(request, pk).items.all()
         state = request.query_params.get("state")
         if state is not None:
             if state not in ItemState.values:
                 raise Invalid("invalid_state", f"state is one of: {', '.join(ItemState.values)}.")
-            found = found.filter(state=state)
+            items = items.filter(state=state)
         pages = self.pagination_class()
-        page = pages.paginate_queryset(found, request, self)
+        page = pages.paginate_queryset(items, request, self)
         return pages.get_paginated_response(ItemSerializer(page, many=True).data)
 
 

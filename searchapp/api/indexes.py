@@ -72,8 +72,8 @@ class IndexSerializer(serializers.ModelSerializer[Index]):
 
     @extend_schema(responses=CalibrationSerializer(allow_null=True))
     def get_calibration(self, index: Index) -> dict[str, Any] | None:
-        made = self.context["calibrations"].get(index.pk)
-        return None if made is None else dict(CalibrationSerializer(made).data)
+        record = self.context["calibrations"].get(index.pk)
+        return None if record is None else dict(CalibrationSerializer(record).data)
 
 
 class NewIndexSerializer(serializers.Serializer[Any]):
@@ -106,21 +106,21 @@ class ComparisonSerializer(serializers.Serializer[Any]):
     b = SideSerializer()
 
 
-def _body(*found: Index) -> list[dict[str, Any]]:
+def _body(*indexes: Index) -> list[dict[str, Any]]:
     context = {
-        "progress": build.progress_of(found),
-        "calibrations": calibration.calibrations_of(found),
+        "progress": build.progress_of(indexes),
+        "calibrations": calibration.calibrations_of(indexes),
     }
-    return list(IndexSerializer(found, many=True, context=context).data)
+    return list(IndexSerializer(indexes, many=True, context=context).data)
 
 
-def comparison_body(found: IndexComparison) -> dict[str, Any]:
+def comparison_body(result: IndexComparison) -> dict[str, Any]:
     return {
-        "sampled": found.sampled,
-        "overlap": found.overlap,
-        "seed": found.seed,
-        "a": _side_body(found.a),
-        "b": _side_body(found.b),
+        "sampled": result.sampled,
+        "overlap": result.overlap,
+        "seed": result.seed,
+        "a": _side_body(result.a),
+        "b": _side_body(result.b),
     }
 
 
@@ -163,16 +163,16 @@ class IndexList(APIView):
     def get(self, request: Request, slug: str) -> Response:
         dataset = visible_dataset(request, slug)
         require_editor(request, dataset)
-        found = dataset.indexes.select_related("dataset").order_by("-pk")
-        return Response({"results": _body(*found[:200])})
+        indexes = dataset.indexes.select_related("dataset").order_by("-pk")
+        return Response({"results": _body(*indexes[:200])})
 
     @extend_schema(request=NewIndexSerializer, responses={202: IndexSerializer})
     def post(self, request: Request, slug: str) -> Response:
         dataset = visible_dataset(request, slug)
         require_owner(request, dataset)
-        given = NewIndexSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
-        index = lifecycle.create_index(dataset, given.validated_data["pipeline"])
+        serializer = NewIndexSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        index = lifecycle.create_index(dataset, serializer.validated_data["pipeline"])
         return Response(_body(index)[0], status=202)
 
 
@@ -245,8 +245,8 @@ class Compare(APIView):
     )
     def get(self, request: Request, pk: int) -> Response:
         a = _index(request, pk)
-        given = ComparisonRequestSerializer(data=request.query_params)
-        given.is_valid(raise_exception=True)
-        b = _index(request, given.validated_data["with"])
-        found = comparison.compare(a, b, seed=given.validated_data["seed"], rows=0)
-        return Response(comparison_body(found))
+        serializer = ComparisonRequestSerializer(data=request.query_params)
+        serializer.is_valid(raise_exception=True)
+        b = _index(request, serializer.validated_data["with"])
+        result = comparison.compare(a, b, seed=serializer.validated_data["seed"], rows=0)
+        return Response(comparison_body(result))

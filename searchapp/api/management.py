@@ -47,8 +47,8 @@ class Members(APIView):
 
     @extend_schema(responses=MemberSerializer(many=True))
     def get(self, request: Request, slug: str) -> Response:
-        found = members.members_of(_managed(request, slug))
-        return Response(MemberSerializer(found, many=True).data)
+        rows = members.members_of(_managed(request, slug))
+        return Response(MemberSerializer(rows, many=True).data)
 
 
 class MemberDetail(APIView):
@@ -56,18 +56,18 @@ class MemberDetail(APIView):
 
     @extend_schema(responses=MemberSerializer)
     def get(self, request: Request, slug: str, username: str) -> Response:
-        found = members.find(_managed(request, slug), username)
-        if found is None:
+        member = members.find(_managed(request, slug), username)
+        if member is None:
             raise Http404
-        return Response(MemberSerializer(found).data)
+        return Response(MemberSerializer(member).data)
 
     @extend_schema(request=RoleSerializer, responses=MemberSerializer)
     def put(self, request: Request, slug: str, username: str) -> Response:
         dataset = _managed(request, slug)
-        given = RoleSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
-        made = members.put(dataset, username, given.validated_data["role"])
-        return Response(MemberSerializer(made).data)
+        serializer = RoleSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        member = members.put(dataset, username, serializer.validated_data["role"])
+        return Response(MemberSerializer(member).data)
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request, slug: str, username: str) -> Response:
@@ -86,9 +86,9 @@ class Transfer(APIView):
         dataset = _managed(request, slug)
         if not members.may_transfer(dataset, cast(User, request.user)):
             raise members.NotTheHolder(dataset)
-        given = TransferSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
-        members.transfer(dataset, given.validated_data["username"])
+        serializer = TransferSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        members.transfer(dataset, serializer.validated_data["username"])
         return Response(MemberSerializer(members.members_of(dataset), many=True).data)
 
 
@@ -109,11 +109,13 @@ class Copy(APIView):
     @extend_schema(request=CopySerializer, responses={202: BulkAnswerSerializer})
     def post(self, request: Request, slug: str) -> Response:
         dataset = visible_dataset(request, slug)
-        given = CopySerializer(data=request.data)
-        given.is_valid(raise_exception=True)
+        serializer = CopySerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
         user = cast(User, request.user)
-        made, job = bulk_actions.copy_dataset(dataset, name=given.validated_data["name"], user=user)
-        return Response({"dataset": _body(made), "job": str(job.pk)}, status=202)
+        new_dataset, job = bulk_actions.copy_dataset(
+            dataset, name=serializer.validated_data["name"], user=user
+        )
+        return Response({"dataset": _body(new_dataset), "job": str(job.pk)}, status=202)
 
 
 class Bulk(APIView):
@@ -124,9 +126,9 @@ class Bulk(APIView):
     )
     def post(self, request: Request, slug: str) -> Response:
         dataset = visible_dataset(request, slug)
-        given = BulkSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
-        outcome = self._carry_out(request, dataset, given.validated_data)
+        serializer = BulkSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        outcome = self._carry_out(request, dataset, serializer.validated_data)
         return Response(
             {
                 "number": outcome.number,
@@ -136,28 +138,28 @@ class Bulk(APIView):
             status=200 if outcome.job is None else 202,
         )
 
-    def _carry_out(self, request: Request, dataset: Dataset, asked: dict[str, object]) -> Outcome:
-        selection = _selection(asked)
+    def _carry_out(self, request: Request, dataset: Dataset, data: dict[str, object]) -> Outcome:
+        selection = _selection(data)
         user = cast(User, request.user)
-        action = str(asked["action"])
+        action = str(data["action"])
         if action != Action.COPY:
             require_editor(request, dataset)
         if action in (Action.COPY, Action.MOVE):
-            target = visible_dataset(request, str(asked["target"]))
+            target = visible_dataset(request, str(data["target"]))
             require_editor(request, target)
             return bulk_actions.copy(
                 dataset, selection, target, user=user, move=action == Action.MOVE
             )
         change = bulk_actions.change_of(
-            action, label=asked["label"], add=asked["add_tags"], remove=asked["remove_tags"]
+            action, label=data["label"], add=data["add_tags"], remove=data["remove_tags"]
         )
         return bulk_actions.carry_out(dataset, selection, change, user=user)
 
 
-def _selection(asked: dict[str, object]) -> Selection:
-    if "ids" in asked:
-        return of_keys(cast(list[int], asked["ids"]))
-    chosen = cast(dict[str, str], asked["filter"])
+def _selection(data: dict[str, object]) -> Selection:
+    if "ids" in data:
+        return of_keys(cast(list[int], data["ids"]))
+    chosen = cast(dict[str, str], data["filter"])
     return of_filter(chosen["state"], chosen["label"], chosen["deleted_at"])
 
 

@@ -27,31 +27,31 @@ class Search(APIView):
     def post(self, request: Request) -> Response:
         if len(request.FILES.getlist("image")) > 1:
             raise Invalid("too_many_files", "A search takes one picture.")
-        given = SearchSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
-        asked = given.validated_data
-        wanted = search.SearchRequest(
-            search.indexes_of(chosen_datasets(request, asked["dataset"])),
-            asked["top_k"],
-            asked["min_score"],
-            condition=filters.parse(asked["filter"]),
-            sort=search.Sort(asked["sort"]),
-            collapse=asked["collapse"],
-            after=asked["after"],
-            verify=asked["verify"],
+        serializer = SearchSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        data = serializer.validated_data
+        search_request = search.SearchRequest(
+            search.indexes_of(chosen_datasets(request, data["dataset"])),
+            data["top_k"],
+            data["min_score"],
+            condition=filters.parse(data["filter"]),
+            sort=search.Sort(data["sort"]),
+            collapse=data["collapse"],
+            after=data["after"],
+            verify=data["verify"],
         )
-        box = asked["box"]
+        box = data["box"]
         query = image = None
-        if "image" in asked:
-            query, answer = search.search_upload(asked["image"], request.user, wanted, box)
-        elif "url" in asked:
-            query, answer = search.search_url(asked["url"], request.user, wanted, box)
-        elif "query" in asked:
-            query = search.find_query(asked["query"])
-            answer = search.answer_query(query, wanted, box)
+        if "image" in data:
+            query, answer = search.search_upload(data["image"], request.user, search_request, box)
+        elif "url" in data:
+            query, answer = search.search_url(data["url"], request.user, search_request, box)
+        elif "query" in data:
+            query = search.find_query(data["query"])
+            answer = search.answer_query(query, search_request, box)
         else:
-            image = _image(request, asked["image_id"])
-            answer = search.answer_image(image, wanted, box)
+            image = _image(request, data["image_id"])
+            answer = search.answer_image(image, search_request, box)
         return Response(search_answer(answer, query, image, request))
 
 
@@ -80,16 +80,16 @@ class Regions(APIView):
 
     @extend_schema(parameters=[WhoseRegionsSerializer], responses=RegionsSerializer)
     def get(self, request: Request) -> Response:
-        given = WhoseRegionsSerializer(data=request.query_params)
-        given.is_valid(raise_exception=True)
-        asked = given.validated_data
-        if "query" in asked:
-            found = search.find_regions(search.find_query(asked["query"]))
+        serializer = WhoseRegionsSerializer(data=request.query_params)
+        serializer.is_valid(raise_exception=True)
+        data = serializer.validated_data
+        if "query" in data:
+            boxes = search.find_regions(search.find_query(data["query"]))
         else:
-            image = _image(request, asked["image_id"])
+            image = _image(request, data["image_id"])
             search.check_ready(image)
-            found = search.find_regions(image)
-        return Response({"regions": [box.numbers for box in found]})
+            boxes = search.find_regions(image)
+        return Response({"regions": [box.numbers for box in boxes]})
 
 
 def _image(request: Request, pk: int) -> Image:

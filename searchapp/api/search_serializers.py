@@ -47,8 +47,8 @@ class SlugsField(serializers.ListField):
     child = serializers.CharField(max_length=80, allow_blank=True)
 
     def to_internal_value(self, data: Any) -> list[str]:
-        given = [data] if isinstance(data, str) else data
-        return [slug for slug in super().to_internal_value(given) if slug]
+        slugs = [data] if isinstance(data, str) else data
+        return [slug for slug in super().to_internal_value(slugs) if slug]
 
 
 class SearchSerializer(serializers.Serializer[Any]):
@@ -76,8 +76,8 @@ class SearchSerializer(serializers.Serializer[Any]):
             raise serializers.ValidationError(
                 {unknown[0]: [f"There is no such field; there are: {', '.join(self.fields)}."]}
             )
-        given = [name for name in ("image", "image_id", "query", "url") if name in attrs]
-        if len(given) != 1:
+        sources = [name for name in ("image", "image_id", "query", "url") if name in attrs]
+        if len(sources) != 1:
             raise serializers.ValidationError(
                 "Send one picture: `image` (a file, multipart), `image_id`, `query`, or `url`."
             )

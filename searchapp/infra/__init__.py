@@ -1,1 +1,1 @@
-"""Everything outside the process: Redis, files, buckets, the web and Milvus."""
+"""Clients of external systems: Redis, file storage, buckets, the web and Milvus."""

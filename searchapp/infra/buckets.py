@@ -1,7 +1,8 @@
 """Buckets that imports read: S3 by boto3, others by fsspec.
 
-S3 is not read by fsspec's s3fs: that needs its own release of botocore, and the application's
-storage another; and boto3 lists a bucket from a key on, where fsspec lists all of it every time.
+S3 is not read through fsspec's s3fs, because s3fs and the application's storage need different
+releases of botocore. Also, boto3 can list a bucket from a given key on, while fsspec always lists
+all of it.
 """
 
 from __future__ import annotations
@@ -16,19 +17,18 @@ from django.conf import settings
 from searchapp.infra import import_roots
 from searchapp.services.errors import Invalid
 
-# Errors of the libraries below, which have no root in common.
+# Error codes that mean "not found"; the libraries have no common base class for them.
 _NOT_THERE = ("NoSuchKey", "404", "NoSuchBucket")
 
 
 class BucketUnreachable(OSError):
-    """A bucket does not answer, or says no; the sentence says which."""
+    """A bucket does not answer, or refuses the request; the message says which."""
 
 
 def check(address: str) -> str:
-    """Return `address` where it may be imported from and its protocol is there.
+    """Return `address` if imports may read it and its protocol is installed.
 
-    Raises:
-        Invalid: code `bucket_not_allowed` or `protocol_missing`.
+    Raises `Invalid`, code `bucket_not_allowed` or `protocol_missing`, when that is not the case.
     """
     import_roots.check_bucket(address)
     scheme = address.partition("://")[0]
@@ -44,22 +44,21 @@ def check(address: str) -> str:
 
 
 def names(prefix: str, after: str) -> Iterator[tuple[str, int]]:
-    """Yield address and size (bytes) of the files below `prefix`, sorted, behind `after`.
+    """Yield address and size (bytes) of the files below `prefix`, sorted, starting after `after`.
 
-    Raises:
-        BucketUnreachable
+    Raises `BucketUnreachable` when the bucket does not answer or refuses the request.
     """
     import_roots.check_bucket(prefix)
     with _errors():
-        found = _s3_names(prefix, after) if prefix.startswith("s3://") else _names(prefix, after)
-        yield from found
+        files = _s3_names(prefix, after) if prefix.startswith("s3://") else _names(prefix, after)
+        yield from files
 
 
 def open_file(address: str) -> BinaryIO:
     """Open a file for reading, once, from its beginning.
 
-    Raises:
-        FileNotFoundError, BucketUnreachable
+    Raises `FileNotFoundError` when there is no such file, and `BucketUnreachable` when the bucket
+    does not answer or refuses the request.
     """
     import_roots.check_bucket(address)
     with _errors():
@@ -85,11 +84,11 @@ def _s3_names(prefix: str, after: str) -> Iterator[tuple[str, int]]:
 
 def _names(prefix: str, after: str) -> Iterator[tuple[str, int]]:
     scheme, _, path = prefix.partition("://")
-    found = cast(dict[str, dict[str, Any]], _filesystem(scheme).find(path, detail=True))
-    for name in sorted(found):
+    entries = cast(dict[str, dict[str, Any]], _filesystem(scheme).find(path, detail=True))
+    for name in sorted(entries):
         address = f"{scheme}://{name.lstrip('/')}"
         if address > after:
-            yield address, int(found[name].get("size") or 0)
+            yield address, int(entries[name].get("size") or 0)
 
 
 def _split(address: str) -> tuple[str, str]:
@@ -120,7 +119,7 @@ def _filesystem(scheme: str) -> Any:
 
 @contextmanager
 def _errors() -> Iterator[None]:
-    """Give the many errors of the libraries our two names."""
+    """Translate the errors of boto3 to `FileNotFoundError` and `BucketUnreachable`."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:

@@ -8,18 +8,18 @@ from typing import Any
 
 from django.db import connection, models
 
-# SQLite takes 32,766 parameters a statement.
+# SQLite allows 32,766 parameters per statement.
 _MAX_PARAMETERS = 30_000
 _LENGTH = re.compile(r"\(\d+\)")
 
 
 def update_rows(rows: Iterable[models.Model], fields: Sequence[str]) -> None:
-    """Write `fields` of these rows, all of one model, that are in the database already.
+    """Update `fields` of existing rows, all of one model.
 
-    The same as Django's `bulk_update`, by `UPDATE … FROM (VALUES …)`: that one builds an expression
-    for each value of each row, at some 8 ms of processor time for a picture that is imported.
-    A row that is no longer there is left out. Of images, what filters look at is to be changed by
-    `bulk_update` all the same (see `ImageQuerySet.update`), unless their state changes with it.
+    Does the same as Django's `bulk_update`, with `UPDATE … FROM (VALUES …)`. Django's builds an
+    expression for each value of each row, which takes about 8 ms of CPU time per imported image.
+    A row that no longer exists is skipped. Columns of images that filters use must still be
+    changed with `bulk_update` (see `ImageQuerySet.update`), unless the state changes with them.
     """
     members = list(rows)
     if not members:
@@ -55,8 +55,11 @@ def _update(rows: Sequence[models.Model], key: Any, columns: Sequence[Any]) -> N
 
 
 def _cast(field: Any) -> str:
-    """PostgreSQL does not know of what type a column of nothing but nulls is. (To a type without
-    its length: a cast to `varchar(10)` would cut off what is too long for it, without a word.)"""
+    """Return a cast to the type of the field, for PostgreSQL.
+
+    PostgreSQL cannot infer the type of a column in which all values are null. The type has no
+    length, because a cast to `varchar(10)` would silently truncate longer values.
+    """
     if connection.vendor != "postgresql":
         return ""
     return "::" + _LENGTH.sub("", field.rel_db_type(connection))

@@ -1,4 +1,4 @@
-"""Locks on contents: only one process at a time stores or removes files of one hash."""
+"""Locks on content hashes: only one process at a time stores or removes files of a hash."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from django.db import connection
 
 
 def lock_contents(hashes: Iterable[str]) -> None:
-    """Hold these contents until the transaction ends. Call it inside `transaction.atomic`.
+    """Lock these hashes until the transaction ends. Call it inside `transaction.atomic`.
 
-    PostgreSQL has advisory locks; taken in order, they cannot deadlock. SQLite lets one writer in
-    at a time, and our transactions take that lock when they begin.
+    PostgreSQL has advisory locks; acquired in sorted order, they cannot deadlock. SQLite allows
+    one writer at a time, and our transactions acquire that lock when they begin.
     """
     if connection.vendor != "postgresql":
         return

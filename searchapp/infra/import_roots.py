@@ -1,4 +1,4 @@
-"""The folders and buckets that imports may read, and the check that nothing else is read."""
+"""Checks that imports read only the allowed folders and buckets."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from searchapp.services.errors import Invalid
 def inside(path: str | Path) -> Path:
     """Return the real path of a file or folder within `LOOKALIKE_IMPORT_ROOTS`.
 
-    Raises:
-        Invalid: code `path_not_allowed` for a path that is elsewhere, or leads elsewhere by a
-            link; `path_missing` where nothing is.
+    Raises `Invalid`, code `path_not_allowed`, when the path is outside of them, also through a
+    symbolic link; code `path_missing` when it does not exist; and code `unreadable` when the
+    server may not read its folder.
     """
-    given = Path(path)
-    if not given.is_absolute() or "\0" in str(path):
+    candidate = Path(path)
+    if not candidate.is_absolute() or "\0" in str(path):
         raise _elsewhere()
     try:
         roots = [root.resolve() for root in settings.IMPORT_ROOTS]
-        real = given.resolve()
-    except (OSError, RuntimeError):  # a circle of links
+        real = candidate.resolve()
+    except (OSError, RuntimeError):  # a loop of symbolic links
         raise _elsewhere() from None
-    # First whether it may be, then whether it is: nobody learns what is outside.
+    # Check permission before existence, so that errors reveal nothing about paths outside.
     if not any(real.is_relative_to(root) for root in roots):
         raise _elsewhere()
     try:
         real.lstat()
     except PermissionError:
         raise Invalid("unreadable", "The server may not look into this folder.") from None
-    except OSError:  # nothing has this name, or nothing can have it: it is too long, say
+    except OSError:  # it does not exist, or the name is invalid, such as too long
         raise Invalid("path_missing", "There is no such file or folder on the server.") from None
     return real
 
@@ -52,8 +52,12 @@ def _elsewhere() -> Invalid:
 
 
 def open_inside(path: str | Path) -> BinaryIO:
-    """Open a plain file within the roots; raises Invalid, also for what is no plain file."""
-    # Neither a link put there since, nor a pipe that nobody writes to, is waited for.
+    """Open a regular file within the roots.
+
+    Raises `Invalid`, code `not_a_file`, when it is not a regular file, code `unreadable` when it
+    cannot be read, and otherwise when `inside` does.
+    """
+    # Do not follow a link created since the check, and do not block on a pipe without a writer.
     try:
         handle = os.open(inside(path), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -72,8 +76,7 @@ def open_inside(path: str | Path) -> BinaryIO:
 def check_bucket(address: str) -> str:
     """Return an address such as `s3://photos/2026/` when `LOOKALIKE_IMPORT_BUCKETS` allows it.
 
-    Raises:
-        Invalid: code `bucket_not_allowed`.
+    Raises `Invalid`, code `bucket_not_allowed`, when it does not.
     """
     parts = address.partition("://")[2].split("/")
     for allowed in settings.IMPORT_BUCKETS:

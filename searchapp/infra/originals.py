@@ -1,8 +1,8 @@
-"""Open an image's original: stored here, or referenced where it is.
+"""Open the original of an image, which is stored here or referenced elsewhere.
 
 A reference is `file:` with a path inside `LOOKALIKE_IMPORT_ROOTS`, an address of a bucket below
-`LOOKALIKE_IMPORT_BUCKETS`, or an address on the web. What is found there is the original only as
-long as it has the SHA-256 that it had when it was imported.
+`LOOKALIKE_IMPORT_BUCKETS`, or an address on the web. The file there counts as the original only
+while it has the same SHA-256 as at import.
 """
 
 from __future__ import annotations
@@ -19,33 +19,33 @@ _WEB = ("https://", "http://")
 
 
 def open_original(image: Image) -> BinaryIO:
-    """Open the file that `image` is (a part) of.
+    """Open the file that contains `image`.
 
-    A reference is fetched and compared first. That of a web address belongs into a worker: see
-    `web_address`.
+    A referenced file is fetched, and its hash compared, first. Only workers should do this for a
+    web address: see `web_address`.
 
-    Raises:
-        FileNotFoundError: where it should be kept here and is not.
-        FetchError: where an address on the web gives nothing.
-        ServiceError: code `original_changed` where the reference leads to other bytes by now;
-            `original_unreachable`, or the reason why nothing may be read there.
+    Raises `FileNotFoundError` when the original should be stored here but is missing. Raises
+    `FetchError` when a web address cannot be fetched. Raises `ServiceError`, code
+    `original_changed`, when the referenced file has changed; code `original_missing` when it is
+    gone or cannot be read; code `original_unreachable` when its bucket does not answer; and code
+    `bucket_not_allowed` when imports may not read its bucket.
     """
     if not image.reference:
         return storage.open_original(image.sha256)
-    found = _fetched(image.reference)
-    if found.sha256 != image.sha256:
-        found.close()
+    upload = _fetched(image.reference)
+    if upload.sha256 != image.sha256:
+        upload.close()
         raise Gone(
             "original_changed",
             "The file that this picture refers to has changed since it was imported; import it "
             "again.",
         )
-    found.path.unlink(missing_ok=True)  # the open file stays readable, and leaves nothing behind
-    return cast(BinaryIO, found.file)
+    upload.path.unlink(missing_ok=True)  # the open file stays readable, and needs no cleanup
+    return cast(BinaryIO, upload.file)
 
 
 def web_address(image: Image) -> str | None:
-    """Return where on the web the original is, if it is there."""
+    """Return the web address of the original, or None if it is not on the web."""
     return image.reference if image.reference.startswith(_WEB) else None
 
 

@@ -1,7 +1,7 @@
-"""The bytes of resumable uploads, in the upload folder: appended, never rewritten.
+"""The files of resumable uploads, in the upload folder: appended to, never rewritten.
 
-How far an upload has come is the size of its file, and nothing else knows better: a killed process
-leaves no promise behind that the file does not keep.
+The size of the file is the only record of an upload's progress. After a process is killed, the
+record therefore still agrees with the file.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _LOCK_PAUSE = 0.05  # seconds
 
 
 class OffsetMoved(Exception):
-    """The file is not as long as the writer believes: somebody else writes it, or wrote it."""
+    """The file has another length than the writer expects: another sender has written to it."""
 
 
 class Vanished(Exception):
@@ -32,7 +32,7 @@ class Vanished(Exception):
 
 
 class FileBusy(Exception):
-    """Somebody else held the file for too long."""
+    """Another process or thread held the lock on the file for too long."""
 
 
 def path_of(key: UUID) -> Path:
@@ -40,7 +40,7 @@ def path_of(key: UUID) -> Path:
 
 
 def size_of(key: UUID) -> int:
-    """Return how many bytes have arrived; 0 where there is no file."""
+    """Return the number of bytes received; 0 if there is no file."""
     try:
         return path_of(key).stat().st_size
     except FileNotFoundError:
@@ -48,7 +48,7 @@ def size_of(key: UUID) -> int:
 
 
 def last_written(key: UUID) -> float | None:
-    """Return when the last byte arrived, in seconds of the epoch; None where there is no file."""
+    """Return when the file was last written, in seconds since the epoch; None if there is none."""
     try:
         return path_of(key).stat().st_mtime
     except FileNotFoundError:
@@ -60,7 +60,7 @@ def remove(key: UUID) -> None:
 
 
 def all_keys() -> Iterator[UUID]:
-    """The uploads that have a file."""
+    """Yield the keys of all uploads that have a file."""
     folder = Path(settings.UPLOAD_DIR)
     if folder.is_dir():
         for path in folder.glob(f"{_PREFIX}*"):
@@ -68,19 +68,17 @@ def all_keys() -> Iterator[UUID]:
 
 
 def append(key: UUID, offset: int, read: Callable[[int], bytes], most: int) -> str | None:
-    """Write what `read` yields behind the first `offset` bytes, `most` bytes at most.
+    """Append at most `most` bytes from `read` after the first `offset` bytes.
 
-    The lock is held for one write at a time and not while a slow sender is waited for: a
-    connection that died without a word cannot keep its successor out. Of two senders, the one that
-    writes an offset first has it, and the other is told.
+    Returns the SHA-256 of the whole file if this call wrote all of it, else None.
 
-    Returns:
-        The SHA-256 of the whole file when all of it was written here; else None.
+    The lock is held for one write at a time, and not while waiting for data: a dead connection
+    does not block the one that replaces it. If two senders write at the same offset, the first
+    succeeds and the other gets `OffsetMoved`.
 
-    Raises:
-        Moved: the file has another length than `offset`, at the beginning or between two writes.
-        Vanished: the file was removed.
-        OSError: of the disk, or of `read`; what was written before is kept.
+    Raises `OffsetMoved` when the length of the file is not `offset`, at the beginning or between
+    two writes. Raises `Vanished` when the file was removed. Raises `OSError` when the disk or
+    `read` fails; the bytes already written are kept.
     """
     digest = hashlib.sha256() if offset == 0 else None
     path = path_of(key)
@@ -99,7 +97,7 @@ def append(key: UUID, offset: int, read: Callable[[int], bytes], most: int) -> s
             offset += len(data)
             if digest is not None:
                 digest.update(data)
-        # All that is acknowledged at the end of a request outlives a loss of power.
+        # Acknowledged bytes must survive a power failure.
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
@@ -108,11 +106,10 @@ def append(key: UUID, offset: int, read: Callable[[int], bytes], most: int) -> s
 
 @contextmanager
 def held(key: UUID, patience: float) -> Iterator[Path]:
-    """Hold the file for oneself.
+    """Lock the file exclusively and yield its path.
 
-    Raises:
-        Busy: after `patience` seconds.
-        Vanished: when it was removed before we had it.
+    Raises `FileBusy` when the lock is not available within `patience` seconds, and `Vanished` when
+    the file was removed before it was locked.
     """
     try:
         descriptor = os.open(path_of(key), os.O_RDWR | os.O_CLOEXEC)
@@ -129,7 +126,7 @@ def held(key: UUID, patience: float) -> Iterator[Path]:
 
 @contextmanager
 def _locked(descriptor: int, patience: float | None = None) -> Iterator[None]:
-    """An advisory lock, which the kernel frees when its holder dies."""
+    """Hold an advisory lock, which the kernel releases when the process ends."""
     if patience is None:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
     else:

@@ -1,6 +1,6 @@
 """Redis and Celery: tasks sent by name, replies, cached vectors, heartbeats.
 
-The web process sends tasks here and never imports the worker that carries them out.
+The web process sends tasks by name and never imports the worker code that runs them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _HEARTBEAT_LIFE = 3 * HEARTBEAT_SECONDS + 1
 
 
 def broker_url(url: str) -> str:
-    """Return a redis-py address as kombu spells it: Unix sockets differ."""
+    """Convert a redis-py address to kombu's form, which differs for Unix sockets."""
     parts = urlsplit(url)
     if parts.scheme != "unix":
         return url
@@ -74,8 +74,8 @@ class QueueUnavailable(Unavailable):
         )
 
 
-# A Redis that hangs keeps its connections open and answers nothing: nobody waits longer for a
-# command that is answered at once otherwise.
+# Normally Redis answers at once. A hanging Redis keeps its connections open but does not answer, so
+# the wait for an answer is limited.
 _ANSWER_SECONDS = 3.0
 
 _lock = threading.Lock()
@@ -84,8 +84,10 @@ _clients_of = 0
 
 
 def client(patience: float = _ANSWER_SECONDS) -> redis.Redis:
-    """Return this process's Redis client, made after the fork. Its calls fail fast: after
-    `patience` seconds where Redis hangs, at once where it is not there."""
+    """Return the Redis client of this process, created after the fork.
+
+    Its calls fail after `patience` seconds if Redis hangs, and at once if it is not running.
+    """
     global _clients_of
     with _lock:
         if _clients_of != os.getpid():
@@ -96,14 +98,14 @@ def client(patience: float = _ANSWER_SECONDS) -> redis.Redis:
                 settings.REDIS_URL,
                 socket_connect_timeout=2,
                 socket_timeout=patience,
-                # Connections may be of before a restart: a second try makes a new one.
+                # A connection may be stale after a restart of Redis: one retry opens a new one.
                 retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
             )
         return _clients[patience]
 
 
 def ping() -> None:
-    """Raise QueueUnavailable unless Redis answers."""
+    """Check that Redis answers. Raises `QueueUnavailable` when it does not."""
     try:
         client().ping()
     except redis.RedisError:
@@ -111,31 +113,31 @@ def ping() -> None:
 
 
 def queue_of(task: str) -> str:
-    """Return the queue that tasks of this name go through."""
+    """Return the queue of the tasks with this name."""
     routes: dict[str, dict[str, str]] = celery_app.conf.task_routes
     family = f"{task.partition('.')[0]}.*"
     return routes.get(family, {}).get("queue", MAINTENANCE)
 
 
 def send(task: str, *, answers: bool = False, expires: float | None = None, **kwargs: Any) -> None:
-    """Send a task; raises QueueUnavailable at once when Redis is down.
+    """Send a task. Raises `QueueUnavailable` at once when Redis is down.
 
-    With `answers` the caller has just had an answer of Redis, and none need be asked for.
+    With `answers`, the check that Redis answers is skipped: the caller has just had an answer.
     """
     if not answers:
-        ping()  # kombu would retry for long; our own client fails fast
+        ping()  # kombu would retry for a long time; our client fails fast
     try:
         celery_app.send_task(task, kwargs=kwargs, expires=expires, retry=False)
     except (OperationalError, redis.RedisError, OSError):
         raise QueueUnavailable from None
 
 
-# A call that was lost (with Redis, say) keeps further ones away for so long at most.
+# A lost call (for example, when Redis restarts) suppresses further calls for at most this long.
 _CALLED_SECONDS = 10
 
 
 def send_once(task: str) -> None:
-    """Send a task that names nothing, unless a call for it waits already: see `called`."""
+    """Send a task without arguments, unless a call for it is already queued: see `called`."""
     try:
         if not client().set(f"lookalike:called:{task}", b"1", nx=True, ex=_CALLED_SECONDS):
             return
@@ -145,7 +147,7 @@ def send_once(task: str) -> None:
 
 
 def called(task: str) -> None:
-    """Note that a worker has begun with a task of `send_once`: the next call is sent again."""
+    """Note that a worker has started a task of `send_once`, so that the next call is sent."""
     try:
         client().delete(f"lookalike:called:{task}")
     except redis.RedisError:
@@ -153,7 +155,7 @@ def called(task: str) -> None:
 
 
 def waiting(queue: str) -> int:
-    """Return how many tasks wait in `queue`."""
+    """Return the number of tasks in `queue`."""
     try:
         return int(client().llen(queue))
     except redis.RedisError:
@@ -161,29 +163,29 @@ def waiting(queue: str) -> int:
 
 
 def waiting_of(queue: str, task: str, most: int = 100) -> int:
-    """Return how many of the first `most` tasks that wait in `queue` are of this name."""
+    """Return how many of the first `most` tasks in `queue` have this name."""
     named = f'"task": "{task}"'.encode()
     try:
-        found = cast(list[bytes], client().lrange(queue, 0, most - 1))
+        messages = cast(list[bytes], client().lrange(queue, 0, most - 1))
     except redis.RedisError:
         raise QueueUnavailable from None
-    return sum(1 for message in found if named in message)
+    return sum(1 for message in messages if named in message)
 
 
 def wait_for_reply(key: str, timeout: float) -> bytes | None:
-    """Wait for the one reply to a query task; None when none came in time."""
+    """Wait for the reply to a query task; return None if none arrives in `timeout` seconds."""
     try:
         patient = client(timeout + _ANSWER_SECONDS)
-        got = cast(list[bytes] | None, patient.blpop([key], timeout=timeout))
+        item = cast(list[bytes] | None, patient.blpop([key], timeout=timeout))
     except redis.RedisError:
         raise QueueUnavailable from None
-    return None if got is None else got[1]
+    return None if item is None else item[1]
 
 
 def reply(key: str, payload: bytes, remember: tuple[str, int] | None = None) -> None:
-    """Answer whoever waits for `key`; an answer that nobody takes is gone in a minute.
+    """Send the reply for `key`; it expires after a minute if no caller fetches it.
 
-    With `remember`, a key and a number of seconds, the payload is kept under that key so long.
+    With `remember`, a key and a number of seconds, the payload is also cached under that key.
     """
     with client().pipeline(transaction=False) as pipe:
         pipe.rpush(key, payload)
@@ -194,31 +196,33 @@ def reply(key: str, payload: bytes, remember: tuple[str, int] | None = None) -> 
 
 
 def recall(key: str, queue: str) -> tuple[bytes | None, int]:
-    """Return what is remembered under `key`, and how many tasks wait in `queue`."""
+    """Return the payload cached under `key`, and the number of tasks in `queue`."""
     try:
         with client().pipeline(transaction=False) as pipe:
             pipe.get(key)
             pipe.llen(queue)
-            found, number = pipe.execute()
+            payload, number = pipe.execute()
     except redis.RedisError:
         raise QueueUnavailable from None
-    return cast(bytes | None, found), int(number)
+    return cast(bytes | None, payload), int(number)
 
 
 def recall_fields(key: str, fields: Sequence[str]) -> dict[str, bytes]:
-    """Return what is remembered under `key` for those of `fields` that are known there."""
+    """Return the values cached under `key` for those of `fields` that are present."""
     if not fields:
         return {}
     try:
-        found = cast(list[bytes | None], client().hmget(key, list(fields)))
+        values = cast(list[bytes | None], client().hmget(key, list(fields)))
     except redis.RedisError:
         raise QueueUnavailable from None
-    return {field: value for field, value in zip(fields, found, strict=True) if value is not None}
+    return {field: value for field, value in zip(fields, values, strict=True) if value is not None}
 
 
 def remember_fields(key: str, values: Mapping[str, bytes], seconds: int, most: int) -> None:
-    """Remember `values` under `key` for `seconds` from now; beyond `most` fields, none but these
-    are kept."""
+    """Cache `values` under `key` for `seconds`.
+
+    If there would be more than `most` fields, those cached before are deleted first.
+    """
     if not values:
         return
     try:
@@ -233,7 +237,7 @@ def remember_fields(key: str, values: Mapping[str, bytes], seconds: int, most: i
 
 
 def beat_heart(pool: str, worker: str) -> None:
-    """Say that `worker` of `pool` is alive and ready for tasks."""
+    """Record that `worker` of `pool` is alive and ready for tasks."""
     client().set(f"lookalike:worker:{pool}:{worker}", b"1", ex=_HEARTBEAT_LIFE)
 
 
@@ -242,14 +246,14 @@ def stop_heart(pool: str, worker: str) -> None:
 
 
 def workers(pool: str) -> int:
-    """Return how many workers of `pool` have shown life lately."""
+    """Return the number of workers of `pool` with a recent heartbeat."""
     try:
         return sum(1 for _ in client().scan_iter(f"lookalike:worker:{pool}:*", count=1000))
     except redis.RedisError:
         raise QueueUnavailable from None
 
 
-# Pictures that became searchable, counted by the minute: what a rate is made of.
+# Images that became searchable are counted per minute, over this many minutes, to show a rate.
 COUNTED_MINUTES = 15
 
 
@@ -258,7 +262,7 @@ def _count_key(minute: int) -> str:
 
 
 def count_ready(number: int) -> None:
-    """Count pictures that a worker has just finished."""
+    """Count images that a worker has just finished."""
     key = _count_key(int(time.time() // 60))
     with client().pipeline(transaction=False) as pipe:
         pipe.incrby(key, number)
@@ -268,15 +272,18 @@ def count_ready(number: int) -> None:
 
 @dataclass(frozen=True)
 class Life:
-    """What Redis knows of the workers and their work at one moment."""
+    """A snapshot of the queues, workers and counters in Redis."""
 
-    queues: dict[str, int]  # tasks that wait, by queue
-    workers: dict[str, dict[str, float]]  # pool -> worker -> seconds since its last sign of life
-    ready: list[int]  # pictures made searchable: in this minute so far, in the one before, …
+    queues: dict[str, int]  # tasks by queue
+    workers: dict[str, dict[str, float]]  # pool -> worker -> seconds since heartbeat
+    ready: list[int]  # images made searchable: in this minute so far, in the one before, …
 
 
 def life() -> Life:
-    """Look at queues, heartbeats and counters; raises QueueUnavailable."""
+    """Read queues, heartbeats and counters.
+
+    Raises `QueueUnavailable` when Redis cannot be reached.
+    """
     minute = int(time.time() // 60)
     names = (QUERY, INGEST, MAINTENANCE)
     prefix = "lookalike:worker:"

@@ -1,6 +1,6 @@
-"""Stored files by content hash: originals, thumbnails, local features, query pictures.
+"""Stored files by content hash: originals, thumbnails, local features, query images.
 
-Names are made from hashes alone, so nothing that a user typed ever becomes a path.
+Names contain only hashes, so user input never becomes a path.
 """
 
 from __future__ import annotations
@@ -26,14 +26,17 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 @deconstructible
 class DurableFileSystemStorage(FileSystemStorage):
-    """A file is there whole or not at all; an original has reached the disk when `save` returns."""
+    """Writes files atomically, and originals durably.
+
+    A file exists completely or not at all. An original has been synced to disk when `save` returns.
+    """
 
     def get_available_name(self, name: str, max_length: int | None = None) -> str:
-        return name  # names are content hashes: the same name is the same content
+        return name  # names are content hashes: an equal name means equal content
 
     def _save(self, name: str, content: File[bytes]) -> str:
         target = Path(self.path(name))
-        made = _make_folders(target.parent)
+        new_folders = _make_folders(target.parent)
         durable = name.startswith(("originals/", "imports/"))
         draft = target.with_name(f".{secrets.token_hex(8)}")
         try:
@@ -47,26 +50,29 @@ class DurableFileSystemStorage(FileSystemStorage):
         finally:
             draft.unlink(missing_ok=True)
         if durable:
-            for folder in {target.parent, *(path.parent for path in made)}:
+            for folder in {target.parent, *(path.parent for path in new_folders)}:
                 _sync(folder)
         return name
 
 
 def _make_folders(folder: Path) -> list[Path]:
-    """Create `folder` and return those of its parents, and itself, that were not there."""
-    if folder.is_dir():  # nearly always, and asked thrice a picture
+    """Create `folder` and its parents; return those that did not exist."""
+    if folder.is_dir():  # nearly always; called three times per image
         return []
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     return missing
 
 
-# Two file systems, or one that has no links or no room for one more.
+# Different file systems, no support for hard links, or too many links.
 _CANNOT_LINK = frozenset({errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK})
 
 
 def _linked(content: File[bytes], draft: Path) -> bool:
-    """Give an uploaded file a second name, not a copy; closing it takes the first one away."""
+    """Create a hard link to an uploaded file instead of a copy; return whether that succeeded.
+
+    Closing the upload removes its own name.
+    """
     if not isinstance(content, HashedUpload):
         return False
     try:
@@ -93,7 +99,10 @@ def _name(kind: str, sha256: str, suffix: str = "") -> str:
 
 
 def thumbnail_name(key: str, side: int) -> str:
-    """The stored name of a thumbnail; `key` is the result of `content_keys.thumbnail_key`."""
+    """Return the stored name of a thumbnail; `key` is the result of `content_keys.thumbnail_key`.
+
+    Raises `FileNotFoundError` when `side` is not one of `THUMBNAIL_SIDES`.
+    """
     if side not in THUMBNAIL_SIDES:
         raise FileNotFoundError(f"no thumbnails of {side} pixels are kept")
     return _name("thumbnails", key, f"-{side}.webp")
@@ -109,17 +118,17 @@ def _open(name: str) -> BinaryIO:
 
 
 def put_original(upload: HashedUpload) -> None:
-    """Keep the bytes of an image. Call it inside the transaction that writes the image's row."""
+    """Store the bytes of an image. Call it inside the transaction that writes the image's row."""
     _put(_name("originals", upload.sha256), upload)
 
 
 def put_query(upload: HashedUpload) -> None:
-    """Keep the bytes of a query picture for as long as its query lives."""
+    """Store the bytes of a query image, until its query expires."""
     _put(_name("queries", upload.sha256), upload)
 
 
 def put_thumbnail(key: str, side: int, webp: bytes) -> None:
-    """Keep a thumbnail; `key` is that of `searchapp.infra.content_keys.thumbnail_key`."""
+    """Store a thumbnail; `key` is the result of `content_keys.thumbnail_key`."""
     default_storage.save(thumbnail_name(key, side), ContentFile(webp))
 
 
@@ -128,17 +137,17 @@ def put_query_thumbnail(sha256: str, webp: bytes) -> None:
 
 
 def put_features(key: str, data: bytes) -> None:
-    """Keep an image's local features; `key` is that of its thumbnails."""
+    """Store the local features of an image; `key` is that of its thumbnails."""
     default_storage.save(_name("features", key, ".features"), ContentFile(data))
 
 
 def put_import(key: str, upload: HashedUpload) -> None:
-    """Keep a file that an import will read: an archive, a manifest. `key` has 64 hex digits."""
+    """Store an archive or manifest for an import; `key` has 64 hexadecimal digits."""
     _put(_name("imports", key), upload)
 
 
 def open_original(sha256: str) -> BinaryIO:
-    """Open an original for reading; raises FileNotFoundError."""
+    """Open an original for reading. Raises `FileNotFoundError` when it is missing."""
     return _open(_name("originals", sha256))
 
 
@@ -147,7 +156,7 @@ def open_import(key: str) -> BinaryIO:
 
 
 def import_path(key: str) -> Path | None:
-    """Return where this machine has such a file; None where the storage is elsewhere."""
+    """Return the local path of an import's file; None if the storage is not local."""
     try:
         return Path(default_storage.path(_name("imports", key)))
     except NotImplementedError:
@@ -159,7 +168,7 @@ def open_query(sha256: str) -> BinaryIO:
 
 
 def query_bytes(sha256: str) -> int | None:
-    """Return how large a query picture's file is; None where it is not there any more."""
+    """Return the size of a query image in bytes; None if it no longer exists."""
     try:
         return default_storage.size(_name("queries", sha256))
     except FileNotFoundError:
@@ -175,29 +184,29 @@ def open_query_thumbnail(sha256: str) -> BinaryIO:
 
 
 def read_features(key: str) -> bytes:
-    """Return an image's local features; raises FileNotFoundError."""
+    """Return the local features of an image. Raises `FileNotFoundError` when there are none."""
     with _open(_name("features", key, ".features")) as file:
         return file.read()
 
 
 def delete_original(sha256: str) -> None:
-    """Remove an original. Nobody else may use it: the caller has looked."""
+    """Delete an original. The caller must have checked that nothing else uses it."""
     default_storage.delete(_name("originals", sha256))
 
 
 def delete_thumbnails(key: str) -> None:
-    """Remove thumbnails. Nobody else may use them: the caller has looked."""
+    """Delete thumbnails. The caller must have checked that nothing else uses them."""
     for side in THUMBNAIL_SIDES:
         default_storage.delete(thumbnail_name(key, side))
 
 
 def delete_features(key: str) -> None:
-    """Remove local features. Nobody else may use them: the caller has looked."""
+    """Delete local features. The caller must have checked that nothing else uses them."""
     default_storage.delete(_name("features", key, ".features"))
 
 
 def prefixes(kind: str) -> list[str]:
-    """Return the first two digits of the hashes of which there are files of a kind, ascending."""
+    """Return the first two digits of the hashes of all files of a kind, ascending."""
     try:
         folders, _ = default_storage.listdir(kind)
     except FileNotFoundError:
@@ -206,9 +215,11 @@ def prefixes(kind: str) -> list[str]:
 
 
 def stored(kind: str, prefix: str) -> Iterator[str]:
-    """Yield the full names of the files of a kind (originals, thumbnails, features, queries,
-    imports) whose hashes begin with `prefix`, two hexadecimal digits; drafts that were never
-    finished too."""
+    """Yield the full names of the files of a kind whose hashes begin with `prefix`.
+
+    `kind` is originals, thumbnails, features, queries or imports; `prefix` is two hexadecimal
+    digits. Unfinished drafts are included.
+    """
     try:
         folders, _ = default_storage.listdir(f"{kind}/{prefix}")
     except FileNotFoundError:
@@ -216,13 +227,13 @@ def stored(kind: str, prefix: str) -> Iterator[str]:
     for folder in sorted(folders):
         try:
             _, files = default_storage.listdir(f"{kind}/{prefix}/{folder}")
-        except FileNotFoundError:  # the last file went a moment ago, and its folder with it
+        except FileNotFoundError:  # the last file was just deleted, and its folder with it
             continue
         yield from (f"{kind}/{prefix}/{folder}/{file}" for file in sorted(files))
 
 
 def age_of(name: str) -> float | None:
-    """Return the seconds since a stored file was written; None where it is not there any more."""
+    """Return the seconds since a stored file was written; None if it no longer exists."""
     try:
         return time.time() - default_storage.get_modified_time(name).timestamp()
     except FileNotFoundError:
@@ -242,7 +253,7 @@ def has_thumbnails(key: str) -> bool:
 
 
 def delete_stored(name: str) -> None:
-    """Remove a file that `stored` named. Nobody uses it: the caller has looked."""
+    """Delete a file that `stored` named. The caller must have checked that nothing uses it."""
     default_storage.delete(name)
 
 

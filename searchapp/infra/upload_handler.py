@@ -1,4 +1,4 @@
-"""Django upload handler: streams files to disk while counting and hashing them."""
+"""Django upload handler that counts and hashes files while writing them to disk."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ CHUNK = 256 * 1024
 
 
 def temporary_file() -> IO[bytes]:
-    """Open a new file in the upload folder; the sweeper removes what a killed process left."""
+    """Open a new file in the upload folder; the sweeper deletes files of killed processes."""
     settings.UPLOAD_DIR.mkdir(parents=True, exist_ok=True)
     return tempfile.NamedTemporaryFile(dir=settings.UPLOAD_DIR, prefix="upload-", delete=False)
 
 
 def refusal_of(size: int) -> tuple[str, str] | None:
-    """Return the code and sentence with which a file of this size is refused, if it is."""
+    """Return error code and message if a file of this size is refused, else None."""
     if size == 0:
         return "empty_file", "This file is empty: it has 0 bytes."
     limit: int = settings.MAX_UPLOAD_BYTES
@@ -37,20 +37,20 @@ def refusal_of(size: int) -> tuple[str, str] | None:
 
 
 class HashedUpload(UploadedFile[Any]):
-    """A file on disk with the SHA-256 and the size of all that was sent.
+    """A file on disk, with the SHA-256 and the size of everything that was sent.
 
-    Of a file over the limit only the hash and the size are kept, not the bytes.
+    Of a file over the size limit, only the hash and the size are complete, not the bytes.
     """
 
     def __init__(self, file: IO[bytes], name: str, size: int, sha256: str) -> None:
-        super().__init__(file, name or None, size=size)  # a fetched picture has no file name
+        super().__init__(file, name or None, size=size)  # a fetched image has no file name
         self.path = Path(file.name)
         self.sha256 = sha256
         self.refusal = refusal_of(size)
 
     @classmethod
     def of_path(cls, path: Path, name: str = "") -> HashedUpload:
-        """Take a copy of a file of this machine, as if it had been uploaded."""
+        """Return a copy of a local file, as if it had been uploaded."""
         writer = HashingWriter()
         with path.open("rb") as source:
             while chunk := source.read(CHUNK):
@@ -66,7 +66,7 @@ class HashedUpload(UploadedFile[Any]):
 
 
 class HashingWriter:
-    """Counts and hashes everything, and writes as much as the limit allows."""
+    """Counts and hashes all data, and writes it up to the size limit."""
 
     def __init__(self) -> None:
         self._file = temporary_file()
@@ -92,7 +92,7 @@ class HashingWriter:
 
 
 class HashingUploadHandler(FileUploadHandler):
-    """Django's upload handler for the whole site."""
+    """The upload handler for the whole site."""
 
     chunk_size = CHUNK
     _writer: HashingWriter | None = None

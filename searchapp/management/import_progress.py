@@ -14,7 +14,7 @@ _POLL_SECONDS = 1.0
 
 
 def in_words(progress: JobProgress) -> str:
-    """One line on how far a job has come."""
+    """Return one line about the progress of a job."""
     parts = [f"{progress.settled:,} of {progress.total:,} files"]
     for name in ("ready", "checked", "rejected", "failed", "cancelled"):
         number = getattr(progress, name)
@@ -36,16 +36,16 @@ def _duration(seconds: float) -> str:
 
 
 def follow(job: ImportJob, say: Callable[[str], None]) -> ImportJob:
-    """Say how far `job` has come, as long as it changes, until it ends or is paused."""
-    said = ""
+    """Report the progress of `job` with `say` when it changes, until the job ends or is paused."""
+    last_line = ""
     if not _workers():
         say("No worker is running; the import begins when one does.")
     while True:
         job.refresh_from_db()
         line = in_words(job_progress.progress(job))
-        if line != said:
+        if line != last_line:
             say(line)
-            said = line
+            last_line = line
         if job.state in (*ENDED_JOBS, JobState.PAUSED):
             return job
         time.sleep(_POLL_SECONDS)

@@ -1,1 +1,1 @@
-"""Middleware that every request passes before a view."""
+"""Middleware for all requests."""

@@ -10,7 +10,7 @@ from searchapp.api.core.errors import problem_response
 
 
 class LengthRequiredMiddleware:
-    """Refuses chunked bodies, which Django would read as empty, with a sentence."""
+    """Responds with 411 to chunked bodies, which Django would read as empty."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response

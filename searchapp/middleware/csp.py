@@ -1,4 +1,4 @@
-"""The Content-Security-Policy of each page."""
+"""The Content-Security-Policy header."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ def _policy(**directives: str) -> str:
     return "; ".join(f"{name.replace('_', '-')} {value}" for name, value in directives.items())
 
 
-# Our own pages: nothing inline, nothing from elsewhere. blob: is the preview of a picture that
-# was dropped or pasted and is still on its way.
+# Our own pages: nothing inline, nothing from other origins. blob: is for the preview of a dropped
+# or pasted image that is still being uploaded.
 OURS = _policy(
     default_src="'none'",
     script_src="'self'",
@@ -27,7 +27,7 @@ OURS = _policy(
     font_src="'self'",
     manifest_src="'self'",
 )
-# django-unfold has an inline style and Alpine expressions, which are evaluated.
+# django-unfold has an inline style, and Alpine expressions that need unsafe-eval.
 ADMIN = _policy(
     default_src="'self'",
     script_src="'self' 'unsafe-inline' 'unsafe-eval'",
@@ -56,7 +56,7 @@ _BY_PREFIX = {"/admin/": ADMIN, "/api/docs/": DOCS}
 
 
 class ContentSecurityPolicyMiddleware:
-    """Sends a policy with every response that does not bring its own."""
+    """Adds a policy to every response that has none."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response

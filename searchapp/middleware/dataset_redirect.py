@@ -1,4 +1,4 @@
-"""Redirect addresses with a former slug of a dataset."""
+"""Redirect URLs with a former slug of a dataset."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class MovedDatasetMiddleware:
         return self._get_response(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        found = request.resolver_match
-        if not isinstance(error, DatasetMoved) or found is None or "slug" not in found.kwargs:
+        match = request.resolver_match
+        if not isinstance(error, DatasetMoved) or match is None or "slug" not in match.kwargs:
             return None
-        address = reverse(found.view_name, kwargs={**found.kwargs, "slug": error.slug})
+        address = reverse(match.view_name, kwargs={**match.kwargs, "slug": error.slug})
         query = request.META.get("QUERY_STRING", "")
-        # Not for good: another dataset may take the slug. A form is sent on as it is.
+        # Temporary: another dataset may take the slug. 307 keeps the method and body of a form.
         status = 302 if request.method in ("GET", "HEAD") else 307
         return HttpResponse(
             status=status, headers={"Location": f"{address}?{query}" if query else address}

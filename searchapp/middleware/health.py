@@ -1,4 +1,4 @@
-"""`/healthz` and `/readyz`, answered before anything else so that probes need no host name."""
+"""`/healthz` and `/readyz`, answered before other middleware so that probes need no host name."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class HealthMiddleware:
 
 
 def ready() -> JsonResponse:
-    """200 when searching and uploading work, else 503; with the state of each part."""
+    """Return 200 if searches and uploads work, else 503, with the state of each component."""
     body: dict[str, Any] = {
         "database": _state(_check_database),
         "redis": _state(queue.ping),

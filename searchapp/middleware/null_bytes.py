@@ -1,4 +1,4 @@
-"""Answer 400 for text with NUL characters, which PostgreSQL cannot store."""
+"""Respond with 400 to text with NUL characters, which PostgreSQL cannot store."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from searchapp.pages.errors import bad_request
 
 
 class NulMiddleware:
-    """Answers that the request is wrong, wherever in it the character came along."""
+    """Responds with 400 when a NUL character anywhere in the request causes an error."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response

@@ -1,4 +1,4 @@
-"""The tables of the application, one module for each."""
+"""The models of the application, one module for each table or group of tables."""
 
 from searchapp.models.api_key import ApiKey, key_digest
 from searchapp.models.audit_report import AuditReport

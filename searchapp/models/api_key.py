@@ -12,7 +12,10 @@ from searchapp.models.choices import Scope
 
 
 def key_digest(key: str) -> str:
-    """Keys are 256 random bits: a plain SHA-256 is as hard to reverse as a slow hash."""
+    """Return the SHA-256 of a key.
+
+    Keys are 256 random bits, so a plain SHA-256 is as hard to reverse as a slow hash.
+    """
     return hashlib.sha256(key.encode()).hexdigest()
 
 
@@ -43,7 +46,7 @@ class ApiKey(models.Model):
 
     @classmethod
     def issue(cls, *, name: str, user_id: int, scope: str) -> tuple[ApiKey, str]:
-        """Create a key and return the row with the key in clear, which is stored nowhere."""
+        """Create a key. Returns the row and the key in plain text, which is not stored."""
         key = new_key()
         row = cls.objects.create(
             name=name, user_id=user_id, scope=scope, prefix=key[:8], digest=key_digest(key)

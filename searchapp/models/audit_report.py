@@ -7,7 +7,7 @@ from django.db import models
 
 
 class AuditReport(models.Model):
-    """What one audit of database, files and vectors found, and what it mended."""
+    """The findings and repairs of one audit of database, files and vectors."""
 
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL
@@ -21,7 +21,7 @@ class AuditReport(models.Model):
     left = models.PositiveIntegerField(default=0, help_text="found and not repaired")
     error_detail = models.CharField(max_length=500, blank=True)
     dataset = models.SlugField(max_length=80, blank=True, help_text="empty: all of them")
-    # An audit goes on in slices, by whoever holds the claim: the next check, and where in it.
+    # An audit runs in slices, in the worker with the claim: the next check, and its position.
     position = models.JSONField(default=dict, blank=True)
     claim = models.CharField(max_length=32, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)

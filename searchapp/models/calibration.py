@@ -1,4 +1,4 @@
-"""Calibrations: what scores mean in an index."""
+"""Calibrations of the scores of an index."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from searchapp.models.index import Index
 
 
 class Calibration(models.Model):
-    """How alike the pictures of one index are, by a sample: what its scores are held against.
+    """The distribution of similarity scores in one index, from a sample, to interpret its scores.
 
-    Derived: it is made again when the dataset has grown, and searches do without it until then.
+    It is derived data: it is computed again when the dataset has grown, and searches work without
+    it until then.
     """
 
     index = models.OneToOneField(Index, on_delete=models.CASCADE, related_name="calibration")
@@ -18,12 +19,12 @@ class Calibration(models.Model):
     images = models.PositiveIntegerField(help_text="that were ready at that time")
     sampled = models.PositiveIntegerField(help_text="pictures")
     pairs = models.PositiveIntegerField(help_text="of sampled pictures, at random")
-    # A search draws its line between `lower` and `upper`, and at `usual` where it sees no gap.
+    # A search sets its threshold between `lower` and `upper`, and to `usual` if it finds no gap.
     lower = models.FloatField()
     usual = models.FloatField()
     upper = models.FloatField()
-    # How many scores fall into each of equal steps from -1 to 1: of random pairs, and of each
-    # sampled picture with the one that is most like it.
+    # Histograms of scores, with bins of equal width from -1 to 1: of random pairs, and of each
+    # sampled image with its nearest neighbor.
     random_counts = models.JSONField()
     nearest_counts = models.JSONField()
     quantiles = models.JSONField(help_text='{"random": {"0.5": score, …}, "nearest": {…}}')

@@ -1,4 +1,4 @@
-"""States, kinds and roles of rows."""
+"""Choices of model fields: states, kinds and roles."""
 
 from django.db import models
 
@@ -17,20 +17,22 @@ class Role(models.TextChoices):
 
 
 class ImageState(models.TextChoices):
-    RECEIVED = "received", "received"  # committed, waits for a worker
+    RECEIVED = "received", "received"  # committed, waiting for a worker
     PROCESSING = "processing", "processing"  # claimed by a worker until its lease ends
-    READY = "ready", "ready"  # search finds it
-    REJECTED = "rejected", "rejected"  # the file is bad; trying again would not help
-    FAILED = "failed", "failed"  # we could not; trying again may help
-    DELETED = "deleted", "deleted"  # nobody sees it; for a day it can be brought back
+    READY = "ready", "ready"  # included in searches
+    REJECTED = "rejected", "rejected"  # the file is invalid; a retry would not help
+    FAILED = "failed", "failed"  # an error on our side; a retry may help
+    DELETED = "deleted", "deleted"  # hidden; can be restored for a day
 
 
 PENDING_STATES = (ImageState.RECEIVED, ImageState.PROCESSING)
 
 
 class FeatureState(models.IntegerChoices):
-    """How far an image's local features are, where none are stored; else the column holds the
-    version of those that are, above 0."""
+    """The state of an image's local features while none are stored.
+
+    When some are stored, the column has their version instead, which is above 0.
+    """
 
     NONE = 0, "not yet computed"
     CANNOT = -1, "cannot be computed"
@@ -40,15 +42,15 @@ class FeatureState(models.IntegerChoices):
 
 
 class ItemState(models.TextChoices):
-    """What became of one file of an import. Once it has an image, its state follows the image's."""
+    """The state of one file of an import. Once it has an image, it follows the image's state."""
 
-    WAITING = "waiting", "waiting"  # listed; its bytes are still where they come from
+    WAITING = "waiting", "waiting"  # listed, but not read from its source yet
     RECEIVED = "received", "received"
     PROCESSING = "processing", "processing"
     READY = "ready", "ready"
     REJECTED = "rejected", "rejected"
     FAILED = "failed", "failed"
-    CHECKED = "checked", "would be added"  # of a dry run
+    CHECKED = "checked", "would be added"  # in a dry run
     CANCELLED = "cancelled", "cancelled"
 
 
@@ -89,14 +91,14 @@ class OnDuplicate(models.TextChoices):
 
 
 class IndexState(models.TextChoices):
-    BUILDING = "building", "building"  # workers fill it
-    READY = "ready", "ready"  # whole, and kept up to date; could be activated
-    ACTIVE = "active", "active"  # searches use it
-    RETIRED = "retired", "retired"  # its vectors are gone
+    BUILDING = "building", "building"  # being filled by workers
+    READY = "ready", "ready"  # complete and kept up to date; can be activated
+    ACTIVE = "active", "active"  # used by searches
+    RETIRED = "retired", "retired"  # its vectors have been deleted
     FAILED = "failed", "failed"
 
 
-# Those that new images go into.
+# Indexes to which new images are added.
 LIVE_INDEXES = (IndexState.ACTIVE, IndexState.READY, IndexState.BUILDING)
 
 

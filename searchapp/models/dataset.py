@@ -1,4 +1,4 @@
-"""Datasets, their members, and the slugs that they had."""
+"""Datasets, their members and former slugs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 class DatasetQuerySet(models.QuerySet["Dataset"]):
     def visible_to(self, user: User | AnonymousUser) -> DatasetQuerySet:
-        """Datasets whose pictures `user` may see, in whatever door they come through."""
+        """Return the datasets whose images `user` may see, through any interface."""
         there = self.filter(deleted=None)
         if user.is_superuser:
             return there
@@ -31,13 +31,13 @@ class DatasetQuerySet(models.QuerySet["Dataset"]):
         return there.filter(public | Q(owner_id=user.pk) | Q(pk__in=shared))
 
     def managed_by(self, user: User | AnonymousUser) -> DatasetQuerySet:
-        """Datasets, deleted ones among them, whose settings `user` may change."""
+        """Return the datasets, including deleted ones, whose settings `user` may change."""
         if not user.is_authenticated:
             return self.none()
         return self if user.is_superuser else self.filter(_held_by(user, [Role.OWNER]))
 
     def editable_by(self, user: User | AnonymousUser) -> DatasetQuerySet:
-        """Datasets whose pictures `user` may change."""
+        """Return the datasets whose images `user` may change."""
         there = self.filter(deleted=None)
         if not user.is_authenticated:
             return there.none()
@@ -46,7 +46,7 @@ class DatasetQuerySet(models.QuerySet["Dataset"]):
         return there.filter(_held_by(user, [Role.EDITOR, Role.OWNER]))
 
     def named(self, slug: str) -> Dataset | None:
-        """Return the dataset that has this slug or, where none has, that had it once."""
+        """Return the dataset with this slug or, if there is none, with this former slug."""
         return self.filter(slug=slug).first() or self.filter(former_slugs__slug=slug).first()
 
 
@@ -56,7 +56,7 @@ def _held_by(user: User, roles: list[Role]) -> Q:
 
 
 class Dataset(models.Model):
-    """A set of pictures that people manage and search as one."""
+    """A set of images that is managed and searched together."""
 
     slug = models.SlugField(max_length=80, unique=True)
     name = models.CharField(max_length=120)
@@ -69,7 +69,7 @@ class Dataset(models.Model):
     )
     created = models.DateTimeField(auto_now_add=True)
     updated = models.DateTimeField(auto_now=True)
-    # A deleted dataset is kept for a day, under another slug, so that it can be brought back.
+    # A deleted dataset is kept for a day, under another slug, so that it can be restored.
     deleted = models.DateTimeField(null=True, blank=True, db_index=True)
     slug_before = models.SlugField(max_length=80, blank=True)
 
@@ -85,16 +85,16 @@ class Dataset(models.Model):
         return reverse("dataset", args=[self.slug])
 
     def role_of(self, user: User | AnonymousUser) -> Role | None:
-        """Return what `user` may do here beyond what anybody may; None for strangers."""
+        """Return the role of `user` in the dataset; None if they are not a member."""
         if not user.is_authenticated:
             return None
         if user.is_superuser or self.owner_id == user.pk:
             return Role.OWNER
-        found = self.memberships.filter(user_id=user.pk).values_list("role", flat=True).first()
-        return None if found is None else Role(found)
+        role = self.memberships.filter(user_id=user.pk).values_list("role", flat=True).first()
+        return None if role is None else Role(role)
 
     def may_edit(self, user: User | AnonymousUser) -> bool:
-        """Whether `user` may add, change and delete pictures."""
+        """Whether `user` may add, change and delete images."""
         return self.role_of(user) in (Role.EDITOR, Role.OWNER)
 
     def may_manage(self, user: User | AnonymousUser) -> bool:
@@ -103,12 +103,12 @@ class Dataset(models.Model):
 
     @property
     def active_index(self) -> Index:
-        """The index that searches use. Every dataset has exactly one from its creation on."""
+        """The index that searches use. Every dataset always has exactly one."""
         return self.indexes.get(state=IndexState.ACTIVE)
 
 
 class Membership(models.Model):
-    """One person's role in one dataset. Its `owner` is a member without a row here."""
+    """The role of one user in one dataset. The `owner` of a dataset is a member without a row."""
 
     dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="memberships")
     user = models.ForeignKey(
@@ -128,7 +128,7 @@ class Membership(models.Model):
 
 
 class FormerSlug(models.Model):
-    """A slug that a dataset had once: addresses with it still lead there."""
+    """A former slug of a dataset, which still redirects to it."""
 
     slug = models.SlugField(max_length=80, unique=True)
     dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="former_slugs")

@@ -6,7 +6,7 @@ from django.db import models
 
 
 class FailedTask(models.Model):
-    """A task that ended with an error nobody expected. It can be run again."""
+    """A task that failed with an unexpected error. It can be run again."""
 
     name = models.CharField(max_length=120)
     queue = models.CharField(max_length=40, blank=True)

@@ -21,45 +21,48 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 
-# A row that waits is read again when it is claimed, unless the claim is being made right now.
+# Pending states are included: a pending row is read again when it is claimed, but the claim may be
+# happening at the same time.
 _WITH_SCALARS = (ImageState.READY, *PENDING_STATES)
 _SOME_KEY = 1_618_033_988
 
 
 @cache
 def _around(name: str, *rest: int) -> tuple[str, str]:
-    """An address of images, before and after the key: a page of pictures has a hundred addresses,
-    and would spend more time on resolving them than on anything else."""
+    """Return the parts of an image URL before and after the key.
+
+    A page of images has a hundred URLs, and reversing each of them would take most of its time.
+    """
     before, _, after = reverse(name, args=[_SOME_KEY, *rest]).partition(str(_SOME_KEY))
     return before, after
 
 
 class ImageQuerySet(models.QuerySet["Image"]):
     def there(self) -> ImageQuerySet:
-        """All but those that were deleted and are only kept to be brought back."""
+        """Return all images except deleted ones, which are kept only to be restored."""
         return self.exclude(state=ImageState.DELETED)
 
     def visible_to(self, user: User | AnonymousUser) -> ImageQuerySet:
         return self.there().filter(dataset__in=Dataset.objects.visible_to(user))
 
     def update(self, **changes: Any) -> int:
-        """Change rows; where searches can be limited by what changes, Milvus is told of it.
+        """Update rows; if a change affects filters, schedule an update of the scalars in Milvus.
 
-        Whatever door the change comes by: `bulk_update` comes through here as well. What changes
-        the state with it is the work of those who write the vectors themselves.
+        This includes changes by `bulk_update`, which calls this method. Changes that include the
+        state are excluded: code that makes them also writes the vectors.
         """
         if changes.keys().isdisjoint(SCALAR_COLUMNS) or "state" in changes:
             return super().update(**changes)
         with transaction.atomic(using=self.db):
-            found = self.filter(state__in=_WITH_SCALARS).order_by()
-            keys = list(found.values_list("pk", flat=True))
+            rows = self.filter(state__in=_WITH_SCALARS).order_by()
+            keys = list(rows.values_list("pk", flat=True))
             number = super().update(**changes)
             StaleScalars.note(keys)
         return number
 
 
 class Image(models.Model):
-    """One picture in one dataset, unique there by its content."""
+    """One image in one dataset, in which its content is unique."""
 
     dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="images")
     content_key = models.CharField(max_length=128)
@@ -69,9 +72,9 @@ class Image(models.Model):
     label = models.CharField(max_length=120, blank=True, help_text="its class, where it has one")
     tags = models.JSONField(default=list, blank=True, help_text="a list of words")
     metadata = models.JSONField(default=dict, blank=True)
-    # Of a picture that is a part of its file: left, top, width, height in pixels, seen upright.
+    # If the image is a part of its file: left, top, width, height, in pixels of the upright file.
     box = models.JSONField(null=True, blank=True)
-    # Where the original is, when it is not kept here: see `searchapp.infra.originals`.
+    # The location of an original that is not stored here: see `searchapp.infra.originals`.
     reference = models.CharField(max_length=2000, blank=True)
     source = models.CharField(max_length=10, choices=Source.choices, default=Source.UPLOAD)
     added_by = models.ForeignKey(
@@ -90,16 +93,16 @@ class Image(models.Model):
     error_detail = models.CharField(max_length=500, blank=True)
     ready_at = models.DateTimeField(null=True, blank=True)
     deleted_at = models.DateTimeField(null=True, blank=True)
-    # A claim names the batch that works on the row; while the row is received, `lease_until` is
-    # the time before which nobody need try again.
+    # A claim names the batch that processes the row. While the row is received, `lease_until` is
+    # the earliest time of the next attempt.
     claim = models.CharField(max_length=32, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)
     attempts = models.PositiveSmallIntegerField(default=0)
-    # The order in which waiting images are taken, so that imports progress side by side: each
-    # import counts on from the turn that was served when it began.
+    # The order in which waiting images are processed, so that imports progress concurrently: each
+    # import counts from the turn that was being processed when it began.
     turn = models.BigIntegerField(default=0)
     # The version of its stored local features, or one of `choices.FeatureState`: see
-    # `searchapp.services.ingest.feature_claims`. Only ready images with `NONE` wait for work.
+    # `searchapp.services.ingest.feature_claims`. Only ready images with `NONE` wait for a worker.
     features = models.SmallIntegerField(default=FeatureState.NONE, db_default=FeatureState.NONE)
 
     objects = ImageQuerySet.as_manager()
@@ -116,7 +119,7 @@ class Image(models.Model):
         indexes = [
             # Pages of a gallery (keyset by id) and counts by state.
             models.Index(fields=["dataset", "state", "-id"], name="image_gallery"),
-            # The work that waits: small, whatever the number of ready pictures.
+            # Pending work: small, regardless of the number of ready images.
             models.Index(
                 fields=["state", "attempts", "turn", "id"],
                 condition=Q(state__in=PENDING_STATES),
@@ -126,7 +129,7 @@ class Image(models.Model):
                 fields=["deleted_at"], condition=Q(state=ImageState.DELETED), name="image_deleted"
             ),
             models.Index(fields=["dataset", "label", "-id"], name="image_label"),
-            # As `conditions.IMAGE_UNFEATURED`.
+            # The same condition as `partial_indexes.IMAGE_UNFEATURED`.
             models.Index(
                 fields=["features", "id"],
                 condition=Q(state=ImageState.READY, features__lte=0)
@@ -139,7 +142,7 @@ class Image(models.Model):
         return self.caption
 
     def save(self, *, update_fields: Iterable[str] | None = None, **options: Any) -> None:
-        """Save the row; see `ImageQuerySet.update` for what goes with a change."""
+        """Save the row, and schedule an update of its scalars: see `ImageQuerySet.update`."""
         fields = None if update_fields is None else list(update_fields)
         is_new = self._state.adding
         with transaction.atomic():
@@ -152,12 +155,12 @@ class Image(models.Model):
 
     @property
     def caption(self) -> str:
-        """What people read under the picture."""
+        """The text shown below the image."""
         return self.title.strip() or self.name.strip() or f"Picture {self.pk}"
 
     @property
     def thumbnail_key(self) -> str:
-        """What its thumbnails are stored under."""
+        """The key under which its thumbnails are stored."""
         return thumbnail_key(self.sha256, self.box)
 
     @property

@@ -1,4 +1,4 @@
-"""Imports: the job, where its files come from, and its ledger."""
+"""Import jobs, their sources, and the ledger of their files."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from searchapp.models.choices import (
 from searchapp.models.dataset import Dataset
 from searchapp.models.image import Image
 
-# What the cursor of a source ends with, once the pictures that were moved have left.
+# Suffix of a source's cursor once the moved images have been deleted from their old dataset.
 MOVED = "m"
 
 
 class ImportJob(models.Model):
-    """One request to add pictures; its items are the ledger, one row a file."""
+    """One request to add images. Its items are the ledger, with one row per file."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="jobs")
@@ -35,20 +35,20 @@ class ImportJob(models.Model):
     name = models.CharField(max_length=255, blank=True, help_text="what people call its source")
     options = models.JSONField(default=dict, blank=True)
     state = models.CharField(max_length=20, choices=JobState.choices, default=JobState.QUEUED)
-    # An open job may still get files: somebody is sending them.
+    # An open job may still receive files from its client.
     is_open = models.BooleanField(default=False)
     total = models.PositiveIntegerField(default=0, help_text="files listed so far")
-    # Of an ended job: its files by state, so that nobody counts them again.
+    # For an ended job: the number of its files by state, so that it need not be counted again.
     counts = models.JSONField(null=True, blank=True)
     turn = models.BigIntegerField(default=0, help_text="see Image.turn")
     error_code = models.CharField(max_length=60, blank=True)
     error_detail = models.CharField(max_length=500, blank=True)
-    # Who lists and takes its files now, one at a time.
+    # The worker that lists and accepts its files; only one at a time.
     claim = models.CharField(max_length=32, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)
     attempts = models.PositiveSmallIntegerField(default=0)
     created = models.DateTimeField(auto_now_add=True)
-    # The time that it has run: `seconds` before the last pause, and since `resumed`.
+    # The job has run for `seconds` before its last pause, plus the time since `resumed`.
     resumed = models.DateTimeField(null=True, blank=True)
     seconds = models.FloatField(default=0)
     ended = models.DateTimeField(null=True, blank=True)
@@ -69,7 +69,7 @@ class ImportJob(models.Model):
 
 
 class ImportSource(models.Model):
-    """One thing that an import lists files of: an archive, a folder, a manifest, a bucket."""
+    """A source from which an import lists files: an archive, a folder, a manifest, a bucket."""
 
     job = models.ForeignKey(ImportJob, on_delete=models.CASCADE, related_name="sources")
     kind = models.CharField(max_length=10, choices=SourceKind.choices)
@@ -88,7 +88,7 @@ class ImportSource(models.Model):
 
 
 class ImportItem(models.Model):
-    """What became of one file. Once it has an image, its state follows that of its image."""
+    """The result for one file. Once it has an image, its state follows that of the image."""
 
     job = models.ForeignKey(ImportJob, on_delete=models.CASCADE, related_name="items")
     source = models.ForeignKey(
@@ -113,7 +113,7 @@ class ImportItem(models.Model):
     class Meta:
         ordering = ["job", "position"]
         indexes = [
-            # Counts by outcome, and each outcome's rows in order.
+            # Counts by state, and the rows of each state in order.
             models.Index(fields=["job", "state", "position"], name="item_ledger"),
             models.Index(
                 fields=["job", "error_code", "position"],

@@ -1,4 +1,4 @@
-"""Indexes: the vectors of a dataset under one pipeline, and the work of building them."""
+"""Indexes, which contain the vectors of a dataset under one pipeline, and their builds."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ class Index(models.Model):
     recipe = models.JSONField()
     fingerprint = models.CharField(max_length=64)
     dimension = models.PositiveIntegerField()
-    # Recorded beside the fingerprint, not in it: allowed only where their vectors agree.
+    # Not part of the fingerprint: only runtimes and precisions whose vectors agree may be used.
     runtime = models.CharField(max_length=40, blank=True)
     precision = models.CharField(max_length=40, blank=True)
-    # Building walks through the dataset's images by key: up to `cursor` they are in the index, or
-    # in one of its chunks, or among its gaps. `total` is how many there were at the beginning.
+    # A build processes the images of the dataset by key. Images up to `cursor` are in the index, in
+    # one of its chunks, or among its gaps. `total` is the number of images at the beginning.
     cursor = models.BigIntegerField(default=0)
-    # When the walk is at its end, a second round looks for what came by another way meanwhile.
+    # After the first round, a second one looks for images that were added in another way meanwhile.
     total = models.PositiveIntegerField(default=0)
     round = models.PositiveSmallIntegerField(default=0)
     done = models.PositiveIntegerField(default=0, help_text="of `total`, in the first round")
     embedded = models.PositiveIntegerField(default=0, help_text="pictures, by building it")
     seconds = models.FloatField(default=0, help_text="that workers spent on `embedded`")
-    # The form of the scalars beside its vectors. A collection of an older form is filled anew, in
-    # the order of the images' keys, and cannot be filtered before that is done.
+    # The version of the scalars stored with its vectors. A collection of an older version is filled
+    # again, in the order of the images' keys, and cannot be filtered until that is done.
     scalars = models.PositiveSmallIntegerField(default=_scalars_version)
     scalars_cursor = models.BigIntegerField(default=0, help_text="filled anew up to this key")
     error_code = models.CharField(max_length=60, blank=True)
@@ -64,14 +64,15 @@ class Index(models.Model):
 
     @property
     def collection(self) -> str:
-        """Name of the Milvus collection that holds these vectors and no others."""
+        """The name of the Milvus collection with these vectors and no others."""
         return collection_name(self.pk, self.fingerprint)
 
 
 class IndexChunk(models.Model):
-    """A stretch of a dataset's images that a worker is adding to an index under construction.
+    """A range of a dataset's images that a worker is adding to an index.
 
-    It goes when they are in: what is here after a crash is claimed again when its lease has ended.
+    The row is deleted when they have been added. After a crash, it is claimed again when its lease
+    has expired.
     """
 
     index = models.ForeignKey(Index, on_delete=models.CASCADE, related_name="chunks")

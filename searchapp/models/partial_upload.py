@@ -12,9 +12,10 @@ from searchapp.models.import_job import ImportJob
 
 
 class PartialUpload(models.Model):
-    """A file that is on its way in pieces: a dropped connection goes on where it was.
+    """A file that is uploaded in parts, and can be resumed after a dropped connection.
 
-    Its bytes are in the upload folder under its key; how many there are, the file itself says.
+    Its bytes are in a file in the upload folder, named after its key. The size of that file is the
+    number of bytes received.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -24,8 +25,8 @@ class PartialUpload(models.Model):
     size = models.PositiveBigIntegerField(help_text="bytes that were announced")
     given = models.JSONField(default=dict, blank=True, help_text="what its sender says of it")
     created = models.DateTimeField(auto_now_add=True)
-    # When it became a file of its import. Its row stays for a day: whoever missed the answer asks
-    # again and is told that all has arrived.
+    # When it became a file of its import. The row is kept for a day, so that a client that missed
+    # the response can ask again and learn that the upload is complete.
     done = models.DateTimeField(null=True, blank=True)
 
     class Meta:

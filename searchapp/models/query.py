@@ -1,4 +1,4 @@
-"""Stored query pictures."""
+"""Stored query images."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def new_token() -> str:
 
 
 class Query(models.Model):
-    """A query picture, kept for a while under an address that cannot be guessed."""
+    """A query image, stored for a limited time under a URL that cannot be guessed."""
 
     token = models.CharField(primary_key=True, max_length=32, default=new_token, editable=False)
     sha256 = models.CharField(max_length=64, db_index=True)

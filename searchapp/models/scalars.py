@@ -9,7 +9,7 @@ from django.dispatch import Signal
 
 from searchapp.models.dataset import Dataset
 
-# The columns of an image that the scalars beside its vectors are made of.
+# The columns of an image from which the scalars stored with its vector are created.
 SCALAR_COLUMNS = (
     "label", "tags", "title", "name", "metadata", "format", "width", "height", "color", "bytes",
     "created",
@@ -20,9 +20,9 @@ scalars_stale = Signal()
 
 
 class StaleScalars(models.Model):
-    """An image whose row has changed, and whose scalars in Milvus must follow.
+    """An image whose row has changed, and whose scalars in Milvus must be updated.
 
-    Written in the transaction that changes the row; a worker works it off.
+    Created in the transaction that changes the row; a worker processes and deletes it.
     """
 
     image_id = models.BigIntegerField()
@@ -36,7 +36,7 @@ class StaleScalars(models.Model):
 
     @classmethod
     def note(cls, images: Iterable[int]) -> None:
-        """Write down that these images have changed. Call it in the transaction that does it."""
+        """Record that these images have changed. Call it in the transaction that changes them."""
         rows = [StaleScalars(image_id=key) for key in images]
         if rows:
             StaleScalars.objects.bulk_create(rows, batch_size=1000)
@@ -44,17 +44,17 @@ class StaleScalars(models.Model):
 
 
 class DatasetFacets(models.Model):
-    """What the pictures of a dataset can be filtered by, counted: see `services.filters.facets`."""
+    """Counts of the filter values of a dataset's images: see `services.filters.facets`."""
 
     dataset = models.OneToOneField(Dataset, on_delete=models.CASCADE, related_name="facets")
     fields = models.JSONField(default=dict)
-    # The pictures that were counted: how many, and the key of the newest.
+    # The number of counted images, and the key of the newest.
     pictures = models.PositiveIntegerField(default=0)
     newest = models.BigIntegerField(default=0)
     counted = models.DateTimeField(null=True, blank=True, help_text="empty: never yet")
     seconds = models.FloatField(default=0, help_text="that counting took")
     is_stale = models.BooleanField(default=False, help_text="a row has changed since")
-    # Somebody asked for a new count; a worker makes it, one at a time.
+    # A new count has been requested; only one worker at a time counts.
     is_wanted = models.BooleanField(default=False)
     lease_until = models.DateTimeField(null=True, blank=True)
 

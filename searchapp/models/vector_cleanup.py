@@ -1,4 +1,4 @@
-"""Vectors that Milvus must still delete."""
+"""Vectors that must still be deleted from Milvus."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 class VectorCleanup(models.Model):
-    """A vector, or a whole collection, whose rows are gone and which Milvus must forget too.
+    """A vector, or a whole collection, to delete from Milvus because its rows have been deleted.
 
-    Written in the transaction that deletes the rows, so that nothing is forgotten while Milvus
-    is down; the sweeper works it off.
+    Created in the transaction that deletes the rows, so that none is missed while Milvus is down.
+    The sweeper processes it.
     """
 
     collection = models.CharField(max_length=120)

@@ -51,9 +51,9 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    said = exception.args[0] if exception.args else ""
+    reason = exception.args[0] if exception.args else ""
     # Django's own reason lists URL patterns, which mean nothing to visitors.
-    detail = said if isinstance(said, str) and said else "Nothing lives at this address."
+    detail = reason if isinstance(reason, str) and reason else "Nothing lives at this address."
     return _page(request, 404, "not_found", "There is nothing here", detail)
 
 

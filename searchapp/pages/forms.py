@@ -74,9 +74,9 @@ class DeleteDatasetForm(forms.Form):
     def clean_number(self) -> str:
         # Pages show '12,000', and people may type it like that.
         text = re.sub(r"[\s,.']", "", self.cleaned_data["number"])
-        given = int(text) if text.isascii() and text.isdigit() else None
+        number = int(text) if text.isascii() and text.isdigit() else None
         try:
-            check_number(self._dataset, given)
+            check_number(self._dataset, number)
         except Invalid as error:
             raise forms.ValidationError(error.detail) from None
         return text

@@ -161,8 +161,8 @@ def _regions(payload: bytes) -> list[list[float]]:
     facts = json.loads(payload)
     if "error" in facts:
         raise refused(**facts["error"])
-    found: list[list[float]] = facts["regions"]
-    return found
+    regions: list[list[float]] = facts["regions"]
+    return regions
 
 
 def ask_address(

@@ -1,7 +1,7 @@
-"""Every environment variable that the application reads, in one table.
+"""All environment variables that the application reads, in one table.
 
-A variable that is not in `KNOWN` is not read anywhere. Each has a parser that refuses a wrong value
-with a sentence that names the variable; `docs/configuration.md` is checked against this table.
+Variables that are not in `KNOWN` are not read. Each has a parser that rejects an invalid value with
+a message that names the variable. `docs/configuration.md` is checked against this table.
 """
 
 from __future__ import annotations
@@ -65,12 +65,12 @@ def words(value: str) -> list[str]:
 
 
 def hosts(value: str) -> list[str]:
-    found = words(value)
+    entries = words(value)
     try:
-        FetchPolicy(allowed_hosts=tuple(found))
+        FetchPolicy(allowed_hosts=tuple(entries))
     except ValueError:
         raise ValueError("must be hosts, each 'name' or 'name:port', comma-separated") from None
-    return found
+    return entries
 
 
 def ports(value: str) -> list[int]:
@@ -89,7 +89,7 @@ def one_of(*choices: str) -> Parser:
 def path(value: str) -> Path:
     if not value.strip() or not value.isprintable():
         raise ValueError("must be the path of a folder")
-    if " #" in value or " ;" in value:  # comments, in the supervisor's configuration
+    if " #" in value or " ;" in value:  # these start comments in the supervisor's configuration
         raise ValueError("must not have # or ; behind a blank")
     return Path(value).expanduser().absolute()
 
@@ -98,7 +98,7 @@ def paths(value: str) -> list[Path]:
     return [path(word) for word in words(value)]
 
 
-# What these name would be this machine, or leave our own rules for fetching aside.
+# These protocols would read files of this machine, or bypass our rules for fetching.
 _NO_BUCKETS = frozenset(
     {"file", "local", "http", "https", "ftp", "sftp", "ssh", "smb", "dir", "zip", "tar", "data",
      "simplecache", "filecache", "blockcache", "reference", "git", "github", "jupyter"}
@@ -106,14 +106,14 @@ _NO_BUCKETS = frozenset(
 
 
 def buckets(value: str) -> list[str]:
-    found = words(value)
-    for word in found:
+    prefixes = words(value)
+    for word in prefixes:
         scheme, mark, rest = word.partition("://")
         if not mark or not rest.strip("/") or scheme in _NO_BUCKETS or not scheme.isalnum():
             raise ValueError(
                 "must be prefixes of buckets, such as s3://photos/2026/, comma-separated"
             )
-    return found
+    return prefixes
 
 
 def password(value: str) -> str:
@@ -139,7 +139,7 @@ def url(*schemes: str) -> Parser:
 
 @dataclass(frozen=True)
 class Variable:
-    """One environment variable: how it is read, its default as it would be written, its purpose."""
+    """An environment variable: its parser, its default as a string, and its purpose."""
 
     name: str
     parse: Parser
@@ -309,10 +309,9 @@ class Environment:
         self._source = os.environ if source is None else source
 
     def __getitem__(self, name: str) -> Any:
-        """Return the parsed value, or None where there is neither a value nor a default.
+        """Return the parsed value, or None if there is neither a value nor a default.
 
-        Raises:
-            ImproperlyConfigured: with a sentence that names the variable.
+        Raises `ImproperlyConfigured`, with a message that names the variable, when it is invalid.
         """
         variable = KNOWN[name]
         raw = self._source.get(name) or variable.default
@@ -325,7 +324,7 @@ class Environment:
             raise ImproperlyConfigured(f"{name} {error}{shown}.") from None
 
     def required(self, name: str, because: str) -> Any:
-        """Return the value; refuse with a sentence when it is missing."""
+        """Return the value. Raises `ImproperlyConfigured` when it is missing."""
         value = self[name]
         if value is None or value in ("", []):
             raise ImproperlyConfigured(f"{name} must be set {because}.")

@@ -1,4 +1,4 @@
-"""Django settings, read from the environment through `env.KNOWN` and nothing else."""
+"""Django settings, read from the environment only through `env.KNOWN`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import environ
 from searchapp.settings.env import Environment
 from searchapp.settings.paths import kept_secret, make_private, runtime_dir
 
-# Lets classes of Django that are generic for the type checker be written so at run time too.
+# Allows classes of Django that are generic for the type checker to be subscripted at run time too.
 django_stubs_ext.monkeypatch()
 
 env = Environment()
@@ -33,7 +33,7 @@ PORT: int = env["PORT"]
 DEMO: bool = env["LOOKALIKE_DEMO"]
 ADMIN_PASSWORD: str | None = env["LOOKALIKE_ADMIN_PASSWORD"]
 
-# --- Who may ask -------------------------------------------------------------------------------
+# --- Hosts and security ------------------------------------------------------------------------
 _PRODUCTION = "when LOOKALIKE_MODE is production"
 SECRET_KEY: str
 if PRODUCTION:
@@ -51,7 +51,7 @@ SECURE_SSL_REDIRECT = HTTPS
 SESSION_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_SECURE = HTTPS
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
-# Whether other names under the same domain are HTTPS too, only their owner can say.
+# Only the owner of the domain knows whether its other host names use HTTPS too.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_SAMESITE = "Lax"
@@ -123,13 +123,13 @@ AUTH_PASSWORD_VALIDATORS = [
 _database: dict[str, Any] = (
     environ.Env.db_url_config(env["DATABASE_URL"])
     if env["DATABASE_URL"]
-    # Not by way of an address: in those, %, + and ? in a folder's name mean something else.
+    # Not through a URL, in which %, + and ? in the name of a folder have a special meaning.
     else {"ENGINE": "django.db.backends.sqlite3", "NAME": str(DATA_DIR / "db.sqlite3")}
 )
 if _database["ENGINE"].endswith("sqlite3"):
-    # Writers take the lock when the transaction begins: a deferred one that upgrades later fails
-    # at once with 'database is locked', whatever the timeout. FULL: an acknowledged upload has
-    # reached the disk.
+    # Writers acquire the lock when the transaction begins. A deferred transaction that upgrades
+    # later fails at once with "database is locked", regardless of the timeout. FULL: an
+    # acknowledged upload has been synced to disk.
     _database["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
         "timeout": 30,
@@ -184,7 +184,7 @@ STORAGES: dict[str, dict[str, Any]] = {
     "default": _files,
     "staticfiles": {"BACKEND": "searchapp.staticfiles.ModuleManifestStorage"},
 }
-# What imports from S3 sign in with.
+# The credentials for imports from S3.
 AWS_ACCESS_KEY_ID: str = env["AWS_ACCESS_KEY_ID"]
 AWS_SECRET_ACCESS_KEY: str = env["AWS_SECRET_ACCESS_KEY"]
 AWS_S3_ENDPOINT_URL: str = env["AWS_S3_ENDPOINT_URL"]
@@ -243,7 +243,7 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
-    # Not all sources that a job may have can be asked for.
+    # Not all kinds of sources of a job can be requested by a client.
     "ENUM_NAME_OVERRIDES": {"SourceKindEnum": "searchapp.models.choices.SourceKind"},
 }
 UNFOLD = {
@@ -280,7 +280,7 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "filters": {
-        # 503 says that a service is awaited: no fault of a request, and many at every start.
+        # 503 means that a service is not available yet, which is normal at every start.
         "faults": {
             "()": "django.utils.log.CallbackFilter",
             "callback": lambda record: getattr(record, "status_code", 0) != 503,

@@ -12,15 +12,17 @@ from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
-# Unix socket paths end at about 108 bytes; the longest name that we put below is 'milvus.sock'.
+# Unix socket paths are limited to about 108 bytes; the longest name in the folder is 'milvus.sock'.
 _MAX_RUNTIME_DIR_LENGTH = 90
-# Clients get the sockets as addresses, in which %, #, ? and the like mean something else.
+# Clients get the sockets as URLs, in which characters such as %, # and ? have a special meaning.
 _PLAIN = re.compile(r"[A-Za-z0-9_./-]+")
 
 
 def runtime_dir(data_dir: Path) -> Path:
-    """Return the folder for sockets and process files: `run` in the data folder where that is
-    short and plain enough, else a private folder under the temporary directory named after it.
+    """Return the folder for sockets and process files.
+
+    It is `run` in the data folder if that path is short enough and has no special characters, else
+    a private folder in the temporary directory, named after the data folder.
     """
     inside = data_dir / "run"
     if len(os.fsencode(inside)) <= _MAX_RUNTIME_DIR_LENGTH and _PLAIN.fullmatch(str(inside)):
@@ -30,7 +32,7 @@ def runtime_dir(data_dir: Path) -> Path:
 
 
 def make_private(folder: Path) -> Path:
-    """Create `folder` for this user alone; refuse one that belongs to somebody else."""
+    """Create `folder`, readable by this user only; refuse one that belongs to another user."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if folder.stat().st_uid != os.getuid():
@@ -45,9 +47,10 @@ def make_private(folder: Path) -> Path:
 
 
 def kept_secret(file: Path, length: int = 50) -> str:
-    """Return the secret in `file`, made at the first call and readable by this user only.
+    """Return the secret in `file`, which the first call creates, readable by this user only.
 
-    Two processes that start at once agree: the first to link its file wins.
+    Two processes that start at the same time use the same secret: that of the first to link its
+    file.
     """
     with contextlib.suppress(FileNotFoundError):
         return file.read_text().strip()

@@ -21,7 +21,10 @@ ADMIN = "admin"
 
 
 def take_data_folder(address: str) -> IO[str]:
-    """Take the data folder for this process; a second start on the same data says so and stops."""
+    """Lock the data folder for this process; return the open lock file.
+
+    Raises `CommandError` when another process uses the same data.
+    """
     lock = (Path(settings.DATA_DIR) / "serve.lock").open("a+")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -43,7 +46,7 @@ def take_data_folder(address: str) -> IO[str]:
 
 
 def check_port() -> None:
-    """Refuse a port that another program listens on, or that may not be used."""
+    """Raises `CommandError` when the port is in use by another program or not permitted."""
     family = socket.AF_INET6 if ":" in settings.HOST else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -61,13 +64,13 @@ def prepare_database() -> None:
 
 
 def collect_static() -> None:
-    """Collect static files where they differ from what was collected before."""
+    """Collect static files if they have changed since they were last collected."""
     stamp = Path(settings.STATIC_ROOT) / ".collected"
     digest = _static_digest()
     if stamp.is_file() and stamp.read_text() == digest:
         return
     shutil.rmtree(settings.STATIC_ROOT, ignore_errors=True)
-    # Two packages bring pages that we do not serve, and megabytes for them.
+    # These packages contain megabytes of files for pages that are not served.
     unused = ["redoc", "rest_framework"]
     call_command("collectstatic", interactive=False, verbosity=0, ignore_patterns=unused)
     stamp.write_text(digest)
@@ -85,26 +88,28 @@ def _static_digest() -> str:
 
 
 def prepare_administrator() -> str:
-    """Make the administrator at the first start; return what to say about the password."""
+    """Create the administrator at the first start; return a text about their password."""
     users = get_user_model().objects
     admin = users.filter(username=ADMIN).first()
-    kept = Path(settings.DATA_DIR) / "admin-password"
-    given: str | None = settings.ADMIN_PASSWORD
-    if given is not None:
+    password_file = Path(settings.DATA_DIR) / "admin-password"
+    configured_password: str | None = settings.ADMIN_PASSWORD
+    if configured_password is not None:
         if admin is None:
-            users.create_superuser(ADMIN, password=given)
-        elif not admin.check_password(given):
-            admin.set_password(given)
+            users.create_superuser(ADMIN, password=configured_password)
+        elif not admin.check_password(configured_password):
+            admin.set_password(configured_password)
             admin.save()
-        kept.unlink(missing_ok=True)
+        password_file.unlink(missing_ok=True)
         return "the one in LOOKALIKE_ADMIN_PASSWORD"
     if admin is None:
         password = secrets.token_urlsafe(12)
-        with open(os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        with open(
+            os.open(password_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w"
+        ) as file:
             file.write(password + "\n")
         users.create_superuser(ADMIN, password=password)
-        return f"{password}   (also in {kept}; change it under /admin/)"
-    if kept.is_file() and admin.check_password(kept.read_text().strip()):
-        return f"the one in {kept}"
-    kept.unlink(missing_ok=True)
+        return f"{password}   (also in {password_file}; change it under /admin/)"
+    if password_file.is_file() and admin.check_password(password_file.read_text().strip()):
+        return f"the one in {password_file}"
+    password_file.unlink(missing_ok=True)
     return "the one that you chose (manage.py changepassword admin sets another)"

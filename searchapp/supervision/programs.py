@@ -22,15 +22,15 @@ class Program:
 
 
 def programs() -> list[Program]:
-    """Return what must run here: services that are addressed elsewhere are not started."""
+    """Return the programs to run here; services with an address elsewhere are not started."""
     python = sys.executable
     celery = [python, "-m", "celery", "-A", "worker.app"]
     worker = [*celery, "worker", "--without-gossip", "--without-mingle", "--loglevel", "INFO"]
-    found: list[Program] = []
+    services: list[Program] = []
     if settings.EMBEDDED_REDIS:
-        found.append(_redis())
+        services.append(_redis())
     if settings.EMBEDDED_MILVUS:
-        found.append(
+        services.append(
             Program(
                 "milvus",
                 [python, "-m", "searchapp.infra.vectors.lite.server",
@@ -40,7 +40,7 @@ def programs() -> list[Program]:
             )
         )  # fmt: skip
     return [
-        *found,
+        *services,
         Program("web", [python, "-m", "gunicorn", "-c", "python:searchapp.webserver",
                         "searchapp.wsgi:application"]),
         Program("query", [*worker, "-P", "threads", "-c", str(settings.QUERY_THREADS),
@@ -66,8 +66,7 @@ def _redis() -> Program:
             "--appendonly", "yes",
             "--appendfsync", "everysec",
             "--save", "",
-            # Only what has an end of life (remembered vectors, replies) may be evicted; tasks
-            # have none.
+            # Only keys with an expiry (cached vectors, replies) may be evicted; tasks have none.
             "--maxmemory", "512mb",
             "--maxmemory-policy", "volatile-lru",
         ],

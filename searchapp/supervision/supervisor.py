@@ -19,8 +19,8 @@ from supervisor.supervisord import Supervisor
 
 from searchapp.supervision.programs import Program
 
-# A program that dies young so often in a row will not get better by another start. Young: a start
-# takes some seconds, many on a busy machine, before what is wrong shows.
+# After this many early deaths in a row, another start would not help. A death is early within this
+# many seconds: on a busy machine, it takes a while after a start until an error shows.
 MAX_YOUNG_DEATHS, YOUNG_SECONDS = 4, 30.0
 _LAST_LINES = 15
 
@@ -80,7 +80,7 @@ pidfile={str(settings.RUNTIME_DIR / "supervisor.pid").replace("%", "%%")}
 
 
 class _Supervisor(Supervisor):  # type: ignore[misc]
-    """Supervisor with listeners; it forgets those that were there before it runs."""
+    """Supervisor that adds event listeners in `runforever`, because it clears earlier ones."""
 
     def __init__(self, options: ServerOptions, listen: Callable[[], None]) -> None:
         super().__init__(options)
@@ -92,7 +92,7 @@ class _Supervisor(Supervisor):  # type: ignore[misc]
 
 
 class Watch:
-    """Runs the programs until a signal or a program that keeps dying ends it."""
+    """Runs the programs until a signal arrives or a program dies repeatedly."""
 
     def __init__(self, programs: Sequence[Program]) -> None:
         self._options = ServerOptions()
@@ -109,8 +109,7 @@ class Watch:
     def run(self) -> str | None:
         """Run until everything has stopped.
 
-        Returns:
-            Why it had to stop, in words, or None when it was asked to.
+        Returns the reason as a text, or None if it was stopped on request.
         """
         with contextlib.suppress(asyncore.ExitNow):
             _Supervisor(self._options, self._listen).main()

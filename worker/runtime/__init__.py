@@ -1,1 +1,1 @@
-"""What tasks share: loaded models, caches, leases and replies."""
+"""Code shared by tasks: loaded models, caches, leases and replies."""

@@ -94,8 +94,8 @@ def sides_of(
     """Return the two sides of a comparison. Raises what `ComparisonSide.of` raises."""
     keys = [subject.image for subject in subjects if subject.image]
     rows = Image.objects.filter(pk__in=keys, state=ImageState.READY).only(*COLUMNS).order_by()
-    found = rows.in_bulk()
-    first, second = (ComparisonSide.of(subject, found.get(subject.image)) for subject in subjects)
+    images = rows.in_bulk()
+    first, second = (ComparisonSide.of(subject, images.get(subject.image)) for subject in subjects)
     return first, second
 
 

@@ -1,4 +1,4 @@
-"""Cache of decoded images, kept for some minutes so that a new crop needs no new decoding."""
+"""Cache of decoded images for some minutes, so that another crop needs no new decoding."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from embeddings.operators.decode.pillow import Decoded, decode
 from searchapp.services.search.box import Box
 
 KEPT_SECONDS = 300.0
-# Three bytes a pixel; a larger image is decoded again for every crop.
+# An image takes three bytes per pixel; a larger one is decoded again for every crop.
 MAX_KEPT_BYTES = 256 * 2**20
 
 
@@ -38,12 +38,12 @@ def whole(key: str, open_file: Callable[[], BinaryIO]) -> Decoded:
     try:
         with decoding:
             with _lock:
-                found = _kept.get(key)
-            if found is None:
+                decoded = _kept.get(key)
+            if decoded is None:
                 with open_file() as file:
-                    found = decode(file, max_pixels=settings.MAX_PIXELS)
-                _keep(key, found)
-            return found
+                    decoded = decode(file, max_pixels=settings.MAX_PIXELS)
+                _keep(key, decoded)
+            return decoded
     finally:
         with _lock:
             _decoding.pop(key, None)

@@ -22,20 +22,20 @@ log = logging.getLogger(__name__)
 
 
 class PipelineUnavailable(Exception):
-    """This worker cannot load the pipeline, or not in the version that made the index."""
+    """This worker cannot load the pipeline, or has another version than the index."""
 
 
 @dataclass
 class PipelineEngine:
     pipeline: ImagePipeline
     batcher: Batcher
-    used: float = 0.0  # by the monotonic clock
+    used: float = 0.0  # monotonic clock, seconds
 
 
 # Models in memory at once: the one that searches use, one for an index that is being built, and
 # two for datasets with other pipelines. The least recently used are unloaded.
 MAX_ENGINES = 4
-# Callers have finished with an engine at this point.
+# After this time, no caller uses an engine any more.
 _IDLE_SECONDS = 120.0
 
 _Key = tuple[str, str]  # fingerprint and precision
@@ -69,15 +69,15 @@ def engine_for(name: str, fingerprint: str, precision: str = "") -> PipelineEngi
 def _load(name: str, fingerprint: str, precision: str) -> PipelineEngine:
     set_threads(1)  # see worker.app
     try:
-        made = _pipeline(name, precision)
+        image_pipeline = _pipeline(name, precision)
     except EmbeddingsError as error:
         raise PipelineUnavailable(error.detail) from error
-    if made.fingerprint != fingerprint:
+    if image_pipeline.fingerprint != fingerprint:
         raise PipelineUnavailable(
             f"The index was made by another version of the pipeline {name}: "
-            f"{fingerprint[:12]}, not {made.fingerprint[:12]}. Re-index the dataset."
+            f"{fingerprint[:12]}, not {image_pipeline.fingerprint[:12]}. Re-index the dataset."
         )
-    return PipelineEngine(made, Batcher(made.embed))
+    return PipelineEngine(image_pipeline, Batcher(image_pipeline.embed))
 
 
 def _pipeline(name: str, precision: str) -> ImagePipeline:
@@ -136,8 +136,8 @@ def has_places(engine: PipelineEngine) -> bool:
 
     Starts the conversion in a thread where it has not; that takes some seconds.
     """
-    made = engine.pipeline
-    if is_converted(made.places_spec(), made.runtime):
+    image_pipeline = engine.pipeline
+    if is_converted(image_pipeline.places_spec(), image_pipeline.runtime):
         return True
     threading.Thread(target=prepare_places, args=(engine,), name="places", daemon=True).start()
     return False
@@ -145,9 +145,11 @@ def has_places(engine: PipelineEngine) -> bool:
 
 def prepare_places(engine: PipelineEngine) -> None:
     """Convert the model for heatmaps, unless another thread of this process does so already."""
-    made = engine.pipeline
+    image_pipeline = engine.pipeline
     if _preparing.acquire(blocking=False):
         try:
-            convert_elsewhere(made.places_spec(), made.runtime, made.precision)
+            convert_elsewhere(
+                image_pipeline.places_spec(), image_pipeline.runtime, image_pipeline.precision
+            )
         finally:
             _preparing.release()

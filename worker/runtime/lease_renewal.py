@@ -18,7 +18,7 @@ def prolonged(renew: Callable[[], object]) -> Iterator[None]:
     """Call `renew` every ten seconds, in a thread, until the block ends.
 
     A slow model may take longer than a lease lasts. A process that hangs does not hold its lease
-    forever: the time limit of its task ends it.
+    forever, because the time limit of its task ends it.
     """
     over = threading.Event()
 

@@ -41,22 +41,22 @@ _makers = ThreadPoolExecutor(2, thread_name_prefix="query-features")
 
 def stored(images: Iterable[Image]) -> dict[int, LocalFeatures]:
     """Return the features of those images that have some, by id."""
-    found: dict[int, LocalFeatures] = {}
+    features_by_id: dict[int, LocalFeatures] = {}
     to_read: list[Image] = []
     for image in images:
         with _lock:
-            held = _held.get(image.thumbnail_key)
-            if held is not None:
+            cached_features = _held.get(image.thumbnail_key)
+            if cached_features is not None:
                 _held.move_to_end(image.thumbnail_key)
-        if held is not None:
-            found[image.pk] = held
+        if cached_features is not None:
+            features_by_id[image.pk] = cached_features
         elif image.features > 0:
             to_read.append(image)
     read = _readers.map(_read, [image.thumbnail_key for image in to_read])
     for image, features in zip(to_read, read, strict=True):
         if features is not None:
-            found[image.pk] = features
-    return found
+            features_by_id[image.pk] = features
+    return features_by_id
 
 
 def _read(key: str) -> LocalFeatures | None:

@@ -1,4 +1,4 @@
-"""Replies of query tasks to the web process: a payload, or an error with a code and a sentence."""
+"""Replies of query tasks to the web process: a payload, or an error with a code and a message."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def answer(
 ) -> None:
     """Send what `work` returns, or the error that it raises: the caller always gets a reply.
 
-    `missing` is the code and sentence for an image whose file does not exist.
+    `missing` is the error code and message for an image whose file does not exist.
     """
     remember = None
     try:

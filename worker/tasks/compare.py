@@ -116,7 +116,7 @@ def explain(
 
 
 def _grid(places: Places) -> dict[str, Any]:
-    """Return where the places of a feature map lie: the edges of each view, and places a side."""
+    """Return the grid of a feature map: the edges of each view, and the places per side."""
     views = [[view.left, view.top, view.right, view.bottom] for view in places.views]
     return {"side": places.side, "views": [[round(edge, 5) for edge in view] for view in views]}
 

@@ -183,8 +183,8 @@ def _prepare(image: Image, engine: PipelineEngine) -> NDArray[np.uint8]:
 
 def _note_runtime(index: Index, engine: PipelineEngine) -> None:
     if not index.runtime:
-        made = engine.pipeline
-        lifecycle.note_runtimes({index.pk: (made.runtime, made.precision)})
+        pipeline = engine.pipeline
+        lifecycle.note_runtimes({index.pk: (pipeline.runtime, pipeline.precision)})
 
 
 @celery_app.task(name="indexing.look_again")

@@ -116,7 +116,7 @@ def _process(images: list[Image], live: Sequence[Index]) -> None:
     for picture in good:
         picture.image.duration = round(1000 * (picture.seconds + share))
     gone = set(claims.finish(members, [target.index.pk for target in targets]))
-    with contextlib.suppress(redis.RedisError):  # only a rate that a page shows
+    with contextlib.suppress(redis.RedisError):  # needed only for the rate on a page
         queue.count_ready(len(members) - len(gone))
     if gone:
         _forget([image for image in members if image.pk in gone], targets)
@@ -179,12 +179,12 @@ def _look_at(images: Sequence[Image], targets: Sequence[_Target]) -> Iterator[_P
             except (ServiceError, FetchError) as error:  # of an original stored elsewhere
                 bad.append(Bad(image, ImageState.FAILED, error.code, error.detail))
             except FileNotFoundError:
-                said = "The stored original is missing."
-                bad.append(Bad(image, ImageState.FAILED, "original_missing", said))
+                detail = "The stored original is missing."
+                bad.append(Bad(image, ImageState.FAILED, "original_missing", detail))
             except Exception:
                 log.exception("image %s failed", image.pk)
-                said = "The worker failed; its log says why."
-                bad.append(Bad(image, ImageState.FAILED, "internal_error", said))
+                detail = "The worker failed; its log says why."
+                bad.append(Bad(image, ImageState.FAILED, "internal_error", detail))
     claims.end(bad)
 
 

@@ -123,8 +123,8 @@ def find_regions(reply: str, key: str, image_id: int | None) -> None:
     """
 
     def work() -> Reply:
-        found = regions((_whole_query(key) if image_id is None else _image_of(image_id)).image)
-        return Reply(json.dumps({"regions": found}).encode(), regions_key(key))
+        boxes = regions((_whole_query(key) if image_id is None else _image_of(image_id)).image)
+        return Reply(json.dumps({"regions": boxes}).encode(), regions_key(key))
 
     answer(reply, work)
 

@@ -49,16 +49,16 @@ def warm_up() -> None:
 
 def _verified(subject: VerificationSubject, keys: list[int], budget_ms: float) -> bytes:
     until = time.monotonic() + budget_ms / 1000
-    wanted = {*keys, subject.image}
-    rows = Image.objects.filter(pk__in=wanted, state=ImageState.READY).only(*COLUMNS).order_by()
-    found = rows.in_bulk()
-    side = ComparisonSide.of(subject, found.get(subject.image))
-    others = [found[pk] for pk in keys if pk in found]
+    ids = {*keys, subject.image}
+    rows = Image.objects.filter(pk__in=ids, state=ImageState.READY).only(*COLUMNS).order_by()
+    images = rows.in_bulk()
+    side = ComparisonSide.of(subject, images.get(subject.image))
+    others = [images[pk] for pk in keys if pk in images]
     known = local_features.stored(others)
     # At least half of the budget is for comparisons, however long the query's features took.
     until = max(until, time.monotonic() + budget_ms / 2000)
     verified: dict[int, dict[str, Any]] = {}
-    made: list[Image] = []
+    computed_images: list[Image] = []
     for image in others:
         if time.monotonic() > until:
             break
@@ -67,12 +67,12 @@ def _verified(subject: VerificationSubject, keys: list[int], budget_ms: float) -
             features = made_now(image)
             if features is None:
                 continue
-            made.append(image)
+            computed_images.append(image)
         verdict, geometry = compare(side, ComparisonSide(features, image=image))
         verified[image.pk] = told(verdict, geometry)
         del verified[image.pk]["keypoints"]  # lists of results do not show them
-    if made:
-        feature_service.note(made, VERSION)
+    if computed_images:
+        feature_service.note(computed_images, VERSION)
     return json.dumps({"verified": verified}).encode()
 
 

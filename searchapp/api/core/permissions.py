@@ -58,11 +58,11 @@ def chosen_datasets(request: Request, slugs: Iterable[str]) -> DatasetQuerySet:
         ServiceError: code `not_found` where there is none, or none that the user may see.
     """
     visible = Dataset.objects.visible_to(request.user)
-    wanted = list(dict.fromkeys(slugs))
-    if not wanted:
+    unique_slugs = list(dict.fromkeys(slugs))
+    if not unique_slugs:
         return visible
     chosen = []
-    for slug in wanted:
+    for slug in unique_slugs:
         dataset = visible.named(slug)
         if dataset is None:
             raise ServiceError("not_found", f"There is no dataset '{slug}'.", status=404)

@@ -85,12 +85,12 @@ def announcement(headers: Headers) -> tuple[Announced, str]:
         raise _invalid("Upload-Metadata must have 'job': the id of an open import.")
     name = _name(sent)
     try:
-        said = image_fields.checked(
+        fields = image_fields.checked(
             {part: sent[part] for part in ("title", "label", "tags") if sent.get(part)}
         )
     except ValueError as error:
         raise _invalid(f"Upload-Metadata: {error}") from None
-    return Announced(size, name, sent.get("key", ""), said, sent), sent["job"]
+    return Announced(size, name, sent.get("key", ""), fields, sent), sent["job"]
 
 
 def _name(sent: Mapping[str, str]) -> str:
@@ -106,10 +106,10 @@ def metadata(header: str) -> dict[str, str]:
     Raises:
         Invalid: code `invalid_upload`.
     """
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     for pair in header.split(",") if header.strip() else []:
         name, _, encoded = pair.strip().partition(" ")
-        if not name.isascii() or not name or name in found:
+        if not name.isascii() or not name or name in values:
             raise _invalid("Upload-Metadata has pairs of a name and a value, each name once.")
         try:
             value = base64.b64decode(encoded, validate=True).decode()
@@ -117,8 +117,8 @@ def metadata(header: str) -> dict[str, str]:
             raise _invalid(f"Upload-Metadata: the value of '{name[:40]}' is not Base64.") from None
         if "\0" in value:
             raise _invalid(f"Upload-Metadata: '{name[:40]}' holds the character NUL.")
-        found[name] = value
-    return found
+        values[name] = value
+    return values
 
 
 def written_metadata(sent: Mapping[str, str]) -> str:

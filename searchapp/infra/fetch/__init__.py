@@ -1,7 +1,7 @@
-"""Fetch pictures from addresses that users type, without access to private networks.
+"""Fetch images from addresses that users enter, without access to private networks.
 
-Nothing else in this project opens a connection to a place that a user names. What comes through
-here is bytes; whether they are a picture is decided by the caller, as for an upload.
+Nothing else in this project connects to an address that a user enters. This package returns bytes;
+the caller decides whether they are an image, as for an upload.
 """
 
 from searchapp.infra.fetch.errors import FetchError

@@ -1,8 +1,8 @@
-"""One HTTP/1.1 request over one socket to an address that was checked before.
+"""One HTTP/1.1 request over one socket, to an address that has been checked.
 
-The protocol is h11's, which does no input or output of its own. That leaves each read to us, so
-that each waits for what is left of the one deadline, and nothing looks a name up, asks a proxy or
-follows a redirect behind our back.
+h11 implements the protocol without any I/O of its own. This module does each read, so that each
+can wait for at most the rest of the shared deadline. No library resolves a name, uses a proxy or
+follows a redirect without our checks.
 """
 
 import socket
@@ -36,11 +36,12 @@ class HttpConnection:
 
     @classmethod
     def open(cls, target: Target, addresses: Sequence[IPAddress], deadline: Deadline) -> Self:
-        """Connect to the first of ``addresses`` that answers, with TLS where the scheme asks.
+        """Connect to the first of `addresses` that answers, with TLS if the scheme is https.
 
-        Server name indication and the certificate are those of ``target.host``, whatever the
-        address. Raises ``FetchError`` with ``fetch_failed``, ``fetch_timeout`` or
-        ``certificate_invalid``.
+        Server name indication and the certificate check use `target.host`, not the IP address.
+
+        Raises `FetchError`, code `fetch_failed`, `fetch_timeout` or `certificate_invalid`, when
+        the connection cannot be opened.
         """
         sock = _connect(addresses, target.port, deadline)
         if target.scheme == "https":
@@ -61,9 +62,9 @@ class HttpConnection:
         self._sock.close()
 
     def get(self, target: Target) -> h11.Response:
-        """Ask for ``target`` and read the head of the answer.
+        """Request `target` and read the head of the response.
 
-        Raises ``FetchError`` with ``fetch_failed`` or ``fetch_timeout``.
+        Raises `FetchError`, code `fetch_failed` or `fetch_timeout`, when there is no valid one.
         """
         request = h11.Request(
             method="GET",
@@ -72,7 +73,7 @@ class HttpConnection:
                 ("Host", target.authority),
                 ("User-Agent", USER_AGENT),
                 ("Accept", "image/*, */*;q=0.1"),
-                # A compressed body could unfold to any size, and pictures are compressed already.
+                # A compressed body could expand to any size, and images are already compressed.
                 ("Accept-Encoding", "identity"),
                 ("HttpConnection", "close"),
             ],
@@ -90,10 +91,10 @@ class HttpConnection:
                 raise _failed()
 
     def body(self) -> Iterator[bytes]:
-        """The pieces of the body, as they come.
+        """Yield the body in pieces, as they arrive.
 
-        Raises ``FetchError`` with ``fetch_timeout``, or ``fetch_failed`` when the connection ends
-        before the body does.
+        Raises `FetchError`, code `fetch_timeout`, when the deadline has passed, and code
+        `fetch_failed` when the connection ends before the body does.
         """
         while True:
             event = self._next_event()
@@ -116,14 +117,14 @@ class HttpConnection:
 
 
 def _connect(addresses: Sequence[IPAddress], port: int, deadline: Deadline) -> socket.socket:
-    """A socket to the first address that answers; each gets its share of the time left."""
+    """Connect to the first address that answers; each gets an equal share of the remaining time."""
     timeout = False
     for position, address in enumerate(addresses):
         family = socket.AF_INET if address.version == 4 else socket.AF_INET6
         share = deadline.remaining() / (len(addresses) - position)
         try:
             sock = socket.socket(family, socket.SOCK_STREAM)
-        except OSError:  # this machine has no IPv6, say
+        except OSError:  # for example, this machine has no IPv6
             continue
         try:
             sock.settimeout(share)
@@ -140,7 +141,7 @@ def _connect(addresses: Sequence[IPAddress], port: int, deadline: Deadline) -> s
 
 
 def _tls_context() -> ssl.SSLContext:
-    """The system's own trust store; certifi's where the system has none."""
+    """Return a context with the system's trust store, or certifi's if the system has none."""
     context = ssl.create_default_context()
     paths = ssl.get_default_verify_paths()
     if not (paths.cafile or paths.capath):
@@ -160,7 +161,7 @@ def _closing_on_error(sock: socket.socket) -> Iterator[None]:
 
 @contextmanager
 def _network_errors() -> Iterator[None]:
-    """Say in our own codes what sockets, TLS and the protocol say in theirs."""
+    """Translate errors of sockets, TLS and h11 to `FetchError`."""
     try:
         yield
     except TimeoutError as error:

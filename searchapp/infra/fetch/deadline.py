@@ -6,7 +6,7 @@ from searchapp.infra.fetch.errors import FetchError
 
 
 def timed_out() -> FetchError:
-    """The error for a fetch that took longer than it may."""
+    """Return the error for a fetch that exceeded its time limit."""
     return FetchError(
         "fetch_timeout",
         "The server at this address took too long to send the picture. Try again later, or "
@@ -16,16 +16,19 @@ def timed_out() -> FetchError:
 
 
 class Deadline:
-    """``seconds`` from now, for lookup, connection, redirects and body together.
+    """A time limit of `seconds` for lookup, connection, redirects and body together.
 
-    A limit per read would let a server hold a worker for hours with one byte at a time.
+    With a limit per read, a server could occupy a worker for hours by sending one byte at a time.
     """
 
     def __init__(self, seconds: float) -> None:
         self._end = time.monotonic() + seconds
 
     def remaining(self) -> float:
-        """Seconds left, always above 0. Raises ``FetchError`` ``fetch_timeout`` when none are."""
+        """Return the seconds left, always above 0.
+
+        Raises `FetchError`, code `fetch_timeout`, when none are left.
+        """
         left = self._end - time.monotonic()
         if left <= 0:
             raise timed_out()

@@ -2,14 +2,14 @@
 
 
 class FetchError(Exception):
-    """A picture could not, or may not, be fetched.
+    """An image could not, or may not, be fetched.
 
-    ``code`` is stable and meant for programs, ``detail`` is one plain sentence meant for people,
-    ``retryable`` says whether the same address may work a little later.
+    `code` is stable and meant for programs. `detail` is one plain sentence for people.
+    `retryable` is true if the same address may work a little later.
 
-    Sentences name what the person typed or what the public server answered. They never carry the
-    text of an exception, a resolved address or the target of a redirect: those would tell a
-    stranger about the network that this program runs in.
+    Messages contain only what the user entered or what the public server answered. They never
+    contain the text of an exception, a resolved address or the target of a redirect, because
+    these would reveal details of the network that the server runs in.
     """
 
     def __init__(self, code: str, detail: str, *, retryable: bool = False) -> None:
@@ -22,8 +22,8 @@ class FetchError(Exception):
         return f"{self.code}: {self.detail}"
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Exceptions are rebuilt from positional arguments when a process pool or a result backend
-        # pickles them; our keyword would get in the way.
+        # Process pools and result backends pickle exceptions, which are rebuilt from positional
+        # arguments only: `retryable` is a keyword.
         return (_rebuild, (self.code, self.detail, self.retryable))
 
 

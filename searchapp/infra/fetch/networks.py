@@ -1,9 +1,9 @@
 """Which IP addresses belong to the public internet.
 
-The tables are written out, because what :mod:`ipaddress` calls global has changed between patch
-releases of Python, and what we connect to must not depend on one. They follow the IANA registries
-of special-purpose addresses; where a registry says 'globally reachable' for a block that carries no
-pictures (relays, anycast for protocols), we refuse it all the same.
+The tables are written out here, because the definition of "global" in `ipaddress` has changed
+between patch releases of Python, and what the server connects to must not depend on the release.
+They follow the IANA registries of special-purpose addresses. Blocks that a registry marks as
+"globally reachable" but that serve no images (relays, anycast for protocols) are refused too.
 """
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
@@ -32,7 +32,7 @@ FORBIDDEN_IPV4 = tuple(
     )
 )
 
-# Everything outside of this block is loopback, link-local, unique local, multicast or unassigned.
+# Everything outside this block is loopback, link-local, unique local, multicast or unassigned.
 GLOBAL_UNICAST_IPV6 = IPv6Network("2000::/3")
 
 FORBIDDEN_IPV6 = tuple(
@@ -52,13 +52,13 @@ _ISATAP_MARKS = frozenset({0x0000_5EFE, 0x0200_5EFE})
 
 
 def is_public(address: IPAddress | str) -> bool:
-    """Whether a stranger may make us connect to ``address``.
+    """Whether `address` is public, so that users may make the server connect to it.
 
-    IPv6 forms that carry an IPv4 address are judged by what they carry: IPv4-mapped addresses,
+    IPv6 forms that embed an IPv4 address are judged by the IPv4 address: IPv4-mapped addresses,
     NAT64 (which an IPv6-only network uses for every IPv4 site) and ISATAP. 6to4 and Teredo are
-    refused whole, since no site worth fetching from answers there.
+    always refused, because image hosts do not use them.
 
-    Raises ``ValueError`` when a string is not an IP address.
+    Raises `ValueError` when a string is not an IP address.
     """
     if isinstance(address, str):
         address = ip_address(address)

@@ -1,4 +1,4 @@
-"""Fetch one picture: redirects are checked like the first address, and bytes are counted."""
+"""Fetch one image: redirects are checked like the first address, and the size is limited."""
 
 import hashlib
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ _WORTH_ANOTHER_TRY = frozenset({408, 425, 429})
 
 
 class Writer(Protocol):
-    """What the picture is written to, piece by piece."""
+    """The destination of a fetch, to which the body is written in pieces."""
 
     def write(self, data: bytes, /) -> object: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What arrived: from where in the end, how many bytes, and their SHA-256 in hexadecimal."""
+    """The result of a fetch: final URL, size in bytes, and SHA-256 in hexadecimal."""
 
     final_url: str
     bytes: int
@@ -39,18 +39,18 @@ def fetch_picture(
     policy: FetchPolicy | None = None,
     resolver: Resolver = system_resolver,
 ) -> Fetched:
-    """Download ``url`` into ``destination``, which is written from where it stands.
+    """Download `url` into `destination`, starting at its current position.
 
-    ``policy`` is the installation's (:meth:`FetchPolicy.from_settings`) unless given. No cookies,
-    credentials or proxies are used. Each redirect is read, looked up and judged as if a person had
-    typed it.
+    `policy` defaults to that of the installation (`FetchPolicy.from_settings`). No cookies,
+    credentials or proxies are used. Each redirect is parsed, resolved and checked as if a user had
+    entered it.
 
-    Raises :class:`FetchError` with one of these codes: ``address_invalid``,
-    ``scheme_not_allowed``, ``credentials_not_allowed``, ``port_not_allowed``,
-    ``address_not_allowed``, ``host_not_found``, ``certificate_invalid``, ``too_many_redirects``,
-    ``fetch_timeout``, ``fetch_status``, ``encoding_not_supported``, ``file_too_large``,
-    ``fetch_failed``. ``destination`` may then hold a part of the body. What ``destination.write``
-    raises comes through unchanged.
+    Raises `FetchError` when the image could not or may not be fetched, with one of these codes:
+    `address_invalid`, `scheme_not_allowed`, `credentials_not_allowed`, `port_not_allowed`,
+    `address_not_allowed`, `host_not_found`, `certificate_invalid`, `too_many_redirects`,
+    `fetch_timeout`, `fetch_status`, `encoding_not_supported`, `file_too_large`, `fetch_failed`.
+    `destination` may then contain a part of the body. Errors of `destination.write` propagate
+    unchanged.
     """
     if policy is None:
         policy = FetchPolicy.from_settings()
@@ -101,7 +101,7 @@ def _check_head(response: h11.Response, policy: FetchPolicy) -> None:
             "picture from your device instead.",
         )
     announced = _header(response, b"content-length")
-    # h11 has refused a length that is no number; the body is counted whatever is announced.
+    # h11 has rejected lengths that are not numbers. The body is counted in any case.
     if announced and int(announced) > policy.max_bytes:
         raise _too_large(policy)
 
@@ -118,7 +118,7 @@ def _location(response: h11.Response) -> str:
 
 
 def _header(response: h11.Response, name: bytes) -> str:
-    """All values of a header as one text, or an empty one. Names come in lower case from h11."""
+    """Return all values of a header, joined by commas, or "". h11 gives names in lower case."""
     value = b",".join(content for header, content in response.headers if header == name)
     try:
         return value.decode("utf-8")

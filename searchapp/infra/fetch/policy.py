@@ -1,4 +1,4 @@
-"""The policy of fetching: allowed hosts, sizes and times."""
+"""The policy for fetching: allowed hosts and ports, limits of size and time."""
 
 from dataclasses import dataclass, field
 
@@ -10,15 +10,15 @@ from searchapp.infra.fetch.target import Target, canonical_host, split_host_port
 class FetchPolicy:
     """The rules for one fetch.
 
-    ``allowed_ports`` are the ports that may be connected to. ``allowed_hosts`` lists ``host`` or
-    ``host:port`` (``[v6]:port`` for IPv6) that may be fetched from in spite of the rules for
-    addresses and ports; an entry without a port stands for each port of that host. It speaks for
-    that host alone: a redirect from there to elsewhere is judged like any other.
+    `allowed_ports` are the ports that may be connected to. `allowed_hosts` lists exceptions to the
+    rules for addresses and ports, as `host` or `host:port` (`[v6]:port` for IPv6). An entry
+    without a port allows all ports of that host. It applies to that host only: a redirect to
+    another host is checked like any other address.
 
-    ``max_bytes`` bounds the body, ``timeout`` (seconds) everything together, ``max_redirects`` the
-    redirects followed.
+    `max_bytes` limits the body, `timeout` (seconds) the whole fetch, and `max_redirects` the
+    number of redirects.
 
-    Raises ``ValueError`` with a sentence for a value that cannot be meant.
+    Raises `ValueError`, with a message for people, when a value is invalid.
     """
 
     allowed_ports: tuple[int, ...] = (80, 443)
@@ -43,7 +43,7 @@ class FetchPolicy:
 
     @classmethod
     def from_settings(cls) -> "FetchPolicy":
-        """The policy of this installation, read from Django's settings at each call."""
+        """Return the policy of this installation, read from Django's settings at each call."""
         from django.conf import settings
 
         return cls(
@@ -55,9 +55,9 @@ class FetchPolicy:
         )
 
     def excepts(self, target: Target) -> bool:
-        """Whether ``target`` is on the list of hosts that are allowed in spite of the rules."""
-        wanted = {(target.host, None), (target.host, target.port)}
-        return not wanted.isdisjoint(self._exceptions)
+        """Whether `target` is one of the `allowed_hosts`."""
+        entries = {(target.host, None), (target.host, target.port)}
+        return not entries.isdisjoint(self._exceptions)
 
 
 def _parse_exception(entry: str) -> tuple[str, int | None]:

@@ -12,34 +12,34 @@ from searchapp.infra.fetch.networks import IPAddress, is_public
 from searchapp.infra.fetch.policy import FetchPolicy
 from searchapp.infra.fetch.target import Target
 
-# A host name to its IP addresses as text, best first; raises OSError when there are none.
+# Maps a host name to its IP addresses as text, best first. Raises `OSError` when it has none.
 Resolver = Callable[[str], Sequence[str]]
 
-# How many addresses of one host are tried before we give up on it.
+# The number of addresses of one host that are tried.
 MAX_ADDRESSES = 4
 
-# Names that never belong to the public internet. They are refused before they are looked up, so
-# that the answer does not tell whether the local network knows them.
+# Names that never belong to the public internet. They are refused before they are resolved, so that
+# the response does not reveal whether they exist in the local network.
 _LOCAL_NAMES = frozenset({"localhost", "local", "internal", "intranet", "lan", "home", "corp"})
 _LOCAL_SUFFIX = ".home.arpa"
 
 
 def system_resolver(host: str) -> Sequence[str]:
-    """Look ``host`` up as the operating system does."""
-    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    return [str(entry[4][0]) for entry in found]
+    """Resolve `host` with the operating system's resolver."""
+    entries = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return [str(entry[4][0]) for entry in entries]
 
 
 def permitted_addresses(
     target: Target, policy: FetchPolicy, resolver: Resolver, deadline: Deadline
 ) -> list[IPAddress]:
-    """The addresses to connect to for ``target``, best first, looked up exactly once.
+    """Return the addresses to connect to for `target`, best first; resolves the name exactly once.
 
-    One forbidden address among them refuses them all: a name that answers with a public and a
-    private address is either broken or somebody's attempt at the private one.
+    One forbidden address is enough to refuse all: a name with a public and a private address is
+    either misconfigured or an attempt to reach the private one.
 
-    Raises ``FetchError`` with ``port_not_allowed``, ``address_not_allowed``, ``host_not_found`` or
-    ``fetch_timeout``.
+    Raises `FetchError`, code `port_not_allowed`, `address_not_allowed`, `host_not_found` or
+    `fetch_timeout`, when there are no permitted ones.
     """
     excepted = policy.excepts(target)
     if not excepted:
@@ -66,7 +66,7 @@ def _is_local_name(host: str) -> bool:
 
 
 def _look_up(host: str, resolver: Resolver, deadline: Deadline) -> list[IPAddress]:
-    """Ask ``resolver`` in a thread, because a lookup of the system cannot be given a limit."""
+    """Call `resolver` in a thread, because the system's resolver has no time limit."""
     answers: queue.SimpleQueue[Sequence[str] | OSError] = queue.SimpleQueue()
 
     def ask() -> None:
@@ -74,7 +74,7 @@ def _look_up(host: str, resolver: Resolver, deadline: Deadline) -> list[IPAddres
             answers.put(resolver(host))
         except OSError as error:
             answers.put(error)
-        except UnicodeError as error:  # what Python's own codec says of a name it cannot encode
+        except UnicodeError as error:  # raised by Python's codec for a name that it cannot encode
             answers.put(OSError(str(error)))
 
     threading.Thread(target=ask, name="fetch-lookup", daemon=True).start()

@@ -1,8 +1,8 @@
-"""Parse what a user typed into one unambiguous scheme, host, port and path.
+"""Parse the address that a user entered into an unambiguous scheme, host, port and path.
 
-Parsers of addresses disagree at the edges, and that disagreement is how a check is passed with one
-host while another is connected to. So the forms on which they disagree are refused or rewritten
-here, once, and everything after this module uses :class:`Target` and never the text.
+URL parsers disagree in edge cases. An attacker can exploit this to pass a check with one host and
+make the server connect to another. This module rejects or rewrites the forms on which parsers
+disagree. All other code uses `Target` and never the original text.
 """
 
 import re
@@ -18,22 +18,22 @@ from searchapp.infra.fetch.errors import FetchError
 MAX_URL_LENGTH = 4096
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
-# A plain space is escaped in a path, as browsers do, and refused in a host.
+# A space is escaped in a path, as browsers do, and rejected in a host.
 _MISREAD = re.compile(r"[\x00-\x1f\x7f-\xa0\\]")
 _BRACKETED = re.compile(r"\[([^\[\]]*)\](?::([0-9]{0,5}))?")
 _PLAIN = re.compile(r"([^:\[\]]+)(?::([0-9]{0,5}))?")
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 _NUMBER = re.compile(r"0x[0-9a-f]*|[0-9]+")
-# Characters that stand for themselves in a path or query; '%' because it is already an escape.
+# Characters that are not escaped in a path or query; '%' because it starts an escape.
 _SAFE = "/%:=&?~+!$,;'@()*[]|"
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One place to ask: ``host`` is a lower-case ASCII name or a canonical IP address.
+    """A parsed address; `host` is a lower-case ASCII name or a canonical IP address.
 
-    ``address`` is set when the host is an IP address itself, so that nothing has to be looked up.
-    ``path`` holds path and query as they go on the wire.
+    `address` is set when the host is an IP address, so that no name has to be resolved. `path`
+    contains path and query as they are sent.
     """
 
     scheme: str
@@ -54,7 +54,7 @@ class Target:
         return f"{self.scheme}://{self.authority}{self.path}"
 
     def follow(self, location: str) -> "Target":
-        """The target of a redirect from here. Raises ``FetchError`` as :func:`parse_target`."""
+        """Return the target of a redirect. Raises `FetchError` when `parse_target` does."""
         _refuse_controls(location)
         try:
             joined = urljoin(self.url, location)
@@ -64,10 +64,10 @@ class Target:
 
 
 def parse_target(url: str) -> Target:
-    """Read the address of a picture.
+    """Parse the address of an image.
 
-    Raises ``FetchError`` with ``address_invalid``, ``scheme_not_allowed`` or
-    ``credentials_not_allowed``.
+    Raises `FetchError`, code `address_invalid`, `scheme_not_allowed` or `credentials_not_allowed`,
+    when it is not an acceptable one.
     """
     url = url.strip(" \t\r\n")
     if not url:
@@ -107,14 +107,14 @@ def parse_target(url: str) -> Target:
 
 
 def canonical_host(name: str) -> tuple[str, IPv4Address | IPv6Address | None]:
-    """The one spelling of a host, and the IP address when it is one.
+    """Return the canonical spelling of a host, and its IP address if it is one.
 
-    ``name`` comes without port; an IPv6 address comes with or without brackets. Numbers are read
-    as the system's resolver and browsers read them (decimal, octal, hexadecimal, fewer than four
-    parts), so that no spelling of 127.0.0.1 looks like a name. Names in other scripts are mapped
-    by UTS 46 and encoded by IDNA 2008, and one trailing dot is dropped.
+    `name` has no port; an IPv6 address may have brackets. Numbers are read as the system's
+    resolver and browsers read them (decimal, octal, hexadecimal, fewer than four parts), so that
+    no spelling of 127.0.0.1 looks like a name. Names in other scripts are mapped by UTS 46 and
+    encoded by IDNA 2008. One trailing dot is removed.
 
-    Raises ``FetchError`` ``address_invalid``.
+    Raises `FetchError`, code `address_invalid`, when it is not a valid host.
     """
     if ":" in name or name.startswith("["):
         return _ipv6(name.removeprefix("[").removesuffix("]"))
@@ -131,14 +131,14 @@ def canonical_host(name: str) -> tuple[str, IPv4Address | IPv6Address | None]:
 
 
 def bracketed(host: str) -> str:
-    """``host`` as it stands in an address: in brackets when it is an IPv6 address."""
+    """Return `host` as it is written in an address: in brackets if it is an IPv6 address."""
     return f"[{host}]" if ":" in host else host
 
 
 def split_host_port(authority: str) -> tuple[str, int | None]:
-    """Split ``host``, ``host:port``, ``[v6]`` or ``[v6]:port``; the host still has its brackets.
+    """Split `host`, `host:port`, `[v6]` or `[v6]:port`; the host keeps its brackets.
 
-    Raises ``ValueError`` with a sentence.
+    Raises `ValueError`, with a message for people, when it has another form.
     """
     match = _BRACKETED.fullmatch(authority)
     name = f"[{match[1]}]" if match else ""
@@ -181,7 +181,7 @@ def _ipv4(text: str) -> tuple[str, IPv4Address]:
 def _ascii_name(host: str) -> str:
     try:
         mapped = idna.uts46_remap(host, std3_rules=False, transitional=False)
-        # Full-width digits and the like become plain ASCII, which may be a number.
+        # Full-width digits, for example, become ASCII, which may be a number.
         return mapped if mapped.isascii() else idna.encode(mapped).decode("ascii")
     except UnicodeError as error:
         raise _invalid("The name of the host contains characters that no host name has.") from error

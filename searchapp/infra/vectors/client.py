@@ -1,4 +1,4 @@
-"""One pymilvus client per process, with its errors translated.
+"""A pymilvus client per process, with translated errors.
 
 pymilvus is imported on first use: it takes more than a second, and most processes that import
 this package never search.
@@ -21,13 +21,14 @@ from searchapp.infra.vectors.errors import (
 
 Result = TypeVar("Result")
 
-# A server that is down refuses at once; this bounds the wait for one that hangs.
+# A server that is down refuses connections at once; this limits the wait for one that hangs.
 CONNECT_SECONDS = 1.0
 
 COLLECTION_NOT_FOUND = 100
 COLLECTION_NOT_LOADED = 101
-# Milvus' own codes: connection failed or service unavailable, memory exhausted, rate limited,
-# disk full, collection only partly loaded; then those of its nodes and channels.
+# Milvus error codes for temporary problems: connection failed or service unavailable, memory
+# exhausted, rate limited, disk full, collection only partly loaded; then those of its nodes and
+# channels.
 PASSING_CODES = frozenset({2, 3, 8, 9, 103, 200, 201, 500, 501, 502, 503, 901})
 NOT_READY = "not ready"
 
@@ -39,8 +40,8 @@ _imported = False
 def import_driver() -> None:
     """Import pymilvus, which takes over a second, before anything is imported from it.
 
-    While it is imported it reads MILVUS_URI for a connection of its own, which nobody uses, and
-    fails on the address of a Unix socket: so it gets to see none.
+    During import, pymilvus reads MILVUS_URI for a default connection, which is not used here, and
+    fails if it is the address of a Unix socket. So the variable is hidden during the import.
     """
     global _imported
     with _importing:
@@ -56,7 +57,7 @@ def import_driver() -> None:
 
 
 class MilvusConnection:
-    """A client for `uri`, made when first needed and made anew in a forked process."""
+    """A client for `uri`, created on first use, and again in a forked process."""
 
     def __init__(self, uri: str, token: str) -> None:
         self._uri = uri
@@ -69,8 +70,9 @@ class MilvusConnection:
     def call(self, operation: Callable[[Any], Result]) -> Result:
         """Run `operation` on the `MilvusClient`.
 
-        Raises VectorsUnavailable, CollectionMissing, CollectionNotLoaded, or VectorsError with
-        what the server said.
+        Raises `VectorsUnavailable` when the server cannot be reached or is not ready,
+        `CollectionMissing` or `CollectionNotLoaded` when the collection is, and `VectorsError`,
+        with the server's message, when it refuses the request.
         """
         import_driver()
         import grpc
@@ -84,12 +86,15 @@ class MilvusConnection:
             raise _translate(error) from error
 
     def is_lite(self) -> bool:
-        """Tell whether the server is Milvus Lite. Raises VectorsUnavailable."""
+        """Return whether the server is Milvus Lite.
+
+        Raises `VectorsUnavailable` when it cannot be reached.
+        """
         self.call(lambda client: None)
         return self._is_lite
 
     def close(self) -> None:
-        """Let go of the connection; the next call makes a new one."""
+        """Close the connection; the next call opens a new one."""
         with self._lock:
             client, self._client = self._client, None
         if client is not None and self._pid == os.getpid():
@@ -103,9 +108,9 @@ class MilvusConnection:
 
         with self._lock:
             if self._client is None or self._pid != os.getpid():
-                # What it reports as errors, with tracebacks, is raised to the caller as well.
+                # The errors that it logs with tracebacks are also raised to the caller.
                 logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
-                # "dedicated": its shared connections would be shared across a fork as well.
+                # "dedicated": its shared connections would also be shared across a fork.
                 client = MilvusClient(
                     self._uri, token=self._token, timeout=CONNECT_SECONDS, dedicated=True
                 )
@@ -122,7 +127,7 @@ def _unavailable() -> VectorsUnavailable:
 
 
 def _translate(error: Any) -> VectorsError:
-    """Turn a MilvusException into ours. Its code is a number or a gRPC status."""
+    """Convert a `MilvusException`, whose code is a number or a gRPC status, to a `VectorsError`."""
     code = error.code
     if code == COLLECTION_NOT_FOUND:
         return CollectionMissing("The collection does not exist in the vector store.")

@@ -6,6 +6,7 @@ def collection_name(index_id: int, fingerprint: str) -> str:
     return f"lookalike_{index_id}_{fingerprint[:12]}"
 
 
-# The form of the scalars beside the vectors; raise it when `services.filters.scalars` makes others:
-# collections of before are then filled anew by `services.scalars`.
+# The version of the scalars stored with the vectors. Increment it when
+# `services.filters.scalar_tokens` creates others: `services.filters.scalar_sync` then fills
+# collections of an older version again.
 SCALARS_VERSION = 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class VectorsError(Exception):
-    """A vector operation failed. `code` is stable, `str()` is a sentence for people."""
+    """A vector operation failed. `code` is stable, and `str()` is a message for people."""
 
     code = "vectors_failed"
 
@@ -16,24 +16,24 @@ class VectorsUnavailable(VectorsError):
 
 
 class InvalidVectors(VectorsError, ValueError):
-    """The caller handed over vectors, ids or names that cannot be stored or searched."""
+    """The vectors, ids or names that were passed cannot be stored or searched."""
 
     code = "invalid_vectors"
 
 
 class DimensionMismatch(InvalidVectors):
-    """A collection of this name exists already, for vectors of another dimension."""
+    """A collection with this name already exists, for vectors of another dimension."""
 
     code = "dimension_mismatch"
 
 
 class CollectionMissing(VectorsError):
-    """The collection does not exist (any more)."""
+    """The collection does not exist, or no longer does."""
 
     code = "collection_missing"
 
 
 class CollectionNotLoaded(VectorsError):
-    """The collection exists, but the server does not hold it in memory."""
+    """The collection exists, but the server has not loaded it into memory."""
 
     code = "collection_not_loaded"

@@ -1,7 +1,7 @@
 """`VectorStore`: vectors by image id, stored, searched, fetched and deleted.
 
-The same code serves Milvus Lite behind our launcher, a Milvus server and a cluster. Everything
-here is safe to call from several threads and processes, and every write may be repeated.
+The same code works with Milvus Lite behind our launcher, a Milvus server and a cluster. All of it
+is safe to use from several threads and processes, and every write can be repeated.
 """
 
 from __future__ import annotations
@@ -29,38 +29,38 @@ Scalar = bool | int | float | str | list[int]
 ID = "image_id"
 VECTOR = "embedding"
 METRIC = "COSINE"
-# A "Strong" read on a Milvus server waits for its clock, some 200 ms; a "Bounded" one takes what
-# has arrived. So each write ends with a Strong read (it returns once the rows are visible),
-# and no visitor waits. Milvus Lite is always up to date.
+# A "Strong" read on a Milvus server waits for its clock, for about 200 ms. A "Bounded" read uses
+# the rows that have arrived. So each write ends with a Strong read, which returns once the rows are
+# visible, and searches need not wait. Milvus Lite is always up to date.
 STRONG = "Strong"
 QUICK = "Bounded"
 
 HNSW = {"M": 16, "efConstruction": 200}
 MIN_EF = 64
 
-# A row of 1,280 dimensions takes 5 KB; Milvus limits a message to 64 MB and a result to 16,384.
+# A row of 1,280 dimensions takes 5 KB. Milvus limits a message to 64 MB, a result to 16,384 rows.
 ROWS_PER_WRITE = 1000
 ROWS_PER_READ = 1000
 IDS_PER_PAGE = 10_000
 
-# Writes wait for compaction now and then; loading reads the whole collection.
+# Writes sometimes wait for compaction; loading reads the whole collection.
 WRITE_SECONDS = 30.0
 LOAD_SECONDS = 120.0
 
 
 class Hit(NamedTuple):
-    """One found image: its id and its cosine similarity to the query, -1 to 1."""
+    """An image and its cosine similarity to the query, -1 to 1."""
 
     image_id: int
     score: float
 
 
 class VectorStore:
-    """The vectors at `uri`. `timeout` (seconds) bounds each reading call.
+    """The vectors at `uri`. `timeout` (seconds) limits each call that reads.
 
-    Every method raises VectorsUnavailable when Milvus cannot be reached or is not ready (at
-    once when nobody listens there), and works again by itself when it is back. Other failures
-    raise VectorsError.
+    Every method raises `VectorsUnavailable` when Milvus cannot be reached or is not ready (at once
+    when no server listens there), and works again when it is back. Raises `VectorsError` when a
+    call fails for another reason.
     """
 
     def __init__(self, uri: str, token: str = "", timeout: float = 5.0) -> None:
@@ -72,15 +72,15 @@ class VectorStore:
     def ensure_collection(self, name: str, dimension: int) -> None:
         """Make sure that collection `name` exists for vectors of `dimension` and is loaded.
 
-        Raises DimensionMismatch if it exists for another dimension.
+        Raises `DimensionMismatch` when it exists for another dimension.
         """
         try:
-            found = self._dimension(name)
+            actual_dim = self._dimension(name)
         except CollectionMissing:
-            found = self._create(name, dimension)
-        if found != dimension:
+            actual_dim = self._create(name, dimension)
+        if actual_dim != dimension:
             raise DimensionMismatch(
-                f"Collection {name} holds vectors of {found} dimensions, not {dimension}. "
+                f"Collection {name} holds vectors of {actual_dim} dimensions, not {dimension}. "
                 "Use another collection for another model."
             )
         if not self._connection.is_lite():
@@ -88,12 +88,12 @@ class VectorStore:
         self._load(name)
 
     def _create(self, name: str, dimension: int) -> int:
-        """Create the collection, or find that another process just did; return its dimension."""
+        """Create the collection, unless another process has just done so; return its dimension."""
 
         def create(client: Any) -> None:
             from pymilvus import DataType
 
-            # Scalars that people will filter by go into the dynamic field.
+            # Scalars for filters are stored in the dynamic field.
             schema = client.create_schema(auto_id=False, enable_dynamic_field=True)
             schema.add_field(ID, DataType.INT64, is_primary=True)
             schema.add_field(VECTOR, DataType.FLOAT_VECTOR, dim=dimension)
@@ -121,8 +121,8 @@ class VectorStore:
     def _ensure_index(self, name: str) -> None:
         """Index the vectors on a Milvus server.
 
-        Our launcher searches Milvus Lite exactly and needs none: at 10,000 rows of 1,280
-        dimensions that is quicker than Milvus Lite's HNSW, in half the memory.
+        Our launcher searches Milvus Lite exactly and needs no index: at 10,000 rows of 1,280
+        dimensions that is faster than Milvus Lite's HNSW, and takes half the memory.
         """
 
         def index(client: Any) -> None:
@@ -138,7 +138,7 @@ class VectorStore:
         self._connection.call(lambda client: client.load_collection(name, timeout=LOAD_SECONDS))
 
     def drop(self, name: str) -> None:
-        """Remove collection `name` with its vectors. Nothing happens if there is none."""
+        """Delete collection `name` and its vectors. Does nothing if it does not exist."""
         try:
             self._connection.call(
                 lambda client: client.drop_collection(name, timeout=WRITE_SECONDS)
@@ -160,11 +160,13 @@ class VectorStore:
         vectors: npt.NDArray[np.float32],
         scalars: Sequence[Mapping[str, Scalar]] | None = None,
     ) -> None:
-        """Store one row for each of the N `ids`, replacing rows that have the same id.
+        """Store one row for each of the N `ids`, replacing rows with the same id.
 
-        `vectors` is float32 (N, D). `scalars`, if given, holds a mapping for each row, whose
-        fields a search's `filter` can name. Where an id occurs twice, the last one stays.
-        Raises InvalidVectors, CollectionMissing.
+        `vectors` is float32 (N, D). `scalars`, if given, has a mapping for each row, whose fields
+        can be used in the `filter` of a search. If an id occurs twice, the last row is stored.
+
+        Raises `InvalidVectors` when shapes or values are invalid, and `CollectionMissing` when the
+        collection does not exist.
         """
         rows = _rows(ids, vectors, scalars)
         self._write(
@@ -172,13 +174,13 @@ class VectorStore:
         )
 
     def delete(self, name: str, ids: Sequence[int]) -> None:
-        """Delete the rows of `ids`. Unknown ids and a missing collection are no error."""
-        wanted = [int(found) for found in ids]
+        """Delete the rows of `ids`. Unknown ids and a missing collection are ignored."""
+        keys = [int(key) for key in ids]
         try:
             self._write(
                 name,
                 lambda client, part: client.delete(name, ids=part, timeout=WRITE_SECONDS),
-                wanted,
+                keys,
             )
         except CollectionMissing:
             return
@@ -193,10 +195,11 @@ class VectorStore:
     ) -> list[Hit]:
         """Return the `k` rows most similar to `vector` (D,), best first.
 
-        `filter` is a Milvus expression, applied inside the search, so that k rows come back
-        whenever that many match. Never build it from what a user typed. `timeout` in seconds
-        takes the place of the store's own. A missing collection has no rows.
-        Raises InvalidVectors.
+        `filter` is a Milvus expression, applied during the search, so that k rows are returned
+        if that many match. Never build it from user input. `timeout` (seconds) overrides that of
+        the store. A missing collection has no rows.
+
+        Raises `InvalidVectors` when the shape or values of `vector` are invalid.
         """
         query = _checked(np.asarray(vector)[None], 1)
         try:
@@ -215,16 +218,16 @@ class VectorStore:
             )
         except CollectionMissing:
             return []
-        # Rounding can carry a server's cosine a little beyond 1.
+        # Because of rounding, a server's cosine can be slightly above 1.
         return [Hit(int(hit.id), max(-1.0, min(1.0, hit.distance))) for hit in results[0]]
 
     def fetch(self, name: str, ids: Sequence[int]) -> dict[int, npt.NDArray[np.float32]]:
         """Return {id: vector (D,) float32} for those of `ids` that are stored."""
-        wanted = [int(found) for found in ids]
+        keys = [int(key) for key in ids]
         vectors: dict[int, npt.NDArray[np.float32]] = {}
         try:
-            for start in range(0, len(wanted), ROWS_PER_READ):
-                expression = f"{ID} in {wanted[start : start + ROWS_PER_READ]}"
+            for start in range(0, len(keys), ROWS_PER_READ):
+                expression = f"{ID} in {keys[start : start + ROWS_PER_READ]}"
                 for row in self._query(name, expression, [ID, VECTOR], QUICK):
                     vectors[int(row[ID])] = np.asarray(row[VECTOR], dtype=np.float32)
         except CollectionMissing:
@@ -232,12 +235,12 @@ class VectorStore:
         return vectors
 
     def scalars(self, name: str, ids: Sequence[int], scalar: str) -> dict[int, Any]:
-        """Return {id: the value of one scalar, None without} for those of `ids` that are stored."""
-        wanted = [int(found) for found in ids]
+        """Return {id: value of `scalar` or None} for those of `ids` that are stored."""
+        keys = [int(key) for key in ids]
         values: dict[int, Any] = {}
         try:
-            for start in range(0, len(wanted), ROWS_PER_READ):
-                expression = f"{ID} in {wanted[start : start + ROWS_PER_READ]}"
+            for start in range(0, len(keys), ROWS_PER_READ):
+                expression = f"{ID} in {keys[start : start + ROWS_PER_READ]}"
                 for row in self._query(name, expression, [ID, scalar], STRONG):
                     values[int(row[ID])] = row.get(scalar)
         except CollectionMissing:
@@ -246,11 +249,11 @@ class VectorStore:
 
     def known(self, name: str, ids: Sequence[int]) -> set[int]:
         """Return those of `ids` that are stored; none if the collection does not exist."""
-        wanted = [int(found) for found in ids]
+        keys = [int(key) for key in ids]
         there: set[int] = set()
         try:
-            for start in range(0, len(wanted), ROWS_PER_READ):
-                expression = f"{ID} in {wanted[start : start + ROWS_PER_READ]}"
+            for start in range(0, len(keys), ROWS_PER_READ):
+                expression = f"{ID} in {keys[start : start + ROWS_PER_READ]}"
                 there |= {int(row[ID]) for row in self._query(name, expression, [ID], STRONG)}
         except CollectionMissing:
             return set()
@@ -264,7 +267,7 @@ class VectorStore:
             return None
 
     def count(self, name: str) -> int:
-        """Return how many rows collection `name` holds; 0 if it does not exist."""
+        """Return the number of rows of collection `name`; 0 if it does not exist."""
         try:
             return int(self._query(name, "", ["count(*)"], STRONG)[0]["count(*)"])
         except CollectionMissing:
@@ -290,7 +293,7 @@ class VectorStore:
 
     def ids_after(self, name: str, after: int, limit: int = IDS_PER_PAGE) -> list[int]:
         """Return the `limit` smallest ids above `after`, ascending; fewer at the end."""
-        # Worded as pymilvus words its own pages, which our launcher answers without a scan.
+        # The form that pymilvus' iterators use, which our launcher answers without a scan.
         expression = f"{ID} > {after} and ({ID} < {np.iinfo(np.int64).max})"
         try:
             pages = self._on_loaded(
@@ -310,11 +313,11 @@ class VectorStore:
         return sorted(int(row[ID]) for row in page)
 
     def ping(self) -> None:
-        """Return if Milvus answers. Raises VectorsUnavailable if not."""
+        """Check that Milvus answers. Raises `VectorsUnavailable` when it does not."""
         self._connection.call(lambda client: client.list_collections(timeout=self._timeout))
 
     def close(self) -> None:
-        """Let go of the connection; a later call makes a new one."""
+        """Close the connection; a later call opens a new one."""
         self._connection.close()
 
     # -- inside --------------------------------------------------------------------------
@@ -322,7 +325,7 @@ class VectorStore:
     def _write(
         self, name: str, operation: Callable[[Any, list[Any]], Any], rows: list[Any]
     ) -> None:
-        """Call `operation` with the client and each part of `rows`; return when all can see it."""
+        """Call `operation` with the client and each part of `rows`; return when all are visible."""
         for start in range(0, len(rows), ROWS_PER_WRITE):
             part = rows[start : start + ROWS_PER_WRITE]
 
@@ -350,7 +353,7 @@ class VectorStore:
         )
 
     def _on_loaded(self, name: str, operation: Callable[[Any], Result]) -> Result:
-        """Call `operation`; load the collection first if a restart has unloaded it."""
+        """Call `operation`; if a restart has unloaded the collection, load it and call again."""
         try:
             return self._connection.call(operation)
         except CollectionNotLoaded:
@@ -359,7 +362,10 @@ class VectorStore:
 
 
 def _checked(vectors: npt.NDArray[Any], rows: int) -> npt.NDArray[np.float32]:
-    """Return `vectors` as float32 (rows, D), or raise InvalidVectors."""
+    """Return `vectors` as float32 (rows, D).
+
+    Raises `InvalidVectors` when the shape is another, or a row is all zeros or not finite.
+    """
     if vectors.ndim != 2 or len(vectors) != rows or not vectors.shape[1]:
         raise InvalidVectors(
             f"The vectors have shape {vectors.shape}; {rows} rows of one vector each are needed."
@@ -394,9 +400,9 @@ _process_lock = threading.Lock()
 
 
 def get_store() -> VectorStore:
-    """Return this process' store, for the settings MILVUS_URI and MILVUS_TOKEN.
+    """Return the store of this process, for the settings MILVUS_URI and MILVUS_TOKEN.
 
-    It is made on first use, after the fork: gRPC connections do not survive one.
+    It is created on first use, after the fork, because gRPC connections do not survive a fork.
     """
     from django.conf import settings
 

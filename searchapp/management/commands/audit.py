@@ -1,4 +1,4 @@
-"""`manage.py audit`: whether database, files and vectors agree, and what to do where not."""
+"""`manage.py audit`: check whether database, files and vectors agree, and repair differences."""
 
 from __future__ import annotations
 
@@ -43,21 +43,21 @@ class Command(BaseCommand):
                 f"{finding['kind']}: {finding['subject']}{where}: {finding['detail']}{mended}"
             )
         for kind, counts in report.counts.items():
-            told = sum(1 for one in report.findings if one["kind"] == kind)
-            if counts["found"] > told:
-                self.stdout.write(f"{kind}: and {counts['found'] - told} more")
+            listed_count = sum(1 for one in report.findings if one["kind"] == kind)
+            if counts["found"] > listed_count:
+                self.stdout.write(f"{kind}: and {counts['found'] - listed_count} more")
             check = audit.BY_KIND[kind]
             if counts["found"] > counts["repaired"] and check.advice:
                 self.stdout.write(f"{kind}: {check.advice}")
         if report.error_detail:
             self.stdout.write(report.error_detail)
-        found = sum(counts["found"] for counts in report.counts.values())
+        total = sum(counts["found"] for counts in report.counts.values())
         looked = ", ".join(
             f"{number} {audit.BY_KIND[kind].counted} ({kind})"
             for kind, number in report.checked.items()
             if number
         )
         self.stdout.write(
-            f"{found} found, {found - report.left} repaired, {report.left} left; "
+            f"{total} found, {total - report.left} repaired, {report.left} left; "
             f"looked at {looked or 'nothing'}."
         )

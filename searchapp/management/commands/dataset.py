@@ -68,20 +68,20 @@ class Command(BaseCommand):
             )
 
     def _create(self, options: dict[str, Any]) -> None:
-        made = dataset_service.create_dataset(
+        dataset = dataset_service.create_dataset(
             name=options["name"],
             owner=_user(options["user"]),
             slug=options["slug"],
             description=options["description"],
             visibility=options["visibility"],
         )
-        self.stdout.write(made.slug)
+        self.stdout.write(dataset.slug)
 
     def _copy(self, options: dict[str, Any]) -> None:
-        made, job = bulk_actions.copy_dataset(
+        dataset, job = bulk_actions.copy_dataset(
             _dataset(options["slug"]), name=options["name"], user=_user(options["user"])
         )
-        self.stdout.write(f"{made.slug}\t{job.pk}")
+        self.stdout.write(f"{dataset.slug}\t{job.pk}")
 
     def _delete(self, options: dict[str, Any]) -> None:
         dataset = _dataset(options["slug"])

@@ -1,4 +1,4 @@
-"""`manage.py import_pictures DATASET SOURCE`: bring pictures in, and follow how it goes."""
+"""`manage.py import_pictures DATASET SOURCE`: import images and show the progress."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ class Command(BaseCommand):
                 raise CommandError(f"'{options['user']}' may not add pictures to '{dataset}'.")
             user = named
         try:
-            wanted = ImportOptions.from_dict(_options(options))
-            job = _begin(into, user, source, options["name"], wanted)
+            import_options = ImportOptions.from_dict(_options(options))
+            job = _begin(into, user, source, options["name"], import_options)
         except ServiceError as error:
             raise CommandError(error.detail) from None
         self.stdout.write(str(job.pk))
@@ -75,17 +75,17 @@ class Command(BaseCommand):
             )
 
 
-def _options(given: dict[str, Any]) -> dict[str, Any]:
+def _options(arguments: dict[str, Any]) -> dict[str, Any]:
     names = ("label", "on_duplicate", "max_side", "keep", "label_from_folder", "dry_run")
-    wanted = {name: given[name] for name in names if given[name] is not None}
-    if given["tag"]:
-        wanted["tags"] = given["tag"]
-    if given["metadata"] is not None:
+    fields = {name: arguments[name] for name in names if arguments[name] is not None}
+    if arguments["tag"]:
+        fields["tags"] = arguments["tag"]
+    if arguments["metadata"] is not None:
         try:
-            wanted["metadata"] = json.loads(given["metadata"])
+            fields["metadata"] = json.loads(arguments["metadata"])
         except (ValueError, RecursionError):
             raise CommandError("--metadata is a JSON object, such as '{\"year\": 1969}'.") from None
-    return wanted
+    return fields
 
 
 def _begin(
@@ -103,7 +103,7 @@ def _begin(
         return creation.create(
             dataset, user=user, kind=kind, name=name, location=str(path), options=options
         )
-    # Whoever runs this may read the file anyway: it is sent, as by a browser.
+    # The user of this command may read the file, so it is uploaded, as by a browser.
     job = creation.create(
         dataset,
         user=user,
@@ -129,7 +129,7 @@ def _is_inside(path: Path) -> bool:
 
 
 def _whole(path: Path) -> HashedUpload:
-    """A copy of a file, of any size."""
+    """Return a copy of a file, without a size limit."""
     copy = temporary_file()
     with path.open("rb") as file:
         shutil.copyfileobj(file, copy, 1 << 20)

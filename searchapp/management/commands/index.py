@@ -1,4 +1,4 @@
-"""`manage.py index`: a dataset's indexes, listed, made, compared, activated, retired."""
+"""`manage.py index`: list, create, compare, activate and retire indexes of a dataset."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Command(BaseCommand):
         listed = actions.add_parser("list", help="the indexes of one dataset, or of all")
         listed.add_argument("dataset", nargs="?", help="its slug")
         actions.add_parser("pipelines", help="the pipelines that an index can be made with")
-        made = actions.add_parser("create", help="begin an index under another pipeline")
-        made.add_argument("dataset", help="its slug")
-        made.add_argument("pipeline", help="its name, as `index pipelines` lists it")
-        made.add_argument("--wait", action="store_true", help="return when it is ready or failed")
+        create = actions.add_parser("create", help="begin an index under another pipeline")
+        create.add_argument("dataset", help="its slug")
+        create.add_argument("pipeline", help="its name, as `index pipelines` lists it")
+        create.add_argument("--wait", action="store_true", help="return when it is ready or failed")
         compared = actions.add_parser("compare", help="two indexes by a sample of pictures")
         compared.add_argument("a", type=int, help="the number of one index")
         compared.add_argument("b", type=int, help="the number of the other")
@@ -47,10 +47,10 @@ class Command(BaseCommand):
             raise CommandError(error.detail) from None
 
     def _list(self, dataset: str | None, **_: Any) -> None:
-        found = Index.objects.select_related("dataset").order_by("dataset__slug", "pk")
+        indexes = Index.objects.select_related("dataset").order_by("dataset__slug", "pk")
         if dataset is not None:
-            found = found.filter(dataset=_dataset(dataset))
-        for index in found:
+            indexes = indexes.filter(dataset=_dataset(dataset))
+        for index in indexes:
             self._tell(index)
 
     def _pipelines(self, **_: Any) -> None:
@@ -69,34 +69,34 @@ class Command(BaseCommand):
             raise CommandError(index.error_detail)
 
     def _compare(self, a: int, b: int, seed: int, **_: Any) -> None:
-        found = comparison.compare(_index(a), _index(b), seed=seed)
-        overlap = "nothing to share" if found.overlap is None else f"{100 * found.overlap:.1f} %"
-        self.stdout.write(f"overlap@10 {overlap}, of {found.sampled} sampled pictures")
-        for side in (found.a, found.b):
+        result = comparison.compare(_index(a), _index(b), seed=seed)
+        overlap = "nothing to share" if result.overlap is None else f"{100 * result.overlap:.1f} %"
+        self.stdout.write(f"overlap@10 {overlap}, of {result.sampled} sampled pictures")
+        for side in (result.a, result.b):
             built = "unknown" if side.built_per_second is None else f"{side.built_per_second:g}/s"
             search = "unknown" if side.search_ms is None else f"{side.search_ms:g} ms"
             self.stdout.write(
                 f"index {side.index.pk} {side.index.pipeline}: {side.found_itself} of "
-                f"{found.sampled} find themselves first, search {search}, built {built}"
+                f"{result.sampled} find themselves first, search {search}, built {built}"
             )
 
     def _activate(self, index: int, **_: Any) -> None:
-        found = _index(index)
-        lifecycle.activate(found)
-        self._tell(found)
+        row = _index(index)
+        lifecycle.activate(row)
+        self._tell(row)
 
     def _rollback(self, dataset: str, **_: Any) -> None:
         self._tell(lifecycle.rollback(_dataset(dataset)))
 
     def _retire(self, index: int, **_: Any) -> None:
-        found = _index(index)
-        lifecycle.retire(found)
-        self._tell(found)
+        row = _index(index)
+        lifecycle.retire(row)
+        self._tell(row)
 
     def _retry(self, index: int, **_: Any) -> None:
-        found = _index(index)
-        lifecycle.try_again(found)
-        self._tell(found)
+        row = _index(index)
+        lifecycle.try_again(row)
+        self._tell(row)
 
     def _tell(self, index: Index) -> None:
         progress = build.progress_of([index])[index.pk]
@@ -109,14 +109,14 @@ class Command(BaseCommand):
 
 
 def _dataset(slug: str) -> Dataset:
-    found = Dataset.objects.filter(slug=slug, deleted=None).first()
-    if found is None:
+    dataset = Dataset.objects.filter(slug=slug, deleted=None).first()
+    if dataset is None:
         raise CommandError(f"There is no dataset '{slug}'.")
-    return found
+    return dataset
 
 
 def _index(pk: int) -> Index:
-    found = Index.objects.select_related("dataset").filter(pk=pk).first()
-    if found is None:
+    index = Index.objects.select_related("dataset").filter(pk=pk).first()
+    if index is None:
         raise CommandError(f"There is no index {pk}.")
-    return found
+    return index

@@ -1,4 +1,4 @@
-"""`manage.py jobs [list|show|pause|resume|cancel|retry|ledger]`: imports, from the terminal."""
+"""`manage.py jobs [list|show|pause|resume|cancel|retry|ledger]`: manage import jobs."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ class Command(BaseCommand):
         if action == "list":
             self._list(options["dataset"], max(0, options["limit"]))
             return
-        found = _job(job)
+        import_job = _job(job)
         if action == "ledger":
-            for piece in ledger_report.ledger_csv(found):
+            for piece in ledger_report.ledger_csv(import_job):
                 self.stdout.write(piece, ending="")
             return
         try:
             if action == "retry":
-                number = control.retry_failed(found)
+                number = control.retry_failed(import_job)
                 self.stdout.write(f"{number} files are tried again.")
             elif action in _ACTIONS:
-                _ACTIONS[action](found)
+                _ACTIONS[action](import_job)
         except ServiceError as error:
             raise CommandError(error.detail) from None
-        found.refresh_from_db()
-        self.stdout.write(f"{found.get_state_display()}: {in_words(progress(found))}")
-        if found.error_detail:
-            self.stdout.write(found.error_detail)
+        import_job.refresh_from_db()
+        self.stdout.write(f"{import_job.get_state_display()}: {in_words(progress(import_job))}")
+        if import_job.error_detail:
+            self.stdout.write(import_job.error_detail)
 
     def _list(self, dataset: str | None, limit: int) -> None:
         jobs = ImportJob.objects.select_related("dataset")

@@ -1,4 +1,4 @@
-"""`manage.py load_demo`: the demo gallery, for installations that `serve` does not start."""
+"""`manage.py load_demo`: load the demo gallery, in installations not started by `serve`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`manage.py serve`: the whole application on this machine, until it is stopped."""
+"""`manage.py serve`: run the whole application on this machine until it is stopped."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Command(BaseCommand):
         marker.touch()
 
     def _announce(self, watch: Watch, password: str) -> None:
-        """Wait until everything answers, print where it is, then follow the demo's progress."""
+        """Wait until the application is ready, print its address, then show the demo's progress."""
         body = self._ready()
         while body is None or body.get("status") != "ready":
             if watch.stopping:

@@ -119,8 +119,8 @@ def _choose(request: HttpRequest) -> HttpResponse:
     if problem is not None or first is None or second is None:
         # An image that was sent is stored: only the other one has to be sent again.
         return _begin(request, (first, second), problem)
-    asked = urlencode(service.parameters(first, second), safe=",")
-    response = HttpResponseRedirect(f"{reverse('compare')}?{asked}")
+    query_string = urlencode(service.parameters(first, second), safe=",")
+    response = HttpResponseRedirect(f"{reverse('compare')}?{query_string}")
     response.status_code = 303
     return response
 
@@ -148,23 +148,23 @@ def _given(
     return ComparedPicture(query=search.ask_url(address, request.user))
 
 
-def _no_address(given: str) -> Invalid:
+def _no_address(address: str) -> Invalid:
     return Invalid(
         "invalid_address",
-        f"‘{given[:80]}’ is neither the address of a picture, such as "
+        f"‘{address[:80]}’ is neither the address of a picture, such as "
         "https://example.org/a.jpg, nor the number of one that is stored here.",
     )
 
 
 def _pair(request: HttpRequest, first: ComparedPicture, second: ComparedPicture) -> HttpResponse:
     pictures = Shown.of(first), Shown.of(second)
-    asked = urlencode(service.parameters(first, second), safe=",")
+    query_string = urlencode(service.parameters(first, second), safe=",")
     context: dict[str, Any] = {
         "shown": pictures,
         "swapped": urlencode(service.parameters(second, first), safe=","),
     }
     try:
-        found = service.compare(first, second)
+        comparison = service.compare(first, second)
     except ServiceError as error:
         sizes = comparison_drawing.size_of(first), comparison_drawing.size_of(second)
         context |= {
@@ -172,19 +172,21 @@ def _pair(request: HttpRequest, first: ComparedPicture, second: ComparedPicture)
             "facts": _facts(first, second, None),
         }
         return render_error(request, "compare/pair.html", context, error)
-    sizes = _size(found.first_facts), _size(found.second_facts)
+    sizes = _size(comparison.first_facts), _size(comparison.second_facts)
     context |= {
-        "found": found,
+        "found": comparison,
         "modes": MODES,
         "sides": comparison_drawing.sides(pictures, sizes),
-        "verdict": _unbroken(text.verdict(found.kind, found.edits, found.geometry, *sizes)),
-        "score": f"{found.score:.2f}",
-        "bar": max(0, round(found.score * 100)),
-        "facts": _facts(first, second, found),
-        "laid": comparison_drawing.laid(found.geometry, *sizes),
-        "points": comparison_drawing.points(found.geometry, *sizes),
-        "heats": [f"{reverse('compare-heat', args=[name])}?{asked}" for name in _SIDES],
-        "why": f"{reverse('compare-why')}?{asked}",
+        "verdict": _unbroken(
+            text.verdict(comparison.kind, comparison.edits, comparison.geometry, *sizes)
+        ),
+        "score": f"{comparison.score:.2f}",
+        "bar": max(0, round(comparison.score * 100)),
+        "facts": _facts(first, second, comparison),
+        "laid": comparison_drawing.laid(comparison.geometry, *sizes),
+        "points": comparison_drawing.points(comparison.geometry, *sizes),
+        "heats": [f"{reverse('compare-heat', args=[name])}?{query_string}" for name in _SIDES],
+        "why": f"{reverse('compare-why')}?{query_string}",
         "legend": comparison_drawing.legend(),
     }
     return render(request, "compare/pair.html", context)
@@ -200,9 +202,9 @@ def _size(facts: Any) -> tuple[int, int]:
 
 
 def _facts(
-    first: ComparedPicture, second: ComparedPicture, found: PairComparison | None
+    first: ComparedPicture, second: ComparedPicture, comparison: PairComparison | None
 ) -> list[ComparisonRow]:
-    one, two = (found.first_facts, found.second_facts) if found else ({}, {})
+    one, two = (comparison.first_facts, comparison.second_facts) if comparison else ({}, {})
     return facts_of(first, second, one, two)
 
 
@@ -212,10 +214,10 @@ def heat(request: HttpRequest, side: str) -> HttpResponse:
     if side not in _SIDES:
         raise Http404("A comparison has a first and a second picture.")
     try:
-        found = service.explain(*_asked(request))
+        explanation = service.explain(*_asked(request))
     except ServiceError as error:
         return _said(error)
-    response = HttpResponse(found.overlays[_SIDES.index(side)], content_type="image/webp")
+    response = HttpResponse(explanation.overlays[_SIDES.index(side)], content_type="image/webp")
     response["X-Content-Type-Options"] = "nosniff"
     response["Content-Security-Policy"] = "default-src 'none'; sandbox"
     response["Cache-Control"] = _KEEP
@@ -227,15 +229,15 @@ def heat(request: HttpRequest, side: str) -> HttpResponse:
 def why(request: HttpRequest) -> HttpResponse:
     """The same as JSON, for the page's script: what each pair of regions contributes."""
     try:
-        found = service.explain(*_asked(request))
+        explanation = service.explain(*_asked(request))
     except ServiceError as error:
         return _said(error)
     body = {
-        "score": found.score,
-        "exact": found.exact,
-        "first": found.grids[0],
-        "second": found.grids[1],
-        "pairs": base64.b64encode(found.pairs).decode(),
+        "score": explanation.score,
+        "exact": explanation.exact,
+        "first": explanation.grids[0],
+        "second": explanation.grids[1],
+        "pairs": base64.b64encode(explanation.pairs).decode(),
     }
     response = JsonResponse(body)
     response["Cache-Control"] = _KEEP

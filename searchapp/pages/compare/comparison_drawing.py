@@ -88,14 +88,16 @@ def laid(geometry: GeometrySummary, first: Size, second: Size) -> OverlaidPictur
     """Overlay the first on the second by their geometry; without one, centre it."""
     scale = _LONG / max(second)
     width, height = second[0] * scale, second[1] * scale
-    found = geometry.transform
-    is_aligned = found is not None and all(math.isfinite(one) for row in found for one in row)
-    if found is None or not is_aligned:
+    transform = geometry.transform
+    is_aligned = transform is not None and all(
+        math.isfinite(one) for row in transform for one in row
+    )
+    if transform is None or not is_aligned:
         fit = min(width / first[0], height / first[1])
         wide, high = first[0] * fit, first[1] * fit
         matrix = (wide, 0.0, 0.0, high, (width - wide) / 2, (height - high) / 2)
     else:
-        (a, b, x), (c, d, y) = found
+        (a, b, x), (c, d, y) = transform
         matrix = (a * width, c * height, b * width, d * height, x * width, y * height)
     corners = [_at(matrix, place) for place in ((0, 0), (1, 0), (1, 1), (0, 1))]
     left = max(-_BEYOND * width, min(0.0, *(x for x, _ in corners)))

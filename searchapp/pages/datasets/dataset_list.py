@@ -36,8 +36,8 @@ def dataset_list(request: HttpRequest) -> HttpResponse:
     after = visible.filter(slug=request.GET.get("after", "")).first()
     if after is not None:
         visible = visible.filter(Q(name__gt=after.name) | Q(name=after.name, pk__gt=after.pk))
-    found = list(visible.order_by("name", "pk")[: PAGE + 1])
-    shown = found[:PAGE]
+    datasets = list(visible.order_by("name", "pk")[: PAGE + 1])
+    shown = datasets[:PAGE]
     numbers = service.counts_of(shown)
     rows = [
         DatasetRow(
@@ -55,7 +55,7 @@ def dataset_list(request: HttpRequest) -> HttpResponse:
     context = {
         "rows": rows,
         "has_deleted": dataset_deletion.deleted_for(request.user).exists(),
-        "next": shown[-1].slug if len(found) > PAGE else None,
+        "next": shown[-1].slug if len(datasets) > PAGE else None,
         "is_first": after is None,
     }
     return render(request, "datasets/list.html", context)

@@ -87,8 +87,8 @@ def deleted(request: HttpRequest) -> HttpResponse:
 def restore(request: HttpRequest, pk: int) -> HttpResponse:
     if request.method != "POST":
         return redirect("datasets-deleted")
-    found = Dataset.objects.managed_by(request.user).exclude(deleted=None)
-    dataset = get_object_or_404(found, pk=pk)
+    datasets = Dataset.objects.managed_by(request.user).exclude(deleted=None)
+    dataset = get_object_or_404(datasets, pk=pk)
     try:
         restored = dataset_deletion.restore_dataset(dataset)
     except ServiceError as error:
@@ -107,11 +107,11 @@ def member_add(request: HttpRequest, slug: str) -> HttpResponse:
     form = MemberForm(request.POST)
     if form.is_valid():
         try:
-            made = members.add(dataset, form.cleaned_data["username"], form.cleaned_data["role"])
+            member = members.add(dataset, form.cleaned_data["username"], form.cleaned_data["role"])
         except ServiceError as error:
             form.add_error("username", error.detail)
         else:
-            messages.success(request, f"‘{made.username}’ is {_a(made.role)} now.")
+            messages.success(request, f"‘{member.username}’ is {_a(member.role)} now.")
             return _to_members(slug)
     return _page(request, slug, member_form=form)
 
@@ -127,18 +127,18 @@ def member_change(request: HttpRequest, slug: str) -> HttpResponse:
     try:
         if action == "remove":
             members.remove(dataset, username)
-            said = f"‘{username}’ is no member any more."
+            text = f"‘{username}’ is no member any more."
         elif action == "transfer":
             if not members.may_transfer(dataset, request.user):
                 raise members.NotTheHolder(dataset)
             members.transfer(dataset, username)
-            said = f"The dataset belongs to ‘{username}’ now. You are one of its owners still."
+            text = f"The dataset belongs to ‘{username}’ now. You are one of its owners still."
         else:
-            made = members.put(dataset, username, request.POST.get("role", ""))
-            said = f"‘{username}’ is {_a(made.role)} now."
+            member = members.put(dataset, username, request.POST.get("role", ""))
+            text = f"‘{username}’ is {_a(member.role)} now."
     except ServiceError as error:
         return _page(request, slug, error=error)
-    messages.success(request, said)
+    messages.success(request, text)
     if not Dataset.objects.visible_to(request.user).filter(pk=dataset.pk).exists():
         return redirect("datasets")  # they have removed themselves
     if not Dataset.objects.get(pk=dataset.pk).may_manage(request.user):

@@ -73,10 +73,10 @@ def index_list(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 def _context(request: HttpRequest, dataset: Dataset) -> dict[str, object]:
-    found = list(dataset.indexes.order_by("-pk")[:MAX_LISTED])
-    progress = build.progress_of(found)
-    plots = calibration.plots_of(found)
-    active = next((index for index in found if index.state == IndexState.ACTIVE), None)
+    indexes = list(dataset.indexes.order_by("-pk")[:MAX_LISTED])
+    progress = build.progress_of(indexes)
+    plots = calibration.plots_of(indexes)
+    active = next((index for index in indexes if index.state == IndexState.ACTIVE), None)
     target = lifecycle.rollback_target(dataset)
     rows = [
         IndexRow(
@@ -87,11 +87,11 @@ def _context(request: HttpRequest, dataset: Dataset) -> dict[str, object]:
             plots.get(index.pk) if index.state in _COMPARABLE else None,
         )
         for index in sorted(
-            found, key=lambda index: (_ORDER.index(IndexState(index.state)), -index.pk)
+            indexes, key=lambda index: (_ORDER.index(IndexState(index.state)), -index.pk)
         )
     ]
-    taken = {
-        index.fingerprint for index in found if index.state in (*_COMPARABLE, IndexState.BUILDING)
+    fingerprints = {
+        index.fingerprint for index in indexes if index.state in (*_COMPARABLE, IndexState.BUILDING)
     }
     return {
         "dataset": dataset,
@@ -102,7 +102,7 @@ def _context(request: HttpRequest, dataset: Dataset) -> dict[str, object]:
         "choices": (
             []
             if is_fragment(request)
-            else [one for one in pipelines.available() if one.fingerprint not in taken]
+            else [one for one in pipelines.available() if one.fingerprint not in fingerprints]
         ),
         "may_edit": True,
         "may_manage": dataset.may_manage(request.user),
@@ -157,13 +157,13 @@ def act(request: HttpRequest, slug: str, pk: int, action: str) -> HttpResponse:
 def compare(request: HttpRequest, slug: str) -> HttpResponse:
     """Two indexes side by side; what takes time is loaded as a separate fragment."""
     dataset = own_dataset(request.user, slug)
-    found = {
+    sides = {
         name: Index.objects.filter(pk=key_of(request.GET.get(name)) or 0, dataset=dataset).first()
         for name in ("a", "b")
     }
-    a, b = found["a"], found["b"]
+    a, b = sides["a"], sides["b"]
     seed = (key_of(request.GET.get("seed")) or 1) % comparison.MAX_SEED
-    asked = request.GET.get("image", "").strip()
+    address = request.GET.get("image", "").strip()
     context: dict[str, object] = {
         "dataset": dataset,
         "choices": dataset.indexes.filter(state__in=_COMPARABLE).order_by("pk"),
@@ -171,7 +171,7 @@ def compare(request: HttpRequest, slug: str) -> HttpResponse:
         "b": b,
         "seed": seed,
         "another": seed % (comparison.MAX_SEED - 1) + 1,
-        "asked": asked,
+        "asked": address,
         "may_edit": True,
         "may_manage": dataset.may_manage(request.user),
     }
@@ -180,7 +180,7 @@ def compare(request: HttpRequest, slug: str) -> HttpResponse:
     template = "indexes/_comparison.html" if is_fragment(request) else "indexes/compare.html"
     try:
         comparison.pair(a, b)
-        image = _asked(dataset, asked)
+        image = _asked(dataset, address)
         context["ready"] = True
         if is_fragment(request) or "now" in request.GET:
             context["comparison"] = comparison.compare(a, b, seed=seed)
@@ -189,7 +189,7 @@ def compare(request: HttpRequest, slug: str) -> HttpResponse:
                 if image is not None
                 else context["comparison"].rows  # type: ignore[attr-defined]
             )
-            context["missing"] = bool(asked) and not context["rows"]
+            context["missing"] = bool(address) and not context["rows"]
     except ServiceError as error:
         page = render_error(request, template, context, error)
         if is_fragment(request):
@@ -199,14 +199,14 @@ def compare(request: HttpRequest, slug: str) -> HttpResponse:
     return fragment_of(page) if is_fragment(request) else page
 
 
-def _asked(dataset: Dataset, asked: str) -> Image | None:
+def _asked(dataset: Dataset, address: str) -> Image | None:
     """Return the image whose matches in both indexes the visitor wants to see."""
-    if not asked:
+    if not address:
         return None
-    key = key_of(asked.rstrip("/").rpartition("/")[2])
+    key = key_of(address.rstrip("/").rpartition("/")[2])
     rows = Image.objects.filter(dataset=dataset, state=ImageState.READY)
     image = rows.filter(pk=key).first() if key is not None else None
     if image is None:
-        said = "There is no ready picture of that number in this dataset."
-        raise ServiceError("not_found", said, status=404)
+        message = "There is no ready picture of that number in this dataset."
+        raise ServiceError("not_found", message, status=404)
     return image

@@ -115,7 +115,7 @@ def _target(request: HttpRequest) -> Dataset:
 
 
 def _back(dataset: Dataset, sent: QueryDict) -> str:
-    kept = {"state": sent.get("state", ""), "label": sent.get("of_label", "")}
-    shown = {name: value for name, value in kept.items() if value}
+    params = {"state": sent.get("state", ""), "label": sent.get("of_label", "")}
+    shown = {name: value for name, value in params.items() if value}
     address = dataset.get_absolute_url()
     return f"{address}?{urlencode(shown)}" if shown else address

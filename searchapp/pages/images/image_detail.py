@@ -46,9 +46,9 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
         return redirect(image)
     form = ImageForm(request.POST, instance=image)
     if form.is_valid():
-        said = form.cleaned_data  # a worker may be writing the other columns of this row
+        data = form.cleaned_data  # a worker may be writing the other columns of this row
         Image.objects.filter(pk=pk).update(
-            title=said["title"], label=said["label"].strip(), tags=said["words"]
+            title=data["title"], label=data["label"].strip(), tags=data["words"]
         )
         messages.success(request, "Title, label and tags are saved.")
         return redirect(image)

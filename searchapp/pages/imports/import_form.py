@@ -62,21 +62,21 @@ def begin(request: HttpRequest, slug: str) -> HttpResponse:
 def options_of(request: HttpRequest) -> ImportOptions:
     """Return the options of the form. Raises `Invalid`, code `invalid_options`, when one is bad."""
     form = request.POST
-    given: dict[str, Any] = {
+    options: dict[str, Any] = {
         name: form[name] for name in ("label", "tags", "on_duplicate", "keep") if form.get(name)
     }
     if form.get("max_side", "").strip():
-        given["max_side"] = form["max_side"].strip()
+        options["max_side"] = form["max_side"].strip()
     if form.get("metadata", "").strip():
         try:
-            given["metadata"] = json.loads(form["metadata"])
+            options["metadata"] = json.loads(form["metadata"])
         except (ValueError, RecursionError):
             raise Invalid(
                 "invalid_options", 'The metadata must be a JSON object, such as {"year": 1969}.'
             ) from None
     for name in ("dry_run", "label_from_folder"):
-        given[name] = bool(form.get(name))
-    return ImportOptions.from_dict(given)
+        options[name] = bool(form.get(name))
+    return ImportOptions.from_dict(options)
 
 
 def _open(request: HttpRequest, dataset: Dataset, options: ImportOptions, name: str) -> ImportJob:

@@ -74,15 +74,15 @@ def _segments(progress: JobProgress) -> list[ProgressSegment]:
         ("bad", progress.rejected + progress.failed),
         ("off", progress.cancelled),
     )
-    made: list[ProgressSegment] = []
+    segments: list[ProgressSegment] = []
     start = 0
     for kind, files in parts:
         if files:
             # Even the smallest segment must be visible.
             width = min(max(4, round(1000 * files / progress.total)), 1000 - start)
-            made.append(ProgressSegment(kind, start, width))
+            segments.append(ProgressSegment(kind, start, width))
             start += width
-    return made
+    return segments
 
 
 def _said(progress: JobProgress) -> str:
@@ -120,11 +120,11 @@ def _pace(job: ImportJob, progress: JobProgress) -> str:
 @require_safe
 def job_list(request: HttpRequest) -> HttpResponse:
     """Imports, newest first; `?before=TIME` starts below that time."""
-    found = ledger_report.jobs_visible_to(request.user).select_related("dataset", "user")
+    jobs = ledger_report.jobs_visible_to(request.user).select_related("dataset", "user")
     before = _moment(request.GET.get("before", ""))
     if before is not None:
-        found = found.filter(created__lt=before)
-    page = list(found.order_by("-created")[: PAGE + 1])
+        jobs = jobs.filter(created__lt=before)
+    page = list(jobs.order_by("-created")[: PAGE + 1])
     numbers = job_progress.progress_of(page[:PAGE])
     rows = [row_of(job, numbers[job.pk]) for job in page[:PAGE]]
     work = worker_health.snapshot()
@@ -212,7 +212,7 @@ def act(request: HttpRequest, pk: UUID, action: str) -> HttpResponse:
     job = visible_job(request.user, pk)
     if action not in ACTIONS or not ledger_report.may_control(job, request.user):
         raise Http404("There is no such import, or it is somebody else's.")
-    do, said = ACTIONS[action]
+    do, message = ACTIONS[action]
     error = ""
     try:
         do(job)
@@ -228,7 +228,7 @@ def act(request: HttpRequest, pk: UUID, action: str) -> HttpResponse:
     if error:
         messages.error(request, error)
     else:
-        messages.success(request, said)
+        messages.success(request, message)
     return redirect("job", pk)
 
 

@@ -46,14 +46,14 @@ class LedgerParams:
     @classmethod
     def of(cls, request: HttpRequest) -> LedgerParams:
         """Read the parameters of a request; invalid ones are ignored."""
-        given = request.GET
-        after = given.get("after", "")
+        params = request.GET
+        after = params.get("after", "")
         position = int(after[:10]) if after.isascii() and after.isdigit() else -1
         return cls(
-            state=given.get("state", "") if given.get("state", "") in STATES else "",
-            code=given.get("code", "").replace("\0", "")[:60],
-            name=given.get("name", "").replace("\0", "").strip()[:200],
-            last_first=given.get("order") == "last",
+            state=params.get("state", "") if params.get("state", "") in STATES else "",
+            code=params.get("code", "").replace("\0", "")[:60],
+            name=params.get("name", "").replace("\0", "").strip()[:200],
+            last_first=params.get("order") == "last",
             after=position if 0 <= position <= MAX_POSITION else None,
         )
 
@@ -84,72 +84,74 @@ class Tab:
     address: str
 
 
-def rows_of(job: ImportJob, asked: LedgerParams) -> QuerySet[ImportItem]:
-    """Return the rows after `asked.after`; every page costs as much as the first one."""
-    found = ImportItem.objects.filter(job=job)
-    if asked.state:
-        found = found.filter(state__in=STATES[asked.state])
-    if asked.code:
-        found = found.filter(ITEM_HAS_CODE, error_code=asked.code)
-    if asked.name:
-        found = found.filter(name__icontains=asked.name)
-    if asked.after is not None:
-        found = found.filter(
-            **{"position__lt" if asked.last_first else "position__gt": asked.after}
+def rows_of(job: ImportJob, params: LedgerParams) -> QuerySet[ImportItem]:
+    """Return the rows after `params.after`; every page costs as much as the first one."""
+    queryset = ImportItem.objects.filter(job=job)
+    if params.state:
+        queryset = queryset.filter(state__in=STATES[params.state])
+    if params.code:
+        queryset = queryset.filter(ITEM_HAS_CODE, error_code=params.code)
+    if params.name:
+        queryset = queryset.filter(name__icontains=params.name)
+    if params.after is not None:
+        queryset = queryset.filter(
+            **{"position__lt" if params.last_first else "position__gt": params.after}
         )
-    return found.order_by("-position" if asked.last_first else "position").defer("locator", "given")
+    return queryset.order_by("-position" if params.last_first else "position").defer(
+        "locator", "given"
+    )
 
 
 def context_of(request: HttpRequest, job: ImportJob, progress: JobProgress) -> dict[str, Any]:
     """Return the context of `jobs/_ledger.html`."""
-    asked = LedgerParams.of(request)
-    found = list(rows_of(job, asked)[: PAGE + 1])
-    rows = found[:PAGE]
-    more = len(found) > PAGE
+    params = LedgerParams.of(request)
+    ledger_items = list(rows_of(job, params)[: PAGE + 1])
+    rows = ledger_items[:PAGE]
+    more = len(ledger_items) > PAGE
     return {
         "job": job,
-        "asked": asked,
+        "asked": params,
         "items": rows,
-        "here": asked.query(),
-        "next": asked.query(after=rows[-1].position) if more else "",
-        "first": asked.query(after="") if asked.after is not None else "",
-        "turned": asked.query(after="", order="" if asked.last_first else "last"),
-        "everything": asked.query(after="", state="", code="", name=""),
-        "tabs_of_states": _tabs(progress, asked),
-        "codes": _codes(job, asked),
+        "here": params.query(),
+        "next": params.query(after=rows[-1].position) if more else "",
+        "first": params.query(after="") if params.after is not None else "",
+        "turned": params.query(after="", order="" if params.last_first else "last"),
+        "everything": params.query(after="", state="", code="", name=""),
+        "tabs_of_states": _tabs(progress, params),
+        "codes": _codes(job, params),
         # The page polls while its rows may still change and keep their positions.
         "is_live": job.state not in ENDED_JOBS
-        and not asked.is_filtered
-        and not asked.last_first
+        and not params.is_filtered
+        and not params.last_first
         and (not more or any(item.is_pending for item in rows)),
     }
 
 
-def _tabs(progress: JobProgress, asked: LedgerParams) -> list[Tab]:
+def _tabs(progress: JobProgress, params: LedgerParams) -> list[Tab]:
     numbers = {name: int(getattr(progress, name)) for name in STATES}
-    every = [Tab("", "All", progress.total, asked.query(after="", state="", code=""))]
+    every = [Tab("", "All", progress.total, params.query(after="", state="", code=""))]
     return every + [
         Tab(
             name,
             _WORDS.get(name, name.capitalize()),
             files,
-            asked.query(after="", state=name, code=""),
+            params.query(after="", state=name, code=""),
         )
         for name, files in numbers.items()
-        if files or name == asked.state
+        if files or name == params.state
     ]
 
 
-def _codes(job: ImportJob, asked: LedgerParams) -> list[Tab]:
+def _codes(job: ImportJob, params: LedgerParams) -> list[Tab]:
     """Return the error codes that occur with their counts, the most frequent first."""
-    if asked.state and asked.state not in ("rejected", "failed"):
+    if params.state and params.state not in ("rejected", "failed"):
         return []
-    found = ImportItem.objects.filter(ITEM_HAS_CODE, job=job)
-    if asked.state:
-        found = found.filter(state__in=STATES[asked.state])
-    counted = found.order_by().values_list("error_code").annotate(files=Count("pk"))
+    queryset = ImportItem.objects.filter(ITEM_HAS_CODE, job=job)
+    if params.state:
+        queryset = queryset.filter(state__in=STATES[params.state])
+    counted = queryset.order_by().values_list("error_code").annotate(files=Count("pk"))
     return [
-        Tab(code, code, files, asked.query(after="", code="" if code == asked.code else code))
+        Tab(code, code, files, params.query(after="", code="" if code == params.code else code))
         for code, files in counted.order_by("-files")[:MAX_CODES]
     ]
 

@@ -88,9 +88,11 @@ class Panel:
         return sum(field.is_active for field in (*self.fields, *self.more))
 
 
-def panel_of(asked: SearchParams, choices: Sequence[Dataset], datasets: Sequence[Dataset]) -> Panel:
+def panel_of(
+    params: SearchParams, choices: Sequence[Dataset], datasets: Sequence[Dataset]
+) -> Panel:
     """Return the panel for a search in `datasets`; `choices` are the datasets to choose from."""
-    given = QueryDict(urlencode(query_string.write(asked.condition)), mutable=True)
+    query = QueryDict(urlencode(query_string.write(params.condition)), mutable=True)
     problem = ""
     facets: Sequence[Facet] = ()
     try:
@@ -99,32 +101,32 @@ def panel_of(asked: SearchParams, choices: Sequence[Dataset], datasets: Sequence
     except ServiceError as error:
         problem = error.detail
     titles = {facet.name: facet.title for facet in facets}
-    fields = [field for facet in facets if (field := _field(facet, given)) is not None]
+    fields = [field for facet in facets if (field := _field(facet, query)) is not None]
     fields.sort(key=lambda field: not field.is_active)
     shown = {name for field in fields for name in _names(field)}
-    hidden = [(name, value) for name, values in given.lists() for value in values
+    hidden = [(name, value) for name, values in query.lists() for value in values
               if name not in shown]  # fmt: skip
     return Panel(
-        datasets=_datasets(asked, choices, datasets),
+        datasets=_datasets(params, choices, datasets),
         fields=fields[:FIRST_FIELDS],
         more=fields[FIRST_FIELDS:],
-        chips=_chips(asked, given, titles, datasets),
-        clear=asked.but(datasets=(), condition=None, once=False).link,
+        chips=_chips(params, query, titles, datasets),
+        clear=params.but(datasets=(), condition=None, once=False).link,
         hidden=hidden,
-        sorts=[(str(sort), text, sort == asked.sort) for sort, text in SORTS],
-        steps=[(step, step == asked.number) for step in STEPS],
-        grid=asked.but(layout="grid", after=asked.after).link,
-        list=asked.but(layout="list", after=asked.after).link,
+        sorts=[(str(sort), text, sort == params.sort) for sort, text in SORTS],
+        steps=[(step, step == params.number) for step in STEPS],
+        grid=params.but(layout="grid", after=params.after).link,
+        list=params.but(layout="list", after=params.after).link,
         problem=problem,
     )
 
 
 def _datasets(
-    asked: SearchParams, choices: Sequence[Dataset], datasets: Sequence[Dataset]
+    params: SearchParams, choices: Sequence[Dataset], datasets: Sequence[Dataset]
 ) -> list[Choice]:
     shown = {dataset.slug: dataset for dataset in (*choices, *datasets)}
     return [
-        Choice(slug, dataset.name, "", slug in asked.datasets) for slug, dataset in shown.items()
+        Choice(slug, dataset.name, "", slug in params.datasets) for slug, dataset in shown.items()
     ]
 
 
@@ -135,23 +137,23 @@ def _names(field: PanelField) -> list[str]:
     return names + ([f"{field.name}~{Op.WORDS}"] if field.text is not None else [])
 
 
-def _field(facet: Facet, given: QueryDict) -> PanelField | None:
+def _field(facet: Facet, query: QueryDict) -> PanelField | None:
     name = query_string.name_of(facet.name)
     if facet.kind in (FieldKind.NUMBER, FieldKind.DATE):
-        return _range(facet, name, given)
-    chosen = given.getlist(name)
-    typed = given.get(f"{name}~{Op.WORDS}", "")
+        return _range(facet, name, query)
+    chosen = query.getlist(name)
+    typed = query.get(f"{name}~{Op.WORDS}", "")
     values = [value for value in facet.values if len(value.value) <= _MAX_VALUE_LENGTH]
     # Where nearly every value is unique, a text input replaces the checkboxes.
     is_shared = any(value.number > 1 for value in values) or facet.kind != FieldKind.TEXT
     if not is_shared:
         values = []
-    told = {value.value for value in values}
+    listed = {value.value for value in values}
     choices = [
         Choice(value.value, _shown(value.value, facet.kind), thousands(value.number),
                value.value in chosen)
         for value in values
-    ] + [Choice(value, value, "", True) for value in chosen if value not in told]  # fmt: skip
+    ] + [Choice(value, value, "", True) for value in chosen if value not in listed]  # fmt: skip
     words = facet.kind == FieldKind.TEXT and (not values or facet.others > 0)
     fixed = FIXED.get(facet.name)
     if words and fixed is not None and Op.WORDS not in fixed.operators:
@@ -167,8 +169,8 @@ def _field(facet: Facet, given: QueryDict) -> PanelField | None:
     )
 
 
-def _range(facet: Facet, name: str, given: QueryDict) -> PanelField | None:
-    low, high = given.get(f"{name}~min", ""), given.get(f"{name}~max", "")
+def _range(facet: Facet, name: str, query: QueryDict) -> PanelField | None:
+    low, high = query.get(f"{name}~min", ""), query.get(f"{name}~max", "")
     if facet.low is None or (facet.low == facet.high and not low and not high):
         return None
     return PanelField(
@@ -194,27 +196,27 @@ def _shown(value: str, kind: FieldKind) -> str:
 
 
 def _chips(
-    asked: SearchParams, given: QueryDict, titles: dict[str, str], datasets: Sequence[Dataset]
+    params: SearchParams, query: QueryDict, titles: dict[str, str], datasets: Sequence[Dataset]
 ) -> list[Chip]:
     names = {dataset.slug: dataset.name for dataset in datasets}
     chips = [
         Chip(
             f"in {names.get(slug, slug)}",
-            asked.but(datasets=tuple(other for other in asked.datasets if other != slug)).link,
+            params.but(datasets=tuple(other for other in params.datasets if other != slug)).link,
         )
-        for slug in asked.datasets
+        for slug in params.datasets
     ]
-    pairs = [(name, value) for name, values in given.lists() for value in values]
+    pairs = [(name, value) for name, values in query.lists() for value in values]
     parts = [pairs[place : place + 1] for place in range(len(pairs))]
     if len(pairs) > _MAX_CHIPS:  # each chip contains the whole URL
-        parts = [[(name, value) for value in values] for name, values in given.lists()]
+        parts = [[(name, value) for value in values] for name, values in query.lists()]
     for part in parts:
         rest = QueryDict(urlencode([pair for pair in pairs if pair not in part]))
-        link = asked.but(condition=query_string.read(rest)).link
+        link = params.but(condition=query_string.read(rest)).link
         more = f" and {thousands(len(part) - 1)} more" if len(part) > 1 else ""
         chips.append(Chip(_said(*part[0], titles) + more, link))
-    if asked.once:
-        chips.append(Chip("each picture once", asked.but(once=False).link))
+    if params.once:
+        chips.append(Chip("each picture once", params.but(once=False).link))
     return chips
 
 

@@ -50,24 +50,24 @@ class QueryOverlay:
 
 
 def lens_of(
-    source: Query | Image, asked: SearchParams, width: int, height: int
+    source: Query | Image, params: SearchParams, width: int, height: int
 ) -> QueryOverlay | None:
     """Return the overlay for an image of this size in pixels; None where the size is unknown."""
     if width < 1 or height < 1:
         return None
     tall = _WIDTH * height / width
     regions: list[Box] | None = []
-    if asked.box is None and 1 / _MAX_ASPECT <= height / width <= _MAX_ASPECT:
+    if params.box is None and 1 / _MAX_ASPECT <= height / width <= _MAX_ASPECT:
         regions = remembered_regions(source)
     return QueryOverlay(
         width=f"{_WIDTH:g}",
         height=f"{tall:.2f}",
-        box=None if asked.box is None else _rect(asked.box, tall),
+        box=None if params.box is None else _rect(params.box, tall),
         suggestions=[
-            Suggestion(_rect(box, tall), asked.but(box=box).link, number)
+            Suggestion(_rect(box, tall), params.but(box=box).link, number)
             for number, box in enumerate(regions or [], start=1)
         ],
-        ask=_ask(source, asked, width, height) if regions is None else "",
+        ask=_ask(source, params, width, height) if regions is None else "",
     )
 
 
@@ -82,19 +82,19 @@ def _rect(box: Box, tall: float) -> Rect:
     )
 
 
-def _ask(source: Query | Image, asked: SearchParams, width: int, height: int) -> str:
+def _ask(source: Query | Image, params: SearchParams, width: int, height: int) -> str:
     if isinstance(source, Query):
         path = reverse("query-regions", args=[source.token])
     else:
         path = reverse("image-regions", args=[source.pk])
     size = [("width", str(width)), ("height", str(height))]
-    return f"{path}?{urlencode(asked.pairs() + size, safe=',')}"
+    return f"{path}?{urlencode(params.pairs() + size, safe=',')}"
 
 
-def compare_link(source: Query | Image, image: Image, asked: SearchParams) -> str:
+def compare_link(source: Query | Image, image: Image, params: SearchParams) -> str:
     """Return the URL of the comparison of the query with a match."""
     subject = ("query", source.token) if isinstance(source, Query) else ("image", str(source.pk))
     pairs = [subject, ("with", str(image.pk))]
-    if asked.box is not None:
-        pairs.append(("box", str(asked.box)))
+    if params.box is not None:
+        pairs.append(("box", str(params.box)))
     return f"{address_of('compare')}?{urlencode(pairs, safe=',')}"

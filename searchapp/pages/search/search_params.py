@@ -86,7 +86,7 @@ class SearchParams:
 
 
 def read(
-    given: QueryDict, path: str, image: int | None = None
+    query: QueryDict, path: str, image: int | None = None
 ) -> tuple[SearchParams, ServiceError | None]:
     """Parse a URL; return its state, and the first error in it.
 
@@ -95,30 +95,30 @@ def read(
     error: ServiceError | None = None
     box = condition = None
     try:
-        box = parse_box(given.get("box"))
+        box = parse_box(query.get("box"))
     except ServiceError as wrong:
         error = wrong
     try:
-        condition = query_string.read(given)
+        condition = query_string.read(query)
     except ServiceError as wrong:
         error = error or wrong
-    sort = given.get("sort", "")
-    after = given.get("after", "")
-    asked = SearchParams(
+    sort = query.get("sort", "")
+    after = query.get("after", "")
+    params = SearchParams(
         path=path,
         image=image,
-        datasets=tuple(dict.fromkeys(slug for slug in given.getlist("dataset") if slug)),
+        datasets=tuple(dict.fromkeys(slug for slug in query.getlist("dataset") if slug)),
         box=box,
         condition=condition,
         sort=Sort(sort) if sort in set(Sort) else Sort.SIMILARITY,
-        once=given.get("once") == "1",
-        layout=LIST if given.get("view") == LIST else GRID,
-        number=_number(given.get("k")),
-        floor=_floor(given),
-        weak=given.get("weak") == "1",
+        once=query.get("once") == "1",
+        layout=LIST if query.get("view") == LIST else GRID,
+        number=_number(query.get("k")),
+        floor=_floor(query),
+        weak=query.get("weak") == "1",
         after=after if len(after) <= _MAX_CURSOR_LENGTH else "",
     )
-    return asked, error
+    return params, error
 
 
 def _number(text: str | None) -> int:
@@ -129,10 +129,10 @@ def _number(text: str | None) -> int:
     return next((step for step in STEPS if step >= value), STEPS[-1])
 
 
-def _floor(given: QueryDict) -> float | None:
+def _floor(query: QueryDict) -> float | None:
     """Return the visitor's cut-off; None where the slider is still at the automatic one."""
-    text = given.get("floor", "")
-    if not text or text == given.get("auto"):
+    text = query.get("floor", "")
+    if not text or text == query.get("auto"):
         return None
     try:
         value = float(text)

@@ -148,19 +148,19 @@ def _ask_again(request: HttpRequest, error: ServiceError, address: str = "") -> 
 
 
 def _show(request: HttpRequest, subject: SearchSubject) -> HttpResponse:
-    asked, wrong = subject.read(request)
+    params, wrong = subject.read(request)
     deep = request.GET.get("deep") == "1"
     choices = _choices(request.user)
-    chosen = _chosen(request, asked.datasets, choices)
-    asked = replace(asked, datasets=tuple(dataset.slug for dataset in chosen))
+    chosen = _chosen(request, params.datasets, choices)
+    params = replace(params, datasets=tuple(dataset.slug for dataset in chosen))
     datasets = chosen or choices
     context = {
         "subject": subject,
-        "asked": asked,
-        "panel": panel_of(asked, choices, datasets),
-        "whole": asked.but(box=None).link,
-        "unfloored": asked.but(floor=None).link,
-        "without": asked.but().link,  # the first page
+        "asked": params,
+        "panel": panel_of(params, choices, datasets),
+        "whole": params.but(box=None).link,
+        "unfloored": params.but(floor=None).link,
+        "without": params.but().link,  # the first page
         "chosen": chosen[0] if len(chosen) == 1 else None,
         "keep_hours": settings.QUERY_KEEP_HOURS,
         "is_part": _is_part(request),
@@ -168,67 +168,67 @@ def _show(request: HttpRequest, subject: SearchSubject) -> HttpResponse:
     try:
         if wrong is not None:
             raise wrong
-        answer = _answer(subject, asked, datasets, deep)
+        answer = _answer(subject, params, datasets, deep)
     except ServiceError as error:
         # Only the search finds a query image unusable; the error is shown at the drop zone.
         if error.status == BadPicture.status and subject.query is not None:
             return _ask_again(request, error)
-        return _governed(request, asked, render_error(request, _template(request), context, error))
+        return _governed(request, params, render_error(request, _template(request), context, error))
     if deep and _is_part(request) and not answer.found_deep:
         return _nothing_new()
-    line = answer.cutoff.score if asked.floor is None else asked.floor
-    own = subject.image.pk if subject.image and asked.box is None else None
-    found = arrange(answer, asked.sort, asked.floor, partial(_links, subject, asked), own)
+    line = answer.cutoff.score if params.floor is None else params.floor
+    own = subject.image.pk if subject.image and params.box is None else None
+    groups = arrange(answer, params.sort, params.floor, partial(_links, subject, params), own)
     context |= {
         "answer": answer,
-        "found": found,
-        "strip": strip(answer, asked.floor),
+        "found": groups,
+        "strip": strip(answer, params.floor),
         "plot": plot_of(answer.indexes, [match.score for match in answer.matches], line),
-        "lens": lens_of(subject.source, asked, answer.width, answer.height),
-        "matches": count(found.number, "match", "matches"),
+        "lens": lens_of(subject.source, params, answer.width, answer.height),
+        "matches": count(groups.number, "match", "matches"),
         "searched": count(answer.searched, "picture", "pictures"),
         "waiting": _waiting(datasets),
-        "next": asked.but(after=answer.next).link if answer.next else None,
-        "first": asked.but().link if asked.after else None,
-        "deeper": _deeper(asked) if answer.unfinished else None,
+        "next": params.but(after=answer.next).link if answer.next else None,
+        "first": params.but().link if params.after else None,
+        "deeper": _deeper(params) if answer.unfinished else None,
         "may_add": len(chosen) == 1 and chosen[0].may_edit(request.user),
     }
-    return _governed(request, asked, render(request, _template(request), context))
+    return _governed(request, params, render(request, _template(request), context))
 
 
-def _deeper(asked: SearchParams) -> str:
+def _deeper(params: SearchParams) -> str:
     """Return the URL of the same results with more of the matches verified."""
-    return f"{asked.link}{'&' if asked.pairs() else '?'}deep=1"
+    return f"{params.link}{'&' if params.pairs() else '?'}deep=1"
 
 
 def _answer(
-    subject: SearchSubject, asked: SearchParams, datasets: Sequence[Dataset], deep: bool
+    subject: SearchSubject, params: SearchParams, datasets: Sequence[Dataset], deep: bool
 ) -> service.Answer:
     """Search; without `deep`, verify only the first matches, so that the page is quick.
 
     The page loads the deeper answer afterwards; it rarely differs.
     """
-    wanted = service.SearchRequest(
+    search_request = service.SearchRequest(
         service.indexes_of(datasets),
-        asked.number,
-        condition=asked.condition,
-        sort=asked.sort,
-        collapse=asked.once,
-        after=asked.after,
+        params.number,
+        condition=params.condition,
+        sort=params.sort,
+        collapse=params.once,
+        after=params.after,
         deep=deep,
     )
     if isinstance(subject.source, Query):
-        answer = service.answer_query(subject.source, wanted, asked.box)
+        answer = service.answer_query(subject.source, search_request, params.box)
     else:
-        answer = service.answer_image(subject.source, wanted, asked.box)
-    if asked.layout == LIST:
+        answer = service.answer_image(subject.source, search_request, params.box)
+    if params.layout == LIST:
         add_facts([match.image for match in answer.matches])
     return answer
 
 
-def _links(subject: SearchSubject, asked: SearchParams, image: Image) -> tuple[str, str]:
-    search_link = asked.of(image.pk, address_of("search-post")).link
-    return search_link, compare_link(subject.source, image, asked)
+def _links(subject: SearchSubject, params: SearchParams, image: Image) -> tuple[str, str]:
+    search_link = params.of(image.pk, address_of("search-post")).link
+    return search_link, compare_link(subject.source, image, params)
 
 
 def _template(request: HttpRequest) -> str:
@@ -240,16 +240,16 @@ def _is_part(request: HttpRequest) -> bool:
     return is_fragment(request) and "HX-History-Restore-Request" not in request.headers
 
 
-def _governed(request: HttpRequest, asked: SearchParams, response: HttpResponse) -> HttpResponse:
+def _governed(request: HttpRequest, params: SearchParams, response: HttpResponse) -> HttpResponse:
     """Give a fragment the shortest URL of its state: forms send empty parameters, too."""
     if not _is_part(request):
         return response
-    response["HX-Push-Url"] = "false" if request.GET.get("deep") else asked.link
+    response["HX-Push-Url"] = "false" if request.GET.get("deep") else params.link
     return fragment_of(response)
 
 
 def _regions(request: HttpRequest, subject: SearchSubject) -> HttpResponse:
-    asked, _ = subject.read(request)
+    params, _ = subject.read(request)
     size = [key_of(request.GET.get(name)) for name in ("width", "height")]
     if subject.image is not None:
         size = [subject.image.width, subject.image.height]
@@ -259,7 +259,7 @@ def _regions(request: HttpRequest, subject: SearchSubject) -> HttpResponse:
         service.find_regions(subject.source)
     except ServiceError:  # suggestions are optional: show no error
         return _nothing_new()
-    lens = lens_of(subject.source, asked, size[0], size[1])
+    lens = lens_of(subject.source, params, size[0], size[1])
     return fragment_of(render(request, "search/_lens.html", {"lens": lens}))
 
 
@@ -268,10 +268,10 @@ def _nothing_new() -> HttpResponse:
 
 
 def _home_context(request: HttpRequest, address: str = "") -> dict[str, object]:
-    given = request.POST if request.method == "POST" else request.GET
+    params = request.POST if request.method == "POST" else request.GET
     return {
         "choices": _choices(request.user),
-        "slug": given.get("dataset", ""),
+        "slug": params.get("dataset", ""),
         "address": address,
         "try_one": demo_gallery.examples(),
         "largest": f"{settings.MAX_UPLOAD_BYTES / 1e6:g}",
@@ -289,8 +289,8 @@ def _chosen(
     """Return the datasets that a URL names, each once, without those the user may not see."""
     known = {dataset.slug: dataset for dataset in choices}
     named = slugs[: service.MAX_DATASETS]
-    found = [known.get(slug) or find_dataset(request.user, slug) for slug in named]
-    return list({dataset.pk: dataset for dataset in found}.values())
+    datasets = [known.get(slug) or find_dataset(request.user, slug) for slug in named]
+    return list({dataset.pk: dataset for dataset in datasets}.values())
 
 
 def _waiting(datasets: Sequence[Dataset]) -> str:

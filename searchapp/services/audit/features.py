@@ -25,13 +25,13 @@ class MissingFeatures(Check):
         rows = self._said_to_have_some().filter(pk__gt=after or 0)
         if scope.dataset is not None:
             rows = rows.filter(dataset=scope.dataset)
-        found = list(rows.select_related("dataset").order_by("pk")[:_AT_ONCE])
+        images = list(rows.select_related("dataset").order_by("pk")[:_AT_ONCE])
         findings = [
-            Finding(f"picture {image.pk}", said, image.pk, image.dataset.slug)
-            for image in found
-            if (said := self._wrong(image))
+            Finding(f"picture {image.pk}", detail, image.pk, image.dataset.slug)
+            for image in images
+            if (detail := self._wrong(image))
         ]
-        return AuditStep(findings, len(found), found[-1].pk if found else None)
+        return AuditStep(findings, len(images), images[-1].pk if images else None)
 
     def confirm(self, findings: Sequence[Finding]) -> list[Finding]:
         rows = self._said_to_have_some().filter(pk__in=[one.key for one in findings])

@@ -43,8 +43,8 @@ _NAME = re.compile(r"(?P<key>[0-9a-f]{64})(-\d+\.webp|\.webp|\.features)?")
 def _prefix_behind(images: QuerySet[Image], after: str) -> str | None:
     """Return the first two digits of the next hash behind those that begin with `after`."""
     ahead = images.filter(sha256__gte=after + "g" if after else "").order_by("sha256")
-    found = ahead.values_list("sha256", flat=True).first()
-    return None if found is None else found[:2]
+    next_hash = ahead.values_list("sha256", flat=True).first()
+    return None if next_hash is None else next_hash[:2]
 
 
 def _of_prefix(images: QuerySet[Image], prefix: str) -> QuerySet[Image]:
@@ -57,8 +57,8 @@ def _scoped(images: QuerySet[Image], scope: AuditScope) -> QuerySet[Image]:
 
 def key_of(name: str) -> str:
     """Return the hash that a stored file is named by; empty for a draft."""
-    found = _NAME.fullmatch(name.rpartition("/")[2])
-    return found["key"] if found else ""
+    match = _NAME.fullmatch(name.rpartition("/")[2])
+    return match["key"] if match else ""
 
 
 class MissingOriginals(Check):
@@ -72,14 +72,14 @@ class MissingOriginals(Check):
         prefix = _prefix_behind(rows, after or "")
         if prefix is None:
             return AuditStep()
-        wanted = list(_of_prefix(rows, prefix).values_list("pk", "sha256", "name", "dataset__slug"))
+        images = list(_of_prefix(rows, prefix).values_list("pk", "sha256", "name", "dataset__slug"))
         there = {key_of(name) for name in storage.stored("originals", prefix)}
         findings = [
             Finding(f"picture {pk}", f"The original of ‘{name}’ is not stored.", (pk, sha256), slug)
-            for pk, sha256, name, slug in wanted
+            for pk, sha256, name, slug in images
             if sha256 not in there
         ]
-        return AuditStep(findings, len(wanted), prefix)
+        return AuditStep(findings, len(images), prefix)
 
     def confirm(self, findings: Sequence[Finding]) -> list[Finding]:
         still = set(
@@ -116,8 +116,8 @@ class BrokenChecksums(Check):
 
 def _whose(rows: QuerySet[Image], sha256: str) -> str:
     """Return which images are affected, for a person to look for."""
-    found = rows.filter(sha256=sha256).order_by("pk").values_list("pk", "dataset__slug")
-    users = ", ".join(f"{pk} in {slug}" for pk, slug in found[:_USERS_NAMED])
+    images = rows.filter(sha256=sha256).order_by("pk").values_list("pk", "dataset__slug")
+    users = ", ".join(f"{pk} in {slug}" for pk, slug in images[:_USERS_NAMED])
     return f"Its bytes have another checksum. It is that of picture {users}."
 
 
@@ -163,13 +163,13 @@ class MissingThumbnails(Check):
 
     def _boxes(self, ready: QuerySet[Image], after: int) -> AuditStep:
         rows = ready.filter(pk__gt=after).filter(box__isnull=False).order_by("pk")
-        found = list(rows.select_related("dataset")[:_AT_ONCE])
+        images = list(rows.select_related("dataset")[:_AT_ONCE])
         findings = [
             _no_thumbnail(image.pk, image.thumbnail_key, image.dataset.slug)
-            for image in found
+            for image in images
             if not storage.has_thumbnails(image.thumbnail_key)
         ]
-        return AuditStep(findings, len(found), found[-1].pk if found else None)
+        return AuditStep(findings, len(images), images[-1].pk if images else None)
 
     def confirm(self, findings: Sequence[Finding]) -> list[Finding]:
         still = set(
@@ -241,9 +241,9 @@ class UnusedFiles(Check):
     _used_features = _used_thumbnails
 
     def _is_of_a_box(self, key: str) -> bool:
-        wanted = _number(key)
-        place = int(np.searchsorted(self._boxes, wanted))
-        return place < len(self._boxes) and int(self._boxes[place]) == wanted
+        number = _number(key)
+        place = int(np.searchsorted(self._boxes, number))
+        return place < len(self._boxes) and int(self._boxes[place]) == number
 
     @cached_property
     def _boxes(self) -> NDArray[np.int64]:
@@ -285,11 +285,11 @@ class UnusedFiles(Check):
 
 
 def _known(images: QuerySet[Image], keys: set[str]) -> set[str]:
-    found: set[str] = set()
+    known: set[str] = set()
     for some in _batches(sorted(keys), 500):
         rows = images.filter(sha256__in=some).order_by()
-        found |= set(rows.values_list("sha256", flat=True))
-    return found
+        known |= set(rows.values_list("sha256", flat=True))
+    return known
 
 
 def _batches(keys: Sequence[str], size: int) -> Iterator[Sequence[str]]:

@@ -17,15 +17,15 @@ class WrongFingerprints(Check):
     advice = "Make a new index with a pipeline that can be had here, and activate that."
 
     def step(self, scope: AuditScope, after: Any) -> AuditStep:
-        found = Index.objects.filter(state__in=LIVE_INDEXES).select_related("dataset")
+        indexes = Index.objects.filter(state__in=LIVE_INDEXES).select_related("dataset")
         if scope.dataset is not None:
-            found = found.filter(dataset=scope.dataset)
-        rows = list(found.filter(pk__gt=after or 0).order_by("pk")[:100])
+            indexes = indexes.filter(dataset=scope.dataset)
+        rows = list(indexes.filter(pk__gt=after or 0).order_by("pk")[:100])
         findings = []
         for index in rows:
-            said = _fault(index)
-            if said:
-                findings.append(Finding(f"index {index.pk}", said, index.pk, index.dataset.slug))
+            fault = _fault(index)
+            if fault:
+                findings.append(Finding(f"index {index.pk}", fault, index.pk, index.dataset.slug))
         return AuditStep(findings, len(rows), rows[-1].pk if rows else None)
 
 

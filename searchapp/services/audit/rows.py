@@ -47,7 +47,7 @@ class StaleItems(Check):
         rows = self._stale().filter(pk__gt=after or 0)
         if scope.dataset is not None:
             rows = rows.filter(job__dataset=scope.dataset)
-        found = list(rows.select_related("job__dataset").order_by("pk")[:_AT_ONCE])
+        items = list(rows.select_related("job__dataset").order_by("pk")[:_AT_ONCE])
         findings = [
             Finding(
                 f"row {item.position} of import {item.job_id}",
@@ -55,9 +55,9 @@ class StaleItems(Check):
                 item.pk,
                 item.job.dataset.slug,
             )
-            for item in found
+            for item in items
         ]
-        return AuditStep(findings, len(found), found[-1].pk if found else None)
+        return AuditStep(findings, len(items), items[-1].pk if items else None)
 
     def confirm(self, findings: Sequence[Finding]) -> list[Finding]:
         rows = self._stale().filter(pk__in=[one.key for one in findings])
@@ -101,7 +101,7 @@ class StaleJobs(Check):
         rows = self._stale()
         if scope.dataset is not None:
             rows = rows.filter(dataset=scope.dataset)
-        found = list(rows.select_related("dataset").order_by("created")[:_AT_ONCE])
+        jobs = list(rows.select_related("dataset").order_by("created")[:_AT_ONCE])
         findings = [
             Finding(
                 f"import {job.pk}",
@@ -109,9 +109,9 @@ class StaleJobs(Check):
                 str(job.pk),
                 job.dataset.slug,
             )
-            for job in found
+            for job in jobs
         ]
-        return AuditStep(findings, len(found))
+        return AuditStep(findings, len(jobs))
 
     def confirm(self, findings: Sequence[Finding]) -> list[Finding]:
         rows = self._stale().filter(pk__in=[one.key for one in findings])
@@ -137,12 +137,12 @@ class _Pictures(Check):
         rows = self.wrong().filter(pk__gt=after or 0)
         if scope.dataset is not None:
             rows = rows.filter(dataset=scope.dataset)
-        found = list(rows.select_related("dataset").order_by("pk")[:_AT_ONCE])
+        images = list(rows.select_related("dataset").order_by("pk")[:_AT_ONCE])
         findings = [
             Finding(f"picture {image.pk}", self.said, image.pk, image.dataset.slug)
-            for image in found
+            for image in images
         ]
-        return AuditStep(findings, len(found), found[-1].pk if found else None)
+        return AuditStep(findings, len(images), images[-1].pk if images else None)
 
     def confirm(self, findings: Sequence[Finding]) -> list[Finding]:
         rows = self.wrong().filter(pk__in=[one.key for one in findings])

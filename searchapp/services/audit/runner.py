@@ -156,7 +156,7 @@ def _slice(report: AuditReport, seconds: float) -> None:
         _save(report)
         return
     scope = AuditScope(dataset, report.deep)
-    made: dict[int, Check] = {}
+    checks: dict[int, Check] = {}
     saved = time.monotonic()
     while report.ended is None and time.monotonic() < until:
         place = int(report.position["check"])
@@ -166,7 +166,7 @@ def _slice(report: AuditReport, seconds: float) -> None:
         elif not _concerns(CHECKS[place], scope):
             report.position = {"check": place + 1, "after": None}
         else:
-            check = made.setdefault(place, CHECKS[place]())
+            check = checks.setdefault(place, CHECKS[place]())
             _step(report, check, scope, place)
         # Steps are idempotent, and most find nothing: not every one is worth a write.
         if time.monotonic() > min(saved + _SAVE_SECONDS, until) or report.ended is not None:
@@ -227,7 +227,7 @@ def _skip(report: AuditReport, place: int, why: str) -> None:
 
 
 def _tell(report: AuditReport, check: Check, findings: list[Finding], repaired: int) -> None:
-    told = sum(1 for one in report.findings if one["kind"] == check.kind)
+    reported = sum(1 for one in report.findings if one["kind"] == check.kind)
     report.findings += [
         {
             "kind": check.kind,
@@ -236,16 +236,16 @@ def _tell(report: AuditReport, check: Check, findings: list[Finding], repaired: 
             "dataset": one.dataset,
             "repaired": place < repaired,
         }
-        for place, one in enumerate(findings[: max(0, TOLD_OF_A_KIND - told)])
+        for place, one in enumerate(findings[: max(0, TOLD_OF_A_KIND - reported)])
     ]
 
 
 def _save(report: AuditReport) -> bool:
     fields = ("counts", "findings", "checked", "left", "error_detail", "position", "ended")
     changed: dict[str, Any] = {name: getattr(report, name) for name in fields}
-    held = AuditReport.objects.filter(pk=report.pk, claim=report.claim, ended=None)
+    claimed = AuditReport.objects.filter(pk=report.pk, claim=report.claim, ended=None)
     if report.ended is not None:
         changed |= {"claim": "", "lease_until": None}
     else:
         changed["lease_until"] = timezone.now() + LEASE
-    return bool(held.update(**changed))
+    return bool(claimed.update(**changed))

@@ -26,12 +26,12 @@ class WrongScalars(Check):
     def step(self, scope: AuditScope, after: Any) -> AuditStep:
         least, past = after or (0, 0)
         # Collections that are being refilled are known to be of an older format.
-        found = Index.objects.filter(
+        indexes = Index.objects.filter(
             pk__gte=least, state__in=_WHOLE, scalars=SCALARS_VERSION
         ).select_related("dataset")
         if scope.dataset is not None:
-            found = found.filter(dataset=scope.dataset)
-        index = found.order_by("pk").first()
+            indexes = indexes.filter(dataset=scope.dataset)
+        index = indexes.order_by("pk").first()
         if index is None:
             return AuditStep()
         if index.pk != least:
@@ -40,9 +40,9 @@ class WrongScalars(Check):
         images = list(ahead.only(*SCALAR_COLUMNS)[:_AT_ONCE])
         if not images:
             return AuditStep(after=(index.pk + 1, 0))
-        said = f"Beside its vector in index {index.pk} stands something else than its row says."
+        detail = f"Beside its vector in index {index.pk} stands something else than its row says."
         findings = [
-            Finding(f"picture {key}", said, (index.pk, key), index.dataset.slug)
+            Finding(f"picture {key}", detail, (index.pk, key), index.dataset.slug)
             for key in scalar_sync.stale(index, images)
         ]
         return AuditStep(findings, len(images), (index.pk, images[-1].pk))
@@ -51,7 +51,7 @@ class WrongScalars(Check):
         by_index: dict[int, dict[int, Finding]] = defaultdict(dict)
         for finding in findings:
             by_index[finding.key[0]][finding.key[1]] = finding
-        kept: list[Finding] = []
+        confirmed: list[Finding] = []
         for pk, by_image in by_index.items():
             index = Index.objects.filter(pk=pk, state__in=_WHOLE).first()
             if index is None:
@@ -61,8 +61,8 @@ class WrongScalars(Check):
             waiting = set(listed.values_list("image_id", flat=True))
             members = lifecycle.members(index.dataset_id).filter(pk__in=set(by_image) - waiting)
             images: list[Image] = list(members.only(*SCALAR_COLUMNS))
-            kept += [by_image[key] for key in sorted(scalar_sync.stale(index, images))]
-        return kept
+            confirmed += [by_image[key] for key in sorted(scalar_sync.stale(index, images))]
+        return confirmed
 
     def repair(self, findings: Sequence[Finding]) -> int:
         StaleScalars.note(sorted({finding.key[1] for finding in findings}))

@@ -25,18 +25,18 @@ _WHOLE = (IndexState.READY, IndexState.ACTIVE)
 
 
 def _next_index(scope: AuditScope, states: Sequence[str], least: int) -> Index | None:
-    found = Index.objects.filter(pk__gte=least, state__in=states).select_related("dataset")
+    indexes = Index.objects.filter(pk__gte=least, state__in=states).select_related("dataset")
     if scope.dataset is not None:
-        found = found.filter(dataset=scope.dataset)
-    return found.order_by("pk").first()
+        indexes = indexes.filter(dataset=scope.dataset)
+    return indexes.order_by("pk").first()
 
 
 def _by_index(findings: Sequence[Finding]) -> dict[int, dict[int, Finding]]:
     """Return findings whose key is (index, image), by index and image."""
-    found: dict[int, dict[int, Finding]] = defaultdict(dict)
+    by_index: dict[int, dict[int, Finding]] = defaultdict(dict)
     for finding in findings:
-        found[finding.key[0]][finding.key[1]] = finding
-    return found
+        by_index[finding.key[0]][finding.key[1]] = finding
+    return by_index
 
 
 class MissingVectors(Check):
@@ -77,7 +77,7 @@ class MissingVectors(Check):
         return [key for key in keys if key not in there]
 
     def confirm(self, findings: Sequence[Finding]) -> list[Finding]:
-        kept: list[Finding] = []
+        confirmed: list[Finding] = []
         for pk, by_image in _by_index(findings).items():
             index = Index.objects.filter(pk=pk, state__in=_WHOLE).first()
             if index is None:
@@ -93,8 +93,8 @@ class MissingVectors(Check):
                 for key in ready.order_by("pk").values_list("pk", flat=True)
                 if not any(first <= key <= last for first, last in owed)
             ]
-            kept += [by_image[key] for key in self._missing(index, keys)]
-        return kept
+            confirmed += [by_image[key] for key in self._missing(index, keys)]
+        return confirmed
 
     def repair(self, findings: Sequence[Finding]) -> int:
         for pk, by_image in _by_index(findings).items():
@@ -140,7 +140,7 @@ class OrphanedVectors(Check):
         )
 
     def confirm(self, findings: Sequence[Finding]) -> list[Finding]:
-        kept: list[Finding] = []
+        confirmed: list[Finding] = []
         for pk, by_image in _by_index(findings).items():
             index = Index.objects.filter(pk=pk).first()
             if index is None:
@@ -153,8 +153,8 @@ class OrphanedVectors(Check):
             rows = Image.objects.filter(pk__in=by_image, dataset=index.dataset_id)
             there = set(rows.values_list("pk", flat=True))
             keys = get_store().known(index.collection, sorted(set(by_image) - there - waiting))
-            kept += [by_image[key] for key in sorted(keys)]
-        return kept
+            confirmed += [by_image[key] for key in sorted(keys)]
+        return confirmed
 
     def repair(self, findings: Sequence[Finding]) -> int:
         number = 0
@@ -214,11 +214,13 @@ class WrongDimensions(Check):
         index = _next_index(scope, LIVE_INDEXES, after or 0)
         if index is None:
             return AuditStep()
-        found = get_store().dimension(index.collection)
+        dimension = get_store().dimension(index.collection)
         findings = []
-        if found is not None and found != index.dimension:
-            said = f"Its collection holds vectors of {found} dimensions, not {index.dimension}."
-            findings.append(Finding(f"index {index.pk}", said, index.pk, index.dataset.slug))
+        if dimension is not None and dimension != index.dimension:
+            detail = (
+                f"Its collection holds vectors of {dimension} dimensions, not {index.dimension}."
+            )
+            findings.append(Finding(f"index {index.pk}", detail, index.pk, index.dataset.slug))
         return AuditStep(findings, 1, index.pk + 1)
 
     def repair(self, findings: Sequence[Finding]) -> int:

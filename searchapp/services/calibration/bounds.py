@@ -28,8 +28,8 @@ _OF_OTHERS = (0.5, 0.6, 0.75)
 
 def calibrations_of(indexes: Iterable[Index]) -> dict[int, Calibration]:
     """Return the calibrations of those indexes that have one, by the index's key."""
-    made = Calibration.objects.filter(index__in=[index.pk for index in indexes])
-    return {one.index_id: one for one in made}
+    calibrations = Calibration.objects.filter(index__in=[index.pk for index in indexes])
+    return {one.index_id: one for one in calibrations}
 
 
 def bounds_of(indexes: Sequence[Index]) -> Bounds:

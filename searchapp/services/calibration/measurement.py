@@ -47,12 +47,12 @@ def due() -> list[Index]:
 
 
 def _is_due(index: Index, images: int) -> bool:
-    made: Calibration | None = getattr(index, "calibration", None)
+    calibration: Calibration | None = getattr(index, "calibration", None)
     if images < MIN_IMAGES:
         return False
-    if made is None or made.version != VERSION:
+    if calibration is None or calibration.version != VERSION:
         return True
-    return not _SHRUNK * made.images < images < _GROWN * made.images
+    return not _SHRUNK * calibration.images < images < _GROWN * calibration.images
 
 
 def calibrate(index: Index) -> Calibration | None:
@@ -68,29 +68,29 @@ def calibrate(index: Index) -> Calibration | None:
         return None
     sampled = np.stack([vectors[key] for key in sorted(vectors)])
     scores = (sampled @ sampled.T)[np.triu_indices(len(sampled), 1)]
-    found = figures(scores, _nearest(index, vectors), images)
+    measured = figures(scores, _nearest(index, vectors), images)
     with transaction.atomic():
         # It may have been retired, or deleted, while it was measured.
         there = Index.objects.select_for_update().filter(pk=index.pk, state__in=_CALIBRATED)
         if there.first() is None:
             return None
-        made, _ = Calibration.objects.update_or_create(
+        calibration, _ = Calibration.objects.update_or_create(
             index=index,
             defaults={
                 "version": VERSION,
                 "images": images,
                 "sampled": len(sampled),
                 "pairs": len(scores),
-                "lower": found.lower,
-                "usual": found.usual,
-                "upper": found.upper,
-                "random_counts": found.random_counts,
-                "nearest_counts": found.nearest_counts,
-                "quantiles": found.quantiles,
+                "lower": measured.lower,
+                "usual": measured.usual,
+                "upper": measured.upper,
+                "random_counts": measured.random_counts,
+                "nearest_counts": measured.nearest_counts,
+                "quantiles": measured.quantiles,
                 "made": timezone.now(),
             },
         )
-    return made
+    return calibration
 
 
 def sample(index: Index, images: int) -> list[int]:
@@ -98,9 +98,9 @@ def sample(index: Index, images: int) -> list[int]:
     ready = Image.objects.filter(dataset=index.dataset_id, state=ImageState.READY).order_by()
     drawn = random.Random()  # noqa: S311 (a sample, not a secret)
     if images > 8 * MAX_SAMPLED:
-        wanted = 2 * MAX_SAMPLED * _RANGE // images
+        threshold = 2 * MAX_SAMPLED * _RANGE // images
         place = (F("pk") % _MAX_KEY * _SPREAD + drawn.randrange(_RANGE)) % _RANGE
-        ready = ready.alias(place=place).filter(place__lt=wanted)
+        ready = ready.alias(place=place).filter(place__lt=threshold)
     keys = list(ready.values_list("pk", flat=True)[: 8 * MAX_SAMPLED])
     return drawn.sample(keys, min(MAX_SAMPLED, len(keys)))
 

@@ -52,34 +52,38 @@ def plot_of(
 ) -> Plot | None:
     """Return the plot of the indexes of a search, with its scores and its cut-off; None when no
     index has been calibrated yet."""
-    made = list(calibrations_of(indexes).values())
-    return _plot(made, scores, cutoff) if made else None
+    calibrations = list(calibrations_of(indexes).values())
+    return _plot(calibrations, scores, cutoff) if calibrations else None
 
 
 def plots_of(indexes: Iterable[Index]) -> dict[int, Plot]:
     """Return the plot of each index that has been calibrated, by its key, in one statement."""
-    return {pk: _plot([made], (), None) for pk, made in calibrations_of(indexes).items()}
+    return {
+        pk: _plot([calibration], (), None) for pk, calibration in calibrations_of(indexes).items()
+    }
 
 
-def _plot(made: Sequence[Calibration], scores: Sequence[float], cutoff: float | None) -> Plot:
-    images = sum(one.images for one in made)
+def _plot(
+    calibrations: Sequence[Calibration], scores: Sequence[float], cutoff: float | None
+) -> Plot:
+    images = sum(one.images for one in calibrations)
 
     def mean(values: Iterable[float]) -> float:
-        return sum(value * one.images for value, one in zip(values, made, strict=True)) / max(
-            1, images
-        )
+        return sum(
+            value * one.images for value, one in zip(values, calibrations, strict=True)
+        ) / max(1, images)
 
-    left, right = mean(one.lower for one in made), mean(one.upper for one in made)
-    line = mean(one.usual for one in made) if cutoff is None else cutoff
+    left, right = mean(one.lower for one in calibrations), mean(one.upper for one in calibrations)
+    line = mean(one.usual for one in calibrations) if cutoff is None else cutoff
     return Plot(
-        strangers=_bars(_sum(one.random_counts for one in made)),
-        nearest=_bars(_sum(one.nearest_counts for one in made)),
+        strangers=_bars(_sum(one.random_counts for one in calibrations)),
+        nearest=_bars(_sum(one.nearest_counts for one in calibrations)),
         band=Band(_place(left), round(_place(right) - _place(left), 1), HEIGHT),
         line=_place(line),
         score=f"{line:.2f}",
         marks="".join(f"M{_place(score):g} {_MARKED}V{HEIGHT}" for score in scores),
-        sampled=sum(one.sampled for one in made),
-        pairs=sum(one.pairs for one in made),
+        sampled=sum(one.sampled for one in calibrations),
+        pairs=sum(one.pairs for one in calibrations),
         images=images,
     )
 

@@ -47,9 +47,9 @@ class ComparedPicture:
 
     @property
     def picture(self) -> Query | Image:
-        found = self.query or self.image
-        assert found is not None  # noqa: S101 (one of the two is always given)
-        return found
+        picture = self.query or self.image
+        assert picture is not None  # noqa: S101 (one of the two is always given)
+        return picture
 
     @property
     def subject(self) -> VerificationSubject:
@@ -123,14 +123,14 @@ def parameters(first: ComparedPicture | None, second: ComparedPicture | None) ->
 
 
 def side_of(
-    given: Mapping[str, Any], names: tuple[str, str, str], user: User | AnonymousUser
+    params: Mapping[str, Any], names: tuple[str, str, str], user: User | AnonymousUser
 ) -> ComparedPicture | None:
     """Return the side given by URL parameters, or None when they give none.
 
     Raises `ServiceError` when the picture cannot be used: `not_found` (also when the user may not
     see it), `query_gone`, `image_not_ready`, `invalid_box`.
     """
-    image, query, box = (given.get(name) or "" for name in names)
+    image, query, box = (params.get(name) or "" for name in names)
     if image:
         return ComparedPicture(image=find_image(image, user), box=parse_box(box))
     if query:
@@ -138,12 +138,12 @@ def side_of(
     return None
 
 
-def find_image(given: Any, user: User | AnonymousUser) -> Image:
+def find_image(image_id: Any, user: User | AnonymousUser) -> Image:
     """Return a ready image that the user may see, by its id.
 
     Raises `ServiceError` (`not_found`, `image_not_ready`) when there is none.
     """
-    text = str(given).strip()
+    text = str(image_id).strip()
     key = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
     visible = Image.objects.visible_to(user).select_related("dataset")
     image = visible.filter(pk=key).first() if 0 < key <= _MAX_KEY else None
@@ -175,25 +175,25 @@ def compare(first: ComparedPicture, second: ComparedPicture) -> PairComparison:
     """
     pipeline = pipeline_of(first, second)
     payload, cached = _ask(COMPARE, first, second, pipeline)
-    told = json.loads(payload)
-    if "error" in told:
-        raise refused(**told["error"])
-    verified = Verified.from_json(told)
+    result = json.loads(payload)
+    if "error" in result:
+        raise refused(**result["error"])
+    verified = Verified.from_json(result)
     kind, reason = verified.verdict.kind, verified.verdict.reason
     if kind is None:
-        kind, reason = _by_score(told["score"], pipeline)
+        kind, reason = _by_score(result["score"], pipeline)
     return PairComparison(
         first=first,
         second=second,
         pipeline=pipeline,
-        score=told["score"],
+        score=result["score"],
         kind=kind,
         edits=verified.verdict.edits,
         reason=reason,
         geometry=verified.geometry,
-        first_facts=told["first"],
-        second_facts=told["second"],
-        took_ms=told["took_ms"],
+        first_facts=result["first"],
+        second_facts=result["second"],
+        took_ms=result["took_ms"],
         cached=cached,
     )
 
@@ -216,15 +216,15 @@ def explain(first: ComparedPicture, second: ComparedPicture) -> Explanation:
     """
     payload, _ = _ask(EXPLAIN, first, second, pipeline_of(first, second))
     line, _, pictures = payload.partition(b"\n")
-    told = json.loads(line)
-    if "error" in told:
-        raise refused(**told["error"])
-    length = told["lengths"][0]
+    result = json.loads(line)
+    if "error" in result:
+        raise refused(**result["error"])
+    length = result["lengths"][0]
     return Explanation(
-        score=told["score"],
-        exact=told["exact"],
-        grids=(told["first"], told["second"]),
-        pairs=base64.b64decode(told["pairs"]),
+        score=result["score"],
+        exact=result["exact"],
+        grids=(result["first"], result["second"]),
+        pairs=base64.b64decode(result["pairs"]),
         overlays=(pictures[:length], pictures[length:]),
     )
 

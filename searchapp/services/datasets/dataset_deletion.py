@@ -37,10 +37,10 @@ def pictures_in(dataset: Dataset) -> int:
     return Image.objects.filter(dataset=dataset).there().count()
 
 
-def check_number(dataset: Dataset, given: int | None) -> None:
-    """Raise `Invalid` with code `wrong_number` unless `given` is the number of images."""
+def check_number(dataset: Dataset, typed_number: int | None) -> None:
+    """Raise `Invalid` with code `wrong_number` unless `typed_number` is the number of images."""
     number = pictures_in(dataset)
-    if given != number:
+    if typed_number != number:
         raise Invalid(
             "wrong_number", f"Type {number}, the number of pictures that go with this dataset."
         )
@@ -70,8 +70,8 @@ def delete_dataset(dataset: Dataset) -> None:
 
 def deleted_for(user: User | AnonymousUser) -> QuerySet[Dataset]:
     """Return the deleted datasets that `user` can restore, last deleted first."""
-    found = Dataset.objects.managed_by(user).filter(deleted__gte=still_kept())
-    return found.order_by("-deleted", "-pk")
+    datasets = Dataset.objects.managed_by(user).filter(deleted__gte=still_kept())
+    return datasets.order_by("-deleted", "-pk")
 
 
 def restore_dataset(dataset: Dataset) -> Dataset:
@@ -84,19 +84,21 @@ def restore_dataset(dataset: Dataset) -> Dataset:
         raise Conflict("not_deleted", "This dataset is not deleted.")
     stem = dataset.slug_before[:70]
     candidates = [dataset.slug_before, *(f"{stem}-{number}" for number in range(2, 1000))]
-    taken = set(Dataset.objects.filter(slug__startswith=stem).values_list("slug", flat=True)) | set(
+    used_slugs = set(
+        Dataset.objects.filter(slug__startswith=stem).values_list("slug", flat=True)
+    ) | set(
         FormerSlug.objects.filter(slug__startswith=stem)
         .exclude(dataset=dataset)
         .values_list("slug", flat=True)
     )
     for slug in candidates:
-        if slug in taken:
+        if slug in used_slugs:
             continue
         try:
             with transaction.atomic():
                 # Compare-and-swap: only one of two callers restores it.
-                kept = Dataset.objects.filter(pk=dataset.pk, deleted__gte=still_kept())
-                if not kept.update(deleted=None, slug=slug, slug_before=""):
+                restorable = Dataset.objects.filter(pk=dataset.pk, deleted__gte=still_kept())
+                if not restorable.update(deleted=None, slug=slug, slug_before=""):
                     break
                 FormerSlug.objects.filter(slug=slug).delete()
         except IntegrityError:

@@ -148,18 +148,18 @@ def counts(dataset: Dataset) -> dict[str, int]:
 def counts_of(datasets: Iterable[Dataset]) -> dict[int, dict[str, int]]:
     """Return `counts` for several datasets by their key, in one statement."""
     states = [str(state) for state in ImageState if state != ImageState.DELETED]
-    found = {dataset.pk: dict.fromkeys(states, 0) for dataset in datasets}
+    by_dataset = {dataset.pk: dict.fromkeys(states, 0) for dataset in datasets}
     rows = (
-        Image.objects.filter(dataset__in=found, state__in=states)
+        Image.objects.filter(dataset__in=by_dataset, state__in=states)
         .order_by()
         .values_list("dataset_id", "state")
         .annotate(number=Count("pk"))
     )
     for dataset_id, state, number in rows:
-        found[dataset_id][state] = number
-    for by_state in found.values():
+        by_dataset[dataset_id][state] = number
+    for by_state in by_dataset.values():
         by_state["total"] = sum(by_state.values())
-    return found
+    return by_dataset
 
 
 def ready_count(datasets: Iterable[int]) -> int:

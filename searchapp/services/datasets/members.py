@@ -67,15 +67,15 @@ def put(dataset: Dataset, username: str, role: str) -> Member:
     user = _user(username)
     with transaction.atomic():
         # Locked, so that the dataset is not transferred between check and write.
-        held = Dataset.objects.select_for_update().get(pk=dataset.pk)
-        _not_the_holder(held, user)
-        others = held.memberships.exclude(user_id=user.pk)
+        locked = Dataset.objects.select_for_update().get(pk=dataset.pk)
+        _not_the_holder(locked, user)
+        others = locked.memberships.exclude(user_id=user.pk)
         if others.count() >= MAX_DATASET_MEMBERS:
             raise Conflict(
                 "too_many_members", f"A dataset has {MAX_DATASET_MEMBERS} members at most."
             )
         Membership.objects.update_or_create(
-            dataset_id=held.pk, user_id=user.pk, defaults={"role": role}
+            dataset_id=locked.pk, user_id=user.pk, defaults={"role": role}
         )
     return Member(user.get_username(), user.pk, role, False)
 

@@ -180,6 +180,6 @@ def _range(test: Test, negated: bool) -> Question:
 
 
 def _bound(value: str | float | bool, as_date: bool, *, end: bool) -> float:
-    found = date_of(value, end=end) if as_date else number_of(value)
-    assert found is not None  # noqa: S101 (`parse` has seen to it)
-    return found
+    bound = date_of(value, end=end) if as_date else number_of(value)
+    assert bound is not None  # noqa: S101 (`parse` has checked it)
+    return bound

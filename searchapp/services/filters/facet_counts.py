@@ -187,17 +187,17 @@ def merge(counts: Iterable[dict[str, Any]]) -> dict[str, Counted]:
     """Merge the results of `count_pictures` for several datasets, by field name."""
     merged: dict[str, Counted] = {}
     for count in counts:
-        for name, found in count.items():
+        for name, field_counts in count.items():
             into = merged.setdefault(name, Counted(name, 0, 0, {}, {}, None, None))
-            into.number += found["number"]
-            into.total += found["total"]
-            for kind, number in found["kinds"].items():
+            into.number += field_counts["number"]
+            into.total += field_counts["total"]
+            for kind, number in field_counts["kinds"].items():
                 into.kinds[kind] = into.kinds.get(kind, 0) + number
-            for folded, (shown, number) in found["values"].items():
+            for folded, (shown, number) in field_counts["values"].items():
                 spelt, before = into.values.get(folded, (shown, 0))
                 into.values[folded] = (spelt, before + number)
-            into.numbers = _both(into.numbers, found["numbers"])
-            into.dates = _both(into.dates, found["dates"])
+            into.numbers = _both(into.numbers, field_counts["numbers"])
+            into.dates = _both(into.dates, field_counts["dates"])
     return merged
 
 
@@ -219,5 +219,5 @@ def _both(one: Ends | None, other: Sequence[float] | None) -> Ends | None:
 
 
 def _frequent(values: Values, most: int) -> Values:
-    kept = sorted(values.items(), key=lambda item: (-item[1][1], item[0]))[:most]
-    return dict(kept)
+    top = sorted(values.items(), key=lambda item: (-item[1][1], item[0]))[:most]
+    return dict(top)

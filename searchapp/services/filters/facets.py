@@ -179,12 +179,12 @@ def count(dataset: int) -> DatasetFacets:
 
 def _state_of(keys: Sequence[int]) -> dict[int, tuple[int, int]]:
     """Return the number of ready images of each dataset, and the key of the newest."""
-    found = dict.fromkeys(keys, (0, 0))
+    states = dict.fromkeys(keys, (0, 0))
     ready = Image.objects.filter(dataset__in=keys, state=ImageState.READY).order_by()
     counted = ready.values_list("dataset_id").annotate(number=Count("pk"), newest=Max("pk"))
     for key, number, newest in counted:
-        found[key] = (number, newest)
-    return found
+        states[key] = (number, newest)
+    return states
 
 
 # Large datasets whose images this process has counted recently: the count reads as many index
@@ -221,26 +221,26 @@ def _schema(rows: Sequence[DatasetFacets]) -> Schema:
     merged = merge([row.fields for row in rows])
     fixed = [_facet(merged[name], FIXED[name].title, name) for name in FIXED if name in merged]
     others = sorted(
-        (found for name, found in merged.items() if name.startswith(METADATA)),
-        key=lambda found: (-found.number, found.name),
+        (counted for name, counted in merged.items() if name.startswith(METADATA)),
+        key=lambda counted: (-counted.number, counted.name),
     )
     facets = [*fixed, *(_facet(one, one.name.removeprefix(METADATA), one.name) for one in others)]
     moments = [row.counted for row in rows if row.counted is not None]
     return Schema(tuple(facets), sum(row.pictures for row in rows), min(moments, default=None))
 
 
-def _facet(found: Counted, title: str, name: str) -> Facet:
-    kind = FIXED[name].kind if name in FIXED else found.kind
-    low, high = (found.dates if kind == FieldKind.DATE else found.numbers) or (None, None)
-    top = sorted(found.values.values(), key=lambda one: (-one[1], one[0]))[:MAX_FACET_VALUES]
+def _facet(counted: Counted, title: str, name: str) -> Facet:
+    kind = FIXED[name].kind if name in FIXED else counted.kind
+    low, high = (counted.dates if kind == FieldKind.DATE else counted.numbers) or (None, None)
+    top = sorted(counted.values.values(), key=lambda one: (-one[1], one[0]))[:MAX_FACET_VALUES]
     shown = () if kind == FieldKind.DATE else tuple(Value(text, number) for text, number in top)
     return Facet(
         name=name,
         title=title,
         kind=kind,
-        number=found.number,
+        number=counted.number,
         values=shown,
-        others=found.total - sum(value.number for value in shown) if shown else 0,
+        others=counted.total - sum(value.number for value in shown) if shown else 0,
         low=iso_of(low) if kind == FieldKind.DATE and low is not None else low,
         high=iso_of(high) if kind == FieldKind.DATE and high is not None else high,
     )

@@ -64,13 +64,13 @@ def read(parameters: Parameters) -> Condition | None:
 
 
 def _whole(parameters: Parameters) -> Condition | None:
-    given = [text for text in parameters.getlist(WHOLE) if text.strip()]
-    if not given:
+    texts = [text for text in parameters.getlist(WHOLE) if text.strip()]
+    if not texts:
         return None
     try:
-        if len(given[-1]) > MAX_FILTER_LENGTH:
+        if len(texts[-1]) > MAX_FILTER_LENGTH:
             raise ValueError("too long")
-        return parse(json.loads(given[-1]), place=WHOLE)
+        return parse(json.loads(texts[-1]), place=WHOLE)
     except (ValueError, RecursionError):
         raise Invalid("invalid_filter", f"{WHOLE}: this is not JSON of a filter.") from None
 
@@ -80,8 +80,8 @@ def _test(field: str, op: str, values: list[str]) -> dict[str, Any]:
     if op == "" and fixed is not None and fixed.kind == FieldKind.WORDS:
         op = Op.ANY
     if op == "":
-        kept = [_plain(field, value) for value in values]
-        return {"equals": kept[0]} if len(kept) == 1 else {"in": kept}
+        plain_values = [_plain(field, value) for value in values]
+        return {"equals": plain_values[0]} if len(plain_values) == 1 else {"in": plain_values}
     if op == Op.EXISTS:
         return {"exists": _YES.get(values[-1], values[-1])}
     return {op: values if op in _MANY else values[-1]}

@@ -74,9 +74,9 @@ def refresh(limit: int = AT_ONCE) -> int:
     An image claimed by a worker stays listed, because the worker may have read the row before the
     change. The row of a waiting image is read when it is claimed.
     """
-    held = Image.objects.filter(state=ImageState.PROCESSING).values("pk")
+    claimed = Image.objects.filter(state=ImageState.PROCESSING).values("pk")
     entries = dict(
-        StaleScalars.objects.exclude(image_id__in=held).values_list("pk", "image_id")[:limit]
+        StaleScalars.objects.exclude(image_id__in=claimed).values_list("pk", "image_id")[:limit]
     )
     if not entries:
         return 0
@@ -94,8 +94,8 @@ def refresh(limit: int = AT_ONCE) -> int:
 
 
 def _ready(keys: Iterable[int]) -> list[Image]:
-    found = Image.objects.filter(pk__in=list(keys), state=ImageState.READY).order_by("pk")
-    return list(found.only("dataset_id", *SCALAR_COLUMNS))
+    images = Image.objects.filter(pk__in=list(keys), state=ImageState.READY).order_by("pk")
+    return list(images.only("dataset_id", *SCALAR_COLUMNS))
 
 
 def refill() -> int:
@@ -150,8 +150,8 @@ def write(index: Index, images: Sequence[Image]) -> None:
 def look_again(index: Index, images: Sequence[Image]) -> None:
     """Verify images that were just written into `index`: list those whose rows have changed since
     they were read, and queue the deletion of vectors of those deleted meanwhile."""
-    found = Image.objects.filter(pk__in=[image.pk for image in images])
-    now = found.only("state", *SCALAR_COLUMNS).in_bulk()
+    rows = Image.objects.filter(pk__in=[image.pk for image in images])
+    now = rows.only("state", *SCALAR_COLUMNS).in_bulk()
     changed = [
         image.pk
         for image in images
@@ -173,9 +173,9 @@ def _written(image: Image) -> list[Any]:
     return [getattr(image, name) for name in SCALAR_COLUMNS]
 
 
-def require(wanted: Iterable[Index]) -> None:
+def require(indexes: Iterable[Index]) -> None:
     """Raises `Unavailable` (`filters_not_ready`) when not all of these indexes can be filtered."""
-    old = [index for index in wanted if index.scalars < SCALARS_VERSION]
+    old = [index for index in indexes if index.scalars < SCALARS_VERSION]
     if not old:
         return
     left = sum(
@@ -195,9 +195,9 @@ def stale(index: Index, images: Sequence[Image]) -> list[int]:
 
     Images without a vector are not included.
     """
-    found = get_store().scalars(index.collection, [image.pk for image in images], SUM)
+    digests = get_store().scalars(index.collection, [image.pk for image in images], SUM)
     return [
         image.pk
         for image in images
-        if image.pk in found and found[image.pk] != scalars_of(image)[SUM]
+        if image.pk in digests and digests[image.pk] != scalars_of(image)[SUM]
     ]

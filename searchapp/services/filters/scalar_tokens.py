@@ -44,8 +44,8 @@ _IS, _WORD, _THERE, _NUMBER, _DATE, _TEXT = "is", "word", "there", "number", "da
 
 def _digest(size: int, *parts: str) -> bytes:
     # Length prefixes make the encoding of a list of parts unique.
-    said = "".join(f"{len(part)}:{part}" for part in parts)
-    return hashlib.blake2b(said.encode("utf-8", "surrogatepass"), digest_size=size).digest()
+    joined = "".join(f"{len(part)}:{part}" for part in parts)
+    return hashlib.blake2b(joined.encode("utf-8", "surrogatepass"), digest_size=size).digest()
 
 
 @lru_cache(maxsize=50_000)  # many images share the same few tokens
@@ -122,20 +122,20 @@ def _beginning(folded: str) -> str:
 def scalars_of(image: Image) -> Scalars:
     """Return the scalars of an image whose `SCALAR_COLUMNS` are loaded."""
     metadata: Mapping[str, Any] = image.metadata if isinstance(image.metadata, dict) else {}
-    kept = (METADATA + name for name in sorted(metadata)[:MAX_METADATA_FIELDS])
-    found = facts_of(image, (*FIXED, *kept))
-    return {**found, SUM: _digest(8, json.dumps(found, sort_keys=True)).hex()}
+    metadata_fields = (METADATA + name for name in sorted(metadata)[:MAX_METADATA_FIELDS])
+    facts = facts_of(image, (*FIXED, *metadata_fields))
+    return {**facts, SUM: _digest(8, json.dumps(facts, sort_keys=True)).hex()}
 
 
 def facts_of(image: Image, fields: Iterable[str]) -> Scalars:
     """Return the scalars of some fields of an image, without the digest."""
-    made = _Made()
+    builder = _Made()
     for field in fields:
         if field in _FIXED:
-            _FIXED[field](made, image)
+            _FIXED[field](builder, image)
         elif isinstance(image.metadata, dict):
-            made.metadata(field, image.metadata.get(field.removeprefix(METADATA)))
-    return {TOKENS: list(dict.fromkeys(made.tokens))[:MAX_TOKENS], **made.values}
+            builder.metadata(field, image.metadata.get(field.removeprefix(METADATA)))
+    return {TOKENS: list(dict.fromkeys(builder.tokens))[:MAX_TOKENS], **builder.values}
 
 
 class _Made:
@@ -152,11 +152,11 @@ class _Made:
         self.values[text_key(field)] = _beginning(folded)
 
     def words(self, field: str, values: Any) -> None:
-        found = list(_flat(values))
-        if not found:
+        words = list(_flat(values))
+        if not words:
             return
         self.tokens.append(there_token(field))
-        for value in found:
+        for value in words:
             self.tokens += _is_tokens(field, value)
 
     def number(self, field: str, value: float) -> None:
@@ -213,17 +213,17 @@ def _is_tokens(field: str, value: str | float | bool) -> list[int]:
 
 
 _FIXED: dict[str, Callable[[_Made, Image], None]] = {
-    "label": lambda made, image: made.text("label", image.label),
-    "tags": lambda made, image: made.words("tags", image.tags),
-    "title": lambda made, image: made.text("title", image.title),
-    "name": lambda made, image: made.text("name", image.name),
-    "orientation": lambda made, image: made.choice(
+    "label": lambda builder, image: builder.text("label", image.label),
+    "tags": lambda builder, image: builder.words("tags", image.tags),
+    "title": lambda builder, image: builder.text("title", image.title),
+    "name": lambda builder, image: builder.text("name", image.name),
+    "orientation": lambda builder, image: builder.choice(
         "orientation", orientation_of(image.width, image.height)
     ),
-    "color": lambda made, image: made.choice("color", color_of(image.color)),
-    "format": lambda made, image: made.choice("format", image.format),
-    "width": lambda made, image: made.side("width", image.width),
-    "height": lambda made, image: made.side("height", image.height),
-    "bytes": lambda made, image: made.side("bytes", image.bytes),
-    "created": lambda made, image: made.date("created", seconds_of(image.created)),
+    "color": lambda builder, image: builder.choice("color", color_of(image.color)),
+    "format": lambda builder, image: builder.choice("format", image.format),
+    "width": lambda builder, image: builder.side("width", image.width),
+    "height": lambda builder, image: builder.side("height", image.height),
+    "bytes": lambda builder, image: builder.side("bytes", image.bytes),
+    "created": lambda builder, image: builder.date("created", seconds_of(image.created)),
 }

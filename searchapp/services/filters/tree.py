@@ -79,18 +79,18 @@ class Test:
     high: Value | None = None
 
     def to_json(self) -> dict[str, Any]:
-        made: dict[str, Any] = {"field": self.field}
+        data: dict[str, Any] = {"field": self.field}
         if self.op == Op.RANGE:
-            made |= {
+            data |= {
                 name: value
                 for name, value in zip(_BOUNDS, (self.low, self.high), strict=True)
                 if value is not None
             }
         elif self.op in (Op.EQUALS, Op.BEGINS, Op.WORDS, Op.EXISTS):
-            made[str(self.op)] = self.values[0]
+            data[str(self.op)] = self.values[0]
         else:
-            made[str(self.op)] = list(self.values)
-        return made
+            data[str(self.op)] = list(self.values)
+        return data
 
 
 Condition = All | Any_ | Not | Test
@@ -145,20 +145,20 @@ class _Parser:
 
     def _test(self, data: Mapping[Any, Any], place: str) -> Test:
         field = _field(data["field"], f"{place}.field")
-        given = [name for name in data if name != "field"]
+        names = [name for name in data if name != "field"]
         allowed = [str(op) for op in _operators(field) if op != Op.RANGE]
         if Op.RANGE in _operators(field):
             allowed += _BOUNDS
-        told = f"{field} takes one of: {', '.join(sorted(allowed))}."
-        unknown = next((name for name in given if name not in allowed), None)
+        message = f"{field} takes one of: {', '.join(sorted(allowed))}."
+        unknown = next((name for name in names if name not in allowed), None)
         if unknown is not None:
-            _refuse(place, told)
-        if given and set(given) <= set(_BOUNDS):
+            _refuse(place, message)
+        if names and set(names) <= set(_BOUNDS):
             return self._range(field, data, place)
-        if len(given) != 1:
-            _refuse(place, told)
-        op = Op(given[0])
-        inner, where = data[given[0]], f"{place}.{given[0]}"
+        if len(names) != 1:
+            _refuse(place, message)
+        op = Op(names[0])
+        inner, where = data[names[0]], f"{place}.{names[0]}"
         if op == Op.EXISTS:
             if not isinstance(inner, bool):
                 _refuse(where, "this must be true or false.")

@@ -157,8 +157,8 @@ def apply(dataset: Dataset, keys: Sequence[int], change: Change) -> int:
 
 def _retag(image: Image, change: Change) -> bool:
     before = list(image.tags)
-    kept = [tag for tag in before if tag not in change.remove]
-    image.tags = list(dict.fromkeys([*kept, *change.add]))[: image_fields.MAX_TAGS]
+    tags = [tag for tag in before if tag not in change.remove]
+    image.tags = list(dict.fromkeys([*tags, *change.add]))[: image_fields.MAX_TAGS]
     return bool(image.tags != before)
 
 
@@ -192,12 +192,12 @@ def copy_dataset(source: Dataset, *, name: str, user: User) -> tuple[Dataset, Im
 
     Raises `Invalid` with code `invalid_name`.
     """
-    made = create_dataset(
+    new_dataset = create_dataset(
         name=name, owner=user, description=source.description, index_like=source.active_index
     )
-    outcome = copy(source, of_filter("all"), made, user=user)
+    outcome = copy(source, of_filter("all"), new_dataset, user=user)
     assert outcome.job is not None  # noqa: S101 (copying is always a job)
-    return made, outcome.job
+    return new_dataset, outcome.job
 
 
 def undo_deletion(dataset: Dataset, moment: datetime, *, user: User) -> Outcome:

@@ -32,8 +32,7 @@ from searchapp.models import (
     SourceKind,
 )
 from searchapp.services.errors import Conflict, Invalid, ServiceError
-from searchapp.services.imports import image_fields as said
-from searchapp.services.imports import job_claim, job_progress, validation
+from searchapp.services.imports import image_fields, job_claim, job_progress, validation
 from searchapp.services.imports.detection import kind_of
 from searchapp.services.imports.options import REFERENCE, ImportOptions
 from searchapp.services.imports.sources import source_class
@@ -130,7 +129,7 @@ def add_upload(
     `ServiceError` with code `storage_full` when nothing could be stored.
     """
     try:
-        checked = said.checked({**(given or {}), "box": None})
+        checked = image_fields.checked({**(given or {}), "box": None})
     except ValueError as error:
         raise Invalid("invalid_given", str(error)) from None
     options = ImportOptions.from_dict(job.options)
@@ -196,10 +195,10 @@ def _add_picture(
     job: ImportJob,
     upload: HashedUpload,
     name: str,
-    given: dict[str, Any],
+    fields: dict[str, Any],
     options: ImportOptions,
 ) -> ImportItem:
-    item = ImportItem(job=job, name=name[:1000], given=given, state=ItemState.WAITING)
+    item = ImportItem(job=job, name=name[:1000], given=fields, state=ItemState.WAITING)
     refusal = validation.refusal_of_upload(upload)
     if refusal is None and options.max_side is not None and not options.dry_run:
         # A worker scales it down; until then its bytes are kept unchanged. The key is unique
@@ -223,7 +222,7 @@ def _add_picture(
             item.state = ItemState.CHECKED
             item.duplicate = validation.is_there(job.dataset_id, upload.sha256)
         else:
-            arrival = validation.arrival(upload, given, options, name=name)
+            arrival = validation.arrival(upload, fields, options, name=name)
             [(image, item.duplicate)] = acceptance.take(
                 job.dataset, [arrival], job.user, Source.UPLOAD, turn
             )

@@ -39,10 +39,10 @@ def step(job: ImportJob, options: ImportOptions) -> None:
     until = time.monotonic() + _SECONDS
     lister = source_of(source, options)
     lister.alive = lambda: renew(job)
-    found = lister.list(source.cursor)
+    rows = lister.list(source.cursor)
     for _ in range(_MAX_ROWS // _ROWS):
         chunk: list[Listed] = []
-        problem = _collect(found, chunk, source)
+        problem = _collect(rows, chunk, source)
         # Files listed before an error are kept.
         _write(job, source, chunk, is_listed=problem is None and len(chunk) < _ROWS)
         if problem is not None:
@@ -52,11 +52,11 @@ def step(job: ImportJob, options: ImportOptions) -> None:
 
 
 def _collect(
-    found: Iterator[Listed], chunk: list[Listed], source: ImportSource
+    rows: Iterator[Listed], chunk: list[Listed], source: ImportSource
 ) -> tuple[str, str] | None:
     """Add the next rows to `chunk`; returns code and sentence where the source cannot be read."""
     try:
-        chunk.extend(islice(found, _ROWS))
+        chunk.extend(islice(rows, _ROWS))
     except SourceError as error:
         return error.code, error.detail
     except ClaimLost:
@@ -105,8 +105,8 @@ def _row(job: ImportJob, source: ImportSource, position: int, one: Listed) -> Im
 
 def _give_up(job: ImportJob, source: ImportSource, code: str, sentence: str) -> None:
     with transaction.atomic():
-        said = f"{source.name}: {sentence}"[:500]
-        if not held(job).update(error_code=code, error_detail=said, attempts=0):
+        detail = f"{source.name}: {sentence}"[:500]
+        if not held(job).update(error_code=code, error_detail=detail, attempts=0):
             raise ClaimLost
         source.is_listed, source.error_code, source.error_detail = True, code, sentence[:500]
         source.save(update_fields=["is_listed", "error_code", "error_detail"])

@@ -55,47 +55,47 @@ class Read:
 def read(source: Source | None, item: ImportItem, options: ImportOptions) -> Read:
     """Read one file; any problem is part of the result."""
     started = time.perf_counter()
-    made = Read()
+    result = Read()
     try:
-        _read(made, source, item, options)
+        _read(result, source, item, options)
     except (SourceError, FetchError) as error:
         state = ItemState.FAILED if error.retryable else ItemState.REJECTED
-        made.refusal = Refusal(state, error.code, error.detail)
+        result.refusal = Refusal(state, error.code, error.detail)
     except ServiceError as error:
         # The path existed when it was listed, and may exist again.
-        made.refusal = Refusal(ItemState.FAILED, error.code, error.detail)
+        result.refusal = Refusal(ItemState.FAILED, error.code, error.detail)
     except ImageError as error:
-        made.refusal = Refusal(ItemState.REJECTED, error.code, error.detail)
+        result.refusal = Refusal(ItemState.REJECTED, error.code, error.detail)
     except OSError as error:
         log.warning("%s cannot be read: %s", item.name, error)
-        said = f"This file cannot be read: {error.strerror or 'the connection broke off'}."
-        made.refusal = Refusal(ItemState.FAILED, "unreadable", said)
+        message = f"This file cannot be read: {error.strerror or 'the connection broke off'}."
+        result.refusal = Refusal(ItemState.FAILED, "unreadable", message)
     except Exception:
         log.exception("reading %s failed", item.name)
-        said = "The worker failed; its log says why."
-        made.refusal = Refusal(ItemState.FAILED, "internal_error", said)
+        message = "The worker failed; its log says why."
+        result.refusal = Refusal(ItemState.FAILED, "internal_error", message)
     finally:
         connections.close_all()  # a source that queries the database does so in this thread
-    made.milliseconds = round(1000 * (time.perf_counter() - started))
-    return made
+    result.milliseconds = round(1000 * (time.perf_counter() - started))
+    return result
 
 
-def _read(made: Read, source: Source | None, item: ImportItem, options: ImportOptions) -> None:
+def _read(result: Read, source: Source | None, item: ImportItem, options: ImportOptions) -> None:
     with _opened(source, item) as file:
-        made.upload = copied(file, item.name)
-    made.sent = made.upload.sha256
+        result.upload = copied(file, item.name)
+    result.sent = result.upload.sha256
     nested = source is not None and source.source.kind == SourceKind.ARCHIVE
-    refusal = validation.refusal_of_upload(made.upload, nested=nested)
+    refusal = validation.refusal_of_upload(result.upload, nested=nested)
     if refusal is not None:
-        made.refusal = Refusal(ItemState.REJECTED, *refusal)
+        result.refusal = Refusal(ItemState.REJECTED, *refusal)
         return
     if options.keep == REFERENCE and source is not None:
-        made.reference = source.reference(item)
+        result.reference = source.reference(item)
     if options.max_side is not None and not item.given.get("box") and not options.dry_run:
-        smaller = _smaller(made.upload, options.max_side)
+        smaller = _smaller(result.upload, options.max_side)
         if smaller is not None:
-            made.upload.close()
-            made.upload = smaller
+            result.upload.close()
+            result.upload = smaller
 
 
 def _opened(source: Source | None, item: ImportItem) -> AbstractContextManager[BinaryIO]:

@@ -27,11 +27,11 @@ def tags(value: Any) -> tuple[str, ...]:
     parts = value.split(",") if isinstance(value, str) else value
     if not isinstance(parts, Iterable) or isinstance(parts, Mapping):
         raise ValueError("Tags are a list of words.")
-    found = dict.fromkeys(_text(part, TAG_LENGTH) for part in parts)
-    found.pop("", None)
-    if len(found) > MAX_TAGS:
+    words = dict.fromkeys(_text(part, TAG_LENGTH) for part in parts)
+    words.pop("", None)
+    if len(words) > MAX_TAGS:
         raise ValueError(f"At most {MAX_TAGS} tags are kept.")
-    return tuple(found)
+    return tuple(words)
 
 
 def metadata(value: Any) -> dict[str, Any]:
@@ -62,14 +62,14 @@ def checked(raw: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises `ValueError` with a sentence for what cannot be stored.
     """
-    made: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "title": title(raw.get("title") or ""),
         "label": label(raw.get("label") or ""),
         "tags": list(tags(raw.get("tags") or ())),
         "metadata": metadata(raw.get("metadata") or {}),
         "box": raw.get("box"),
     }
-    return {name: value for name, value in made.items() if value}
+    return {name: value for name, value in fields.items() if value}
 
 
 def _text(value: Any, most: int) -> str:

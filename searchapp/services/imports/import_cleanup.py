@@ -30,9 +30,9 @@ def sweep() -> None:
 def tidy() -> None:
     """Close abandoned jobs, and delete files that no import will read any more."""
     creation.close_abandoned()
-    kept = ImportSource.objects.filter(location__startswith=KEPT)
-    over = kept.filter(job__state__in=(JobState.FINISHED, JobState.CANCELLED))
-    old = kept.filter(
+    sources = ImportSource.objects.filter(location__startswith=KEPT)
+    over = sources.filter(job__state__in=(JobState.FINISHED, JobState.CANCELLED))
+    old = sources.filter(
         job__state=JobState.FINISHED_WITH_ERRORS, job__ended__lt=timezone.now() - _RETRY_LIFE
     )
     for source in (*over[:500], *old[:500]):

@@ -60,15 +60,15 @@ def progress(job: ImportJob) -> JobProgress:
 
 def progress_of(jobs: Iterable[ImportJob]) -> dict[UUID, JobProgress]:
     """Return `progress` for several jobs, by key, in one statement."""
-    found = {job.pk: job for job in jobs}
+    by_key = {job.pk: job for job in jobs}
     numbers: dict[UUID, dict[str, int]] = {
-        key: dict(job.counts) if job.counts is not None else {} for key, job in found.items()
+        key: dict(job.counts) if job.counts is not None else {} for key, job in by_key.items()
     }
-    living = [key for key, job in found.items() if job.counts is None]
+    living = [key for key, job in by_key.items() if job.counts is None]
     if living:
         for key, state, number in _counted(living):
             numbers[key][state] = number
-    return {key: _progress(job, numbers[key]) for key, job in found.items()}
+    return {key: _progress(job, numbers[key]) for key, job in by_key.items()}
 
 
 def _counted(keys: Iterable[UUID]) -> Iterable[tuple[UUID, str, int]]:

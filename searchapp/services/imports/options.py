@@ -43,7 +43,7 @@ class ImportOptions:
         for name in data:
             if name not in known:
                 raise _invalid(f"There is no option '{name}'; there are: {', '.join(known)}.")
-        made = cls(
+        options = cls(
             label=_label(data.get("label", "")),
             tags=_tags(data.get("tags", ())),
             metadata=_metadata(data.get("metadata", {})),
@@ -54,11 +54,11 @@ class ImportOptions:
             move=_flag(data, "move"),
             label_from_folder=_flag(data, "label_from_folder"),
         )
-        if made.max_side is not None and made.keep == REFERENCE:
+        if options.max_side is not None and options.keep == REFERENCE:
             raise _invalid(
                 "'max_side' makes a smaller copy and 'keep: reference' keeps none: choose one."
             )
-        return made
+        return options
 
     def to_dict(self) -> dict[str, Any]:
         """Return the options as JSON; `from_dict` reads it back."""

@@ -73,8 +73,8 @@ def _candidates() -> list[tuple[ImportJob, int]]:
         .annotate(number=Count("pk"))
         .values("number")
     )
-    found = wanting().select_related("dataset", "user").annotate(flying=Subquery(flying))[:50]
-    return [(job, job.flying or 0) for job in found]
+    jobs = wanting().select_related("dataset", "user").annotate(flying=Subquery(flying))[:50]
+    return [(job, job.flying or 0) for job in jobs]
 
 
 def advance() -> bool:
@@ -273,10 +273,10 @@ def _store(
         # Before the transaction, so that nobody waits for the disk; several at once, because a disk
         # syncs them together.
         with ThreadPoolExecutor(_STORING, thread_name_prefix="store") as pool:
-            kept_here = [one.upload for _, one in good if one.upload and not one.reference]
-            by_content = {upload.sha256: upload for upload in kept_here}
+            uploads = [one.upload for _, one in good if one.upload and not one.reference]
+            by_content = {upload.sha256: upload for upload in uploads}
             list(pool.map(storage.put_original, by_content.values()))
-    kept = [
+    import_keys = [
         item.locator["kept"]
         for item, _ in reads
         if item.source is None and item.locator and item.state != ItemState.FAILED
@@ -294,7 +294,7 @@ def _store(
         received = sum(item.state == ItemState.RECEIVED for item, _ in good)
         if received:
             transaction.on_commit(lambda: acceptance.wake(received))
-    for key in kept:
+    for key in import_keys:
         storage.delete_import(key)
 
 
@@ -314,9 +314,9 @@ def _make_images(
         if one.upload is not None
     ]
     kind = Origin.COPY if job.kind == SourceKind.DATASET else Origin.IMPORT
-    taken = acceptance.take(job.dataset, arrivals, job.user, kind, job.turn)
+    results = acceptance.take(job.dataset, arrivals, job.user, kind, job.turn)
     job.turn += len(good)
-    for (item, _), (image, duplicate) in zip(good, taken, strict=True):
+    for (item, _), (image, duplicate) in zip(good, results, strict=True):
         item.image, item.duplicate, item.state = image, duplicate, ItemState(image.state)
         item.error_code, item.error_detail = image.error_code, image.error_detail
 

@@ -39,13 +39,13 @@ def refusal_of_upload(upload: HashedUpload, *, nested: bool = False) -> tuple[st
 
 def is_there(dataset_id: int, sha256: str, box: list[int] | None = None) -> bool:
     """Whether the dataset has a living image with these bytes."""
-    found = Image.objects.filter(dataset=dataset_id, content_key=content_key(sha256, box))
-    return found.exclude(state__in=GONE).exists()
+    images = Image.objects.filter(dataset=dataset_id, content_key=content_key(sha256, box))
+    return images.exclude(state__in=GONE).exists()
 
 
 def arrival(
     upload: HashedUpload,
-    given: Mapping[str, Any],
+    fields: Mapping[str, Any],
     options: ImportOptions,
     *,
     name: str,
@@ -56,11 +56,11 @@ def arrival(
     return Arrival(
         upload=upload,
         name=name.rpartition("/")[2],
-        title=given.get("title", ""),
-        metadata={**options.metadata, **given.get("metadata", {})},
-        label=given.get("label") or options.label,
-        tags=tuple(dict.fromkeys([*given.get("tags", ()), *options.tags])),
-        box=given.get("box"),
+        title=fields.get("title", ""),
+        metadata={**options.metadata, **fields.get("metadata", {})},
+        label=fields.get("label") or options.label,
+        tags=tuple(dict.fromkeys([*fields.get("tags", ()), *options.tags])),
+        box=fields.get("box"),
         reference=reference,
         sent=sent,
         on_duplicate=options.on_duplicate,

@@ -50,36 +50,36 @@ class BuildProgress:
     owed: int  # chunks that wait or are being processed
 
 
-def progress_of(found: Sequence[Index]) -> dict[int, BuildProgress]:
+def progress_of(indexes: Sequence[Index]) -> dict[int, BuildProgress]:
     """Return the progress of these indexes, by key, in two statements."""
     now = timezone.now()
     working = Q(lease_until__gte=now) & ~Q(claim="")
     chunks = {
-        pk: (owed, held)
-        for pk, owed, held in IndexChunk.objects.filter(index__in=found)
+        pk: (owed, workers)
+        for pk, owed, workers in IndexChunk.objects.filter(index__in=indexes)
         .order_by()
         .values_list("index_id")
         .annotate(owed=Count("pk"), held=Count("pk", filter=working))
     }
     gaps = dict(
-        IndexGap.objects.filter(index__in=found)
+        IndexGap.objects.filter(index__in=indexes)
         .order_by()
         .values_list("index_id")
         .annotate(number=Count("pk"))
     )
-    return {index.pk: _progress(index, *chunks.get(index.pk, (0, 0)), gaps) for index in found}
+    return {index.pk: _progress(index, *chunks.get(index.pk, (0, 0)), gaps) for index in indexes}
 
 
-def _progress(index: Index, owed: int, held: int, gaps: Mapping[int, int]) -> BuildProgress:
+def _progress(index: Index, owed: int, workers: int, gaps: Mapping[int, int]) -> BuildProgress:
     alone = index.embedded / index.seconds if index.embedded and index.seconds > 0 else None
-    rate = alone * max(1, held) if alone else None
+    rate = alone * max(1, workers) if alone else None
     done = min(index.done, index.total)
     left = index.total - done
     return BuildProgress(
         done=done,
         total=index.total,
         checking=index.round > 0,
-        workers=held,
+        workers=workers,
         rate=rate,
         seconds_left=left / rate if rate and left else None,
         gaps=gaps.get(index.pk, 0),
@@ -174,8 +174,8 @@ def _touch(index: Index) -> None:
 
 def images_in(index: Index, chunk: IndexChunk, limit: int) -> list[Image]:
     """Return the first `limit` images of a chunk that the index should hold."""
-    found = lifecycle.members(index.dataset_id).filter(pk__gte=chunk.first, pk__lte=chunk.last)
-    return list(found.order_by("pk")[:limit])
+    images = lifecycle.members(index.dataset_id).filter(pk__gte=chunk.first, pk__lte=chunk.last)
+    return list(images.order_by("pk")[:limit])
 
 
 def renew(chunk: IndexChunk) -> None:

@@ -140,16 +140,16 @@ def sample(dataset_id: int, seed: int) -> list[Image]:
     if first is None or last is None:
         return []
     number = ready.count()
-    wanted = max(MIN_SAMPLED, min(MAX_SAMPLED, _VECTORS_IN_ALL // (2 * number)))
-    if number <= wanted:
+    size = max(MIN_SAMPLED, min(MAX_SAMPLED, _VECTORS_IN_ALL // (2 * number)))
+    if number <= size:
         return list(ready)
     drawn = random.Random(seed)  # noqa: S311 (a sample, not a secret)
     chosen: dict[int, Image] = {}
-    for _ in range(4 * wanted):
-        found = ready.filter(pk__gte=drawn.randint(first.pk, last.pk)).first()
-        if found is not None:
-            chosen[found.pk] = found
-        if len(chosen) == wanted:
+    for _ in range(4 * size):
+        image = ready.filter(pk__gte=drawn.randint(first.pk, last.pk)).first()
+        if image is not None:
+            chosen[image.pk] = image
+        if len(chosen) == size:
             break
     return list(chosen.values())
 
@@ -158,22 +158,24 @@ def _compare(a: Index, b: Index, seed: int, images: list[Image], rows: int) -> I
     keys = [image.pk for image in images]
     vectors = [get_store().fetch(index.collection, keys) for index in (a, b)]
     deadline = time.monotonic() + BUDGET_SECONDS
-    found: list[tuple[Image, _Found, _Found]] = []
+    results: list[tuple[Image, _Found, _Found]] = []
     for image in images:
         if image.pk not in vectors[0] or image.pk not in vectors[1]:
             continue  # a gap, or not added yet
-        if found and time.monotonic() > deadline:
+        if results and time.monotonic() > deadline:
             break
-        found.append((image, _search(a, vectors[0][image.pk]), _search(b, vectors[1][image.pk])))
-    ready = _ready({hit.image_id for _, *sides in found for side in sides for hit in side.hits})
-    kept = [(image, _only(left, ready), _only(right, ready)) for image, left, right in found]
-    shares = [share for one in kept if (share := _share(*one)) is not None]
+        results.append((image, _search(a, vectors[0][image.pk]), _search(b, vectors[1][image.pk])))
+    ready = _ready({hit.image_id for _, *sides in results for side in sides for hit in side.hits})
+    ready_results = [
+        (image, _only(left, ready), _only(right, ready)) for image, left, right in results
+    ]
+    shares = [share for one in ready_results if (share := _share(*one)) is not None]
     return IndexComparison(
-        a=_side(a, [(image, left) for image, left, _ in kept]),
-        b=_side(b, [(image, right) for image, _, right in kept]),
-        sampled=len(kept),
+        a=_side(a, [(image, left) for image, left, _ in ready_results]),
+        b=_side(b, [(image, right) for image, _, right in ready_results]),
+        sampled=len(ready_results),
         overlap=round(statistics.fmean(shares), 4) if shares else None,
-        rows=_rows(kept[:rows]),
+        rows=_rows(ready_results[:rows]),
         seed=seed,
     )
 
@@ -189,12 +191,12 @@ def _ready(keys: set[int]) -> set[int]:
     return set(rows.values_list("pk", flat=True))
 
 
-def _only(found: _Found, ready: set[int]) -> _Found:
-    return _Found([hit for hit in found.hits if hit.image_id in ready], found.ms)
+def _only(result: _Found, ready: set[int]) -> _Found:
+    return _Found([hit for hit in result.hits if hit.image_id in ready], result.ms)
 
 
-def _others(image: Image, found: _Found) -> list[Hit]:
-    return [hit for hit in found.hits if hit.image_id != image.pk][:NEIGHBOURS]
+def _others(image: Image, result: _Found) -> list[Hit]:
+    return [hit for hit in result.hits if hit.image_id != image.pk][:NEIGHBOURS]
 
 
 def _share(image: Image, left: _Found, right: _Found) -> float | None:
@@ -204,11 +206,11 @@ def _share(image: Image, left: _Found, right: _Found) -> float | None:
     return len(one & other) / most if most else None
 
 
-def _side(index: Index, found: list[tuple[Image, _Found]]) -> IndexSide:
-    times = [one.ms for _, one in found]
+def _side(index: Index, results: list[tuple[Image, _Found]]) -> IndexSide:
+    times = [one.ms for _, one in results]
     return IndexSide(
         index=index,
-        found_itself=sum(1 for image, one in found if _is_first(image, one.hits)),
+        found_itself=sum(1 for image, one in results if _is_first(image, one.hits)),
         search_ms=round(statistics.median(times), 2) if times else None,
         built_per_second=(
             round(index.embedded / index.seconds, 1)
@@ -223,13 +225,13 @@ def _is_first(image: Image, hits: list[Hit]) -> bool:
     return bool(hits) and own >= hits[0].score - _TIE
 
 
-def _rows(found: list[tuple[Image, _Found, _Found]]) -> list[QueryRow]:
+def _rows(results: list[tuple[Image, _Found, _Found]]) -> list[QueryRow]:
     shown = {
-        hit.image_id for image, *sides in found for side in sides for hit in _others(image, side)
+        hit.image_id for image, *sides in results for side in sides for hit in _others(image, side)
     }
     images = Image.objects.in_bulk(shown)
     rows = []
-    for image, left, right in found:
+    for image, left, right in results:
         ours, theirs = _others(image, left), _others(image, right)
         rows.append(
             QueryRow(image, _neighbours(ours, theirs, images), _neighbours(theirs, ours, images))

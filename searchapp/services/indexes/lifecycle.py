@@ -34,11 +34,11 @@ TASK = "indexing.advance"
 
 def live(datasets: Iterable[int]) -> dict[int, list[Index]]:
     """Return, by dataset, the indexes that new images go into, the active one first."""
-    found: dict[int, list[Index]] = {}
+    by_dataset: dict[int, list[Index]] = {}
     rows = Index.objects.filter(dataset__in=list(datasets), state__in=LIVE_INDEXES)
     for index in sorted(rows, key=lambda index: (index.state != IndexState.ACTIVE, index.pk)):
-        found.setdefault(index.dataset_id, []).append(index)
-    return found
+        by_dataset.setdefault(index.dataset_id, []).append(index)
+    return by_dataset
 
 
 def members(dataset_id: int) -> QuerySet[Image]:

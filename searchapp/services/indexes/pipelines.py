@@ -55,15 +55,15 @@ class PipelineChoice:
 def available() -> list[PipelineChoice]:
     """Return the pipelines whose weights are on this machine, by name."""
     here = {name: card for name in cards.names() if (card := _card_here(name)) is not None}
-    found = []
+    choices = []
     for name in recipes.names():
         model, _, variant = name.removeprefix(PREFIX).partition(":")
         if model in here:
             try:
-                found.append(_pipeline(name, here[model], variant))
+                choices.append(_pipeline(name, here[model], variant))
             except EmbeddingsError:  # its weights were removed a moment ago
                 continue
-    return found
+    return choices
 
 
 def find(name: str) -> recipes.Recipe:

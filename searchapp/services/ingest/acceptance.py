@@ -109,7 +109,7 @@ def accept_arrivals(
             job = ImportJob.objects.create(
                 dataset=dataset, user=account, total=len(arrivals), turn=claims.turn_now()
             )
-            taken = take(dataset, arrivals, account, source, job.turn)
+            results = take(dataset, arrivals, account, source, job.turn)
             ImportItem.objects.bulk_create(
                 ImportItem(
                     job=job,
@@ -122,7 +122,7 @@ def accept_arrivals(
                     error_detail=image.error_detail,
                 )
                 for position, (arrival, (image, duplicate)) in enumerate(
-                    zip(arrivals, taken, strict=True)
+                    zip(arrivals, results, strict=True)
                 )
             )
             transaction.on_commit(lambda: job_progress.settle([job.pk]))
@@ -155,7 +155,7 @@ def take(
     fresh: list[Image] = []
     again: dict[int, Image] = {}
     linked: dict[int, Image] = {}
-    taken: list[tuple[Image, bool]] = []
+    results: list[tuple[Image, bool]] = []
     for place, arrival in enumerate(arrivals):
         upload, key = arrival.upload, arrival.content_key
         image = known.get(key)
@@ -165,7 +165,7 @@ def take(
                     _describe(image, arrival)
                     if image.pk:
                         linked[image.pk] = image
-                taken.append((image, True))
+                results.append((image, True))
                 continue
             # A copy's number only has to be unique: a random one needs no query.
             image = None
@@ -186,14 +186,14 @@ def take(
         image.turn = turn + place
         _describe(image, arrival)
         _begin(image, upload.refusal)
-        taken.append((image, False))
+        results.append((image, False))
     update_rows(again.values(), [*_ARRIVED, *_DESCRIBED])
     # Unlike `update_rows`, this marks the scalars of ready images in Milvus as stale.
     Image.objects.bulk_update(
         [image for image in linked.values() if image.pk not in again], _DESCRIBED
     )
     Image.objects.bulk_create(fresh)
-    return taken
+    return results
 
 
 def _describe(image: Image, arrival: Arrival) -> None:

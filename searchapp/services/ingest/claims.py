@@ -185,8 +185,8 @@ def release(images: Sequence[Image]) -> None:
 
 def free_expired() -> int:
     """Release expired claims, and fail images at `MAX_ATTEMPTS`. Returns how many were released."""
-    held = Image.objects.filter(IMAGE_PENDING, state=ImageState.PROCESSING)
-    expired = held.filter(lease_until__lt=timezone.now())
+    images = Image.objects.filter(IMAGE_PENDING, state=ImageState.PROCESSING)
+    expired = images.filter(lease_until__lt=timezone.now())
     fail(
         list(expired.filter(attempts__gte=MAX_ATTEMPTS)[:100]),
         "worker_died",

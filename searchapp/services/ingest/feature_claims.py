@@ -101,11 +101,11 @@ def free_expired() -> int:
     Returns how many images wait again.
     """
     over = Q(lease_until=None) | Q(lease_until__lt=timezone.now())
-    held = Image.objects.filter(over, state=ImageState.READY)
-    held.filter(IMAGE_UNFEATURED, features=FeatureState.CLAIMED_ALONE).update(
+    images = Image.objects.filter(over, state=ImageState.READY)
+    images.filter(IMAGE_UNFEATURED, features=FeatureState.CLAIMED_ALONE).update(
         features=FeatureState.CANNOT, claim="", lease_until=None
     )
-    return held.filter(IMAGE_UNFEATURED, features=FeatureState.CLAIMED).update(
+    return images.filter(IMAGE_UNFEATURED, features=FeatureState.CLAIMED).update(
         features=FeatureState.ALONE, claim="", lease_until=None
     )
 

@@ -53,8 +53,8 @@ def remove_unused_files(gone: Sequence[Files]) -> None:
     with transaction.atomic():
         hashes = {files.sha256 for files in gone}
         lock_contents(hashes)
-        found = Image.objects.filter(sha256__in=hashes).only("sha256", "box", "reference")
-        users = list(found.order_by())
+        images = Image.objects.filter(sha256__in=hashes).only("sha256", "box", "reference")
+        users = list(images.order_by())
         for sha256 in hashes - {image.sha256 for image in users if not image.reference}:
             storage.delete_original(sha256)
         used = {image.thumbnail_key for image in users}

@@ -31,7 +31,7 @@ def record(
     trace: str = "",
     worker: str = "",
 ) -> FailedTask:
-    """Write down that a task failed; paths of this machine are left out of the trace."""
+    """Record a failed task; paths of this machine are left out of the trace."""
     arguments: dict[str, Any] = dict(keywords)
     if positional:
         arguments["(positional)"] = list(positional)
@@ -41,7 +41,7 @@ def record(
     except (TypeError, ValueError):
         arguments = {"(not JSON)": sorted(map(str, arguments))[:50]}
     words = f"{type(error).__name__}: {error}".replace("\0", "")
-    made = FailedTask.objects.create(
+    task = FailedTask.objects.create(
         name=name[:120],
         queue=queue.queue_of(name),
         arguments=arguments,
@@ -49,9 +49,9 @@ def record(
         trace=_PACKAGES.sub('"', trace.replace(_ROOT, "")).replace("\0", "")[-_MAX_TRACE_LENGTH:],
         worker=worker[:120],
     )
-    over = FailedTask.objects.filter(pk__lte=made.pk - MAX_KEPT)
+    over = FailedTask.objects.filter(pk__lte=task.pk - MAX_KEPT)
     over.delete()
-    return made
+    return task
 
 
 def can_run_again(failed: FailedTask) -> bool:

@@ -43,15 +43,15 @@ class Box:
         return left, top, right, bottom
 
 
-def parse_box(given: str | Sequence[float] | None) -> Box | None:
+def parse_box(value: str | Sequence[float] | None) -> Box | None:
     """Parse a box from text ("0.25,0.1,0.5,0.4") or from four numbers.
 
     Returns None for no value and for a box around the whole picture. Raises `Invalid`
     (`invalid_box`) when the value is not a valid box.
     """
-    if given is None or given == "":
+    if value is None or value == "":
         return None
-    parts: Sequence[object] = given.split(",", 4) if isinstance(given, str) else given
+    parts: Sequence[object] = value.split(",", 4) if isinstance(value, str) else value
     try:
         numbers = [_number(part) for part in parts]
     except (TypeError, ValueError, OverflowError):

@@ -38,23 +38,23 @@ class Cursor:
     good: tuple[int, ...] = ()  # of a sorted list: images never weak, whatever their score
 
 
-def read(wanted: SearchRequest) -> Cursor:
-    """Return the cursor that `wanted` continues from.
+def read(request: SearchRequest) -> Cursor:
+    """Return the cursor that `request` continues from.
 
     Raises `Invalid` (`invalid_cursor`) when the signature is wrong or the cursor belongs to
     another search.
     """
-    if not wanted.after:
+    if not request.after:
         return Cursor()
     try:
-        if len(wanted.after) > _MAX_CURSOR_LENGTH:
+        if len(request.after) > _MAX_CURSOR_LENGTH:
             raise signing.BadSignature
-        question, shown, after, beyond, least, cut, good = signing.loads(wanted.after, salt=_SALT)
+        question, shown, after, beyond, least, cut, good = signing.loads(request.after, salt=_SALT)
     except (signing.BadSignature, ValueError):
         raise Invalid(
             "invalid_cursor", "after must be the `next` of an answer, exactly as it was given."
         ) from None
-    if question != _question(wanted):
+    if question != _question(request):
         raise Invalid(
             "invalid_cursor",
             "This cursor is of another search: send it with the filter, order, min_score and "
@@ -65,23 +65,23 @@ def read(wanted: SearchRequest) -> Cursor:
     )
 
 
-def write(wanted: SearchRequest, cursor: Cursor) -> str:
+def write(request: SearchRequest, cursor: Cursor) -> str:
     """Return the cursor as signed text."""
     cut = cursor.cut and astuple(cursor.cut)
     places = cursor.after, cursor.beyond, cursor.least
-    said = [_question(wanted), cursor.shown, *places, cut, cursor.good]
-    return signing.dumps(said, salt=_SALT, compress=True)
+    data = [_question(request), cursor.shown, *places, cut, cursor.good]
+    return signing.dumps(data, salt=_SALT, compress=True)
 
 
-def _place(given: Any) -> Place | None:
-    return None if given is None else tuple(given)
+def _place(value: Any) -> Place | None:
+    return None if value is None else tuple(value)
 
 
-def _question(wanted: SearchRequest) -> str:
+def _question(request: SearchRequest) -> str:
     """Digest of what must be equal on all pages; datasets and `top_k` may change."""
-    condition = wanted.condition.to_json() if wanted.condition is not None else None
-    said = [wanted.fingerprint, condition, str(wanted.sort), wanted.collapse, wanted.min_score]
-    return hashlib.blake2b(json.dumps(said, sort_keys=True).encode(), digest_size=9).hexdigest()
+    condition = request.condition.to_json() if request.condition is not None else None
+    parts = [request.fingerprint, condition, str(request.sort), request.collapse, request.min_score]
+    return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=9).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Candidates:
     more: bool  # whether others come after the candidates
     best: Sequence[float]  # the best scores of the whole list, descending
 
-    def next(self, wanted: SearchRequest, shown: Sequence[Match], cutoff: Cutoff) -> str:
+    def next(self, request: SearchRequest, shown: Sequence[Match], cutoff: Cutoff) -> str:
         """Return the cursor of the page after the one that shows `shown`, a subset of the
         candidates in any order. It is empty when nothing is left."""
         keys = {match.image.pk for match in shown}
@@ -117,7 +117,7 @@ class Candidates:
         number = self.cursor.shown + len(shown)
         cut = Cut(cutoff.score, cutoff.reason, cutoff.nothing)
         cursor = replace(self.cursor, shown=number, after=after, beyond=tuple(beyond), cut=cut)
-        return write(wanted, cursor)
+        return write(request, cursor)
 
 
 def ranked(matches: Sequence[Match], cursor: Cursor) -> list[Match]:

@@ -29,5 +29,5 @@ def _key(subject: Query | Image) -> str:
     return subject.thumbnail_key if isinstance(subject, Image) else subject.sha256
 
 
-def _boxes(found: list[list[float]] | None) -> list[Box] | None:
-    return None if found is None else [Box(*numbers) for numbers in found]
+def _boxes(regions: list[list[float]] | None) -> list[Box] | None:
+    return None if regions is None else [Box(*numbers) for numbers in regions]

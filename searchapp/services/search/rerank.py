@@ -79,42 +79,44 @@ class RankedResults:
     found_deep: bool = False  # a match was verified below the first candidates
 
 
-def judge(found: Candidates, asked: QuerySubject, wanted: SearchRequest) -> RankedResults:
+def judge(candidates: Candidates, subject: QuerySubject, request: SearchRequest) -> RankedResults:
     """Assign kinds to the candidates and return the `top_k` best by kind, then score; in lists by
     size or date, the first `top_k`."""
     clock = Clock()
-    nearest = found.candidates[:MAX_CANDIDATES]
-    judgements, verified = _look_again(nearest, asked, wanted)
-    ms = clock.ms if wanted.verify else 0.0
-    cut = found.cursor.cut or _cut(found, judgements, wanted)
-    if wanted.sort != Sort.SIMILARITY:
+    nearest = candidates.candidates[:MAX_CANDIDATES]
+    judgements, verified = _look_again(nearest, subject, request)
+    ms = clock.ms if request.verify else 0.0
+    cut = candidates.cursor.cut or _cut(candidates, judgements, request)
+    if request.sort != Sort.SIMILARITY:
         decided = [pk for pk, judgement in judgements.items() if judgement.kind is not None]
-        found = listed(found, wanted, cut.score, decided)
-    candidates = found.candidates
-    named = [_named(match, judgements.get(match.image.pk), cut) for match in candidates]
+        candidates = listed(candidates, request, cut.score, decided)
+    pool = candidates.candidates
+    named = [_named(match, judgements.get(match.image.pk), cut) for match in pool]
     order = list(range(len(named)))
-    if wanted.sort == Sort.SIMILARITY:
+    if request.sort == Sort.SIMILARITY:
         order.sort(key=lambda place: _order(place, named, judgements))
-    chosen = order[: wanted.top_k]
-    first = candidates[0].rank if candidates else 1
+    chosen = order[: request.top_k]
+    first = pool[0].rank if pool else 1
     matches = [replace(named[place], rank=rank) for rank, place in enumerate(chosen, start=first)]
     counts = Counter(match.kind for match in matches)
     cutoff = Cutoff(cut.score, cut.reason, counts, cut.nothing)
     below = [match.image.pk for match in nearest[FIRST:]]
     has_copy = any(one.kind in _COPY for one in judgements.values())
     return RankedResults(
-        found,
+        candidates,
         matches,
         cutoff,
         verified,
-        _raised(chosen, candidates),
+        _raised(chosen, pool),
         ms,
         unfinished=verified and not has_copy and any(pk not in judgements for pk in below),
         found_deep=any(pk in judgements and judgements[pk].kind is not None for pk in below),
     )
 
 
-def _cut(found: Candidates, judgements: Mapping[int, PairVerdict], wanted: SearchRequest) -> Cut:
+def _cut(
+    candidates: Candidates, judgements: Mapping[int, PairVerdict], request: SearchRequest
+) -> Cut:
     """Compute the cut-off from the best scores of the whole search, on its first page.
 
     Matches decided by geometry are left out: the gap between a copy and the rest says nothing
@@ -122,45 +124,45 @@ def _cut(found: Candidates, judgements: Mapping[int, PairVerdict], wanted: Searc
     """
     decided = Counter(
         match.score
-        for match in found.candidates
+        for match in candidates.candidates
         if (judgement := judgements.get(match.image.pk)) is not None and judgement.kind is not None
     )
-    open_scores = list((Counter(found.best) - decided).elements())
-    cut = cut_off(open_scores, calibration.bounds_of(wanted.indexes))
+    open_scores = list((Counter(candidates.best) - decided).elements())
+    cut = cut_off(open_scores, calibration.bounds_of(request.indexes))
     return replace(cut, nothing=not decided and max(open_scores, default=-1.0) < cut.score)
 
 
 def _look_again(
-    candidates: Sequence[Match], asked: QuerySubject, wanted: SearchRequest
+    candidates: Sequence[Match], subject: QuerySubject, request: SearchRequest
 ) -> tuple[dict[int, PairVerdict], bool]:
     """Return verdicts by image key, and whether verification was requested and answered."""
     images = [match.image for match in candidates]
-    found = {image.pk: _SAME_FILE for image in images if asked.is_same_file(image)}
-    if not wanted.verify or not settings.VERIFY_MS:
-        return found, False
-    contents = {image.pk: image.thumbnail_key for image in images if image.pk not in found}
-    known = verification_cache.recall(asked.content, contents.values())
-    found |= {pk: known[content] for pk, content in contents.items() if content in known}
+    verdicts = {image.pk: _SAME_FILE for image in images if subject.is_same_file(image)}
+    if not request.verify or not settings.VERIFY_MS:
+        return verdicts, False
+    contents = {image.pk: image.thumbnail_key for image in images if image.pk not in verdicts}
+    known = verification_cache.recall(subject.content, contents.values())
+    verdicts |= {pk: known[content] for pk, content in contents.items() if content in known}
     clock, heard = Clock(), True
-    for part in (images[:FIRST], images[FIRST:] if wanted.deep else []):
-        missing = [image.pk for image in part if image.pk not in found]
+    for part in (images[:FIRST], images[FIRST:] if request.deep else []):
+        missing = [image.pk for image in part if image.pk not in verdicts]
         left = settings.VERIFY_MS - clock.ms
         if missing and left >= _MIN_REMAINING_MS:
-            fresh = _verified(asked, missing, left)
+            fresh = _verified(subject, missing, left)
             verification_cache.remember(
-                asked.content, {contents[pk]: one for pk, one in fresh.items()}
+                subject.content, {contents[pk]: one for pk, one in fresh.items()}
             )
-            found |= fresh
+            verdicts |= fresh
             heard = heard and bool(fresh)
-        if not heard or any(one.kind in _COPY for one in found.values()):
+        if not heard or any(one.kind in _COPY for one in verdicts.values()):
             break
-    return found, heard
+    return verdicts, heard
 
 
 def _verified(
-    asked: QuerySubject, images: Sequence[int], budget_ms: float
+    subject: QuerySubject, images: Sequence[int], budget_ms: float
 ) -> dict[int, PairVerdict]:
-    answered = verification.verify(asked.subject, images, budget_ms=budget_ms)
+    answered = verification.verify(subject.subject, images, budget_ms=budget_ms)
     return {pk: PairVerdict.of(one) for pk, one in answered.items() if pk in images}
 
 

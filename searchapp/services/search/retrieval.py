@@ -44,7 +44,7 @@ def indexes_of(datasets: DatasetQuerySet | Sequence[Dataset]) -> list[Index]:
     return list(active.defer("recipe")[: MAX_DATASETS + 1])
 
 
-def nearest(vector: np.ndarray, wanted: SearchRequest, least: int = 0) -> Candidates:
+def nearest(vector: np.ndarray, request: SearchRequest, least: int = 0) -> Candidates:
     """Return the best ready images: `top_k`, or `least` if that is more; for lists by size or date,
     all of the best.
 
@@ -54,14 +54,14 @@ def nearest(vector: np.ndarray, wanted: SearchRequest, least: int = 0) -> Candid
     Raises `Invalid` (`invalid_cursor`) when the cursor is not valid, and `Unavailable`
     (`vectors_unavailable`, `filters_not_ready`) when Milvus is down or filters are not ready.
     """
-    cursor = cursors.read(wanted)
-    if wanted.condition is not None:
-        scalar_sync.require(wanted.indexes)
-    hits = _Hits(vector, wanted)
+    cursor = cursors.read(request)
+    if request.condition is not None:
+        scalar_sync.require(request.indexes)
+    hits = _Hits(vector, request)
     try:
-        if wanted.sort != Sort.SIMILARITY:
-            return _sorted(hits, wanted, cursor)
-        return _by_similarity(hits, wanted, cursor, max(wanted.top_k, least))
+        if request.sort != Sort.SIMILARITY:
+            return _sorted(hits, request, cursor)
+        return _by_similarity(hits, request, cursor, max(request.top_k, least))
     except VectorsUnavailable as error:
         raise vectors_unavailable() from error
 
@@ -76,14 +76,14 @@ def vectors_unavailable() -> Unavailable:
 class _Hits:
     """Hits from Milvus, best first, down to the requested depth, with their database rows."""
 
-    def __init__(self, vector: np.ndarray, wanted: SearchRequest) -> None:
+    def __init__(self, vector: np.ndarray, request: SearchRequest) -> None:
         self._vector = vector
-        self._wanted = wanted
-        condition = wanted.condition
+        self._wanted = request
+        condition = request.condition
         self._expression = None if condition is None else expression(condition)
         self._holds = None if condition is None else judge_of(condition)
         filtered = SCALAR_COLUMNS if condition is not None else ()
-        dated = ("created",) if wanted.sort == Sort.DATE else ()
+        dated = ("created",) if request.sort == Sort.DATE else ()
         self._columns = tuple(dict.fromkeys((*_SHOWN, *filtered, *dated)))
         self._rows: dict[int, Image | None] = {}
         self._asked = 0
@@ -96,7 +96,7 @@ class _Hits:
         depth = min(depth, MAX_DEPTH)
         if depth <= self._asked or self.is_all:
             return
-        found: list[tuple[float, int]] = []
+        merged: list[tuple[float, int]] = []
         # In a collection with more hits, the order is uncertain from the score of the last hit on:
         # others with the same score and smaller keys may be missing.
         edge = inf
@@ -106,17 +106,17 @@ class _Hits:
             places = [(0.0 - round(max(-1.0, min(1.0, h.score)), 6), h.image_id) for h in hits]
             if len(hits) == depth and depth < MAX_DEPTH:
                 edge = min(edge, places[-1][0])
-            found += places
-        found = sorted(place for place in found if place[0] < edge)
-        complete = depth == MAX_DEPTH or (edge == inf and len(found) <= depth)
-        del found[depth:]  # read no more rows for several datasets than for one
+            merged += places
+        merged = sorted(place for place in merged if place[0] < edge)
+        complete = depth == MAX_DEPTH or (edge == inf and len(merged) <= depth)
+        del merged[depth:]  # read no more rows for several datasets than for one
         if self._wanted.min_score is not None:
-            good = [place for place in found if -place[0] >= self._wanted.min_score]
-            complete = complete or len(good) < len(found)
-            found = good
+            good = [place for place in merged if -place[0] >= self._wanted.min_score]
+            complete = complete or len(good) < len(merged)
+            merged = good
         self.is_all = complete
         self._asked = depth
-        self.places = {key: (minus, key) for minus, key in found}
+        self.places = {key: (minus, key) for minus, key in merged}
 
     def deeper(self) -> None:
         self.ask(2 * self._asked)
@@ -124,8 +124,8 @@ class _Hits:
     def images(self, keys: Iterable[int]) -> dict[int, Image]:
         """Return the images of `keys` that are ready and whose current rows match the filter. Each
         row is read once."""
-        wanted = list(keys)
-        missing = [key for key in wanted if key not in self._rows]
+        requested = list(keys)
+        missing = [key for key in requested if key not in self._rows]
         for start in range(0, len(missing), _ROWS_AT_ONCE):
             part = missing[start : start + _ROWS_AT_ONCE]
             ready = Image.objects.filter(pk__in=part, state=ImageState.READY).order_by()
@@ -133,8 +133,8 @@ class _Hits:
             for key in part:
                 image = rows.get(key)
                 self._rows[key] = image if image is not None and self._passes(image) else None
-        found = {key: self._rows[key] for key in wanted}
-        return {key: image for key, image in found.items() if image is not None}
+        by_key = {key: self._rows[key] for key in requested}
+        return {key: image for key, image in by_key.items() if image is not None}
 
     def _passes(self, image: Image) -> bool:
         return self._holds is None or self._holds(image)
@@ -147,7 +147,7 @@ class _Hits:
         return [0.0 - minus for minus, _ in list(self.places.values())[:BEST]]
 
 
-def _by_similarity(hits: _Hits, wanted: SearchRequest, cursor: Cursor, number: int) -> Candidates:
+def _by_similarity(hits: _Hits, request: SearchRequest, cursor: Cursor, number: int) -> Candidates:
     beyond = set(cursor.beyond)
     hits.ask(cursor.shown + number + _SPARE)
     while True:
@@ -156,9 +156,9 @@ def _by_similarity(hits: _Hits, wanted: SearchRequest, cursor: Cursor, number: i
             for key, place in hits.places.items()
             if (cursor.after is None or place > cursor.after) and key not in beyond
         ]
-        if wanted.collapse:
-            kept, copies = _collapsed(hits)
-            there = [key for key in ahead if key in kept][: number + 1]
+        if request.collapse:
+            distinct, copies = _collapsed(hits)
+            there = [key for key in ahead if key in distinct][: number + 1]
         else:
             copies, there = Counter(), _first(hits, ahead, number + 1)
         if len(there) > number or hits.is_all:
@@ -181,16 +181,16 @@ def _first(hits: _Hits, keys: Sequence[int], number: int) -> list[int]:
 
 def _collapsed(hits: _Hits) -> tuple[dict[int, Image], Counter[int]]:
     """Return the first hit of each distinct picture, and the number of its copies by key."""
-    kept: dict[int, Image] = {}
+    distinct: dict[int, Image] = {}
     copies: Counter[int] = Counter()
     first: dict[str, int] = {}
     for key, image in hits.images(hits.places).items():
         before = first.setdefault(image.thumbnail_key, key)
         if before == key:
-            kept[key] = image
+            distinct[key] = image
         else:
             copies[before] += 1
-    return kept, copies
+    return distinct, copies
 
 
 def _deepest(hits: _Hits) -> Place:
@@ -198,7 +198,7 @@ def _deepest(hits: _Hits) -> Place:
     return next(reversed(hits.places.values()), (-inf,))
 
 
-def _sorted(hits: _Hits, wanted: SearchRequest, cursor: Cursor) -> Candidates:
+def _sorted(hits: _Hits, request: SearchRequest, cursor: Cursor) -> Candidates:
     """Return all of the best matches, for `sorting.listed` to choose a page from: the same ones on
     each page, and new images that score as high."""
     hits.ask(SORTED_AMONG + _SPARE)
@@ -216,8 +216,8 @@ def _sorted(hits: _Hits, wanted: SearchRequest, cursor: Cursor) -> Candidates:
         least = cursor.least
         images = {key: image for key, image in images.items() if hits.places[key] <= least}
     copies: Counter[int] = Counter()
-    if wanted.collapse:
-        kept, copies = _collapsed(hits)
-        images = {key: image for key, image in images.items() if key in kept}
+    if request.collapse:
+        distinct, copies = _collapsed(hits)
+        images = {key: image for key, image in images.items() if key in distinct}
     matches = [hits.match(image, copies[key]) for key, image in images.items()]
     return Candidates(matches, cursor, hits.places, False, hits.best)

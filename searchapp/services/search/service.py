@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def search_upload(
-    upload: HashedUpload, user: User | AnonymousUser, wanted: SearchRequest, box: Box | None = None
+    upload: HashedUpload, user: User | AnonymousUser, request: SearchRequest, box: Box | None = None
 ) -> tuple[Query, Answer]:
     """Store an uploaded query picture and search with (a box of) it. A refused picture is not
     stored."""
@@ -38,16 +38,16 @@ def search_upload(
     token = new_token()
     try:
         storage.put_query(upload)
-        question = _ask_stored(upload.sha256, wanted, box)
+        question = _ask_stored(upload.sha256, request, box)
         query = keep(upload, user.pk, token=token)  # while the worker embeds
-        embedded = _insist(question, query, wanted, box)
+        embedded = _insist(question, query, request, box)
     except ServiceError:
         discard_query(token, upload.sha256)  # its token was never returned
         raise
-    return query, _answer(embedded, wanted, clock, box)
+    return query, _answer(embedded, request, clock, box)
 
 
-def _insist(question: Question, query: Query, wanted: SearchRequest, box: Box | None) -> Embedded:
+def _insist(question: Question, query: Query, request: SearchRequest, box: Box | None) -> Embedded:
     """Wait for the answer; retry once when the picture was deleted before its row was created.
 
     That happens when another search with the same picture is refused at that moment.
@@ -57,7 +57,7 @@ def _insist(question: Question, query: Query, wanted: SearchRequest, box: Box | 
     except ServiceError as error:
         if error.code != "query_gone":
             raise
-        return _ask_stored(query.sha256, wanted, box).answer()
+        return _ask_stored(query.sha256, request, box).answer()
 
 
 def ask_url(url: str, user: User | AnonymousUser) -> Query:
@@ -72,12 +72,12 @@ def ask_url(url: str, user: User | AnonymousUser) -> Query:
 
 
 def search_url(
-    url: str, user: User | AnonymousUser, wanted: SearchRequest, box: Box | None = None
+    url: str, user: User | AnonymousUser, request: SearchRequest, box: Box | None = None
 ) -> tuple[Query, Answer]:
     """Let a worker fetch a picture, store it as a query picture, and search with (a box of) it."""
     clock = Clock()
-    query, embedded = _fetch(url, user, wanted.indexes[0], box)
-    return query, _answer(embedded, wanted, clock, box)
+    query, embedded = _fetch(url, user, request.indexes[0], box)
+    return query, _answer(embedded, request, clock, box)
 
 
 def _fetch(
@@ -91,13 +91,13 @@ def _fetch(
     return find_query(token), embedded
 
 
-def answer_query(query: Query, wanted: SearchRequest, box: Box | None = None) -> Answer:
+def answer_query(query: Query, request: SearchRequest, box: Box | None = None) -> Answer:
     """Search with (a box of) a stored query picture."""
     clock = Clock()
-    return _answer(_ask_stored(query.sha256, wanted, box).answer(), wanted, clock, box)
+    return _answer(_ask_stored(query.sha256, request, box).answer(), request, clock, box)
 
 
-def answer_image(image: Image, wanted: SearchRequest, box: Box | None = None) -> Answer:
+def answer_image(image: Image, request: SearchRequest, box: Box | None = None) -> Answer:
     """Search with a stored image, by its vector in its own index; with a box, by a vector that a
     worker computes for that part.
 
@@ -108,9 +108,9 @@ def answer_image(image: Image, wanted: SearchRequest, box: Box | None = None) ->
     """
     clock = Clock()
     if box is not None:
-        return _answer(_embedded_part(image, wanted, box), wanted, clock, box, image)
+        return _answer(_embedded_part(image, request, box), request, clock, box, image)
     embedded = Embedded(
-        vector=_vector_of(image, wanted),
+        vector=_vector_of(image, request),
         sha256=image.sha256,
         width=image.width or 0,
         height=image.height or 0,
@@ -118,13 +118,13 @@ def answer_image(image: Image, wanted: SearchRequest, box: Box | None = None) ->
         embed=0.0,
         cached=True,
     )
-    return _answer(embedded, wanted, clock, None, image)
+    return _answer(embedded, request, clock, None, image)
 
 
-def _embedded_part(image: Image, wanted: SearchRequest, box: Box) -> Embedded:
+def _embedded_part(image: Image, request: SearchRequest, box: Box) -> Embedded:
     check_ready(image)
     question = query_rpc.ask_image(
-        image.pk, image.thumbnail_key, wanted.pipeline, wanted.fingerprint, str(box)
+        image.pk, image.thumbnail_key, request.pipeline, request.fingerprint, str(box)
     )
     return question.answer()
 
@@ -138,25 +138,25 @@ def check_ready(image: Image) -> None:
         )
 
 
-def _vector_of(image: Image, wanted: SearchRequest) -> np.ndarray:
+def _vector_of(image: Image, request: SearchRequest) -> np.ndarray:
     # Prefer an index of the request: another one may be activated right now.
-    own = next((index for index in wanted.indexes if index.dataset_id == image.dataset_id), None)
+    own = next((index for index in request.indexes if index.dataset_id == image.dataset_id), None)
     own = own or image.dataset.active_index
     check_ready(image)
-    if own.fingerprint != wanted.fingerprint:
+    if own.fingerprint != request.fingerprint:
         raise pipelines_differ()
     try:
-        found = get_store().fetch(own.collection, [image.pk])
+        vectors = get_store().fetch(own.collection, [image.pk])
     except VectorsUnavailable as error:
         raise vectors_unavailable() from error
-    if image.pk not in found:
+    if image.pk not in vectors:
         raise Conflict("image_not_ready", "This picture's vector is missing.")
-    return found[image.pk]
+    return vectors[image.pk]
 
 
-def _ask_stored(sha256: str, wanted: SearchRequest, box: Box | None) -> Question:
-    look = wanted.verify and settings.VERIFY_MS > 0
-    return query_rpc.ask_stored(sha256, wanted.pipeline, wanted.fingerprint, _text(box), look)
+def _ask_stored(sha256: str, request: SearchRequest, box: Box | None) -> Question:
+    look = request.verify and settings.VERIFY_MS > 0
+    return query_rpc.ask_stored(sha256, request.pipeline, request.fingerprint, _text(box), look)
 
 
 def _text(box: Box | None) -> str:
@@ -165,30 +165,30 @@ def _text(box: Box | None) -> str:
 
 def _answer(
     embedded: Embedded,
-    wanted: SearchRequest,
+    request: SearchRequest,
     clock: Clock,
     box: Box | None,
     image: Image | None = None,
 ) -> Answer:
     searching = Clock()
-    found = nearest(embedded.vector, wanted, MIN_CANDIDATES)
+    candidates = nearest(embedded.vector, request, MIN_CANDIDATES)
     search_ms = searching.ms
-    asked = QuerySubject(image.sha256 if image else embedded.sha256, image, box)
-    judged = judge(found, asked, wanted)
+    subject = QuerySubject(image.sha256 if image else embedded.sha256, image, box)
+    judged = judge(candidates, subject, request)
     return Answer(
-        pipeline=wanted.pipeline,
-        fingerprint=wanted.fingerprint,
+        pipeline=request.pipeline,
+        fingerprint=request.fingerprint,
         took=Timings(embedded.decode, embedded.embed, search_ms, clock.ms, judged.ms),
         matches=judged.matches,
         cached=embedded.cached,
         width=embedded.width,
         height=embedded.height,
-        indexes=wanted.indexes,
+        indexes=request.indexes,
         cutoff=judged.cutoff,
         verified=judged.verified,
-        unfinished=judged.unfinished and not wanted.deep,
+        unfinished=judged.unfinished and not request.deep,
         found_deep=judged.found_deep,
         raised=judged.raised,
-        next=judged.found.next(wanted, judged.matches, judged.cutoff),
+        next=judged.found.next(request, judged.matches, judged.cutoff),
         box=box,
     )

@@ -21,26 +21,30 @@ _ORDERS: Mapping[Sort, Callable[[Image], float]] = {
 
 
 def listed(
-    found: Candidates, wanted: SearchRequest, line: float, decided: Collection[int]
+    candidates: Candidates, request: SearchRequest, line: float, decided: Collection[int]
 ) -> Candidates:
-    """Return the requested page of `found`, which holds all of the best matches.
+    """Return the requested page of `candidates`, which holds all of the best matches.
 
     A match is weak when it scores less than `line` and its key is not in `decided`. Both are the
     same on all pages: the cursor keeps them from the first one.
     """
-    key = _ORDERS[wanted.sort]
-    good = frozenset(found.cursor.good if found.cursor.cut else decided)
+    key = _ORDERS[request.sort]
+    good = frozenset(candidates.cursor.good if candidates.cursor.cut else decided)
 
     def place_of(match: Match) -> Place:
         is_weak = match.score < line and match.image.pk not in good
         return (float(is_weak), 0.0 - key(match.image), -match.image.pk)
 
-    places = {match.image.pk: place_of(match) for match in found.candidates}
-    after = found.cursor.after
+    places = {match.image.pk: place_of(match) for match in candidates.candidates}
+    after = candidates.cursor.after
     ahead = sorted(
-        (match for match in found.candidates if after is None or places[match.image.pk] > after),
+        (
+            match
+            for match in candidates.candidates
+            if after is None or places[match.image.pk] > after
+        ),
         key=lambda match: places[match.image.pk],
     )
-    cursor = replace(found.cursor, good=tuple(sorted(good)))
-    page = ranked(ahead[: wanted.top_k], cursor)
-    return Candidates(page, cursor, places, len(ahead) > wanted.top_k, found.best)
+    cursor = replace(candidates.cursor, good=tuple(sorted(good)))
+    page = ranked(ahead[: request.top_k], cursor)
+    return Candidates(page, cursor, places, len(ahead) > request.top_k, candidates.best)

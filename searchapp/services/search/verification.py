@@ -129,8 +129,8 @@ def verify(
         return {}
     if payload is None:
         return {}
-    told = json.loads(payload)
-    if "error" in told:
-        log.info("nothing was verified: %s", told["error"]["detail"])
+    result = json.loads(payload)
+    if "error" in result:
+        log.info("nothing was verified: %s", result["error"]["detail"])
         return {}
-    return {int(pk): Verified.from_json(one) for pk, one in told["verified"].items()}
+    return {int(pk): Verified.from_json(one) for pk, one in result["verified"].items()}

@@ -59,8 +59,8 @@ def recall(content: str, others: Iterable[str]) -> dict[str, PairVerdict]:
     The result is empty while Redis is down.
     """
     with contextlib.suppress(queue.QueueUnavailable):
-        found = queue.recall_fields(_key(content), list(others))
-        return {other: PairVerdict.from_bytes(data) for other, data in found.items()}
+        cached = queue.recall_fields(_key(content), list(others))
+        return {other: PairVerdict.from_bytes(data) for other, data in cached.items()}
     return {}
 
 

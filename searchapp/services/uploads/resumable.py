@@ -225,10 +225,10 @@ def hand_over(upload: PartialUpload, sha256: str | None = None) -> PartialUpload
         raise ServiceError(
             "upload_busy", "The last bytes of this file are being dealt with.", status=423
         ) from None
-    found = PartialUpload.objects.filter(pk=upload.pk).first()
-    if found is None:
+    row = PartialUpload.objects.filter(pk=upload.pk).first()
+    if row is None:
         raise _gone()
-    return found
+    return row
 
 
 def _hand_over(upload: PartialUpload, path: Path, sha256: str | None) -> None:
@@ -242,20 +242,20 @@ def _hand_over(upload: PartialUpload, path: Path, sha256: str | None) -> None:
                 if _mark_done(upload):
                     job = ImportJob.objects.select_related("dataset").get(pk=upload.job_id)
                     _check_open(job)
-                    given = dict(upload.given.get("given") or {})
-                    _label_from_folder(job, upload.name, given)
-                    creation.add_upload(job, whole, name=upload.name, given=given)
+                    fields = dict(upload.given.get("given") or {})
+                    _label_from_folder(job, upload.name, fields)
+                    creation.add_upload(job, whole, name=upload.name, given=fields)
         except Conflict:
             remove(upload)
             raise
     partial_files.remove(upload.pk)
 
 
-def _label_from_folder(job: ImportJob, name: str, given: dict[str, Any]) -> None:
+def _label_from_folder(job: ImportJob, name: str, fields: dict[str, Any]) -> None:
     """Use the name of an uploaded file's folder as its label."""
     folder = name.rpartition("/")[0].rpartition("/")[2]
     if folder and job.options.get("label_from_folder"):
-        given.setdefault("label", folder[:LABEL_LENGTH])
+        fields.setdefault("label", folder[:LABEL_LENGTH])
 
 
 def _mark_done(upload: PartialUpload) -> bool:

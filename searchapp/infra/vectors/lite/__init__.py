@@ -1,1 +1,1 @@
-"""Milvus Lite for several processes: our launcher and its parts."""
+"""A server that makes Milvus Lite available to several processes."""

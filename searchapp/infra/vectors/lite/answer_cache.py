@@ -1,7 +1,7 @@
-"""Cache of the last search answers, valid until something is written to the collection.
+"""Cache of recent search results, valid until something is written to the collection.
 
-A page that is loaded again, its next visitor and its look at more matches ask what has just been
-answered. As long as nothing was written to the collection, the answer is the same.
+The same search is repeated when a page is reloaded, opened by another visitor, or asked for more
+matches. Until something is written to the collection, its results are the same.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from typing import NamedTuple
 
 Hits = list[tuple[int, float]]
 
-# At most some 15 MB in all.
+# At most about 15 MB in total.
 MAX_ANSWERS = 128
 MAX_HITS = 1_100
 
 
 class Moment(NamedTuple):
-    """How often a collection had changed."""
+    """The number of changes to a collection at a moment."""
 
     collection: Hashable
     changes: int
 
 
 class AnswerCache:
-    """The hits of recent searches, those of each collection until it changes.
+    """The hits of recent searches, cached until their collection changes.
 
-    Whoever writes calls `changed` after the write and before it is acknowledged: nobody who knows
-    of a write is answered with what was found before it.
+    A writer must call `changed` after the write and before it is acknowledged. Then a search that
+    starts after the acknowledgement never gets hits from before the write.
     """
 
     def __init__(self) -> None:
@@ -38,13 +38,15 @@ class AnswerCache:
         self._changes: Counter[Hashable] = Counter()
 
     def moment(self, collection: Hashable) -> Moment:
-        """Return what `of` is to be given: taken before anything of the collection is looked at."""
+        """Return the moment to pass to `of`. Call it before reading anything of the collection."""
         with self._lock:
             return Moment(collection, self._changes[collection])
 
     def of(self, moment: Moment, question: Hashable, search: Callable[[], Hits]) -> Hits:
-        """Return the answer that is remembered, or that of `search`, which is remembered unless the
-        collection has changed since `moment`."""
+        """Return the cached hits, or those of `search`.
+
+        The latter are cached unless the collection has changed since `moment`.
+        """
         key = (moment.collection, question)
         with self._lock:
             if key in self._found:
@@ -59,7 +61,7 @@ class AnswerCache:
         return hits
 
     def changed(self, collection: Hashable) -> None:
-        """Forget what was found in a collection."""
+        """Discard the cached hits of a collection."""
         with self._lock:
             self._changes[collection] += 1
             for key in [key for key in self._found if key[0] == collection]:

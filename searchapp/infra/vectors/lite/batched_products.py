@@ -1,8 +1,7 @@
 """Batch concurrent searches into one product of all vectors with all queries.
 
-Reading half a gigabyte of vectors is what a search takes its time for. Twenty searches that read
-them side by side take twenty times as long; one product of all of them with twenty vectors reads
-them once.
+A search spends most of its time reading half a gigabyte of vectors. Twenty concurrent searches that
+each read them take twenty times as long. One product with twenty queries reads them once.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 
-# Of one product: what it gives has room for four bytes a vector and question.
+# Per product: its result takes four bytes per vector and query.
 MAX_QUERIES = 32
 
 
@@ -27,10 +26,10 @@ class _Question:
 
 
 class Products:
-    """Products with the rows of `parts`, matrices (n, D) one under the other. Thread-safe.
+    """Products with the rows of `parts`, vertically stacked matrices (n, D). Thread-safe.
 
-    Whoever comes while nobody computes begins at once, and is not made to wait for company. Alone
-    or in company, the last bits of an answer may differ.
+    If no product is being computed, a call starts at once and does not wait for others to join its
+    batch. The last bits of a result may depend on whether it was computed in a batch.
     """
 
     def __init__(self, parts: Sequence[Floats]) -> None:
@@ -41,24 +40,24 @@ class Products:
         self._computing = threading.Lock()
 
     def of(self, vector: Floats) -> Floats:
-        """Return the product of every row with `vector` (D,): an array (N,) of the caller's own."""
+        """Return the product of every row with `vector` (D,), as a new array (N,)."""
         mine = _Question(vector)
         with self._lock:
             self._waiting.append(mine)
         while mine.answer is None:
             with self._computing:
-                if mine.answer is None:  # else somebody has taken it along
+                if mine.answer is None:  # else another thread has computed it
                     with self._lock:
-                        taken, self._waiting = (
+                        batch, self._waiting = (
                             self._waiting[:MAX_QUERIES],
                             self._waiting[MAX_QUERIES:],
                         )
                     try:
-                        self._answer(taken)
+                        self._answer(batch)
                     except BaseException:
-                        with self._lock:  # the others try for themselves
+                        with self._lock:  # the other threads retry
                             self._waiting = [
-                                one for one in taken if one is not mine
+                                one for one in batch if one is not mine
                             ] + self._waiting
                         raise
         return mine.answer

@@ -12,24 +12,24 @@ from pymilvus.grpc_gen import common_pb2, milvus_pb2, schema_pb2
 from searchapp.infra.vectors.lite.answer_cache import Hits
 
 
-def is_plain_search(wanted: dict[str, Any], collection: Any) -> bool:
+def is_plain_search(params: dict[str, Any], collection: Any) -> bool:
     unusual = (
         "partition_names", "group_by_field", "radius", "range_filter", "ranker", "rerank",
         "function_chains", "has_function_score", "order_by_fields", "offset", "timezone",
     )  # fmt: skip
     return (
-        not any(wanted[name] for name in unusual)
-        and wanted["radius"] is None
-        and wanted["range_filter"] is None
-        and wanted["round_decimal"] < 0
-        and set(wanted["output_fields"] or ()) <= {collection._pk_name}
-        and collection._resolve_anns_field(wanted["anns_field"]) == collection._vector_name
-        and collection.resolve_search_metric(wanted["anns_field"], wanted["metric_type"])
+        not any(params[name] for name in unusual)
+        and params["radius"] is None
+        and params["range_filter"] is None
+        and params["round_decimal"] < 0
+        and set(params["output_fields"] or ()) <= {collection._pk_name}
+        and collection._resolve_anns_field(params["anns_field"]) == collection._vector_name
+        and collection.resolve_search_metric(params["anns_field"], params["metric_type"])
         == "COSINE"
         and collection.load_state == "loaded"
-        and wanted["top_k"] > 0
-        and isinstance(wanted["query_vectors"][0], list)
-        and len(wanted["query_vectors"][0]) == _dimension(collection)
+        and params["top_k"] > 0
+        and isinstance(params["query_vectors"][0], list)
+        and len(params["query_vectors"][0]) == _dimension(collection)
     )
 
 
@@ -49,7 +49,7 @@ def hits_answer(collection: Any, results: list[Hits], top_k: int) -> Any:
         scores=[score for hits in results for _, score in hits],
         primary_field_name=collection._pk_name,
     )
-    data.ids.int_id.data.extend(found for hits in results for found, _ in hits)
+    data.ids.int_id.data.extend(key for hits in results for key, _ in hits)
     return milvus_pb2.SearchResults(
         status=common_pb2.Status(**success_status_kwargs()),
         results=data,
@@ -68,7 +68,10 @@ def rows_answer(collection: Any, columns: list[Any], fields: list[str]) -> Any:
 
 
 def page_start(expression: str, key: str) -> int | None:
-    """Return N where the expression asks for all ids above N, as pymilvus' iterators word it."""
+    """Return N if the expression matches all ids above N, as written by pymilvus' iterators.
+
+    Returns None for other expressions.
+    """
     everything = f"{key} < {np.iinfo(np.int64).max}"
     if expression in ("", everything):
         return int(np.iinfo(np.int64).min)

@@ -11,10 +11,10 @@ logger = logging.getLogger(__name__)
 
 
 def drop_superseded_logs(collection_dir: Path) -> None:
-    """Remove write-ahead logs whose rows the manifest says are in sealed files already.
+    """Delete write-ahead logs whose rows are already in sealed files, according to the manifest.
 
-    A flush commits the manifest, then deletes the log. Killed between the two, Milvus Lite
-    would replay the log beside the sealed rows and return each of them twice.
+    A flush commits the manifest, then deletes the log. If it is killed between the two, Milvus
+    Lite would replay the log in addition to the sealed rows, and return each row twice.
     """
     from milvus_lite.storage.manifest import Manifest
     from milvus_lite.storage.wal import WAL, _cleanup_old_wals
@@ -27,10 +27,10 @@ def drop_superseded_logs(collection_dir: Path) -> None:
 
 
 def open_collections(db: Any) -> None:
-    """Open and load every collection of `db`, so that the first request finds them ready.
+    """Open and load every collection of `db`, so that they are ready for the first request.
 
-    Opening them all before serving also matters for safety: Milvus Lite opens a collection on
-    first use, and two requests at once would open it twice, on one log file.
+    This is also necessary for safety. Milvus Lite opens a collection on first use, and two
+    concurrent requests would open it twice, with the same log file.
     """
     for database in db.list_databases():
         for name in db.list_collections(database_name=database):
@@ -44,8 +44,8 @@ def _load(collection: Any, directory: Path) -> None:
     try:
         collection.load()
     except Exception:
-        # Index files are written in place: one cut short by a kill stays unreadable. They
-        # are derived from the rows, so they are built again.
+        # Index files are written in place, so a kill can leave one truncated and unreadable.
+        # They are derived from the rows and can be rebuilt.
         logger.exception("rebuilding the indexes of %s", collection.name)
         for indexes in directory.glob("partitions/*/indexes"):
             shutil.rmtree(indexes)

@@ -1,8 +1,8 @@
-"""Columns of scalars, by which filters on Milvus Lite's rows are evaluated.
+"""Columns of scalars, with which filters on Milvus Lite's rows are evaluated.
 
-Milvus Lite keeps a row's scalars as JSON text and reads that again, row by row, for each search:
-seconds for 100,000 rows. Here each sealed segment is read once, into sorted tokens and one column a
-name, and a condition is a few look-ups in them.
+Milvus Lite stores the scalars of a row as JSON and parses it again, row by row, for each search,
+which takes seconds for 100,000 rows. Here each sealed segment is parsed once, into sorted tokens
+and one column per name. Evaluating a condition then takes a few lookups.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ _ROWS_AT_ONCE = 2000
 
 
 class Unanswered(Exception):
-    """The columns cannot answer this condition: the engine can."""
+    """The columns cannot evaluate this condition; the engine can."""
 
 
 class _Gathered:
-    """What was found under one name, by kind: rows and values, part after part."""
+    """The values of one name, by type: a list of parts, each of rows and values."""
 
     def __init__(self) -> None:
         self.parts: dict[type, list[tuple[Longs, Any]]] = {}
 
 
 class Columns:
-    """The scalars of some rows, given as their JSON texts.
+    """The scalars of some rows, parsed from JSON.
 
-    `lists` has, for each name whose values are lists of integers, all values in ascending order and
-    the row of each; `numbers` and `texts` have the rows that have a value, and the values.
+    `_lists` has, for each name whose values are lists of integers, all values in ascending order
+    and the row of each. `_numbers` and `_texts` have the rows that have a value, and the values.
     """
 
     def __init__(self, written: Sequence[str | None]) -> None:
         self.rows = len(written)
-        # Names whose values are something else in some row: the engine knows what that means.
+        # Names that have other or mixed types of values; the engine evaluates these.
         self._others: set[str] = set()
         gathered: dict[str, _Gathered] = {}
         for start in range(0, self.rows, _ROWS_AT_ONCE):
@@ -47,10 +47,10 @@ class Columns:
         self._lists: dict[str, tuple[Longs, Longs]] = {}
         self._numbers: dict[str, tuple[Longs, npt.NDArray[np.float64]]] = {}
         self._texts: dict[str, tuple[Longs, _Texts]] = {}
-        for name, found in gathered.items():
-            if len(found.parts) > 1:
+        for name, column in gathered.items():
+            if len(column.parts) > 1:
                 self._others.add(name)
-            for kind, parts in found.parts.items():
+            for kind, parts in column.parts.items():
                 rows = np.concatenate([rows for rows, _ in parts])
                 if kind is list:
                     values = np.concatenate([values for _, values in parts])
@@ -65,8 +65,10 @@ class Columns:
     def _gather(
         self, start: int, written: Sequence[str | None], gathered: dict[str, _Gathered]
     ) -> None:
-        """Take in some rows, the first of which is row `start`. (So few that no other thread waits
-        long for the interpreter while arrays are made.)"""
+        """Add some rows, the first of which is row `start`.
+
+        They are so few that creating their arrays does not block other threads for long.
+        """
         import orjson
 
         seen: dict[tuple[str, type], tuple[list[int], list[Any]]] = {}
@@ -76,24 +78,23 @@ class Columns:
                 rows.append(row)
                 values.append(value)
         for (name, kind), (rows, values) in seen.items():
-            made: tuple[Longs, Any] | None = None
+            column: tuple[Longs, Any] | None = None
             if kind is list:
-                made = _flat(rows, values)
+                column = _flat(rows, values)
             elif kind is float:
-                made = (np.array(rows, np.int64), np.array(values, np.float64))
+                column = (np.array(rows, np.int64), np.array(values, np.float64))
             elif kind is str:
-                made = (np.array(rows, np.int64), values)
-            if made is None:
+                column = (np.array(rows, np.int64), values)
+            if column is None:
                 self._others.add(name)
             else:
-                gathered.setdefault(name, _Gathered()).parts.setdefault(kind, []).append(made)
+                gathered.setdefault(name, _Gathered()).parts.setdefault(kind, []).append(column)
 
     def mask(self, node: Any) -> Mask:
-        """Tell for which rows the expression `node`, a tree of the engine's, holds; shape (n,).
+        """Return the rows for which `node`, an expression tree of the engine, holds; shape (n,).
 
-        Raises:
-            Unanswered: for what is none of: and, or, json_contains_any of integers or its negation,
-                a comparison of a name with a number or a text.
+        Supports and, or, json_contains_any of integers and its negation, and comparisons of a name
+        with a number or a text. Raises `Unanswered` when the expression contains anything else.
         """
         from milvus_lite.search.filter import ast
 
@@ -107,9 +108,9 @@ class Columns:
             case ast.Not(operand=ast.ArrayContainsOp() as part):
                 return ~self.mask(part)
             case ast.ArrayContainsOp(
-                value=ast.MetaAccess(key=name), values=ast.ListLit(elements=wanted), mode="any"
-            ) if all(isinstance(one, ast.IntLit) for one in wanted):
-                return self._contains(self._known(name), [one.value for one in wanted])
+                value=ast.MetaAccess(key=name), values=ast.ListLit(elements=elements), mode="any"
+            ) if all(isinstance(one, ast.IntLit) for one in elements):
+                return self._contains(self._known(name), [one.value for one in elements])
             case ast.CmpOp(
                 op=sign, left=ast.MetaAccess(key=name), right=ast.FloatLit(value=bound)
             ) if sign in _SIGNS:
@@ -117,11 +118,11 @@ class Columns:
             case ast.CmpOp(
                 op=sign, left=ast.MetaAccess(key=name), right=ast.StringLit(value=bound)
             ) if sign in _SIGNS:
-                found = self._texts.get(self._known(name))
+                column = self._texts.get(self._known(name))
                 return (
                     self._none()
-                    if found is None
-                    else self._of(found[0], found[1].mask(sign, bound))
+                    if column is None
+                    else self._of(column[0], column[1].mask(sign, bound))
                 )
         raise Unanswered
 
@@ -130,11 +131,11 @@ class Columns:
             raise Unanswered
         return name
 
-    def _contains(self, name: str, wanted: list[int]) -> Mask:
+    def _contains(self, name: str, numbers: list[int]) -> Mask:
         mask = self._none()
         if name in self._lists:
             values, rows = self._lists[name]
-            for one in wanted:
+            for one in numbers:
                 first, past = np.searchsorted(values, [one, one + 1])
                 mask[rows[first:past]] = True
         return mask
@@ -161,7 +162,7 @@ _SIGNS: dict[str, Callable[[Any, Any], Any]] = {
 
 
 class _Texts:
-    """A column of texts, in Arrow: compared without making an object of each."""
+    """A column of texts in an Arrow array, compared without creating a Python object for each."""
 
     def __init__(self, values: list[str]) -> None:
         import pyarrow as pa
@@ -177,8 +178,10 @@ class _Texts:
 
 
 def _flat(rows: list[int], values: list[list[Any]]) -> tuple[Longs, Longs] | None:
-    """Return each row once for each value of its list, and all values; None where some is no
-    integer."""
+    """Return two equally long arrays: each row repeated once per value of its list, and the values.
+
+    Returns None if a value is not an integer.
+    """
     try:
         flat = np.array([one for value in values for one in value])
     except (ValueError, OverflowError):
@@ -190,7 +193,7 @@ def _flat(rows: list[int], values: list[list[Any]]) -> tuple[Longs, Longs] | Non
 
 
 def columns_of(table: Any) -> Columns:
-    """Return the columns of an Arrow table's scalars. (One without any has no such column.)"""
+    """Return the scalars of an Arrow table; without any, it has no `$meta` column."""
     if META not in table.schema.names:
         return Columns([None] * table.num_rows)
     return Columns(table.column(META).to_pylist())

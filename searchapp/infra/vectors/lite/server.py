@@ -3,9 +3,9 @@
     python -m searchapp.infra.vectors.lite.server --data-dir DIR --uri unix:/run/milvus.sock
     python -m searchapp.infra.vectors.lite.server --data-dir DIR --uri http://127.0.0.1:19530
 
-It speaks the Milvus protocol, keeps every write that it acknowledged across kill -9, and stops
-cleanly on SIGTERM and SIGINT with exit code 0. It has no passwords, so it serves a Unix socket
-of this user or a loopback port, never the network.
+It implements the Milvus protocol. Acknowledged writes survive kill -9. On SIGTERM and SIGINT it
+stops cleanly with exit code 0. It has no authentication, so it listens only on a Unix socket of
+this user or on a loopback port, never on the network.
 """
 
 from __future__ import annotations
@@ -29,30 +29,33 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-MAX_SOCKET_PATH_LENGTH = 107  # bytes: sockaddr_un holds 108 with the closing zero
+MAX_SOCKET_PATH_LENGTH = 107  # bytes: sockaddr_un has 108, with the final NUL
 MAX_MESSAGE_BYTES = 256 * 1024 * 1024
 HANDLER_THREADS = 16
 GRACE_SECONDS = 10.0
 
-# All are read once, when the libraries load.
+# The libraries read these once, when they are loaded.
 ENVIRONMENT = {
-    # Products of one vector with some thousand rows lose more in waking threads than they gain.
+    # For products of one vector with some thousand rows, starting threads costs more than it saves.
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
-    # The service decides when to seal rows; the engine's own flush inside an insert would hide
-    # rows from searches for its duration.
+    # The service decides when to seal rows. A flush by the engine during an insert would hide rows
+    # from searches until it ends.
     "MILVUS_LITE_MEMTABLE_MEMORY_LIMIT_BYTES": str(4 * 1024**3),
     "MILVUS_LITE_WAL_SIZE_LIMIT_BYTES": str(8 * 1024**3),
 }
 
 
 class Refused(Exception):
-    """The server cannot start; `str()` says why and what would be right."""
+    """The server cannot start; `str()` says why and what is valid."""
 
 
 def parse_address(uri: str) -> str:
-    """Turn `--uri` into a gRPC address. Raises Refused for anything but this machine."""
+    """Convert `--uri` to a gRPC address.
+
+    Raises `Refused` when it is invalid or can be reached from other machines.
+    """
     if uri.startswith("unix:"):
         path = "/" + uri.removeprefix("unix:").lstrip("/")
         if path == "/" or not uri.removeprefix("unix:").startswith("/"):
@@ -89,9 +92,11 @@ def _is_loopback(host: str) -> bool:
 
 
 def check_socket(path: Path) -> None:
-    """Raise Refused unless `path` is free or the socket of a killed predecessor.
+    """Check that `path` does not exist or is the stale socket of a killed server.
 
-    gRPC replaces any socket file that it finds, even one that a live server listens on.
+    gRPC replaces any existing socket file, even if a running server listens on it.
+
+    Raises `Refused` when `path` is another kind of file or in use.
     """
     try:
         mode = path.lstat().st_mode
@@ -111,7 +116,10 @@ def check_socket(path: Path) -> None:
 
 
 def build_server(service: LiteService, address: str) -> Any:
-    """Return a gRPC server for `service`, bound to `address` and not started."""
+    """Return a gRPC server for `service`, bound to `address` and not started.
+
+    Raises `Refused` when the address is in use or cannot be used.
+    """
     import grpc
     from pymilvus.grpc_gen import milvus_pb2_grpc
 
@@ -133,9 +141,9 @@ def build_server(service: LiteService, address: str) -> Any:
         options=[
             ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
             ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-            # Two servers on one port would each get a part of the requests.
+            # Otherwise two servers could share a port, and each would get a part of the requests.
             ("grpc.so_reuseport", 0),
-            # pymilvus pings during long calls; the defaults would hang up on it.
+            # pymilvus pings during long calls; with the defaults, gRPC would close the connection.
             ("grpc.http2.max_ping_strikes", 0),
             ("grpc.http2.min_recv_ping_interval_without_data_ms", 5000),
             ("grpc.keepalive_permit_without_calls", 1),
@@ -153,7 +161,7 @@ def build_server(service: LiteService, address: str) -> Any:
 
 
 def serve(data_dir: Path, uri: str) -> None:
-    """Serve `data_dir` on `uri` until SIGTERM or SIGINT. Raises Refused if it cannot start."""
+    """Serve `data_dir` on `uri` until SIGTERM or SIGINT. Raises `Refused` when it cannot start."""
     address = parse_address(uri)
     socket_path = Path(address.removeprefix("unix:")) if address.startswith("unix:") else None
     stop = threading.Event()
@@ -183,8 +191,8 @@ def serve(data_dir: Path, uri: str) -> None:
         open_collections(db)
         service = LiteService(db)
         try:
-            # Searches share the interpreter with flushes and compactions; the default of 5 ms
-            # a turn would be felt in each of them.
+            # Searches share the interpreter with flushes and compactions. The default switch
+            # interval of 5 ms would delay every search noticeably.
             sys.setswitchinterval(0.001)
             server = build_server(service, address)
             server.start()
@@ -201,7 +209,7 @@ def serve(data_dir: Path, uri: str) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line. Returns the exit code: 0 stopped on request, 1 could not start."""
+    """Run the command line. Returns the exit code: 0 if stopped on request, 1 if not started."""
     parser = argparse.ArgumentParser(prog="lite_server", description=__doc__.splitlines()[0])
     parser.add_argument("--data-dir", type=Path, required=True, help="where the vectors are kept")
     parser.add_argument("--uri", required=True, help="unix:/path or http://127.0.0.1:PORT")

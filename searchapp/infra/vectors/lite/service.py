@@ -1,13 +1,12 @@
 """The gRPC service of the launcher: Milvus Lite behind a lock.
 
-Milvus Lite wants one writer at a time and leaves the serializing to its user. Here every call
-holds one lock, except the few that a visitor waits for: search, look-up by id and counting
-read an immutable `CollectionView` and wait for nobody, not even for a flush or a compaction.
+Milvus Lite supports one writer at a time and leaves serialization to its caller. Here every call
+holds one lock, except the calls on which a search request waits: search, lookup by id and counting
+read an immutable `CollectionView` without a lock, so a flush or a compaction does not delay them.
 
-Writes are acknowledged when they are in the write-ahead log, which survives a kill. Sealing
-rows into Parquet is done in the background, many small batches at a time: sealing each batch
-of 32 halves the insert rate and keeps compaction busy, and open rows are searched as quickly
-as sealed ones here.
+Writes are acknowledged when they are in the write-ahead log, which survives a kill. Rows are
+sealed into Parquet in the background, many small batches at a time. Sealing each batch of 32 would
+halve the insert rate and keep compaction busy. Searches are as fast on open rows as on sealed ones.
 """
 
 from __future__ import annotations
@@ -44,14 +43,14 @@ logger = logging.getLogger(__name__)
 
 SEAL_ROWS = 1000
 SEAL_IDLE_SECONDS = 1.0
-# Compaction can hold sealing back for seconds; beyond this many open rows, writes wait for it.
+# Compaction can delay sealing for seconds; beyond this many open rows, writes wait for sealing.
 MAX_OPEN_ROWS = 8 * SEAL_ROWS
 TICK_SECONDS = 0.2
 
-# Answered without the lock: they read nothing that changes, or lock for themselves.
+# Methods that do not need the lock: they read nothing that changes, or acquire it themselves.
 UNLOCKED = frozenset({"Connect", "GetVersion", "CheckHealth", "Search", "Query"})
 ROW_WRITES = frozenset({"Insert", "Upsert", "Delete"})
-# Methods whose names begin so change nothing.
+# Prefixes of methods that change nothing.
 READS = ("Describe", "Get", "Has", "List", "Show")
 UNEXPECTED = 1
 
@@ -77,7 +76,7 @@ class LiteService(MilvusServicer):  # type: ignore[misc]
     # -- the lock ------------------------------------------------------------------------
 
     def guard(self, method: str, behaviour: Callable[..., Any]) -> Callable[..., Any]:
-        """Wrap one gRPC method of this service in the lock and in what must follow a write."""
+        """Wrap a gRPC method of this service in the lock, and in what must happen after a write."""
         if method in UNLOCKED:
             return behaviour
 
@@ -104,8 +103,8 @@ class LiteService(MilvusServicer):  # type: ignore[misc]
         if collection is None:
             return
         if answer.status.code == UNEXPECTED or _open_rows(collection) >= MAX_OPEN_ROWS:
-            # A write that broke off (a full disk) leaves half a record in the log, and replay
-            # stops there: seal what was acknowledged and begin a new log before going on.
+            # A failed write (for example, a full disk) leaves a partial record in the log, at which
+            # replay stops. Seal the acknowledged rows, which starts a new log, before continuing.
             self._seal(collection)
         else:
             self._last_write[collection] = time.monotonic()
@@ -115,24 +114,24 @@ class LiteService(MilvusServicer):  # type: ignore[misc]
     # -- sealing -------------------------------------------------------------------------
 
     def _seal(self, collection: Any) -> None:
-        """Flush the open rows of `collection`. The caller holds the lock."""
+        """Flush the open rows of `collection`. The caller must hold the lock."""
         view = self._views.get(self._key_of(collection))
         if view is not None:
             view.freeze()
         table = collection._memtable
         table._build_data_table = partial(_gather, table)
         try:
-            # The engine swaps its table before it takes its own lock: taking that lock first
-            # keeps compaction and views away until rows and view fit together again.
+            # The engine swaps its table before it acquires its own lock. Acquiring that lock first
+            # blocks compaction and new views until rows and view are consistent again.
             with collection._maintenance_lock:
                 collection.flush()
                 self._publish(collection)
-            # Runs after the compaction that the flush has scheduled, on the same thread, and
-            # lets go of the segments that compaction has replaced.
+            # This runs after the compaction that the flush has scheduled, on the same thread, and
+            # releases the segments that compaction has replaced.
             collection._bg_executor.submit(self._publish, collection)
         except Exception:
-            # The rows are in the log but no longer in memory. Only a restart brings them back;
-            # going on would let the next flush delete their log.
+            # The rows are in the log but no longer in memory. Only a restart restores them; if the
+            # server continued, the next flush would delete their log.
             logger.critical("Sealing %s failed; stopping at once", collection.name, exc_info=True)
             os._exit(1)
         self._last_write.pop(collection, None)
@@ -147,11 +146,11 @@ class LiteService(MilvusServicer):  # type: ignore[misc]
                     self._seal_if_due(collection)
 
     def _read_scalars(self) -> None:
-        """Read the scalars of a new segment, so that no search has to. Nothing is locked."""
+        """Read the scalars of a new segment without a lock, so that no search has to read them."""
         for view in list(self._views.values()):
             for sealed in view.sealed:
                 if not sealed.is_read:
-                    sealed.columns  # noqa: B018 (reading it is what is wanted)
+                    sealed.columns  # noqa: B018 (a cached property)
                     return
 
     def _seal_if_due(self, collection: Any) -> None:
@@ -161,7 +160,7 @@ class LiteService(MilvusServicer):  # type: ignore[misc]
         idle = time.monotonic() - written
         if _open_rows(collection) < SEAL_ROWS and idle < SEAL_IDLE_SECONDS:
             return
-        # While compaction runs, let the writers have the lock, and come back later.
+        # While compaction runs, leave the lock to writers, and try again later.
         if collection._maintenance_lock.acquire(blocking=False):
             try:
                 self._seal(collection)
@@ -169,7 +168,7 @@ class LiteService(MilvusServicer):  # type: ignore[misc]
                 collection._maintenance_lock.release()
 
     def close(self) -> None:
-        """Finish the write in flight, seal everything and refuse what comes after."""
+        """Finish the current write, seal all rows and refuse further requests."""
         with self._lock:
             self._stopping = True
             for collection in self._db._collections.values():
@@ -180,7 +179,7 @@ class LiteService(MilvusServicer):  # type: ignore[misc]
     # -- views ---------------------------------------------------------------------------
 
     def _key_of(self, collection: Any) -> tuple[str, str]:
-        """Return (database, name) of an open collection, two empty strings of a dropped one."""
+        """Return (database, name) of an open collection, or two empty strings for a dropped one."""
         opened = list(self._db._collections.items())
         return next((key for key, known in opened if known is collection), ("", ""))
 
@@ -198,7 +197,10 @@ class LiteService(MilvusServicer):  # type: ignore[misc]
             )
 
     def _refresh_views(self, forget: bool = True) -> None:
-        """Follow collections that were created, dropped or renamed; `forget` what was found."""
+        """Update the views after collections were created, dropped or renamed.
+
+        With `forget`, discard the cached hits too.
+        """
         open_now = self._db._collections
         for key, view in list(self._views.items()):
             if forget:
@@ -214,7 +216,7 @@ class LiteService(MilvusServicer):  # type: ignore[misc]
                 del self._last_write[collection]
 
     def _key_in(self, request: Any, context: Any) -> tuple[str, str]:
-        """Return (database, name) of the collection that a request names."""
+        """Return (database, name) of the collection of a request."""
         database = self._database_name(request, context)
         name = self._db.resolve_collection_name(request.collection_name, database_name=database)
         return database, name
@@ -227,23 +229,23 @@ class LiteService(MilvusServicer):  # type: ignore[misc]
     # -- reading -------------------------------------------------------------------------
 
     def Search(self, request: Any, context: grpc.ServicerContext) -> Any:
-        """Answer plain cosine searches from the view; anything else as Milvus Lite does."""
+        """Answer plain cosine searches from the view; leave all others to Milvus Lite."""
         moment = self._answers.moment(self._key_in(request, context))
-        found = self._view(request, context)
-        if found is not None:
+        target = self._view(request, context)
+        if target is not None:
             try:
-                wanted = parse_search_request(request)
-                if is_plain_search(wanted, found[0]):
-                    return self._search_view(*found, wanted, moment)
+                params = parse_search_request(request)
+                if is_plain_search(params, target[0]):
+                    return self._search_view(*target, params, moment)
             except MilvusLiteError:
                 logger.debug("The engine words its own errors", exc_info=True)
         with self._lock:
             return super().Search(request, context)
 
     def _search_view(
-        self, collection: Any, view: CollectionView, wanted: dict[str, Any], moment: Moment
+        self, collection: Any, view: CollectionView, params: dict[str, Any], moment: Moment
     ) -> Any:
-        top_k, expression = wanted["top_k"], wanted["expr"]
+        top_k, expression = params["top_k"], params["expr"]
 
         def search(query: npt.NDArray[np.float32]) -> Hits:
             condition = None
@@ -252,7 +254,7 @@ class LiteService(MilvusServicer):  # type: ignore[misc]
                 condition = Condition(compiled, collection._indexed_filter_plan(compiled))
             return view.search(query, top_k, condition)
 
-        queries = [np.asarray(vector, dtype=np.float32) for vector in wanted["query_vectors"]]
+        queries = [np.asarray(vector, dtype=np.float32) for vector in params["query_vectors"]]
         results = [
             self._answers.of(moment, (query.tobytes(), top_k, expression), partial(search, query))
             for query in queries
@@ -260,10 +262,10 @@ class LiteService(MilvusServicer):  # type: ignore[misc]
         return hits_answer(collection, results, top_k)
 
     def Query(self, request: Any, context: grpc.ServicerContext) -> Any:
-        """Answer look-ups by id, pages of ids and plain counts from the view."""
-        found = self._view(request, context)
-        if found is not None:
-            answer = self._query_view(request, *found)
+        """Answer lookups by id, pages of ids and plain counts from the view."""
+        target = self._view(request, context)
+        if target is not None:
+            answer = self._query_view(request, *target)
             if answer is not None:
                 return answer
         with self._lock:
@@ -284,7 +286,7 @@ class LiteService(MilvusServicer):  # type: ignore[misc]
         ids = self._extract_pks_from_expr(request.expr, collection)
         if ids is not None and not limits.get("offset") and "iterator" not in limits:
             there = view.fetch(ids)
-            rows = [{key: found} for found, _ in there]
+            rows = [{key: pk} for pk, _ in there]
             if collection._vector_name in fields:
                 for row, (_, vector) in zip(rows, there, strict=True):
                     row[collection._vector_name] = vector.tolist()
@@ -292,7 +294,7 @@ class LiteService(MilvusServicer):  # type: ignore[misc]
             page = view.ids()
             start = int(np.searchsorted(page, after, side="right")) + int(limits.get("offset", 0))
             end = start + int(limits["limit"]) if int(limits.get("limit", -1)) >= 0 else None
-            rows = [{key: int(found)} for found in page[start:end]]
+            rows = [{key: int(pk)} for pk in page[start:end]]
         else:
             return None
         plan = build_projection_plan(fields, collection.schema, api_kind="query")
@@ -304,10 +306,10 @@ class LiteService(MilvusServicer):  # type: ignore[misc]
     # -- writing -------------------------------------------------------------------------
 
     def Upsert(self, request: Any, context: grpc.ServicerContext) -> Any:
-        """Replace whole rows, as the Milvus server does unless a partial update is asked for.
+        """Replace whole rows, as a Milvus server does unless a partial update is requested.
 
-        Milvus Lite would first look each row up and merge it, waiting for compaction each time;
-        its insert overwrites a row of the same id.
+        Milvus Lite would first look up and merge each row, waiting for compaction each time. Its
+        insert overwrites a row with the same id.
         """
         if request.partial_update:
             return super().Upsert(request, context)
@@ -319,7 +321,7 @@ class LiteService(MilvusServicer):  # type: ignore[misc]
 def _gather(table: Any, rows: list[tuple[int, int]]) -> Any:
     """Return the (batch, row) pairs of an in-memory table as one Arrow table.
 
-    The engine's own way makes a Python object of every number of every vector.
+    The engine's own method creates a Python object for every number of every vector.
     """
     import pyarrow as pa
 
@@ -335,7 +337,7 @@ def _open_rows(collection: Any) -> int:
 
 
 def _is_plain(collection: Any) -> bool:
-    """Tell whether views understand the collection: integer ids and a dense vector in each row."""
+    """Whether views support the collection: integer ids and a dense vector in each row."""
     fields = {field.name: field for field in collection.schema.fields}
     vector = fields.get(collection._vector_name)
     return (

@@ -1,11 +1,11 @@
 """An immutable view of one Milvus Lite collection, for fast searches.
 
 Milvus Lite's own search loops over every row in Python, copies the whole matrix, and can miss
-rows while a flush swaps its tables. A view keeps what belongs together (sealed segments,
-tombstones and the in-memory table that was active with them), so a reader needs no lock:
-rows that a later flush moves are still in the view's own table.
+rows while a flush swaps its tables. A view keeps a consistent set of sealed segments, tombstones
+and the in-memory table that was active with them, so a reader needs no lock: rows that a later
+flush moves are still in the view's own table.
 
-Search is exact: one product per segment, for all who ask at the same moment.
+Search is exact: one product per segment, shared by all concurrent searches.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ Mask = npt.NDArray[np.bool_]
 OpenRows = tuple[dict[int, tuple[int, int]], list[int], tuple[Any, ...]]
 LOCK_SECONDS = 0.005
 
-# The best rows are scored once more, each by itself, so that a score does not depend on who else
-# asked: pages go on from the score of their last match. Some more than wanted, for their order by
-# the first score may be another.
+# The best rows are scored again, one by one, so that a score does not depend on concurrent
+# searches: the next page of results starts from the score of the last match. This many more rows
+# than requested are scored again, because their order may change.
 SPARE = 16
 
 NO_ROWS: Longs = np.empty(0, dtype=np.int64)
@@ -48,8 +48,8 @@ def inverse_norms(vectors: Floats) -> Floats:
 class Sealed:
     """One sealed segment: the engine's object, ids (n,), sequence numbers (n,), 1/norms (n,).
 
-    Its scalars are read once, in the background or when a condition is asked of it before that; a
-    later view has the same object.
+    Its scalars are read once, in the background or by the first condition that needs them. Later
+    views share the object.
     """
 
     segment: Any
@@ -77,9 +77,9 @@ class Sealed:
 
 
 class CollectionView:
-    """What one collection held when the view was taken, plus what its open table gets since.
+    """The rows of a collection when the view was created, plus later additions to its open table.
 
-    `memtable` is the engine's in-memory table; it only ever grows while the view is current.
+    `memtable` is the engine's in-memory table, which only grows while the view is current.
     """
 
     def __init__(
@@ -109,12 +109,12 @@ class CollectionView:
         self._dead: Longs = np.flatnonzero(~live)
         rows = np.flatnonzero(live)
         order = np.argsort(self._all_ids[rows], kind="stable")
-        # Live sealed rows in the order of their ids, for look-ups by id.
+        # Live sealed rows, sorted by id, for lookups by id.
         self._rows: Longs = rows[order]
         self._ids: Longs = self._all_ids[self._rows]
 
     def _newest_and_not_deleted(self, tombstones: dict[int, int]) -> Mask:
-        """Tell for each sealed row whether it is the latest version of its id and alive."""
+        """Return whether each sealed row is the latest version of its id and not deleted."""
         total = int(self.offsets[-1])
         live = np.zeros(total, dtype=bool)
         if not total:
@@ -136,9 +136,9 @@ class CollectionView:
     # -- the open table ------------------------------------------------------------------
 
     def freeze(self) -> None:
-        """Remember the open rows as they are. The caller sees to it that nobody writes any more.
+        """Copy the open rows. The caller must ensure that nothing writes to the table any more.
 
-        Sealing holds the table's lock for long; readers of a frozen view do not need it.
+        Sealing holds the table's lock for a long time; readers of a frozen view do not need it.
         """
         self._frozen = self._copy_of_open_rows()
 
@@ -157,7 +157,7 @@ class CollectionView:
         return positions, list(table._delete_index), tuple(table._insert_batches)
 
     def _open_vectors(self, batches: tuple[Any, ...]) -> list[tuple[Floats, Floats]]:
-        """Return (vectors, 1/norms) of each open batch; each is unpacked once."""
+        """Return (vectors, 1/norms) of each open batch; each batch is unpacked once."""
         with self._open_lock:
             for batch in batches[len(self._open_batches) :]:
                 column = batch.column(self.vector_field)
@@ -167,13 +167,13 @@ class CollectionView:
             return self._open_batches[: len(batches)]
 
     def _columns_of_open(self, batches: tuple[Any, ...]) -> list[Columns]:
-        """Return the scalars of each open batch; each is read once."""
+        """Return the scalars of each open batch; each batch is read once."""
         with self._open_lock:
             self._open_columns += map(columns_of, batches[len(self._open_columns) :])
             return self._open_columns[: len(batches)]
 
     def _sealed_rows_of(self, ids: Longs) -> tuple[Longs, Mask]:
-        """Return the sealed row of each id (undefined where not found) and which were found."""
+        """Return the sealed row of each id (undefined if there is none), and which were found."""
         if not len(self._ids):
             return np.zeros(len(ids), dtype=np.int64), np.zeros(len(ids), dtype=bool)
         place = np.minimum(np.searchsorted(self._ids, ids), len(self._ids) - 1)
@@ -183,13 +183,13 @@ class CollectionView:
         """Return the sealed rows that the open table overwrites or deletes."""
         if not positions and not deleted:
             return NO_ROWS
-        rows, found = self._sealed_rows_of(np.array([*positions, *deleted], dtype=np.int64))
-        return rows[found]
+        rows, is_sealed = self._sealed_rows_of(np.array([*positions, *deleted], dtype=np.int64))
+        return rows[is_sealed]
 
     # -- reading -------------------------------------------------------------------------
 
     def search(self, query: Floats, k: int, condition: Condition | None) -> list[tuple[int, float]]:
-        """Return the `k` best (id, cosine) for `query` (D,), best first, exactly."""
+        """Return the exact `k` best (id, cosine) for `query` (D,), best first."""
         norm = float(np.sqrt(query @ query))
         query = query / norm if norm > 0 else query
         positions, deleted, batches = self._open_rows()
@@ -240,7 +240,7 @@ class CollectionView:
         ]
 
     def _exact(self, vectors: list[Floats], query: Floats) -> Floats:
-        """Return the cosines of a few vectors, each by itself and as exact as they can be."""
+        """Return the cosines of a few vectors, computed one by one in float64."""
         rows = np.stack(vectors).astype(np.float64)
         products = np.einsum("ij,j->i", rows, query.astype(np.float64))
         norms = np.sqrt(np.einsum("ij,ij->i", rows, rows))
@@ -256,23 +256,23 @@ class CollectionView:
         return int(self._all_ids[row] if row < sealed_total else open_ids[row - sealed_total])
 
     def fetch(self, ids: list[int]) -> list[tuple[int, Floats]]:
-        """Return (id, vector (D,)) of those `ids` that are alive, in the order asked."""
+        """Return (id, vector (D,)) of those `ids` that are not deleted, in the order of `ids`."""
         positions, deleted, batches = self._open_rows()
         gone = set(deleted)
-        rows, found = self._sealed_rows_of(np.array(ids, dtype=np.int64))
+        rows, is_sealed = self._sealed_rows_of(np.array(ids, dtype=np.int64))
         out: list[tuple[int, Floats]] = []
         for index, key in enumerate(ids):
             if key in positions:
                 batch, row = positions[key]
                 out.append((key, self._open_vectors(batches)[batch][0][row]))
-            elif key not in gone and found[index]:
+            elif key not in gone and is_sealed[index]:
                 segment = int(np.searchsorted(self.offsets, rows[index], side="right")) - 1
                 local = int(rows[index] - self.offsets[segment])
                 out.append((key, self.sealed[segment].segment.vectors[local]))
         return out
 
     def ids(self) -> Longs:
-        """Return the ids of all living rows, ascending; shape (N,)."""
+        """Return the ids of all rows that are not deleted, ascending; shape (N,)."""
         positions, deleted, _ = self._open_rows()
         hidden = np.array([*positions, *deleted], dtype=np.int64)
         sealed = self._ids[~np.isin(self._ids, hidden)] if len(hidden) else self._ids
@@ -287,7 +287,7 @@ class Condition:
         self._plan = plan
 
     def of_segment(self, sealed: Sealed) -> Mask:
-        """Tell which rows of a sealed segment pass; shape (n,)."""
+        """Return which rows of a sealed segment pass; shape (n,)."""
         from milvus_lite.search.indexed_filter import evaluate_segment_filter
 
         try:
@@ -297,25 +297,25 @@ class Condition:
         return np.asarray(passed, dtype=bool)
 
     def of_open_rows(self, batches: tuple[Any, ...], columns: list[Columns], at: Longs) -> Mask:
-        """Tell which open rows pass, `at` being their (batch, row) pairs (n, 2); shape (n,).
+        """Return which open rows pass; shape (n,).
 
-        `columns` are those of each batch.
+        `at` has their (batch, row) pairs (n, 2), and `columns` the scalars of each batch.
         """
         import pyarrow as pa
         from milvus_lite.search.filter import evaluate_mask
 
         starts = np.cumsum([0, *(batch.num_rows for batch in batches)])
-        wanted = starts[at[:, 0]] + at[:, 1]
+        positions = starts[at[:, 0]] + at[:, 1]
         try:
-            return np.concatenate([one.mask(self._compiled.ast) for one in columns])[wanted]
+            return np.concatenate([one.mask(self._compiled.ast) for one in columns])[positions]
         except Unanswered:
             pass
-        # Conditions read scalars: leaving the vectors out saves copying them.
+        # Conditions read only scalars; without the vectors, these need not be copied.
         names = [
             field.name
             for field in batches[0].schema
             if not pa.types.is_fixed_size_list(field.type) and field.name != "_partition"
         ]
         table = pa.Table.from_batches(batches).select(names)
-        rows = table.take(pa.array(wanted))
+        rows = table.take(pa.array(positions))
         return np.asarray(evaluate_mask(self._compiled, rows), dtype=bool)

@@ -24,8 +24,8 @@ _CLASSES = {
 def source_class(kind: str) -> type[Source]:
     """Return the class of a `SourceKind`. Raises `KeyError` for uploads."""
     module, name = _CLASSES[SourceKind(kind)]
-    found: type[Source] = getattr(import_module(f"{__name__}.{module}"), name)
-    return found
+    source_type: type[Source] = getattr(import_module(f"{__name__}.{module}"), name)
+    return source_type
 
 
 def source_of(source: ImportSource, options: ImportOptions) -> Source:

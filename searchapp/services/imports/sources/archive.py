@@ -50,8 +50,8 @@ class ArchiveSource(Source):
                 size -= member.size
             here = json.dumps({"at": member.next, "members": number, "bytes": size})
             if number > settings.MAX_MEMBERS:
-                said = f"This archive has more than {settings.MAX_MEMBERS:,} files; the others are "
-                refusal = ("too_many_members", f"{said}left out.")
+                text = f"This archive has more than {settings.MAX_MEMBERS:,} files; the others are "
+                refusal = ("too_many_members", f"{text}left out.")
                 yield Listed(shown(member.name), refusal=refusal, cursor=here)
                 return
             parts = [
@@ -59,10 +59,10 @@ class ArchiveSource(Source):
             ]
             if any(is_hidden(part) for part in parts) and ".." not in parts:
                 continue
-            given = {}
+            fields = {}
             if self.options.label_from_folder and len(parts) > 1:
-                given["label"] = shown(parts[-2])[:LABEL_LENGTH]
-            yield Listed(shown(member.name), member.locator, given, refusal, here)
+                fields["label"] = shown(parts[-2])[:LABEL_LENGTH]
+            yield Listed(shown(member.name), member.locator, fields, refusal, here)
 
     def _members(self, at: int) -> Iterator[ArchiveMember]:
         path = local_file(self.source.location)

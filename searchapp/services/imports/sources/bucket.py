@@ -34,9 +34,9 @@ class BucketSource(Source):
             for address, size in buckets.names(prefix, cursor):
                 yield self._file(address, size, prefix)
         except (OSError, ServiceError) as error:
-            said = error.detail if isinstance(error, ServiceError) else str(error.strerror)
+            reason = error.detail if isinstance(error, ServiceError) else str(error.strerror)
             raise SourceError(
-                "unreadable", f"The bucket cannot be listed: {said}", retryable=True
+                "unreadable", f"The bucket cannot be listed: {reason}", retryable=True
             ) from None
 
     def _file(self, address: str, size: int, prefix: str) -> Listed:
@@ -49,10 +49,10 @@ class BucketSource(Source):
             refusal = ("file_too_large", f"This file has more than {limit:g} MB.")
         if is_hidden(parts[-1]):
             refusal = ("hidden_file", "Hidden files and those of systems are left out.")
-        given = {}
+        fields = {}
         if self.options.label_from_folder and len(parts) > 1:
-            given["label"] = parts[-2][:LABEL_LENGTH]
-        return Listed(shown(name), {"address": address}, given, refusal, cursor=address)
+            fields["label"] = parts[-2][:LABEL_LENGTH]
+        return Listed(shown(name), {"address": address}, fields, refusal, cursor=address)
 
     def open(self, item: ImportItem) -> AbstractContextManager[BinaryIO]:
         return open_address(str((item.locator or {})["address"]))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from searchapp.infra import import_roots
 from searchapp.models import ImportItem
 from searchapp.services.errors import ServiceError
-from searchapp.services.imports import image_fields as said
+from searchapp.services.imports import image_fields
 from searchapp.services.imports.sources import tar_archive, zip_archive
 from searchapp.services.imports.sources.base import Listed, Source, SourceError
 from searchapp.services.imports.sources.files import KEPT, check_file, local_file, shown
@@ -72,20 +72,20 @@ class CocoSource(Source):
 
     def _pictures(self, path: Path) -> dict[Any, tuple[str, str, int, int]]:
         """Return name, address, width and height (pixels, 0 if unknown) by the picture's id."""
-        found: dict[Any, tuple[str, str, int, int]] = {}
+        pictures: dict[Any, tuple[str, str, int, int]] = {}
         for one in self._entries(path, "images"):
             if not isinstance(one, dict) or not isinstance(one.get("id"), int | str):
                 continue
             address = one.get("coco_url") or one.get("url") or ""
-            found[one["id"]] = (
+            pictures[one["id"]] = (
                 str(one.get("file_name", "")),
                 str(address) if str(address).startswith("http") else "",
                 _number(one.get("width")),
                 _number(one.get("height")),
             )
-            if len(found) > _MAX_PICTURES:
+            if len(pictures) > _MAX_PICTURES:
                 raise SourceError("table_broken", f"More than {_MAX_PICTURES:,} pictures.")
-        return found
+        return pictures
 
     def _listed(
         self,
@@ -106,14 +106,14 @@ class CocoSource(Source):
             sentence = "It has no box (left, top, width, height in pixels) within its picture."
             return Listed(name, refusal=("box_outside", sentence), cursor=cursor)
         try:
-            given = said.checked(
+            fields = image_fields.checked(
                 {"label": labels.get(_key(one.get("category_id")), ""), "box": box}
             )
         except ValueError as error:
             return Listed(name, refusal=("invalid_row", str(error)), cursor=cursor)
         member = members.get(file_name) or members.get(Path(file_name).name)
         locator = {"member": member} if member else {"place": file_name, "address": address}
-        return Listed(name, locator, given, cursor=cursor)
+        return Listed(name, locator, fields, cursor=cursor)
 
     def _archive(self) -> Path | None:
         """Return an archive beside the file with the same name."""
@@ -131,16 +131,16 @@ class CocoSource(Source):
         archive = self._archive()
         if archive is None:
             return {}
-        found: dict[str, dict[str, Any]] = {}
+        members: dict[str, dict[str, Any]] = {}
         for member in (
             zip_archive.members(archive, 0)
             if zip_archive.is_zip(archive)
             else tar_archive.members(tar_archive.plain(archive, str(archive), self.alive), 0)
         ):
             if member.refusal is None and not member.is_folder:
-                found[member.name] = member.locator
-                found.setdefault(Path(member.name).name, member.locator)
-        return found
+                members[member.name] = member.locator
+                members.setdefault(Path(member.name).name, member.locator)
+        return members
 
     def open(self, item: ImportItem) -> AbstractContextManager[BinaryIO]:
         locator = item.locator or {}

@@ -48,12 +48,12 @@ class FolderSource(Source):
         this folder."""
         try:
             with os.scandir(folder) as entries:
-                found = sorted(entries, key=lambda entry: entry.name)
+                children = sorted(entries, key=lambda entry: entry.name)
         except OSError as error:
-            said = f"The server cannot read this folder: {error.strerror}."
-            yield self._refused(parts, "unreadable", said)
+            text = f"The server cannot read this folder: {error.strerror}."
+            yield self._refused(parts, "unreadable", text)
             return
-        for entry in found:
+        for entry in children:
             inner: tuple[str, ...] = ()
             if after and entry.name <= after[0]:
                 inner = after[1:]
@@ -77,17 +77,17 @@ class FolderSource(Source):
             try:
                 leads_to = import_roots.inside(entry.path)
             except ServiceError:
-                said = "This is a link that leads out of the folders that may be imported from."
-                return self._refused(parts, "link_refused", said)
+                text = "This is a link that leads out of the folders that may be imported from."
+                return self._refused(parts, "link_refused", text)
             if leads_to.is_dir():
-                said = "This is a link to a folder; links are followed to files only."
-                return self._refused(parts, "link_refused", said)
+                text = "This is a link to a folder; links are followed to files only."
+                return self._refused(parts, "link_refused", text)
         elif not entry.is_file(follow_symlinks=False):
             return self._refused(parts, "not_a_file", "This is no plain file.")
-        given = {}
+        fields = {}
         if self.options.label_from_folder and len(parts) > 1:
-            given["label"] = parts[-2][:LABEL_LENGTH]
-        return Listed(shown(name), {"path": name}, given, cursor=json.dumps(parts))
+            fields["label"] = parts[-2][:LABEL_LENGTH]
+        return Listed(shown(name), {"path": name}, fields, cursor=json.dumps(parts))
 
     def _refused(self, parts: tuple[str, ...], code: str, sentence: str) -> Listed:
         name = shown("/".join(parts)) or "."

@@ -14,7 +14,7 @@ from searchapp.infra.fetch import fetch_picture
 from searchapp.infra.upload_handler import HashingWriter
 from searchapp.models import ImportItem
 from searchapp.services.errors import Invalid, ServiceError
-from searchapp.services.imports import image_fields as said
+from searchapp.services.imports import image_fields
 from searchapp.services.imports.detection import COLUMNS, FILE_COLUMNS, URL_COLUMNS
 from searchapp.services.imports.sources import tables
 from searchapp.services.imports.sources.base import Listed, Source, SourceError
@@ -114,11 +114,11 @@ class ManifestSource(Source):
             sentence = "The name holds a half of a character (a lone surrogate)."
             return Listed(shown(place), refusal=("invalid_row", sentence), cursor=row.cursor)
         try:
-            given = said.checked(_given(values))
+            fields = image_fields.checked(_given(values))
         except ValueError as error:
             return Listed(shown(place), refusal=("invalid_row", str(error)), cursor=row.cursor)
         return Listed(
-            shown(place), {"place": place}, given, self._places.refusal(place), row.cursor
+            shown(place), {"place": place}, fields, self._places.refusal(place), row.cursor
         )
 
     def open(self, item: ImportItem) -> AbstractContextManager[BinaryIO]:
@@ -146,15 +146,15 @@ def _place(values: Mapping[str, Any]) -> str | None:
 
 def _given(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return title, label and tags from their columns; all other columns are metadata."""
-    made: dict[str, Any] = {"metadata": {}}
+    fields: dict[str, Any] = {"metadata": {}}
     for name, value in values.items():
         column = name.lower()
         if value is None or value == "" or column in (*FILE_COLUMNS, *URL_COLUMNS):
             continue
         if column in ("title", "label", "tags"):
-            made[column] = value
+            fields[column] = value
         elif column == "metadata" and isinstance(value, dict):
-            made["metadata"].update(value)
+            fields["metadata"].update(value)
         elif name:
-            made["metadata"][name] = value
-    return made
+            fields["metadata"][name] = value
+    return fields

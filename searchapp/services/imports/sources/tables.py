@@ -121,8 +121,8 @@ def _check_header(header: list[str]) -> None:
         )
     for name, number in Counter(header).items():
         if name and number > 1:
-            said = f"This table has {number} columns '{name[:40]}'; give each a name of its own."
-            raise SourceError("table_broken", said)
+            text = f"This table has {number} columns '{name[:40]}'; give each a name of its own."
+            raise SourceError("table_broken", text)
 
 
 def _json_lines(file: BinaryIO, at: int, number: int) -> Iterator[TableRow]:
@@ -133,9 +133,9 @@ def _json_lines(file: BinaryIO, at: int, number: int) -> Iterator[TableRow]:
             continue
         values, error = None, "This line is no JSON object."
         try:
-            found = json.loads(line)
-            if isinstance(found, dict):
-                values, error = found, ""
+            parsed = json.loads(line)
+            if isinstance(parsed, dict):
+                values, error = parsed, ""
             if not is_text(line):
                 values, error = None, _NOT_TEXT
         except (ValueError, RecursionError):
@@ -170,8 +170,8 @@ def _parquet(path: Path, number: int) -> Iterator[TableRow]:
                             plain = {name: _plain(value) for name, value in values.items()}
                             yield TableRow(f"row {skipped}", json.dumps([0, skipped]), plain)
     except (pyarrow.ArrowException, OSError, ValueError) as error:
-        said = str(error).partition("\n")[0]
-        raise SourceError("table_broken", f"This Parquet file cannot be read: {said}.") from None
+        reason = str(error).partition("\n")[0]
+        raise SourceError("table_broken", f"This Parquet file cannot be read: {reason}.") from None
 
 
 def _plain(value: Any) -> Any:

@@ -122,11 +122,11 @@ def _remembered(path: Path, changed: int, size: int) -> zipfile.ZipFile:
 def _check_directory(path: Path) -> None:
     """Count the entries of the directory before they are all read into memory."""
     with path.open("rb") as file:
-        found: list[Any] | None = zipfile._EndRecData(file)  # type: ignore[attr-defined]
-        if found is None:
+        end_record: list[Any] | None = zipfile._EndRecData(file)  # type: ignore[attr-defined]
+        if end_record is None:
             raise zipfile.BadZipFile("its end is missing")
-        size, location = int(found[5]), int(found[9])
-        if found[0] == b"PK\x06\x06":  # the ZIP64 form has 76 more bytes in between
+        size, location = int(end_record[5]), int(end_record[9])
+        if end_record[0] == b"PK\x06\x06":  # the ZIP64 form has 76 more bytes in between
             location -= 76
         file.seek(max(0, location - size))
         left, number, rest = size, 0, b""
