@@ -1,14 +1,19 @@
-"""Fixtures that several rooms share."""
+"""Fixtures that several folders of tests share."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from embeddings.thread_count import set_threads
 from harness.installation import ROOT, Client, Installation, running
 from tests import properties  # noqa: F401 (loads Hypothesis's profile)
+
+# As in workers: several processes of tests share the cores, where two threads each would stall.
+set_threads(1)
 
 
 @pytest.fixture(scope="session")
@@ -41,8 +46,10 @@ def demo_files() -> list[Path]:
 
 
 @pytest.fixture(autouse=True)
-def plain_static_files(settings: object) -> None:
-    """In-process pages name static files as they are: nothing is collected for them."""
-    settings.STORAGES = settings.STORAGES | {  # type: ignore[attr-defined]
+def quick_settings(settings: Any) -> None:
+    """Pages in process name static files as they are, for nothing is collected for them; hashes of
+    passwords are quick, for a safe one takes half a second."""
+    settings.STORAGES = settings.STORAGES | {
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     }
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from harness.installation import ROOT
 from tests.docs.markdown import blocks, run
 
@@ -22,6 +24,7 @@ print('django' in sys.modules)
 """
 
 
+@pytest.mark.slow
 def test_the_examples_work_without_the_application() -> None:
     first, second, geometry = [
         block.text for block in blocks(ROOT / "docs" / "embeddings.md") if block.kind == "python"

@@ -57,6 +57,7 @@ def test_the_missing_operators_are_defined(stand_ins: Path) -> None:
     assert _run(IMPORT, stand_ins) == "stand-in True"
 
 
+@pytest.mark.slow
 def test_native_operators_are_left_alone(stand_ins: Path) -> None:
     assert _run(NATIVE + IMPORT, stand_ins) == "stand-in False"
 

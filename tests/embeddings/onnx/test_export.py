@@ -197,6 +197,7 @@ class TestRefused:
     def files(self, folder: Path) -> list[Path]:
         return list(folder.iterdir())
 
+    @pytest.mark.slow
     def test_vectors_that_do_not_agree_well_enough(self, tmp_path: Path) -> None:
         with pytest.raises(RuntimeUnavailable, match=r"cosines of 0\.9999"):
             export_onnx(DEFAULT_PIPELINE, tmp_path / "a.onnx", least_cosine=0.99999)
