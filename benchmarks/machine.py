@@ -115,7 +115,7 @@ class Neighbours:
 
     def sentence(self) -> str:
         share = self.share()
-        said = f"others used {100 * share:.0f} % of the processors meanwhile."
+        text = f"others used {100 * share:.0f} % of the processors meanwhile."
         if share > _QUIET_SHARE:
-            said += " **That is too much: these figures are not to be relied on.**"
-        return said
+            text += " **That is too much: these figures are not to be relied on.**"
+        return text

@@ -53,9 +53,9 @@ class NotHere(Exception):
     """This machine cannot run the benchmark; the message says what is missing. Not a failure."""
 
 
-def aim(met: bool, wanted: str) -> str:
+def aim(met: bool, target: str) -> str:
     """Return a sentence about an aim and whether it was met."""
-    return f"(aim: {wanted}, {'met' if met else 'missed'})"
+    return f"(aim: {target}, {'met' if met else 'missed'})"
 
 
 @dataclass(frozen=True)
@@ -87,9 +87,9 @@ def write_markdown(file: Path, section: Section) -> None:
         if not file.exists():
             file.write_text(f"# {section.name}\n", encoding="utf-8")
     begin, end = f"<!-- begin {section.name} -->", f"<!-- end {section.name} -->"
-    found = file.read_text(encoding="utf-8") if file.exists() else ""
-    before, opened, rest = found.partition(begin)
+    text = file.read_text(encoding="utf-8") if file.exists() else ""
+    before, opened, rest = text.partition(begin)
     _, closed, after = rest.partition(end)
     if not (opened and closed):
-        before, after = (f"{found.rstrip()}\n\n" if found.strip() else ""), "\n"
+        before, after = (f"{text.rstrip()}\n\n" if text.strip() else ""), "\n"
     file.write_text(f"{before}{begin}\n{section.markdown()}\n{end}{after}", encoding="utf-8")

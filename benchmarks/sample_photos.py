@@ -25,7 +25,7 @@ def make(folder: Path, number: int, side: int, seed: int) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     chosen = random.Random(seed)
     sources = demo()
-    made = []
+    paths = []
     for place in range(number):
         path = folder / f"{seed}-{place:05}.jpg"
         picture = _cut(sources[place % len(sources)], chosen)
@@ -33,8 +33,8 @@ def make(folder: Path, number: int, side: int, seed: int) -> list[Path]:
         width, height = (max(1, round(length * scale)) for length in picture.size)
         picture = picture.resize((width, height), Image.Resampling.BICUBIC)
         picture.save(path, "JPEG", quality=chosen.randint(84, 92))
-        made.append(path)
-    return made
+        paths.append(path)
+    return paths
 
 
 def _cut(source: Path, chosen: random.Random) -> Image.Image:

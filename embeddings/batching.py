@@ -80,9 +80,9 @@ class Batcher:
             return [self._waiting.popleft() for _ in range(count)]
 
     def _run(self) -> None:
-        while taken := self._next():
+        while requests := self._next():
             # Requests that were cancelled or timed out cost no model time.
-            batch = [(x, future) for x, future in taken if future.set_running_or_notify_cancel()]
+            batch = [(x, future) for x, future in requests if future.set_running_or_notify_cancel()]
             if batch:
                 self._compute([x for x, _ in batch], [future for _, future in batch])
 

@@ -71,20 +71,20 @@ def _grouped(
         digest = digests[at]
         if digest is not None:
             same.setdefault(digest, []).append(rank)
-    taken = np.zeros(len(ranked), np.bool_)
+    claimed = np.zeros(len(ranked), np.bool_)
     block = max(1, _BLOCK // max(1, len(ranked)))
     for start in range(0, len(ranked), block):
         # Earlier pictures have been visited and have already claimed their duplicates.
         scores = ranked[start : start + block] @ ranked[start:].T
         for row, similar in enumerate(scores):
             rank = start + row
-            if taken[rank]:
+            if claimed[rank]:
                 continue
             digest = digests[order[rank]]
             alike = {start + int(one) for one in np.flatnonzero(similar >= threshold)}
             equal = set(same[digest]) if digest is not None else set()
-            members = sorted(one for one in alike | equal if one > rank and not taken[one])
-            taken[members] = True
+            members = sorted(one for one in alike | equal if one > rank and not claimed[one])
+            claimed[members] = True
             if members:
                 duplicates = (
                     Duplicate(int(order[one]), float(similar[one - start]), one in equal)

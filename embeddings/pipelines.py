@@ -161,12 +161,12 @@ def pipeline(
     Call it after a fork, not before. Raises `UnknownName` with the nearest names, `RecipeError`
     for a recipe that cannot be read, and what `ImagePipeline` raises.
     """
-    wanted = recipe_of(recipe)
+    resolved = recipe_of(recipe)
     # Keyed by content and name, so that each pipeline has the recipe that was requested.
-    key = (wanted.to_json(), runtime, precision, device)
+    key = (resolved.to_json(), runtime, precision, device)
     with _loading:
         if key not in _pipelines:
-            _pipelines[key] = ImagePipeline(wanted, runtime, precision, device)
+            _pipelines[key] = ImagePipeline(resolved, runtime, precision, device)
         return _pipelines[key]
 
 
@@ -174,20 +174,20 @@ def _loaded(recipe: Recipe, runtime: str, precision: str, device: str) -> ImageP
     return pipeline(recipe, runtime=runtime, precision=precision, device=device)
 
 
-def recipe_of(given: str | os.PathLike[str] | Mapping[str, Any] | Recipe) -> Recipe:
+def recipe_of(source: str | os.PathLike[str] | Mapping[str, Any] | Recipe) -> Recipe:
     """Return the recipe given by name, as data or as a file; see `pipeline`."""
-    if isinstance(given, Recipe):
-        return given
-    if isinstance(given, Mapping):
-        return Recipe.from_dict(given)
-    if isinstance(given, str) and (not given.endswith(".json") or given in names()):
-        return recipe_named(given)
-    if not isinstance(given, str | os.PathLike):
+    if isinstance(source, Recipe):
+        return source
+    if isinstance(source, Mapping):
+        return Recipe.from_dict(source)
+    if isinstance(source, str) and (not source.endswith(".json") or source in names()):
+        return recipe_named(source)
+    if not isinstance(source, str | os.PathLike):
         raise InputError(
             "A recipe is a name, a Recipe, a dictionary or the path of a JSON file; not "
-            f"{type(given).__name__}."
+            f"{type(source).__name__}."
         )
     try:
-        return Recipe.from_json(Path(given).read_bytes())
+        return Recipe.from_json(Path(source).read_bytes())
     except OSError as error:
-        raise RecipeError(f"The recipe {os.fspath(given)} cannot be read: {error}.") from error
+        raise RecipeError(f"The recipe {os.fspath(source)} cannot be read: {error}.") from error

@@ -248,20 +248,20 @@ def text_recipe(image: Recipe, name: str | None = None) -> Recipe:
     if operator is None:
         raise _without_texts(card)
     more = constants.CONCEPTS_SIDE if operator == constants.CONCEPTS else {}
-    kept = {key: value for key, value in parameters.items() if key not in ("layer", "pooling")}
-    made = Recipe(
+    settings = {key: value for key, value in parameters.items() if key not in ("layer", "pooling")}
+    result = Recipe(
         name=name or f"{image.name}:{constants.VARIANTS[operator]}",
         dimension=constants.text_dimension(card, operator),
         operators=(
             *image.operators[:place],
-            Operator.of(operator, 1, {**kept, **more}),
+            Operator.of(operator, 1, {**settings, **more}),
             Operator.of("normalize.l2", 1),
         ),
     )
     named = f"{_PREFIX}{card.name}:{constants.VARIANTS[operator]}"
-    if name is None and made.fingerprint == recipe(named).fingerprint:
+    if name is None and result.fingerprint == recipe(named).fingerprint:
         return recipe(named)
-    return made
+    return result
 
 
 def _without_texts(card: cards.ModelCard) -> RecipeError:
@@ -283,9 +283,9 @@ def _variants(model: str) -> _Variants:
         card = cards.model_card(model)
     except WeightsError:  # do not hide other models; loading this one reports it
         return _VARIANTS
-    found = _VARIANTS_OF_MAPS if card.pooling == "avg" else _VARIANTS
+    base = _VARIANTS_OF_MAPS if card.pooling == "avg" else _VARIANTS
     operator = constants.text_operator(card)
-    return found if operator is None else {**found, constants.VARIANTS[operator]: _beside_texts}
+    return base if operator is None else {**base, constants.VARIANTS[operator]: _beside_texts}
 
 
 def names() -> tuple[str, ...]:

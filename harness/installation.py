@@ -30,12 +30,12 @@ _OF_MAKE = {"MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"}
 
 def clean_environment(**changes: str) -> dict[str, str]:
     """Return this process's environment without the variables that the application reads."""
-    kept = {
+    environment = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(_OURS) and name not in _OURS_WHOLE | _OF_MAKE
     }
-    return kept | changes
+    return environment | changes
 
 
 def free_port() -> int:
@@ -136,8 +136,8 @@ class Installation:
         )
 
     def key(self, scope: str = "write", user: str = "admin") -> str:
-        made = self.manage("create_api_key", f"test {scope}", "--user", user, "--scope", scope)
-        return made.stdout.split()[-1]
+        result = self.manage("create_api_key", f"test {scope}", "--user", user, "--scope", scope)
+        return result.stdout.split()[-1]
 
     def process(self, program: str) -> psutil.Process:
         """Return the running process of one of the supervisor's programs, by its command."""
@@ -183,11 +183,11 @@ class Installation:
 @contextmanager
 def running(**environment: str) -> Iterator[Installation]:
     """A started installation that is stopped and removed in the end."""
-    made = Installation(**environment)
+    installation = Installation(**environment)
     try:
-        yield made.start()
+        yield installation.start()
     finally:
-        made.remove()
+        installation.remove()
 
 
 class Client:

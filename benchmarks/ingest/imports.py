@@ -67,15 +67,15 @@ def run(options: Options) -> Findings:
 
 def make_files(folder: Path, number: int, seed: int = 70) -> Path:
     """Make `number` JPEGs in `folder`; return the path of the first."""
-    made = sample_photos.make(folder, min(number, _DIFFERENT), 640, seed)
-    contents = [path.read_bytes() for path in made]
-    for place_in_row in range(len(made), number):
+    originals = sample_photos.make(folder, min(number, _DIFFERENT), 640, seed)
+    contents = [path.read_bytes() for path in originals]
+    for place_in_row in range(len(originals), number):
         comment = f"{seed} {place_in_row}".encode()
         segment = b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment
-        jpeg = contents[place_in_row % len(made)]
+        jpeg = contents[place_in_row % len(originals)]
         path = folder / f"{seed}-{place_in_row:05}.jpg"
         path.write_bytes(jpeg[:2] + segment + jpeg[2:])
-    return made[0]
+    return originals[0]
 
 
 def _library(peer: Peer, root: Path, first: Path) -> float:

@@ -138,10 +138,10 @@ def _import(struck: Struck, folder: Path, most: int) -> str:
 
 def _reindex(struck: Struck, slug: str, most: int) -> None:
     pipeline = PIPELINES[_killed(struck, "re-index") % len(PIPELINES)]
-    made = struck.insist(
+    index = struck.insist(
         lambda: struck.client.post(f"/datasets/{slug}/indexes/", json={"pipeline": pipeline})
     )
-    address = f"/indexes/{made['id']}/"
+    address = f"/indexes/{index['id']}/"
     struck.until("re-index", most, lambda: struck.client.get(address).json()["state"] != "building")
     if _killed(struck, "re-index") < most:
         struck.insist(lambda: struck.client.post(f"{address}retire/"))
@@ -166,12 +166,12 @@ def _books(installation: Installation, client: Client, slugs: list[str]) -> tupl
 
 def _ready(client: Client, slug: str) -> list[int]:
     page = client.get(f"/datasets/{slug}/images/", params={"state": "ready", "page_size": "200"})
-    found: list[int] = []
+    ids: list[int] = []
     while True:
         body = page.json()
-        found += [image["id"] for image in body["results"]]
+        ids += [image["id"] for image in body["results"]]
         if not body["next"]:
-            return found
+            return ids
         page = client.session.get(body["next"], timeout=60)
 
 

@@ -69,9 +69,9 @@ def fill(folder: Path, number: int, vectors_file: Path) -> dict[str, Any]:
         rows = [_row(dataset, place, pictures[shown[place]]) for place in part]
         for row, place in zip(rows, part, strict=True):
             _link(row.sha256, pictures[shown[place]].files)
-        made = Image.objects.bulk_create(rows)
-        first = first or made[0].pk
-        store.upsert(index.collection, [row.pk for row in made], vectors[part.start : part.stop])
+        images = Image.objects.bulk_create(rows)
+        first = first or images[0].pk
+        store.upsert(index.collection, [row.pk for row in images], vectors[part.start : part.stop])
     return {
         "slug": dataset.slug,
         "collection": index.collection,
@@ -93,8 +93,8 @@ def _prepared(folder: Path) -> Iterator[Picture]:
 
     set_threads(1)
     model = pipeline()
-    made = Path(settings.DATA_DIR) / "gallery"
-    made.mkdir()
+    target = Path(settings.DATA_DIR) / "gallery"
+    target.mkdir()
     for path in sorted(folder.glob("*.jpg")):
         data = path.read_bytes()
         image = decode(data).image
@@ -102,7 +102,7 @@ def _prepared(folder: Path) -> Iterator[Picture]:
         contents |= {f"thumbnails/{{}}-{s}.webp": thumbnail(image, s) for s in THUMBNAIL_SIDES}
         files = {}
         for place, (name, content) in enumerate(contents.items()):
-            files[name] = made / f"{path.stem}-{place}"
+            files[name] = target / f"{path.stem}-{place}"
             files[name].write_bytes(content)
         facts = {
             "bytes": len(data), "width": image.width, "height": image.height,

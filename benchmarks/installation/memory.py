@@ -63,12 +63,12 @@ def run(options: Options) -> Findings:
 
 def measure(installation: Installation) -> Memory:
     """Return the memory of each process now; one that ends meanwhile is left out."""
-    found: Memory = {}
+    memory: Memory = {}
     for name, process in processes(installation).items():
         with contextlib.suppress(psutil.Error):
             info = process.memory_full_info()
-            found[name] = (info.uss / _MIB, info.pss / _MIB)
-    return found
+            memory[name] = (info.uss / _MIB, info.pss / _MIB)
+    return memory
 
 
 def _highest(installation: Installation, work: list[Callable[[], None]]) -> Memory:
@@ -106,7 +106,7 @@ def _table(resting: Memory, highest: Memory, afterwards: Memory) -> Table:
             for kind in (0, 1)
         ]
 
-    totals = [f"{sum(held[kind] for held in c.values()):.0f}" for c in columns for kind in (0, 1)]
+    totals = [f"{sum(usage[kind] for usage in c.values()):.0f}" for c in columns for kind in (0, 1)]
     return Table(
         ["process", "rest USS", "PSS", "load USS", "PSS", "after USS", "PSS"],
         [*([name, *cells(name)] for name in names), ["together", *totals]],

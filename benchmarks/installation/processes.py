@@ -29,8 +29,8 @@ _REST_SHARE, _REST_SECONDS, _REST_PATIENCE = 0.1, 1.0, 120.0
 @contextmanager
 def place(*, demo: bool = False, **environment: str) -> Iterator[Installation]:
     """A running installation with default settings; without the demo gallery by default."""
-    with running(LOOKALIKE_DEMO="1" if demo else "0", **environment) as made:
-        yield made
+    with running(LOOKALIKE_DEMO="1" if demo else "0", **environment) as installation:
+        yield installation
 
 
 @dataclass(frozen=True)
@@ -59,16 +59,16 @@ def fill(installation: Installation, images: int) -> Filled:
 def processes(installation: Installation) -> dict[str, psutil.Process]:
     """Return the installation's processes by role; several with one role are numbered."""
     top = psutil.Process(installation.serve.pid)
-    found = {"supervisor": top}
+    by_role = {"supervisor": top}
     for child in top.children():
         command = " ".join(child.cmdline())
         name = next((name for name, mark in _MARKS.items() if mark in command), None)
         if name is None or "supervision.tether" in command:
             continue
-        found[name] = child
+        by_role[name] = child
         for number, inner in enumerate(child.children(recursive=True), start=1):
-            found[f"{name}, process {number}"] = inner
-    return found
+            by_role[f"{name}, process {number}"] = inner
+    return by_role
 
 
 def cpu_seconds(installation: Installation) -> Counter[str]:

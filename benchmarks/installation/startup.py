@@ -48,7 +48,7 @@ def run(options: Options) -> Findings:
 
 def _start(installation: Installation, query: bytes) -> tuple[float, float, float]:
     """Start; return the seconds until ready, until the first match, until all images are there."""
-    ready = found = 0.0
+    ready = matched = 0.0
     started = time.perf_counter()
     installation.start()
     while time.perf_counter() - started < _PATIENCE_SECONDS:
@@ -57,10 +57,15 @@ def _start(installation: Installation, query: bytes) -> tuple[float, float, floa
         body = installation.ready()
         if not ready and body is not None:
             ready = time.perf_counter() - started
-        if not found and _finds(installation, query):
-            found = time.perf_counter() - started
-        if ready and found and body is not None and body["demo"]["ready"] == body["demo"]["total"]:
-            return ready, found, time.perf_counter() - started
+        if not matched and _finds(installation, query):
+            matched = time.perf_counter() - started
+        if (
+            ready
+            and matched
+            and body is not None
+            and body["demo"]["ready"] == body["demo"]["total"]
+        ):
+            return ready, matched, time.perf_counter() - started
         time.sleep(_POLL_SECONDS)
     raise RuntimeError(f"no search was answered within {_PATIENCE_SECONDS:.0f} s")
 

@@ -81,5 +81,5 @@ def _task(what: str, name: str, folder: Path, count: int) -> tuple[str, str]:
          what, name, str(folder), str(count)],
         cwd=ROOT, env=clean_environment(), stdout=subprocess.PIPE, text=True, check=True,
     )  # fmt: skip
-    said = json.loads(done.stdout)
-    return f"{said['seconds']:.2f}", f"{said['mebibytes']:.0f}"
+    result = json.loads(done.stdout)
+    return f"{result['seconds']:.2f}", f"{result['mebibytes']:.0f}"

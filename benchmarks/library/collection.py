@@ -30,11 +30,11 @@ _LIGHT_ROWS = 100_000
 
 def run(options: Options) -> Findings:
     """Each way embeds the same images in each round; the order rotates."""
-    with tempfile.TemporaryDirectory(prefix="lk-bench-") as made:
-        folder = Path(made)
-        taken = embed.files(replace(options, pictures=options.chained), folder)
+    with tempfile.TemporaryDirectory(prefix="lk-bench-") as directory:
+        folder = Path(directory)
+        paths = embed.files(replace(options, pictures=options.chained), folder)
         if options.folder is not None:
-            for place, path in enumerate(taken):
+            for place, path in enumerate(paths):
                 (folder / f"{place:06}.jpg").symlink_to(path)
         ways: list[str] = [way for way in _WAYS if way != "ray" or importlib.util.find_spec("ray")]
         with Peer(
@@ -42,27 +42,27 @@ def run(options: Options) -> Findings:
             DEFAULT_PIPELINE,
             environment=clean_environment(),
         ) as peer:
-            asked = _Asked(peer, folder, len(taken))
+            measurements = _Asked(peer, folder, len(paths))
             for number in range(options.rounds):
                 turn = number % len(ways)
                 for way in ways[turn:] + ways[:turn]:
-                    asked.pictures(way)
+                    measurements.pictures(way)
             light: dict[str, float] = {
                 way: peer.ask(json.dumps({"what": "rows", "way": way, "count": _LIGHT_ROWS}))["ms"]
                 for way in ("collection", "threads", "ray")
                 if way in ways or way == "collection"
             }
             memory: dict[str, dict[str, float]] = {
-                way: asked.memory(way) for way in ("collection", "ray") if way in ways
+                way: measurements.memory(way) for way in ("collection", "ray") if way in ways
             }
     return [
-        f"{len(taken)} JPEGs through the default pipeline, {options.rounds} rounds in which each "
+        f"{len(paths)} JPEGs through the default pipeline, {options.rounds} rounds in which each "
         "way, all in one warm process, embeds all of them while the others wait; who goes first "
         "changes. Ray runs on a cluster on this machine that is there already; its processes "
         "start, and load the model, before the first vector.",
-        *_speed(asked, ways),
+        *_speed(measurements, ways),
         *_light(light),
-        *_memory(memory, len(taken)),
+        *_memory(memory, len(paths)),
     ]
 
 
@@ -82,15 +82,15 @@ class _Asked:
         return self._ask("memory", way)
 
     def mean(self, way: str, what: str) -> float:
-        found = [one[what] for one in self.seconds[way]]
-        return sum(found) / len(found)
+        values = [one[what] for one in self.seconds[way]]
+        return sum(values) / len(values)
 
     def _ask(self, what: str, way: str) -> dict[str, Any]:
         return self._peer.ask(json.dumps({"what": what, "way": way, **self._about}))
 
 
-def _speed(asked: _Asked, ways: Sequence[str]) -> Findings:
-    bare = asked.mean("stream", "all")
+def _speed(measurements: _Asked, ways: Sequence[str]) -> Findings:
+    bare = measurements.mean("stream", "all")
     table = Table(
         [
             "",
@@ -103,39 +103,39 @@ def _speed(asked: _Asked, ways: Sequence[str]) -> Findings:
         [
             [
                 _WAYS[way],
-                f"{asked.mean(way, 'all'):.1f}",
-                f"{asked.count / asked.mean(way, 'all'):.1f}",
-                f"{100 * bare / asked.mean(way, 'all'):.0f} %",
-                f"{asked.mean(way, 'first'):.2f}",
-                f"{(asked.count - 1) / asked.mean(way, 'rest'):.1f}",
+                f"{measurements.mean(way, 'all'):.1f}",
+                f"{measurements.count / measurements.mean(way, 'all'):.1f}",
+                f"{100 * bare / measurements.mean(way, 'all'):.0f} %",
+                f"{measurements.mean(way, 'first'):.2f}",
+                f"{(measurements.count - 1) / measurements.mean(way, 'rest'):.1f}",
             ]
             for way in ways
         ],
     )
-    share = bare / asked.mean("collection", "all")
-    said = (
+    share = bare / measurements.mean("collection", "all")
+    sentence = (
         f"A collection with the pipeline as its step runs at **{100 * share:.0f} %** of the bare "
         f"stream {aim(share >= AIM_SHARE, f'at least {100 * AIM_SHARE:.0f} %')}."
     )
     if "ray" not in ways:
-        said += " Ray is not installed here and is left out."
-    return [table, said]
+        sentence += " Ray is not installed here and is left out."
+    return [table, sentence]
 
 
 def _light(milliseconds: dict[str, float]) -> Findings:
     names = {"collection": "the caller's thread", "threads": "threads", "ray": "Ray"}
-    told = ", ".join(f"{names[way]} {ms:.4f} ms" for way, ms in milliseconds.items())
-    return [f"A function that only adds one, {_LIGHT_ROWS:,} rows, for each row: {told}."]
+    figures = ", ".join(f"{names[way]} {ms:.4f} ms" for way, ms in milliseconds.items())
+    return [f"A function that only adds one, {_LIGHT_ROWS:,} rows, for each row: {figures}."]
 
 
 def _memory(memory: dict[str, dict[str, float]], count: int) -> Findings:
-    found = []
+    sentences = []
     for way, sizes in memory.items():
         growth = sizes["end"] / sizes["tenth"]
-        found.append(
+        sentences.append(
             f"Memory of {_WAYS[way]} over {count:,} pictures, with all processes below it: "
             f"{sizes['tenth']:.0f} MiB (PSS) at a tenth, {sizes['end']:.0f} at the end, "
             f"**{growth:.2f} times** that at a tenth "
             f"{aim(growth <= AIM_FLAT, f'{AIM_FLAT} at most')}."
         )
-    return found
+    return sentences

@@ -44,10 +44,10 @@ class Contestant:
 
     def rows(self, question: dict[str, Any]) -> dict[str, float]:
         rows = DataCollection.range(question["count"]).map(_light)
-        taken = iter(_way(rows, question["way"]))
-        next(taken)
+        results = iter(_way(rows, question["way"]))
+        next(results)
         started = time.perf_counter()
-        rest = sum(1 for _ in taken)
+        rest = sum(1 for _ in results)
         return {"ms": 1000 * (time.perf_counter() - started) / rest}
 
     def memory(self, question: dict[str, Any]) -> dict[str, float]:
@@ -94,13 +94,13 @@ def _way(rows: DataCollection, way: str) -> DataCollection:
 def _held() -> float:
     """Memory of this process and its children in MiB; shared memory is counted once."""
     own = psutil.Process()
-    held = 0
+    total = 0
     for process in (own, *own.children(recursive=True)):
         try:
-            held += process.memory_full_info().pss
+            total += process.memory_full_info().pss
         except psutil.Error:  # the process has ended meanwhile
             continue
-    return held / _MIB
+    return total / _MIB
 
 
 def main(name: str) -> None:

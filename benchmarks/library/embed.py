@@ -80,10 +80,10 @@ def files(options: Options, folder: Path) -> list[Path]:
     """Return the list of files to embed: images made in `folder`, or those of `options.folder`."""
     if options.folder is None:
         return sample_photos.make(folder, options.pictures, _SIDE, seed=_SEED)
-    found = sorted(p for p in options.folder.rglob("*") if p.suffix.lower() in _SUFFIXES)
-    if not found:
+    paths = sorted(p for p in options.folder.rglob("*") if p.suffix.lower() in _SUFFIXES)
+    if not paths:
         raise NotHere(f"there is no picture in {options.folder}.")
-    return [path.resolve() for path in found[: options.pictures]]
+    return [path.resolve() for path in paths[: options.pictures]]
 
 
 def _contestants(options: Options, stack: ExitStack) -> tuple[list[Contestant], list[str]]:
@@ -94,7 +94,7 @@ def _contestants(options: Options, stack: ExitStack) -> tuple[list[Contestant], 
         peer = Peer(module, *arguments, environment=environment, **settings)
         return stack.enter_context(peer)
 
-    found = [
+    contestants = [
         Contestant("timm loop, batch 1", start("benchmarks.library.timm_loop")),
         Contestant(
             f"timm, DataLoader, {timm_loader.WORKERS} workers, batch {timm_loader.BATCH}",
@@ -103,7 +103,7 @@ def _contestants(options: Options, stack: ExitStack) -> tuple[list[Contestant], 
     ]
     try:
         towhee = start("benchmarks.library.towhee_contestant", python=towhee_python())
-        found.append(Contestant(f"Towhee {VERSION}, the same callables", towhee))
+        contestants.append(Contestant(f"Towhee {VERSION}, the same callables", towhee))
     except NotHere as reason:
         left_out.append(str(reason))
     names = options.pipelines or tuple(name for name in _STANDARD if name in recipes.names())
@@ -114,10 +114,10 @@ def _contestants(options: Options, stack: ExitStack) -> tuple[list[Contestant], 
                 left_out.append(f"{name} with {runtime} is left out: {peer.facts['missing']}")
                 continue
             label = f"{name}, {peer.facts['runtime']} {peer.facts['precision']}"
-            found.append(Contestant(label, peer, ours=True))
-    if not any(one.ours for one in found):
+            contestants.append(Contestant(label, peer, ours=True))
+    if not any(one.ours for one in contestants):
         raise NotHere(" ".join(["no pipeline of the library is left.", *left_out]))
-    return found, left_out
+    return contestants, left_out
 
 
 def _how(options: Options, count: int) -> str:

@@ -53,7 +53,7 @@ class Contestant:
         return {"decode": marks[1] - marks[0], "forward": marks[2] - marks[1]}
 
     def one(self, paths: list[str], number: int) -> dict[str, float]:
-        taken: dict[str, list[float]] = {"call": [], "decode": [], "forward": []}
+        durations: dict[str, list[float]] = {"call": [], "decode": [], "forward": []}
         for path in paths[:_AT_ONE_TIME]:
             marks = [time.perf_counter()]
             self._model(path)
@@ -62,19 +62,19 @@ class Contestant:
             marks.append(time.perf_counter())
             self._model.embed([prepared])
             marks.append(time.perf_counter())
-            for name, (start, end) in zip(taken, itertools.pairwise(marks), strict=True):
-                taken[name].append(1000 * (end - start))
-        return {name: percentile(values, 50) for name, values in taken.items()}
+            for name, (start, end) in zip(durations, itertools.pairwise(marks), strict=True):
+                durations[name].append(1000 * (end - start))
+        return {name: percentile(values, 50) for name, values in durations.items()}
 
     def many(self, paths: list[str], number: int) -> dict[str, float]:
-        held = psutil.Process().memory_info
-        before = at_tenth = held().rss
+        memory_info = psutil.Process().memory_info
+        before = at_tenth = memory_info().rss
         count = 0
         for _ in self._model.stream(itertools.islice(itertools.cycle(paths), number)):
             count += 1
             if count == number // 10:
-                at_tenth = held().rss
-        sizes = {"before": before, "tenth": at_tenth, "end": held().rss}
+                at_tenth = memory_info().rss
+        sizes = {"before": before, "tenth": at_tenth, "end": memory_info().rss}
         return {"count": count, **{name: size / _MIB for name, size in sizes.items()}}
 
     def _prepared(self, path: str) -> npt.NDArray[np.uint8]:

@@ -43,10 +43,10 @@ def towhee_python(folder: Path | None = None) -> str:
         _call(python, "-c", "from embeddings.models.timm_import import timm; timm(); import towhee")
         ready.touch()
     except (OSError, subprocess.CalledProcessError) as error:
-        said = getattr(error, "stderr", "") or str(error)
+        output = getattr(error, "stderr", "") or str(error)
         raise NotHere(
             f"Towhee {VERSION} is left out, because it cannot be installed here: "
-            f"{said.strip().splitlines()[-1]}"
+            f"{output.strip().splitlines()[-1]}"
         ) from error
     return python
 

@@ -115,8 +115,8 @@ def fill(client: Client, listed: Sequence[Labelled]) -> str:
 
 
 def _is_calibrated(client: Client, slug: str) -> bool:
-    found = client.get(f"/datasets/{slug}/indexes/").json()["results"]
-    return any(index["calibration"] for index in found)
+    indexes = client.get(f"/datasets/{slug}/indexes/").json()["results"]
+    return any(index["calibration"] for index in indexes)
 
 
 def ask(
@@ -130,13 +130,13 @@ def ask(
     answers = Answers({edit: Asked() for edit in EDITS})
     categories = {one.path.name: one.category for one in listed}
     pictures = labels.load(chosen)
-    with tempfile.TemporaryDirectory(prefix="lk-bench-") as made, _threads() as threads:
+    with tempfile.TemporaryDirectory(prefix="lk-bench-") as directory, _threads() as threads:
         originals = threads.map(lambda one: _search(client, one.path, slug), chosen)
         for one, answer in zip(chosen, originals, strict=True):
             answers.twins[one.path.name] = _twins(one, answer)
         for edit in EDITS:
             copies = [
-                save(edited(picture, edit, x), picture, edit, Path(made) / f"{x}.jpg")
+                save(edited(picture, edit, x), picture, edit, Path(directory) / f"{x}.jpg")
                 for x, picture in enumerate(pictures)
             ]
             there = threads.map(lambda copy: _search(client, copy, slug), copies)
@@ -171,7 +171,7 @@ def _threads() -> Iterator[ThreadPoolExecutor]:
         yield threads
 
 
-def _twins(asked: Labelled, answer: dict[str, Any]) -> frozenset[str]:
+def _twins(original: Labelled, answer: dict[str, Any]) -> frozenset[str]:
     """Return the image and others of the gallery that are the same photograph.
 
     Finding these is correct, too. The report names them, so that readers can check.
@@ -181,7 +181,7 @@ def _twins(asked: Labelled, answer: dict[str, Any]) -> frozenset[str]:
         for result in answer["results"]
         if result["kind"] in _COPY and result["score"] >= _TWIN_SCORE
     }
-    return frozenset(alike | {asked.path.name})
+    return frozenset(alike | {original.path.name})
 
 
 def _search(
@@ -193,14 +193,14 @@ def _search(
     answer = client.search(picture.read_bytes(), **fields)
     if answer.status_code != 200:
         raise RuntimeError(f"a search was answered with {answer.status_code}: {answer.text}")
-    found: dict[str, Any] = answer.json()
-    return found
+    body: dict[str, Any] = answer.json()
+    return body
 
 
 def _count(
     answers: Answers,
     edit: str,
-    asked: Labelled,
+    original: Labelled,
     answer: dict[str, Any],
     categories: dict[str, str],
 ) -> None:
@@ -209,21 +209,21 @@ def _count(
     answers.verify_ms.append(answer["took_ms"]["verify"])
     answers.unverified += not answer["verified"]
     answers.lost += answer["cutoff"]["nothing_like_it"]
-    twins = answers.twins[asked.path.name]
+    twins = answers.twins[original.path.name]
     count.first += bool(results) and results[0]["image"]["title"] in twins
     for result in results:
         name, kind = result["image"]["title"], Kind(result["kind"])
         own = name in twins
         answers.kinds.given[kind] += 1
-        alike = categories[name] == asked.category
+        alike = categories[name] == original.category
         answers.kinds.right[kind] += own if kind in _COPY else alike
-        if name == asked.path.name and kind in _COPY:
-            told = {Edit(edit) for edit in result["edits"]}
+        if name == original.path.name and kind in _COPY:
+            named = {Edit(edit) for edit in result["edits"]}
             count.named += 1
-            all_of_it = told >= NAMES[edit]
+            all_of_it = named >= NAMES[edit]
             right = NAMES[edit] | _ALSO_RIGHT.get(edit, frozenset()) | {Edit.RECOMPRESSED}
             count.edits += all_of_it
-            count.exactly += all_of_it and told <= right
+            count.exactly += all_of_it and named <= right
 
 
 def _count_absent(answers: Answers, answer: dict[str, Any]) -> None:
@@ -252,7 +252,7 @@ def _findings(answers: Answers, pictures: Sequence[Image.Image], chosen: Sequenc
         ["… and no other", *(_percent(one.exactly, one.named) for one in columns.values())],
     ]
     for name, by_edit in hashes.items():
-        values = [found.recall for found in by_edit.values()]
+        values = [hashed.recall for hashed in by_edit.values()]
         mean = sum(values) / len(values)
         rows.append([f"recall@1, {name}", *(_percent(value, 1) for value in [*values, mean])])
     false_copies = answers.absent_kinds[Kind.NEAR_DUPLICATE] + answers.absent_kinds[Kind.IDENTICAL]
@@ -336,7 +336,7 @@ class Hashed:
 
 def _hashes(pictures: Sequence[Image.Image], chosen: Sequence[int]) -> dict[str, dict[str, Hashed]]:
     gallery = vector_variants.hashes(pictures)
-    found: dict[str, dict[str, Hashed]] = {name: {} for name in gallery}
+    results: dict[str, dict[str, Hashed]] = {name: {} for name in gallery}
     cut = 1 - _ALIKE_BITS / 32
     for edit in EDITS:
         copies = vector_variants.hashes(
@@ -344,12 +344,12 @@ def _hashes(pictures: Sequence[Image.Image], chosen: Sequence[int]) -> dict[str,
         )
         for name, vectors in copies.items():
             one = scores.search(vectors, gallery[name], chosen)
-            found[name][edit] = Hashed(
+            results[name][edit] = Hashed(
                 scores.recall_at_1(one),
                 float(np.mean(one.own >= cut - 1e-6)),
                 float(np.mean(one.other >= cut - 1e-6)),
             )
-    return found
+    return results
 
 
 def _hash_sentence(hashes: dict[str, dict[str, Hashed]]) -> str:

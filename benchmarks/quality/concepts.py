@@ -58,23 +58,23 @@ def run(options: Options) -> Findings:
         raise NotHere(str(error)) from error
     paths = [str(one.path) for one in listed]
     categories = [one.category for one in listed]
-    asked = [name for name, size in Counter(categories).items() if size >= _MIN_CATEGORY]
-    if not asked:
+    eligible = [name for name, size in Counter(categories).items() if size >= _MIN_CATEGORY]
+    if not eligible:
         raise NotHere(f"{folder} has no category of {_MIN_CATEGORY} pictures.")
-    words = [name.replace("-", " ").replace("_", " ") for name in asked]
+    words = [name.replace("-", " ").replace("_", " ") for name in eligible]
     texts = encoder.encode(words)
     contestants = {
         "concepts: the mean of the classes' sentences": both(paths).text,
         "the likeliest class's sentence alone": _argmax(plain, paths),
     }
     rows = [
-        [name, *_shown(score(vectors, texts, categories, asked))]
+        [name, *_shown(score(vectors, texts, categories, eligible))]
         for name, vectors in contestants.items()
     ]
-    rows.append(["chance", f"{100 * _chance(categories, asked):.1f}", "–"])
+    rows.append(["chance", f"{100 * _chance(categories, eligible):.1f}", "–"])
     return [
         f"{len(listed)} pictures{'' if options.folder else ' of the demo'}; each of the "
-        f"{len(asked)} categories of {_MIN_CATEGORY} pictures or more is asked for by its name. "
+        f"{len(eligible)} categories of {_MIN_CATEGORY} pictures or more is asked for by its name. "
         "Precision@5: how many of the first five are of the category (of all there are, where "
         "they are fewer); AP: average precision over the whole order; means over categories, in "
         "%. The prompt and the definitions in the sentences were chosen on the demo and on the "
@@ -85,15 +85,15 @@ def run(options: Options) -> Findings:
 
 
 def score(
-    vectors: Vectors, texts: Vectors, categories: Sequence[str], asked: Sequence[str]
+    vectors: Vectors, texts: Vectors, categories: Sequence[str], names: Sequence[str]
 ) -> Scores:
-    """Score how well `texts` (C, D), one per category in `asked`, find images of that category.
+    """Score how well `texts` (C, D), one per category in `names`, find images of that category.
 
     `vectors` (N, D) are of the images, whose categories are `categories`.
     """
     named = np.array(categories)
     precisions, averages = [], []
-    for text, name in zip(texts, asked, strict=True):
+    for text, name in zip(texts, names, strict=True):
         right = (named == name)[np.argsort(-(vectors @ text), kind="stable")]
         precisions.append(right[:_FOUND].sum() / min(_FOUND, right.sum()))
         averages.append((np.cumsum(right) / np.arange(1, len(right) + 1))[right].mean())
@@ -113,13 +113,13 @@ def _argmax(plain: ImagePipeline, paths: Sequence[str]) -> Vectors:
     return vectors
 
 
-def _chance(categories: Sequence[str], asked: Sequence[str]) -> float:
+def _chance(categories: Sequence[str], names: Sequence[str]) -> float:
     sizes = Counter(categories)
-    return sum(sizes[name] for name in asked) / len(asked) / len(categories)
+    return sum(sizes[name] for name in names) / len(names) / len(categories)
 
 
-def _shown(found: Scores) -> list[str]:
-    return [f"{100 * found.precision:.1f}", f"{100 * found.average:.1f}"]
+def _shown(scores: Scores) -> list[str]:
+    return [f"{100 * scores.precision:.1f}", f"{100 * scores.average:.1f}"]
 
 
 def _cost(
@@ -139,11 +139,11 @@ def _cost(
         f"one vector, {plain.runtime} {plain.precision}": lambda: plain(paths),
         f"both, {both.runtime} {both.precision}": lambda: both(paths),
     }
-    taken: dict[str, list[float]] = {name: [] for name in ways}
+    durations: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(options.rounds):
         for name in list(ways)[:: 1 if number % 2 == 0 else -1]:
-            taken[name].append(_timed(ways[name]))
-    rates = {name: len(paths) * len(seconds) / sum(seconds) for name, seconds in taken.items()}
+            durations[name].append(_timed(ways[name]))
+    rates = {name: len(paths) * len(seconds) / sum(seconds) for name, seconds in durations.items()}
     one, two = rates.values()
     return [
         Table(["", "images/s"], [[name, f"{rate:.1f}"] for name, rate in rates.items()]),

@@ -23,8 +23,8 @@ def run(options: Options) -> Findings:
     """Check for each image whether its edited copies are grouped with it."""
     folder = options.folder or ROOT / "demo"
     pictures = labels.load(labels.read(folder))
-    made = [vector_variants.group_of(name) for name in options.pipelines or (DEFAULT_PIPELINE,)]
-    contestants = [vector_variants.hashes, *made]
+    models = [vector_variants.group_of(name) for name in options.pipelines or (DEFAULT_PIPELINE,)]
+    contestants = [vector_variants.hashes, *models]
     originals = {name: some for one in contestants for name, some in one(pictures).items()}
     copies: dict[str, dict[str, vector_variants.Vectors]] = {}
     for edit in EDITS:
@@ -67,5 +67,5 @@ def _pairs(vectors: vector_variants.Vectors, threshold: float) -> int:
 
 
 def _grouped(vectors: vector_variants.Vectors, threshold: float) -> int:
-    found: Sequence[int] = [len(one.duplicates) for one in groups(vectors, threshold - 1e-6)]
-    return sum(found)
+    sizes: Sequence[int] = [len(one.duplicates) for one in groups(vectors, threshold - 1e-6)]
+    return sum(sizes)

@@ -79,7 +79,7 @@ class Query(NamedTuple):
     def wrong(self) -> int:
         """Return the number of candidates that are wrongly named copies."""
         both = zip(self.candidates, self.said, strict=True)
-        return sum(said.copy for place, said in both if place not in self.twins)
+        return sum(result.copy for place, result in both if place not in self.twins)
 
 
 class Timed(Generic[Kept]):
@@ -91,10 +91,10 @@ class Timed(Generic[Kept]):
 
     def __call__(self, *arguments: Any) -> Kept:
         began = time.process_time()
-        made = self._call(*arguments)
+        result = self._call(*arguments)
         self._spent += time.process_time() - began
         self._calls += 1
-        return made
+        return result
 
     def mean(self) -> float:
         return 1000 * self._spent / max(1, self._calls)
@@ -125,7 +125,7 @@ def run(options: Options) -> Findings:
     try:
         # As in the workers; CPU time of threads that wait for each other would be counted.
         with threadpool_limits(1):
-            ours = _ask(gallery, local_features, _ours, lambda kept: len(kept.to_bytes()))
+            ours = _ask(gallery, local_features, _ours, lambda features: len(features.to_bytes()))
             usual = _ask(gallery, plain_geometry.keep, _usual, plain_geometry.Plain.bytes, _EVERY)
     finally:
         cv2.setNumThreads(threads)
@@ -231,40 +231,40 @@ def _ask(
     every: int = 1,
 ) -> Asked:
     keeping, comparing = Timed(keep), Timed(compare)
-    kept = [keeping(picture) for picture in gallery.pictures]
+    features = [keeping(picture) for picture in gallery.pictures]
     queries: dict[str, list[Query]] = {}
     for edit, nearest in gallery.nearest.items():
-        for place in range(0, len(kept), every):
+        for place in range(0, len(features), every):
             query = keeping(edited(gallery.pictures[place], edit, place))
-            by_place = _said(query, kept, [*nearest[place][:FIRST], place], comparing)
+            by_place = _said(query, features, [*nearest[place][:FIRST], place], comparing)
             for name in by_place[place]:
                 candidates = nearest[place][:FIRST]
                 if not any(by_place[other][name].copy for other in candidates):
                     candidates = nearest[place]
                     rest = [other for other in candidates if other not in by_place]
-                    by_place |= _said(query, kept, rest, comparing)
-                said = [by_place[other][name] for other in candidates]
+                    by_place |= _said(query, features, rest, comparing)
+                results = [by_place[other][name] for other in candidates]
                 queries.setdefault(name, []).append(
                     Query(
                         edit,
                         place,
                         gallery.twins[place],
                         candidates,
-                        said,
+                        results,
                         by_place[place][name],
                     )
                 )
-    mean = sum(map(size, kept)) / len(kept)
+    mean = sum(map(size, features)) / len(features)
     return Asked(queries, keeping.mean(), comparing.mean(), mean)
 
 
 def _said(
     query: Kept,
-    kept: Sequence[Kept],
+    features: Sequence[Kept],
     others: Sequence[int],
     compare: Callable[[Kept, Kept], dict[str, Said]],
 ) -> dict[int, dict[str, Said]]:
-    return {other: compare(query, kept[other]) for other in dict.fromkeys(others)}
+    return {other: compare(query, features[other]) for other in dict.fromkeys(others)}
 
 
 def _percent(values: Sequence[bool]) -> float:
@@ -334,14 +334,14 @@ def _edits(gallery: Gallery, queries: Sequence[Query]) -> Table:
 
 def _aims(gallery: Gallery, ours: Asked) -> str:
     queries = ours.queries["ours"]
-    found = _by_edit(queries, Query.is_found)
+    recalls = _by_edit(queries, Query.is_found)
     named = _percent([query.original.copy for query in queries])
     absent = _percent([query.wrong() > 0 for query in queries])
     copies = [query for query in queries if query.original.copy]
     exact = _percent([query.original.edits == _done(gallery, query) for query in copies])
     return (
-        f"Ours: recall@1 {found[-1]:.2f} % {aim(found[-1] >= 99.8, '99.8 % at least')}, "
-        f"{min(found):.1f} % for the worst edit {aim(min(found) >= 99, '99 % at least')}; "
+        f"Ours: recall@1 {recalls[-1]:.2f} % {aim(recalls[-1] >= 99.8, '99.8 % at least')}, "
+        f"{min(recalls):.1f} % for the worst edit {aim(min(recalls) >= 99, '99 % at least')}; "
         f"near-duplicates named so {named:.2f} % {aim(named >= 99, '99 % at least')}; absent ones "
         f"{absent:.2f} % {aim(absent <= 0.1, '0.1 % at most')}; exactly the edits {exact:.1f} % "
         f"{aim(exact >= 90, '90 % at least')}; {ours.comparing:.1f} ms a pair "

@@ -34,10 +34,10 @@ def keep(picture: Image.Image) -> Plain:
     grey = np.asarray(picture.convert("L").resize(sides, Image.Resampling.BOX))
     points, described, greys = list[Any](), list[Any](), list[Any]()
     for one in (grey, np.ascontiguousarray(grey[:, ::-1])):
-        found, values = cv2.SIFT.create(_POINTS).detectAndCompute(one, None)
-        values = values if found else np.zeros((0, 128), np.float32)
+        keypoints, values = cv2.SIFT.create(_POINTS).detectAndCompute(one, None)
+        values = values if keypoints else np.zeros((0, 128), np.float32)
         described.append(np.sqrt(values / np.maximum(values.sum(axis=1, keepdims=True), 1e-6)))
-        points.append(np.array([key.pt for key in found], np.float32).reshape(-1, 2))
+        points.append(np.array([key.pt for key in keypoints], np.float32).reshape(-1, 2))
         greys.append(one)
     return Plain(points, described, greys)
 
@@ -55,17 +55,17 @@ def compare(query: Plain, other: Plain) -> tuple[int, float]:
             continue
         start = points[[pair.queryIdx for pair in good]]
         end = other.points[0][[pair.trainIdx for pair in good]]
-        found, inside = cv2.estimateAffinePartial2D(start, end, ransacReprojThreshold=_PIXELS)
-        if found is not None and int(inside.sum()) > best[0]:
-            best = (int(inside.sum()), _alike(grey, other.greys[0], found))
+        transform, inside = cv2.estimateAffinePartial2D(start, end, ransacReprojThreshold=_PIXELS)
+        if transform is not None and int(inside.sum()) > best[0]:
+            best = (int(inside.sum()), _alike(grey, other.greys[0], transform))
     return best
 
 
-def _alike(grey: NDArray[np.uint8], other: NDArray[np.uint8], found: NDArray[Any]) -> float:
+def _alike(grey: NDArray[np.uint8], other: NDArray[np.uint8], transform: NDArray[Any]) -> float:
     sides = other.shape[1::-1]
-    laid = _blocks(cv2.warpAffine(grey, found, sides))
+    laid = _blocks(cv2.warpAffine(grey, transform, sides))
     shown = _blocks(other)
-    here = _blocks(cv2.warpAffine(np.full_like(grey, 255), found, sides))
+    here = _blocks(cv2.warpAffine(np.full_like(grey, 255), transform, sides))
     first, second = (one - one.mean(axis=1, keepdims=True) for one in (laid, shown))
     spread, another = first.std(axis=1), second.std(axis=1)
     textured = (here.min(axis=1) > 250) & (spread > 4) & (another > 4)

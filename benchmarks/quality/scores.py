@@ -42,34 +42,34 @@ def search(queries: Vectors, gallery: Vectors, own: Sequence[int] | None = None)
     return Found(right, scores.max(axis=1), rank)
 
 
-def together(found: Sequence[Found]) -> Found:
+def together(results: Sequence[Found]) -> Found:
     """Join the results of several sets of queries."""
     return Found(
-        np.concatenate([one.own for one in found]),
-        np.concatenate([one.other for one in found]),
-        np.concatenate([one.rank for one in found]),
+        np.concatenate([one.own for one in results]),
+        np.concatenate([one.other for one in results]),
+        np.concatenate([one.rank for one in results]),
     )
 
 
-def recall_at_1(found: Found) -> float:
+def recall_at_1(results: Found) -> float:
     """The share of queries whose own image is first."""
-    return float((found.rank == 1).mean())
+    return float((results.rank == 1).mean())
 
 
-def map_at_10(found: Found) -> float:
+def map_at_10(results: Found) -> float:
     """Mean average precision in the first ten; with one right answer, 1 / rank on average."""
-    return float(np.where(found.rank <= 10, 1 / found.rank, 0).mean())
+    return float(np.where(results.rank <= 10, 1 / results.rank, 0).mean())
 
 
-def cut_off(found: Found, share: float) -> tuple[float, float]:
+def cut_off(results: Found, share: float) -> tuple[float, float]:
     """Return the score above which at most `share` of the queries for absent images have a match.
 
     Also returns the recall above it: the share of queries whose own image is first and scores
     above it.
     """
-    allowed = int(share * len(found.other))
-    cut = float(np.sort(found.other)[::-1][allowed])
-    return cut, float(((found.rank == 1) & (found.own > cut)).mean())
+    allowed = int(share * len(results.other))
+    cut = float(np.sort(results.other)[::-1][allowed])
+    return cut, float(((results.rank == 1) & (results.own > cut)).mean())
 
 
 @dataclass(frozen=True)

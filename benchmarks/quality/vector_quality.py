@@ -46,7 +46,7 @@ def _run(options: Options) -> Findings:
         whiten = vector_variants.whitening(gallery[name])
         for embedded in (gallery, *copies.values()):
             embedded[f"{name}, whitened"] = whiten(embedded[name])
-    found: Found = {
+    results: Found = {
         name: {edit: scores.search(copies[edit][name], vectors) for edit in EDITS}
         for name, vectors in gallery.items()
     }
@@ -56,15 +56,15 @@ def _run(options: Options) -> Findings:
         "run. Hashes are compared by the share of equal bits, all else by cosine; a picture that "
         "scores no more than another has not been found.",
         "Recall@1 in %: how often the original comes first.",
-        _by_edit(found, scores.recall_at_1),
+        _by_edit(results, scores.recall_at_1),
         "mAP@10 in %.",
-        _by_edit(found, scores.map_at_10),
+        _by_edit(results, scores.map_at_10),
         "Precision@5 in %: how many of the five nearest others of an original are of the same "
         "category, the mean over pictures and over categories, of those categories that have six "
         "pictures or more. Cut-off: the score that only 1 % or 5 % of all "
         "edited copies exceed when their own original is removed; recall: how many copies still "
         "find their original, first and above the cut-off, in %.",
-        _summary(found, gallery, [one.category for one in listed]),
+        _summary(results, gallery, [one.category for one in listed]),
     ]
 
 
@@ -82,7 +82,7 @@ def _embed(
     def embed(start: int) -> Embedded:
         places = range(start, min(start + _AT_ONCE, len(pictures)))
         chunk = [edited(pictures[x], edit, x) if edit else pictures[x] for x in places]
-        return {name: made for group in groups for name, made in group(chunk).items()}
+        return {name: vectors for group in groups for name, vectors in group(chunk).items()}
 
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         parts = list(threads.map(embed, range(0, len(pictures), _AT_ONCE)))
@@ -93,22 +93,22 @@ def _percent(value: float) -> str:
     return f"{100 * value:.1f}"
 
 
-def _by_edit(found: Found, score: Callable[[scores.Found], float]) -> Table:
+def _by_edit(results: Found, score: Callable[[scores.Found], float]) -> Table:
     """Return a table with a row per variant, and columns for each edit and the mean."""
     rows = []
-    for name, by_edit in found.items():
+    for name, by_edit in results.items():
         values = [score(one) for one in by_edit.values()]
         rows.append([name, *map(_percent, [*values, sum(values) / len(values)])])
     return Table(["", *EDITS, "mean"], rows)
 
 
-def _summary(found: Found, gallery: Embedded, categories: Sequence[str]) -> Table:
+def _summary(results: Found, gallery: Embedded, categories: Sequence[str]) -> Table:
     """Return a table with a row per variant: precision of categories, cut-offs and their recall."""
     headings = ["", "dimensions", "precision@5", "by category"]
     for share in FALSE_SHARES:
         headings += [f"cut-off at {100 * share:.0f} %", "recall"]
     rows = []
-    for name, by_edit in found.items():
+    for name, by_edit in results.items():
         vectors = gallery[name]
         precise = scores.precision_at_5(vectors, categories)
         row = [name, str(vectors.shape[1])]

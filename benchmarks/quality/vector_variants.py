@@ -47,13 +47,13 @@ def group_of(name: str) -> Group:
 
 def hashes(pictures: Pictures) -> Mapping[str, Vectors]:
     """Perceptual hashes as vectors of 64 signs: the cosine is 1 - distance / 32."""
-    made: dict[str, Callable[[Image.Image], Any]] = {
+    hashers: dict[str, Callable[[Image.Image], Any]] = {
         "pHash": imagehash.phash,
         "dHash": imagehash.dhash,
     }
     return {
         name: unit(np.stack([make(picture).hash.ravel() * 2.0 - 1.0 for picture in pictures]))
-        for name, make in made.items()
+        for name, make in hashers.items()
     }
 
 
@@ -151,6 +151,6 @@ def whitening(gallery: Vectors) -> Callable[[Vectors], Vectors]:
     """
     mean = gallery.mean(axis=0)
     _, deviations, axes = np.linalg.svd(gallery - mean, full_matrices=False)
-    kept = min(_WHITE_DIMENSIONS, len(gallery) // 2, len(axes))
-    white = axes[:kept].T / np.maximum(deviations[:kept], 1e-6)
+    dimensions = min(_WHITE_DIMENSIONS, len(gallery) // 2, len(axes))
+    white = axes[:dimensions].T / np.maximum(deviations[:dimensions], 1e-6)
     return lambda vectors: unit((vectors - mean) @ white)

@@ -36,21 +36,21 @@ def main(uri: str, collection: str, images: int, top_k: int, file: str = "") -> 
         marks = [time.perf_counter()]
         prepared = [model.prepare(decode(picture).image) for picture in pictures]
         marks.append(time.perf_counter())
-        asked = model.embed(prepared)
+        queries = model.embed(prepared)
         marks.append(time.perf_counter())
-        if len(asked) == 1:
-            first = store.search(collection, asked[0], top_k)[0].score
+        if len(queries) == 1:
+            first = store.search(collection, queries[0], top_k)[0].score
         else:
-            first = _search(connection, collection, asked, top_k)
+            first = _search(connection, collection, queries, top_k)
         marks.append(time.perf_counter())
-        scores = vectors @ asked.T
+        scores = vectors @ queries.T
         best = np.argpartition(scores[:, 0], -top_k)[-top_k:]
         best = best[np.argsort(-scores[best, 0])]
         marks.append(time.perf_counter())
         if abs(first - float(scores[best[0], 0])) > 1e-3:
             raise RuntimeError("Milvus and numpy do not find the same")
-        taken = [1000 * (later - earlier) for earlier, later in pairwise(marks)]
-        return dict(zip(("decode", "embed", "search", "numpy"), taken, strict=True))
+        durations = [1000 * (later - earlier) for earlier, later in pairwise(marks)]
+        return dict(zip(("decode", "embed", "search", "numpy"), durations, strict=True))
 
     print(json.dumps({"ready": True}), flush=True)
     for line in sys.stdin:
@@ -59,17 +59,17 @@ def main(uri: str, collection: str, images: int, top_k: int, file: str = "") -> 
 
 
 def _search(
-    connection: MilvusConnection, collection: str, asked: npt.NDArray[np.float32], top_k: int
+    connection: MilvusConnection, collection: str, queries: npt.NDArray[np.float32], top_k: int
 ) -> float:
     """Search with all vectors in one request; return the best score of the first."""
-    found = connection.call(
+    results = connection.call(
         lambda client: client.search(
-            collection, list(asked), limit=top_k, anns_field=VECTOR, timeout=60
+            collection, list(queries), limit=top_k, anns_field=VECTOR, timeout=60
         )
     )
-    if [len(hits) for hits in found] != [top_k] * len(asked):
+    if [len(hits) for hits in results] != [top_k] * len(queries):
         raise RuntimeError("Milvus does not find as many as were asked for")
-    return float(found[0][0].distance)
+    return float(results[0][0].distance)
 
 
 if __name__ == "__main__":

@@ -26,10 +26,10 @@ _SETTLED_MS = 700.0  # after which a page has loaded its deferred parts
 
 def needed_browser() -> str:
     """Return the path of a Chromium or Chrome. Raises `NotHere` when there is none."""
-    found = find_browser()
-    if found is None:
+    path = find_browser()
+    if path is None:
         raise NotHere("There is no Chromium or Chrome here: install one, or set CHROMIUM.")
-    return found
+    return path
 
 
 @dataclass(frozen=True)
@@ -72,9 +72,9 @@ class Visitor:
 
     def upload(self, picture: Path) -> Painted:
         """Search with another image, from a results page."""
-        with self._painted() as said:
+        with self._painted() as painted:
             self.page.locator("#another input[name=picture]").set_input_files(picture)
-        return said()
+        return painted()
 
     def cards(self) -> list[int]:
         """Return the ids of the images whose cards are in view, in their order."""
@@ -86,18 +86,18 @@ class Visitor:
 
     def click(self, image: int) -> Painted:
         """Search with one of the matches."""
-        with self._painted() as said:
+        with self._painted() as painted:
             self.page.locator(f"#m{image} a.main").click()
-        return said()
+        return painted()
 
     def again(self) -> Painted:
         """Reload the results page; its times count from the navigation."""
-        with self._painted() as said:
+        with self._painted() as painted:
             self.page.evaluate(
                 "sessionStorage.setItem('asked', performance.timeOrigin + performance.now())"
             )
             self.page.reload(wait_until="commit")
-        return said()
+        return painted()
 
     @contextmanager
     def _painted(self) -> Iterator[Callable[[], Painted]]:
@@ -108,7 +108,7 @@ class Visitor:
         """
         self.page.wait_for_load_state("networkidle")
         start = "painted "
-        with self.page.expect_console_message(lambda said: said.text.startswith(start)) as seen:
+        with self.page.expect_console_message(lambda entry: entry.text.startswith(start)) as seen:
             yield lambda: Painted(**json.loads(seen.value.text.removeprefix(start)))
 
     def vitals(self, path: str) -> Vitals:
@@ -125,12 +125,12 @@ def chromium() -> Iterator[Any]:
 
     flags = [*_FLAGS, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
     with Unreaped() as begun, sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=needed_browser(), args=flags)
+        browser = playwright.chromium.launch(executable_path=needed_browser(), args=flags)
         try:
-            yield made
+            yield browser
         finally:
             begun.note()
-            made.close()
+            browser.close()
 
 
 @contextmanager

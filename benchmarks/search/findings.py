@@ -59,18 +59,18 @@ def _clicked(measured: Measurements) -> Findings:
             _row("  bare call", measured.bare_of_uploads),
         ],
     )
-    said = []
+    sentences = []
     for name, painted, bare in (
         ("A click on a match", measured.clicks, measured.bare_of_clicks),
         ("Another picture", measured.uploads, measured.bare_of_uploads),
     ):
         took, limit = _half([one.all for one in painted]), AIM_TIMES * _half(bare) + AIM_MORE_MS
-        said.append(
+        sentences.append(
             f"{name}: **{took:.0f} ms** at p50, {took / _half(bare):.2f} times the bare call "
             + aim(took <= limit, f"{AIM_TIMES} times and {AIM_MORE_MS:.0f} ms, {limit:.0f} ms here")
             + f"; {_half([one.pictures for one in painted]):.0f} thumbnails in view."
         )
-    return [table, " ".join(said)]
+    return [table, " ".join(sentences)]
 
 
 def _repeated(measured: Measurements) -> Findings:
@@ -140,10 +140,10 @@ def _seen(measured: Measurements) -> Findings:
         largest, shifted = max(largest, paint), max(shifted, shift)
         rows.append([f"{name}, {width}", f"{paint:.0f}", f"{shift:.4f}"])
     good = largest <= AIM_LCP_MS and shifted <= AIM_SHIFT
-    wanted = f"what is called good: {AIM_LCP_MS:.0f} ms, {AIM_SHIFT}"
+    target = f"what is called good: {AIM_LCP_MS:.0f} ms, {AIM_SHIFT}"
     return [
         "As the browser itself counts (PerformanceObserver), with nothing in its cache; median of "
         "the paints and the worst of the shifts of five loads:",
         Table(["", "Largest Contentful Paint, ms", "Cumulative Layout Shift"], rows),
-        f"The worst: {largest:.0f} ms and {shifted:.4f} {aim(good, wanted)}.",
+        f"The worst: {largest:.0f} ms and {shifted:.4f} {aim(good, target)}.",
     ]

@@ -48,11 +48,11 @@ class SearchClient:
         started = time.perf_counter()
         self._connection.request("POST", encoded.path_url, body, dict(encoded.headers))
         answer = self._connection.getresponse()
-        said = answer.read()
+        content = answer.read()
         took = (time.perf_counter() - started) * 1000
         if answer.status != 200:
-            raise RuntimeError(f"a search was answered with {answer.status}: {said.decode()}")
-        return took, json.loads(said)
+            raise RuntimeError(f"a search was answered with {answer.status}: {content.decode()}")
+        return took, json.loads(content)
 
     def __enter__(self) -> Self:
         return self

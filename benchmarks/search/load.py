@@ -48,8 +48,8 @@ class Searches:
         self._url, self._key, self._slug = installation.url, installation.key("read"), slug
 
     def client(self, **fields: str | int) -> SearchClient:
-        given: dict[str, str | int] = {"dataset": self._slug, "top_k": TOP_K}
-        return SearchClient(self._url, self._key, **given, **fields)
+        defaults: dict[str, str | int] = {"dataset": self._slug, "top_k": TOP_K}
+        return SearchClient(self._url, self._key, **defaults, **fields)
 
     def one_by_one(self, pictures: Sequence[Path]) -> list[float]:
         """Search with each image in turn; return the milliseconds of each."""
@@ -69,15 +69,15 @@ class Searches:
             working = [threads.submit(work, place) for place in range(AT_ONCE)]
             begin.wait()
             started = time.perf_counter()
-            each = [taken for future in working for taken in future.result()]
+            each = [milliseconds for future in working for milliseconds in future.result()]
             return Load(time.perf_counter() - started, each)
 
     def by_boxes(self, picture: Path, boxes: Sequence[str]) -> Boxes:
         """Search with an image, then with boxes of it, by the first answer's query id."""
         with self.client() as client:
             took, answer = client.search(picture)
-            kept = answer["query"]["id"]
-            parts = [_told(*client.search_kept(kept, box)) for box in boxes]
+            query_id = answer["query"]["id"]
+            parts = [_told(*client.search_kept(query_id, box)) for box in boxes]
         return Boxes(_told(took, answer), parts[0], parts[1:])
 
 
@@ -87,12 +87,12 @@ def _told(took: float, answer: dict[str, Any]) -> dict[str, float]:
 
 def in_batch(peer: Peer, pictures: Sequence[Path]) -> float:
     """Return searches a second of the library in batches of `AT_ONCE`, in one process."""
-    taken = 0.0
+    total = 0.0
     for start in range(0, len(pictures), AT_ONCE):
         part = pictures[start : start + AT_ONCE]
         sample = peer.ask("\t".join(map(str, part)))
-        taken += sum(sample[stage] for stage in ("decode", "embed", "search"))
-    return 1000 * len(pictures) / taken
+        total += sum(sample[stage] for stage in ("decode", "embed", "search"))
+    return 1000 * len(pictures) / total
 
 
 @contextmanager

@@ -30,16 +30,16 @@ def run(options: Options) -> Findings:
         }
         rest(installation)
         session = _signed_in(installation)
-        taken: dict[tuple[int, str], list[float]] = {}
+        durations: dict[tuple[int, str], list[float]] = {}
         for turn in range(_WARM_UP + _TIMES):
             for number, pages in addresses.items():
                 for name, address in pages.items():
                     milliseconds = _ask(session, installation.url + address)
                     if turn >= _WARM_UP:
-                        taken.setdefault((number, name), []).append(milliseconds)
+                        durations.setdefault((number, name), []).append(milliseconds)
     rows, worst = [], 0.0
     for name in addresses[SMALL]:
-        small, large = taken[SMALL, name], taken[options.rows, name]
+        small, large = durations[SMALL, name], durations[options.rows, name]
         slowest = percentile(large, 95)
         worst = max(worst, slowest)
         rows.append(
@@ -70,11 +70,11 @@ def _addresses(installation: Installation, slug: str, number: int) -> dict[str, 
         check=True,
         text=True,
     )
-    made = json.loads(done.stdout.splitlines()[-1])
-    gallery, job = f"/datasets/{slug}/", f"/jobs/{made['job']}/"
+    result = json.loads(done.stdout.splitlines()[-1])
+    gallery, job = f"/datasets/{slug}/", f"/jobs/{result['job']}/"
     return {
         "gallery": gallery,
-        "gallery, in the middle": f"{gallery}?before={made['middle']}",
+        "gallery, in the middle": f"{gallery}?before={result['middle']}",
         "gallery, rejected pictures": f"{gallery}?state=rejected",
         "import page": f"{gallery}import/",
         "index page": f"{gallery}indexes/",
@@ -91,13 +91,13 @@ def _addresses(installation: Installation, slug: str, number: int) -> dict[str, 
 def _signed_in(installation: Installation) -> requests.Session:
     session = requests.Session()
     page = session.get(f"{installation.url}/login/", timeout=60).text
-    found = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page)
-    if found is None:
+    match = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page)
+    if match is None:
         raise RuntimeError("the page for signing in has no form")
     form = {
         "username": "admin",
         "password": installation.admin_password,
-        "csrfmiddlewaretoken": found.group(1),
+        "csrfmiddlewaretoken": match.group(1),
     }
     session.post(f"{installation.url}/login/", data=form, timeout=60).raise_for_status()
     return session

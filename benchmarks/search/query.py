@@ -67,11 +67,11 @@ def _over_http(client: SearchClient, query: Path) -> Sample:
     took, answer = client.search(query)
     if len(answer["results"]) != TOP_K:
         raise RuntimeError(f"{len(answer['results'])} results came, not {TOP_K}")
-    said: Sample = {f"server {name}": value for name, value in answer["took_ms"].items()}
+    sample: Sample = {f"server {name}": value for name, value in answer["took_ms"].items()}
     parts = sum(answer["took_ms"][stage] for stage in _STAGES)
     if not answer["took_ms"]["embed"]:
         raise RuntimeError("a vector was remembered: the model did not run")
-    return said | {"all": took, "around": took - parts}
+    return sample | {"all": took, "around": took - parts}
 
 
 def _barely(peer: Peer, query: Path) -> Sample:

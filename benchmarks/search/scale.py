@@ -24,27 +24,27 @@ Timed = dict[int, dict[str, float]]  # by number of vectors: p50 and p95, millis
 
 def run(options: Options) -> Findings:
     """Fill, search, fill further; each store in its own process."""
-    found = {"Milvus Lite": _ask("lite", [n for n in LITE if n <= options.scale])}
-    said = ""
+    timings = {"Milvus Lite": _ask("lite", [n for n in LITE if n <= options.scale])}
+    note = ""
     if find_spec("milvus") is None or shutil.which("unshare") is None:
-        said = (
+        note = (
             "The Milvus server was not measured: the package `milvus` (2.3.5, a real server in a "
             "wheel) is not installed, or there is no `unshare` to keep it off the network."
         )
     else:
-        found["Milvus server 2.3.5, HNSW"] = _ask(
+        timings["Milvus server 2.3.5, HNSW"] = _ask(
             "server", [n for n in SERVER if n <= 2 * options.scale]
         )
     if options.markdown is not None:
-        _plot(found, options.markdown.parent / "images" / "scale.svg")
+        _plot(timings, options.markdown.parent / "images" / "scale.svg")
     return [
         f"{SEARCHES} searches by the application's own vector store, top_k {TOP_K}, random unit "
         "vectors of 1,280 dimensions; beside each number of vectors, the same by one numpy product "
         "over all of them in memory, which is what no index has to beat to be of use. On the "
         "server, vectors are indexed by HNSW as the application does it; Milvus Lite is searched "
         "exactly, behind the application's launcher.",
-        _table(found),
-        *([said] if said else []),
+        _table(timings),
+        *([note] if note else []),
     ]
 
 
@@ -62,7 +62,7 @@ def _ask(store: str, sizes: list[int]) -> Timed:
     return {int(size): timed for size, timed in json.loads(done.stdout.splitlines()[-1]).items()}
 
 
-def _table(found: dict[str, Timed]) -> Table:
+def _table(timings: dict[str, Timed]) -> Table:
     rows = [
         [
             f"{name}, {size:,}",
@@ -70,7 +70,7 @@ def _table(found: dict[str, Timed]) -> Table:
             f"{timed['p50'] / timed['numpy']:.2f}",
             f"{timed['rows_a_second']:,.0f}",
         ]
-        for name, by_size in found.items()
+        for name, by_size in timings.items()
         for size, timed in by_size.items()
     ]
     headings = [
@@ -84,7 +84,7 @@ def _table(found: dict[str, Timed]) -> Table:
     return Table(headings, rows)
 
 
-def _plot(found: dict[str, Timed], path: Path) -> None:
+def _plot(timings: dict[str, Timed], path: Path) -> None:
     """Draw milliseconds against the number of vectors."""
     import matplotlib
 
@@ -92,7 +92,7 @@ def _plot(found: dict[str, Timed], path: Path) -> None:
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(7, 3.6), layout="constrained")
-    for name, by_size in found.items():
+    for name, by_size in timings.items():
         (line,) = axes.plot(
             list(by_size), [timed["p50"] for timed in by_size.values()], marker="o", label=name
         )

@@ -59,10 +59,10 @@ def _server(folder: Path) -> Iterator[str]:
             server.terminate()
     # The launcher does not wait for the server that it started: reap it here, or its CPU time
     # would count as that of other processes.
-    left = psutil.Process().children()
-    for orphan in left:
+    orphans = psutil.Process().children()
+    for orphan in orphans:
         orphan.kill()  # its data is discarded anyway
-    psutil.wait_procs(left)
+    psutil.wait_procs(orphans)
 
 
 def _adopt_orphans() -> None:
@@ -100,31 +100,31 @@ def _settle(store: VectorStore, queries: npt.NDArray[np.float32]) -> None:
 
 
 def _times(store: VectorStore, queries: npt.NDArray[np.float32]) -> list[float]:
-    taken = []
+    durations = []
     for query in queries:
         started = time.perf_counter()
         hits = store.search(NAME, query, TOP_K, timeout=60)
-        taken.append(1000 * (time.perf_counter() - started))
+        durations.append(1000 * (time.perf_counter() - started))
         if len(hits) != TOP_K:
             raise RuntimeError(f"{len(hits)} rows came back, not {TOP_K}")
-    return taken
+    return durations
 
 
 def _bare(vectors: npt.NDArray[np.float32], queries: npt.NDArray[np.float32]) -> float:
-    taken = []
+    durations = []
     for query in queries[:20]:
         started = time.perf_counter()
         scores = vectors @ query
         best = np.argpartition(scores, -TOP_K)[-TOP_K:]
         best[np.argsort(-scores[best])]
-        taken.append(1000 * (time.perf_counter() - started))
-    return percentile(taken, 50)
+        durations.append(1000 * (time.perf_counter() - started))
+    return percentile(durations, 50)
 
 
 def main(kind: str, folder: str, sizes: list[int]) -> None:
     queries = _unit(SEARCHES, seed=2)
     vectors = _unit(max(sizes), seed=1)
-    found = {}
+    results = {}
     with (_lite if kind == "lite" else _server)(Path(folder)) as uri:
         store = VectorStore(uri, timeout=60)
         _wait(store)
@@ -138,16 +138,16 @@ def main(kind: str, folder: str, sizes: list[int]) -> None:
             rate = (size - stored) / (time.perf_counter() - started)
             stored = size
             _settle(store, queries)
-            taken = _times(store, queries)
-            found[size] = {
-                "p50": percentile(taken, 50),
-                "p95": percentile(taken, 95),
+            durations = _times(store, queries)
+            results[size] = {
+                "p50": percentile(durations, 50),
+                "p95": percentile(durations, 95),
                 "numpy": _bare(vectors[:size], queries),
                 "rows_a_second": rate,
             }
-            print(size, found[size], file=sys.stderr, flush=True)
+            print(size, results[size], file=sys.stderr, flush=True)
         store.close()
-    print(json.dumps(found))
+    print(json.dumps(results))
 
 
 if __name__ == "__main__":

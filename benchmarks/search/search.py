@@ -80,7 +80,7 @@ def run(options: Options) -> Findings:
 
 
 def _filled(installation: Installation, root: Path, number: int) -> Gallery:
-    made = pictures.make(root / "gallery", DISTINCT, 640, seed=60)
+    paths = pictures.make(root / "gallery", DISTINCT, 640, seed=60)
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.installation.gallery",
          str(root / "gallery"), str(number), str(root / "vectors.npy")],
@@ -90,7 +90,7 @@ def _filled(installation: Installation, root: Path, number: int) -> Gallery:
         check=True,
         text=True,
     )  # fmt: skip
-    gallery = Gallery(**json.loads(done.stdout.splitlines()[-1]), pictures=made)
+    gallery = Gallery(**json.loads(done.stdout.splitlines()[-1]), pictures=paths)
     client = Client(installation.url, installation.key("read"))
     indexes = f"/datasets/{gallery.slug}/indexes/"
 
@@ -106,14 +106,14 @@ def _measured(
     options: Options, installation: Installation, gallery: Gallery, peer: Peer, root: Path
 ) -> Measurements:
     measured = Measurements()
-    asked = pictures.make(root / "asked", _WARM_UP + options.searches, 500, seed=61)
+    queries = pictures.make(root / "asked", _WARM_UP + options.searches, 500, seed=61)
     with chromium() as browser:
         with visitor(browser, installation.url) as someone:
-            _uploads(measured, someone, peer, asked)
+            _uploads(measured, someone, peer, queries)
             _clicks(measured, someone, peer, gallery, options.searches)
             measured.again = [someone.again() for _ in range(options.searches)]
-            kept = someone.page.url.removeprefix(installation.url)
-        _pages(measured, browser, installation.url, kept)
+            address = someone.page.url.removeprefix(installation.url)
+        _pages(measured, browser, installation.url, address)
     searches = Searches(installation, gallery.slug)
     once = pictures.make(root / "once", 1, 500, seed=62)
     searches.one_by_one(once)
@@ -124,9 +124,9 @@ def _measured(
     return measured
 
 
-def _uploads(measured: Measurements, someone: Visitor, peer: Peer, asked: Sequence[Path]) -> None:
-    someone.begin(asked[0])
-    for place_in_row, picture in enumerate(asked[1:], start=1):
+def _uploads(measured: Measurements, someone: Visitor, peer: Peer, queries: Sequence[Path]) -> None:
+    someone.begin(queries[0])
+    for place_in_row, picture in enumerate(queries[1:], start=1):
         if place_in_row % 2:
             painted, bare = someone.upload(picture), _barely(peer, picture)
         else:

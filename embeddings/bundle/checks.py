@@ -53,12 +53,12 @@ def check_ids(ids: Any) -> None:
 def check_vectors(vectors: Any, ids: Sequence[str], dimension: int | None) -> NDArray[np.float32]:
     """The vectors, float32 (N, D). Raises `InputError`, naming the id, when one is invalid."""
     if not isinstance(vectors, np.ndarray) or vectors.ndim != 2 or vectors.dtype != np.float32:
-        found = (
+        actual = (
             f"{vectors.dtype} of shape {vectors.shape}"
             if isinstance(vectors, np.ndarray)
             else type(vectors).__name__
         )
-        raise InputError(f"Vectors are a float32 array (N, D), not {found}.")
+        raise InputError(f"Vectors are a float32 array (N, D), not {actual}.")
     if len(vectors) != len(ids):
         raise InputError(f"There are {len(ids)} ids and {len(vectors)} vectors; one for each.")
     if vectors.shape[1] != dimension if dimension else not vectors.shape[1]:
@@ -99,17 +99,17 @@ def metadata_texts(metadata: Any, ids: Sequence[str]) -> list[str]:
 
 
 def _metadata_text(row: Any, one: str) -> str:
-    wanted = (
+    requirement = (
         "is a dictionary of plain JSON values: texts, finite numbers, true, false, null, lists, "
         "and dictionaries whose keys are texts"
     )
     if not isinstance(row, Mapping):
-        raise InputError(f"The metadata of {_shown(one)} {wanted}; not {type(row).__name__}.")
+        raise InputError(f"The metadata of {_shown(one)} {requirement}; not {type(row).__name__}.")
     try:
         text = json.dumps(_plain(row, 0), ensure_ascii=False, separators=(",", ":"))
         size = len(text.encode())
     except (TypeError, ValueError) as error:  # also lone surrogates, too long numbers
-        raise InputError(f"The metadata of {_shown(one)} {wanted} ({error}).") from error
+        raise InputError(f"The metadata of {_shown(one)} {requirement} ({error}).") from error
     if size > MAX_METADATA_BYTES:
         raise InputError(
             f"The metadata of {_shown(one)} have {size:,} bytes; {MAX_METADATA_BYTES:,} at most."

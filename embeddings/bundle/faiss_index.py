@@ -71,14 +71,14 @@ def to_faiss(bundle: Rows, path: Destination) -> int:
 
 def _content(one: str, metadata: Mapping[str, Any]) -> str:
     """The SHA-256 of the content that a vector was computed from."""
-    found = metadata.get("sha256")
-    if found is None:
+    digest = metadata.get("sha256")
+    if digest is None:
         return hashlib.sha256(one.encode()).hexdigest()
-    if not isinstance(found, str) or _SHA256.fullmatch(found) is None:
+    if not isinstance(digest, str) or _SHA256.fullmatch(digest) is None:
         raise InputError(
-            f"The metadata's sha256 of {one!r} must be 64 hexadecimal digits, not {found!r}."
+            f"The metadata's sha256 of {one!r} must be 64 hexadecimal digits, not {digest!r}."
         )
-    return found
+    return digest
 
 
 def _key(digest: str) -> int:
@@ -86,13 +86,13 @@ def _key(digest: str) -> int:
 
 
 def _is_fresh(known: dict[int, str], key: int, digest: str, one: str) -> bool:
-    found = known.get(key)
-    if found is None:
+    existing = known.get(key)
+    if existing is None:
         known[key] = digest
         return True
-    if found != digest:
+    if existing != digest:
         raise InputError(
-            f"The contents {found} and {digest} (of {one!r}) have the same key {key}: an index "
+            f"The contents {existing} and {digest} (of {one!r}) have the same key {key}: an index "
             "cannot tell them apart. Leave one of them out."
         )
     return False

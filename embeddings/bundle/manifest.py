@@ -130,7 +130,7 @@ def check_names(folder: Path, manifest: Mapping[str, Any]) -> None:
 
     Sizes are compared, and links do not count as files.
     """
-    found = {}
+    sizes = {}
     with os.scandir(folder) as entries:
         for entry in entries:
             facts = entry.stat(follow_symlinks=False)
@@ -138,12 +138,12 @@ def check_names(folder: Path, manifest: Mapping[str, Any]) -> None:
                 raise damaged(folder, f"{entry.name!r} is not in the manifest")
             if not stat.S_ISREG(facts.st_mode):
                 raise damaged(folder, f"{entry.name!r} is no plain file")
-            found[entry.name] = facts.st_size
+            sizes[entry.name] = facts.st_size
     for name, facts in manifest["files"].items():
-        if name not in found:
+        if name not in sizes:
             raise damaged(folder, f"the file {name} is missing")
-        if found[name] != facts["bytes"]:
-            raise damaged(folder, f"{name} has {found[name]} bytes and not {facts['bytes']}")
+        if sizes[name] != facts["bytes"]:
+            raise damaged(folder, f"{name} has {sizes[name]} bytes and not {facts['bytes']}")
 
 
 def check_digests(folder: Path, manifest: Mapping[str, Any]) -> None:
@@ -187,13 +187,13 @@ def _check_digest(folder: Path, raw: bytes, data: Mapping[str, Any]) -> None:
 
 def _check_recipe(folder: Path, data: Mapping[str, Any]) -> None:
     try:
-        said = provenance(data["recipe"])
+        parsed = provenance(data["recipe"])
     except EmbeddingsError as error:
         raise damaged(folder, f"its recipe cannot be read ({error})") from error
-    if said.fingerprint != data["fingerprint"]:
+    if parsed.fingerprint != data["fingerprint"]:
         raise damaged(folder, "its recipe has another fingerprint than it says")
-    if said.dimension not in (None, data["dimension"]):
-        raise damaged(folder, f"its recipe gives {said.dimension} dimensions")
+    if parsed.dimension not in (None, data["dimension"]):
+        raise damaged(folder, f"its recipe gives {parsed.dimension} dimensions")
 
 
 def _own_digest(rest: Mapping[str, Any]) -> str:

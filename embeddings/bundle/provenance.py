@@ -32,34 +32,34 @@ class Provenance:
     device: str | None = None
 
 
-def provenance(given: "AnyRecipe") -> Provenance:
-    """The provenance of vectors made by `given`.
+def provenance(recipe: "AnyRecipe") -> Provenance:
+    """The provenance of vectors made by `recipe`.
 
-    `given` is a `Recipe` or its name, an `ImagePipeline` (which also knows runtime, precision and
+    `recipe` is a `Recipe` or its name, an `ImagePipeline` (which also knows runtime, precision and
     device), a graph `Pipeline` with one output, or the dictionary of either kind of recipe.
 
     Raises `InputError` when it is anything else, `RecipeError` when a graph has no recipe or
     several outputs, and `UnknownName` when there is no recipe of that name.
     """
-    if isinstance(given, str):
-        given = recipe_named(given)
-    if isinstance(given, Mapping):
-        return _of_dictionary(given)
-    if isinstance(given, Recipe):
-        return Provenance(given.to_dict(), given.fingerprint, given.dimension)
+    if isinstance(recipe, str):
+        recipe = recipe_named(recipe)
+    if isinstance(recipe, Mapping):
+        return _of_dictionary(recipe)
+    if isinstance(recipe, Recipe):
+        return Provenance(recipe.to_dict(), recipe.fingerprint, recipe.dimension)
     # Imported here so that writing the vectors of a recipe needs no image library.
     from embeddings.flow.graph import Pipeline
     from embeddings.pipelines import ImagePipeline
 
-    if isinstance(given, ImagePipeline):
-        own = given.recipe
-        way = given.runtime, given.precision, given.device
+    if isinstance(recipe, ImagePipeline):
+        own = recipe.recipe
+        way = recipe.runtime, recipe.precision, recipe.device
         return Provenance(own.to_dict(), own.fingerprint, own.dimension, *way)
-    if isinstance(given, Pipeline):
-        return _of_graph(given.recipe)
+    if isinstance(recipe, Pipeline):
+        return _of_graph(recipe.recipe)
     raise InputError(
         "The recipe of a bundle is a Recipe or its name, an ImagePipeline, a Pipeline, or a "
-        f"dictionary; not {type(given).__name__}."
+        f"dictionary; not {type(recipe).__name__}."
     )
 
 
@@ -81,10 +81,10 @@ def models(recipe: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _of_dictionary(data: Mapping[str, Any]) -> Provenance:
-    found = restored(data)
-    if isinstance(found, Recipe):
-        return Provenance(found.to_dict(), found.fingerprint, found.dimension)
-    return _of_graph(found)
+    recipe = restored(data)
+    if isinstance(recipe, Recipe):
+        return Provenance(recipe.to_dict(), recipe.fingerprint, recipe.dimension)
+    return _of_graph(recipe)
 
 
 def _of_graph(data: dict[str, Any]) -> Provenance:

@@ -139,14 +139,14 @@ class Bundle:
 
     def _blocks(self, *, vectors: bool) -> Iterator[Block]:
         """The reader's blocks, exactly as many rows as the manifest says."""
-        left = len(self)
+        remaining = len(self)
         with _reading(self.path):
             for block in self._reader.blocks(vectors=vectors):
-                left -= len(block.ids)
-                if left < 0 or len(block.metadata) != len(block.ids):
+                remaining -= len(block.ids)
+                if remaining < 0 or len(block.metadata) != len(block.ids):
                     break
                 yield block
-            if left:
+            if remaining:
                 raise ValueError(f"there are not {len(self)} rows in it")
 
 
@@ -175,24 +175,24 @@ def load(
     not installed.
     """
     folder = Path(path).absolute()
-    said = manifest.read(folder)
-    if fingerprint is not None and fingerprint != said["fingerprint"] and not allow_other:
+    data = manifest.read(folder)
+    if fingerprint is not None and fingerprint != data["fingerprint"] and not allow_other:
         raise BundleError(
             "fingerprint_differs",
-            f"The vectors of {folder} have the fingerprint {said['fingerprint']}, and "
+            f"The vectors of {folder} have the fingerprint {data['fingerprint']}, and "
             f"{fingerprint} is asked for: they cannot be compared. Compute them again by the "
             "same recipe, or say allow_other=True to see them all the same.",
         )
-    manifest.check_names(folder, said)
-    count, dimension = said["count"], said["dimension"]
-    if count * dimension * _BYTES_A_NUMBER > sum(x["bytes"] for x in said["files"].values()):
+    manifest.check_names(folder, data)
+    count, dimension = data["count"], data["dimension"]
+    if count * dimension * _BYTES_A_NUMBER > sum(x["bytes"] for x in data["files"].values()):
         raise manifest.damaged(folder, f"its files are too small for {count} vectors")
     if verify:
         # Digests first: no other library parses an unverified file.
-        manifest.check_digests(folder, said)
+        manifest.check_digests(folder, data)
     with _reading(folder):
-        reader = FORMATS[said["format"]].reader(folder, count, dimension)
-    bundle = Bundle(folder, said, reader)
+        reader = FORMATS[data["format"]].reader(folder, count, dimension)
+    bundle = Bundle(folder, data, reader)
     if verify:
         bundle.verify_rows()
     return bundle

@@ -232,10 +232,10 @@ def export(
     `UnknownName` for an unknown format, `OutputError` when the folder cannot be written, and
     `BundleError` when the bundle is damaged.
     """
-    said = bundle.manifest
+    data = bundle.manifest
     with BundleWriter(
-        path, said["recipe"], format=format, **said["computed"], overwrite=overwrite
+        path, data["recipe"], format=format, **data["computed"], overwrite=overwrite
     ) as writer:
-        writer.models = said["models"]
+        writer.models = data["models"]
         for batch in bundle.batches():
             writer.add(batch.ids, batch.vectors, batch.metadata)

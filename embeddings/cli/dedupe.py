@@ -90,8 +90,8 @@ def _gathered(options: argparse.Namespace) -> tuple[Any, Any, Any, int]:
     pictures = found(options.pictures, options.all_files)
     with patience(options.quiet):
         rows = Rows(pictures, pipeline(options.pipeline, **ways(options)))
-    taken = list(progress(rows, len(pictures), "picture", options.quiet))
-    vectors = np.empty((len(taken), rows.embed.recipe.dimension), np.float32)
-    for at, row in enumerate(taken):
+    records = list(progress(rows, len(pictures), "picture", options.quiet))
+    vectors = np.empty((len(records), rows.embed.recipe.dimension), np.float32)
+    for at, row in enumerate(records):
         vectors[at] = row.pop("vector")
-    return [row["id"] for row in taken], vectors, taken, rows.failed
+    return [row["id"] for row in records], vectors, records, rows.failed

@@ -33,10 +33,10 @@ class Rows:
         self.failed = 0
         read = DataCollection(pictures).safe().set_parallel().map(_read)
         if text:
-            made = read.map(embed.with_text(), "data", ("vector", "text_vector"))
+            embedded = read.map(embed.with_text(), "data", ("vector", "text_vector"))
         else:
-            made = read.map(embed, "data", "vector")
-        self._rows = made.map(_without_data)
+            embedded = read.map(embed, "data", "vector")
+        self._rows = embedded.map(_without_data)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         for row in self._rows:
@@ -76,9 +76,9 @@ def _without_data(row: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in row.items() if key != "data"}
 
 
-def _name(given: Any) -> str:
+def _name(item: Any) -> str:
     """The path of a failed row, printable."""
-    if isinstance(given, dict):
-        given = given["id"]
-    path = given.path if isinstance(given, Unreadable) else str(given)
+    if isinstance(item, dict):
+        item = item["id"]
+    path = item.path if isinstance(item, Unreadable) else str(item)
     return path.encode(errors="backslashreplace").decode()

@@ -38,12 +38,12 @@ def run(options: argparse.Namespace) -> int:
 
     refuse_existing(options.output, options.overwrite)
     with patience(options.quiet):
-        made = export_onnx(options.pipeline, options.output)
+        exported = export_onnx(options.pipeline, options.output)
     line(
         written=options.output,
         pipeline=options.pipeline,
-        fingerprint=made.fingerprint,
-        mean_cosine_with_torch=round(made.mean_cosine, 7),
-        least_cosine_with_torch=round(made.least_cosine, 7),
+        fingerprint=exported.fingerprint,
+        mean_cosine_with_torch=round(exported.mean_cosine, 7),
+        least_cosine_with_torch=round(exported.least_cosine, 7),
     )
     return 0

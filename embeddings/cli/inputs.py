@@ -73,8 +73,8 @@ def _below(folder: str, every_file: bool) -> Iterator[str | Unreadable]:
             yield Unreadable(os.fsdecode(error.filename), error)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
-            wanted = every_file or Path(name).suffix.lower() in SUFFIXES
-            if wanted and not name.startswith("."):
+            accepted = every_file or Path(name).suffix.lower() in SUFFIXES
+            if accepted and not name.startswith("."):
                 yield os.path.normpath(os.path.join(at, name))
     for error in unreadable:
         yield Unreadable(os.fsdecode(error.filename), error)

@@ -103,8 +103,10 @@ def add_model(options: argparse.Namespace) -> int:
     """Copy a checkpoint into the models folder."""
     from embeddings.models import user_models
 
-    given = {key: value for key, value in vars(options).items() if key not in ("command", "run")}
-    card = user_models.add_model(**given)
+    arguments = {
+        key: value for key, value in vars(options).items() if key not in ("command", "run")
+    }
+    card = user_models.add_model(**arguments)
     print(f"Added {card.name}: {card.architecture}, {card.dimension} dimensions.")
     return 0
 

@@ -83,10 +83,10 @@ def run(options: argparse.Namespace) -> int:
     metadata = bundle.metadata
     queries = _Queries(options, bundle)
     for query, vector in queries:
-        found = searcher(vector)
+        matches = searcher(vector)
         hits = [
             {"id": bundle.ids[at], "score": round(float(score), 6), "metadata": metadata[at]}
-            for at, score in found
+            for at, score in matches
             if options.at_least is None or score >= options.at_least
         ]
         line(query=query, hits=hits)
@@ -111,10 +111,10 @@ class _Queries:
 
     def _stored(self) -> Iterator[tuple[dict[str, str], Any]]:
         places = {one: at for at, one in enumerate(self._bundle.ids)}
-        for wanted in self._options.id:
-            if wanted not in places:
-                raise UnknownName("picture in this bundle", wanted, places)
-            yield {"id": wanted}, self._bundle.vectors[places[wanted]]
+        for picture_id in self._options.id:
+            if picture_id not in places:
+                raise UnknownName("picture in this bundle", picture_id, places)
+            yield {"id": picture_id}, self._bundle.vectors[places[picture_id]]
 
     def _words(self) -> Iterator[tuple[dict[str, str], Any]]:
         from embeddings.text.encoder import text_encoder

@@ -160,13 +160,13 @@ class PicturePipeline(ABC, Generic[Row]):
 def _chunked(items: Iterable[Any], most: int) -> Iterator[list[Any]]:
     """Chunks of 1, 2, 4, … `most` items: the first does not wait for later items.
 
-    What the iterable raises is raised after the items before.
+    An error of the iterable is raised after the items that came before it.
     """
-    taken, size = iter(items), 1
+    iterator, size = iter(items), 1
     while True:
         chunk: list[Any] = []
         try:
-            chunk.extend(itertools.islice(taken, size))  # keeps what came before an error
+            chunk.extend(itertools.islice(iterator, size))  # keeps what came before an error
         except Exception:
             if chunk:
                 yield chunk

@@ -72,23 +72,23 @@ def lay(
         return None
     # The one with more detail is warped.
     if scale >= 1:
-        moved, held = _warp(other.small, query.small, np.linalg.inv(across), scale)
+        moved, mask = _warp(other.small, query.small, np.linalg.inv(across), scale)
         first, second = query.small.astype(np.float32), moved
     else:
-        moved, held = _warp(query.small, other.small, across, 1 / scale)
+        moved, mask = _warp(query.small, other.small, across, 1 / scale)
         first, second = moved, other.small.astype(np.float32)
-    rows, columns = held.any(axis=1), held.any(axis=0)
+    rows, columns = mask.any(axis=1), mask.any(axis=0)
     if rows.sum() < _MIN_SIDE or columns.sum() < _MIN_SIDE:
         return None
     top, bottom = np.flatnonzero(rows)[[0, -1]]
     left, right = np.flatnonzero(columns)[[0, -1]]
     cut = np.s_[top : bottom + 1, left : right + 1]
-    area = float(held.sum())
+    area = float(mask.sum())
     here, there = sizes[0][:2].prod(), sizes[1][:2].prod()
     grown = scale**2
     of_query = area / (here if scale >= 1 else here * grown)
     of_other = area / (there / grown if scale >= 1 else there)
-    return Alignment(first[cut], second[cut], held[cut], min(1.0, of_query), min(1.0, of_other))
+    return Alignment(first[cut], second[cut], mask[cut], min(1.0, of_query), min(1.0, of_other))
 
 
 def _warp(
@@ -111,8 +111,8 @@ def _warp(
         small, pixels, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
     full = np.full(small.shape[:2], 255, np.uint8)
-    held = cv2.warpAffine(full, pixels, size, flags=cv2.INTER_LINEAR)
-    return moved.astype(np.float32), held > 127
+    mask = cv2.warpAffine(full, pixels, size, flags=cv2.INTER_LINEAR)
+    return moved.astype(np.float32), mask > 127
 
 
 class Compared(NamedTuple):

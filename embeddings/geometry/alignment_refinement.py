@@ -41,8 +41,8 @@ class _Grounds(NamedTuple):
         """Convert `into` to a map of shares of the sides, from the query to the other."""
         middle = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
         sizes = [np.diag([*one.shape[1::-1], 1.0]) for one in (self.fixed, self.moving)]
-        found = np.linalg.inv(sizes[1]) @ middle @ into @ np.linalg.inv(middle) @ sizes[0]
-        return found if self.is_query_fixed else np.linalg.inv(found)
+        mapping = np.linalg.inv(sizes[1]) @ middle @ into @ np.linalg.inv(middle) @ sizes[0]
+        return mapping if self.is_query_fixed else np.linalg.inv(mapping)
 
 
 def _grounds(
@@ -64,8 +64,8 @@ def _grounds(
         moving = np.asarray(cv2.resize(moving, size, interpolation=cv2.INTER_AREA), np.float32)
     middle = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
     scales = [np.diag([*one.shape[1::-1], 1.0]) for one in (fixed, moving)]
-    wanted = shares if is_query_fixed else np.linalg.inv(shares)
-    into = np.linalg.inv(middle) @ scales[1] @ wanted @ np.linalg.inv(scales[0]) @ middle
+    forward = shares if is_query_fixed else np.linalg.inv(shares)
+    into = np.linalg.inv(middle) @ scales[1] @ forward @ np.linalg.inv(scales[0]) @ middle
     return _Grounds(fixed, moving, into, bool(is_query_fixed))
 
 
@@ -111,7 +111,7 @@ def _moved(ground: _Grounds, into: NDArray[np.float64], blur: float) -> NDArray[
         return None
     chosen = np.argpartition(-strength, count - 1)[:count]
     places = np.stack([x.ravel()[chosen], y.ravel()[chosen], np.ones(count)]).astype(np.float64)
-    wanted = fixed.ravel()[chosen]
+    target = fixed.ravel()[chosen]
     size = max(fixed.shape)
     scaled = places / np.array([[size], [size], [1]])
     into = into.copy()
@@ -120,7 +120,7 @@ def _moved(ground: _Grounds, into: NDArray[np.float64], blur: float) -> NDArray[
         seen = cv2.remap(
             parts, there[0], there[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
         ).reshape(count, 3)
-        wrong, sloping = wanted - seen[:, 0], seen[:, 1:]
+        wrong, sloping = target - seen[:, 0], seen[:, 1:]
         usual = _USUAL_TIMES * float(np.median(np.abs(wrong))) + _USUAL_MORE
         weights = 1 / (1 + (wrong / usual) ** 2) ** 2
         columns = (sloping[:, :, None] * scaled.T[:, None, :]).reshape(count, 6)

@@ -68,16 +68,16 @@ def consensus(query: LocalFeatures, other: LocalFeatures) -> Consensus | None:
     likeness -= other.neighbours[nearest]
     unclear = (1 - best) / np.maximum(1 - likeness.max(axis=1), 1e-6)
     clear = (unclear < _MAX_RATIO_CLEAR).reshape(2, count).sum(axis=1)
-    found: list[Consensus] = []
+    candidates: list[Consensus] = []
     # The likelier one first: if it is clear, the other need not be tried.
     for mirrored in (False, True) if clear[0] >= clear[1] else (True, False):
         half = slice(count, None) if mirrored else slice(count)
         one = _agreed(query, other, mirrored, nearest[half], unclear[half])
         if one is not None:
-            found.append(one)
+            candidates.append(one)
             if one.inliers >= _PLAIN_INLIERS:
                 break
-    return max(found, key=lambda one: one.inliers, default=None)
+    return max(candidates, key=lambda one: one.inliers, default=None)
 
 
 def _agreed(
@@ -103,10 +103,10 @@ def _agreed(
     agreeing, fitted = pairs.largest()
     if fitted is None or len(agreeing) < 2:
         return None
-    kept = _once(partners, there, agreeing)
+    unique = _once(partners, there, agreeing)
     if mirrored:
         fitted = fitted @ np.array([[-1, 0, query.sides[0]], [0, 1, 0], [0, 0, 1]])
-    return Consensus(np.stack([chosen[kept], partners[kept]], axis=1), fitted, mirrored)
+    return Consensus(np.stack([chosen[unique], partners[unique]], axis=1), fitted, mirrored)
 
 
 class _Pairs:

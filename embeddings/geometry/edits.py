@@ -83,23 +83,23 @@ def edits(geometry: Geometry, query: LocalFeatures, other: LocalFeatures) -> tup
     if laid is None:
         return ()
     how = placed(geometry, query, other)
-    found = []
+    detected = []
     if how.mirrored:
-        found.append(Edit.MIRRORED)
+        detected.append(Edit.MIRRORED)
     if abs(how.angle) > _MIN_TURN:
-        found.append(Edit.ROTATED)
+        detected.append(Edit.ROTATED)
     part = _part(shares, query, other, laid, how)
     if part is not None:
-        found.append(part)
+        detected.append(part)
     resized = _is_resized(query, other, how, part is None)
     if resized:
-        found.append(Edit.RESIZED)
+        detected.append(Edit.RESIZED)
     painted = repainted(laid)
     changed = recoloured(laid, painted) > _MIN_RECOLOURED
     if changed:
-        found.append(Edit.RECOLOURED)
+        detected.append(Edit.RECOLOURED)
     if overlaid(laid, painted) > (_MIN_OVERLAID_RECOLOURED if changed else _MIN_OVERLAID):
-        found.append(Edit.OVERLAID)
+        detected.append(Edit.OVERLAID)
     # A page is newer than the picture in it; otherwise the one that shows more is the original.
     if part is Edit.CROPPED:
         came_last = query if laid.of_query >= laid.of_other else other
@@ -108,9 +108,11 @@ def edits(geometry: Geometry, query: LocalFeatures, other: LocalFeatures) -> tup
     else:
         came_last = other if part is Edit.INSIDE else query
     traces = (other, query) if came_last is query else (query, other)
-    if not found or _is_recompressed(*traces, _has_same_grid(geometry, other, how, part, resized)):
-        found.append(Edit.RECOMPRESSED)
-    return tuple(edit for edit in Edit if edit in found)
+    if not detected or _is_recompressed(
+        *traces, _has_same_grid(geometry, other, how, part, resized)
+    ):
+        detected.append(Edit.RECOMPRESSED)
+    return tuple(edit for edit in Edit if edit in detected)
 
 
 def _is_resized(query: LocalFeatures, other: LocalFeatures, how: Placed, whole: bool) -> bool:
@@ -156,7 +158,7 @@ def steps(larger: LocalFeatures, corners: NDArray[np.float64]) -> list[float]:
     size = np.array(small.shape[1::-1])
     places = corners.T * size
     middle = places.mean(axis=0)
-    found = []
+    ratios = []
     for start, end in zip(places, np.roll(places, -1, axis=0), strict=True):
         along = end - start
         length = np.hypot(*along)
@@ -180,8 +182,8 @@ def steps(larger: LocalFeatures, corners: NDArray[np.float64]) -> list[float]:
             np.abs(deep - near).max(axis=1).mean(),
             np.abs(beyond - far_out).max(axis=1).mean(),
         )
-        found.append(float(across / max(np.mean(beside), _EVEN)))
-    return found
+        ratios.append(float(across / max(np.mean(beside), _EVEN)))
+    return ratios
 
 
 def repainted(laid: Alignment) -> NDArray[np.float32]:
@@ -192,16 +194,17 @@ def repainted(laid: Alignment) -> NDArray[np.float32]:
         cv2.blur(one, (_COLOUR_BLUR, _COLOUR_BLUR))[laid.common][::_COLOUR_EVERY] / np.float32(255)
         for one in (laid.query, laid.other)
     )
-    terms, kept = _with_one(there), np.ones(len(here), bool)
-    found = usual = np.eye(4, 3)
+    terms, inliers = _with_one(there), np.ones(len(here), bool)
+    matrix = usual = np.eye(4, 3)
     for _ in range(_COLOUR_ROUNDS):
-        ridge = _COLOUR_HELD * kept.sum() * np.eye(4)
-        found = np.linalg.solve(
-            terms[kept].T @ terms[kept] + ridge, terms[kept].T @ here[kept] + ridge @ usual
+        ridge = _COLOUR_HELD * inliers.sum() * np.eye(4)
+        matrix = np.linalg.solve(
+            terms[inliers].T @ terms[inliers] + ridge,
+            terms[inliers].T @ here[inliers] + ridge @ usual,
         )
-        error = np.abs(terms @ found - here).max(axis=1)
-        kept = error <= max(_MAX_COLOUR_ERROR, _MAX_COLOUR_ERROR_TIMES * float(np.median(error)))
-    painted = _with_one(laid.other.reshape(-1, 3) / np.float32(255)) @ found.astype(np.float32)
+        error = np.abs(terms @ matrix - here).max(axis=1)
+        inliers = error <= max(_MAX_COLOUR_ERROR, _MAX_COLOUR_ERROR_TIMES * float(np.median(error)))
+    painted = _with_one(laid.other.reshape(-1, 3) / np.float32(255)) @ matrix.astype(np.float32)
     levels: NDArray[Any] = np.clip(255 * painted, 0, 255)
     return levels.reshape(laid.other.shape).astype(np.float32)
 

@@ -105,19 +105,19 @@ def unpack(data: bytes) -> tuple[FeatureParts, bytes]:
 
 
 def _kept_points(points: NDArray[np.float32]) -> NDArray[np.void]:
-    kept = np.zeros(len(points), _POINT)
-    kept["place"] = np.clip(np.round(points[:, :2] * 65535), 0, 65535)
+    packed = np.zeros(len(points), _POINT)
+    packed["place"] = np.clip(np.round(points[:, :2] * 65535), 0, 65535)
     sizes = np.log2(np.maximum(points[:, 2], _MIN_SIZE) / _MIN_SIZE)
-    kept["size"] = np.clip(np.round(sizes * _STEPS), 0, 255)
-    kept["angle"] = np.round(points[:, 3] * (256 / 360)).astype(np.int64) % 256
-    return kept
+    packed["size"] = np.clip(np.round(sizes * _STEPS), 0, 255)
+    packed["angle"] = np.round(points[:, 3] * (256 / 360)).astype(np.int64) % 256
+    return packed
 
 
-def _points(kept: NDArray[np.void]) -> NDArray[np.float32]:
-    points = np.empty((len(kept), 4), np.float32)
-    points[:, :2] = kept["place"] / 65535
-    points[:, 2] = _MIN_SIZE * 2 ** (kept["size"] / _STEPS)
-    points[:, 3] = kept["angle"] * (360 / 256)
+def _points(packed: NDArray[np.void]) -> NDArray[np.float32]:
+    points = np.empty((len(packed), 4), np.float32)
+    points[:, :2] = packed["place"] / 65535
+    points[:, 2] = _MIN_SIZE * 2 ** (packed["size"] / _STEPS)
+    points[:, 3] = packed["angle"] * (360 / 256)
     return points
 
 

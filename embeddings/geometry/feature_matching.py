@@ -69,18 +69,18 @@ NOTHING = Geometry(0, 0.0, None, False, None, [])
 
 def match(query: LocalFeatures, other: LocalFeatures) -> Geometry:
     """Align the query with the other picture. Thread-safe and deterministic."""
-    found = consensus(query, other)
-    if found is not None and found.inliers >= _MIN_INLIERS:
+    fit = consensus(query, other)
+    if fit is not None and fit.inliers >= _MIN_INLIERS:
         ours, theirs = np.array([*query.sides, 1]), np.array([*other.sides, 1])
-        shares = np.diag(1 / theirs) @ found.map @ np.diag(ours)
-        by_points = _geometry(query, other, shares, found)
+        shares = np.diag(1 / theirs) @ fit.map @ np.diag(ours)
+        by_points = _geometry(query, other, shares, fit)
         if by_points.agreement > _MIN_AGREEMENT_TO_REFINE:
-            closer = _geometry(query, other, refined(query, other, shares), found)
+            closer = _geometry(query, other, refined(query, other, shares), fit)
             gained = closer.agreement - by_points.agreement
             no_less = gained >= -_MAX_AGREEMENT_LOST
             if gained > _MAX_AGREEMENT_LOST or (no_less and closer.drift <= by_points.drift):
                 by_points = closer
-        if found.inliers >= _ENOUGH_INLIERS or by_points.agreement > _ENOUGH_AGREEMENT:
+        if fit.inliers >= _ENOUGH_INLIERS or by_points.agreement > _ENOUGH_AGREEMENT:
             return by_points
     else:
         by_points = NOTHING
@@ -112,23 +112,23 @@ def _geometry(
     query: LocalFeatures,
     other: LocalFeatures,
     shares: NDArray[np.float64],
-    found: Consensus | None = None,
+    fit: Consensus | None = None,
 ) -> Geometry:
     laid = lay(query, other, shares)
     alike = likeness(laid) if laid else _UNLIKE
     corners = shares @ np.array([[0, 1, 1, 0], [0, 0, 1, 1], [1, 1, 1, 1]])
-    pairs = found.pairs[:_MAX_KEYPOINTS] if found else np.zeros((0, 2), np.intp)
+    pairs = fit.pairs[:_MAX_KEYPOINTS] if fit else np.zeros((0, 2), np.intp)
     places = zip(
         query.points[pairs[:, 0], :2].tolist(), other.points[pairs[:, 1], :2].tolist(), strict=True
     )
     return Geometry(
-        found.inliers if found else 0,
+        fit.inliers if fit else 0,
         alike.agreement,
         shares[:2].tolist(),
         bool(np.linalg.det(shares[:2, :2]) < 0),
         [(float(x), float(y)) for x, y in corners[:2].T],
         [((here[0], here[1]), (there[0], there[1])) for here, there in places],
-        _error(query, other, shares, found.pairs) if found else 0.0,
+        _error(query, other, shares, fit.pairs) if fit else 0.0,
         laid.of_query if laid else 0.0,
         laid.of_other if laid else 0.0,
         alike.closeness,

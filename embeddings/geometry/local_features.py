@@ -149,10 +149,10 @@ def local_features(picture: Image.Image, *, size: tuple[int, int] | None = None)
     width, height = size or rgb.size
     points, descriptors = _points(rgb)
     small = rgb.resize(_shown(rgb), Image.Resampling.BOX, reducing_gap=2.0)
-    jpeg, kept = feature_codec.shown(small)
+    jpeg, decoded = feature_codec.shown(small)
     trace = compression(rgb) if rgb.size == (width, height) else None
     return LocalFeatures(
-        width, height, feature_codec.rounded(points), descriptors, kept, trace, jpeg
+        width, height, feature_codec.rounded(points), descriptors, decoded, trace, jpeg
     )
 
 
@@ -162,14 +162,14 @@ def _points(rgb: Image.Image) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     worked = rgb.resize(_worked(rgb), Image.Resampling.BOX, reducing_gap=2.0).convert("L")
     for contrast in _CONTRASTS:
         sift = cv2.SIFT.create(_MAX_FOUND, _OCTAVE_LAYERS, contrast, _EDGE)
-        found, described = sift.detectAndCompute(np.asarray(worked), None)
-        if len(found) >= _ENOUGH_POINTS:
+        keypoints, described = sift.detectAndCompute(np.asarray(worked), None)
+        if len(keypoints) >= _ENOUGH_POINTS:
             break
-    if not found:
+    if not keypoints:
         return np.zeros((0, 4), np.float32), np.zeros((0, 128), np.uint8)
     sides = np.array([*worked.size, max(worked.size), 1], np.float32)
-    points = np.array([(*one.pt, one.size, one.angle) for one in found], np.float32) / sides
-    chosen = _spread(points, np.array([one.response for one in found]))
+    points = np.array([(*one.pt, one.size, one.angle) for one in keypoints], np.float32) / sides
+    chosen = _spread(points, np.array([one.response for one in keypoints]))
     root = np.sqrt(described[chosen] / np.maximum(described[chosen].sum(1, keepdims=True), 1e-6))
     return points[chosen], np.digitize(root, _LEVELS).astype(np.uint8)
 

@@ -61,8 +61,8 @@ def places_of(pipeline: ImagePipeline, picture: Image.Image) -> Places:
     channels = rows.shape[1] // (side * side) if side else 0
     if not side or side * side * channels != rows.shape[1]:
         raise RecipeError(f"The model of {pipeline.recipe.name!r} gives no square map of places.")
-    found = _views(pipeline, picture.size)
-    return Places(rows.reshape(-1, channels), found, side)
+    positions = _views(pipeline, picture.size)
+    return Places(rows.reshape(-1, channels), positions, side)
 
 
 def _views(pipeline: ImagePipeline, size: tuple[int, int]) -> tuple[View, ...]:

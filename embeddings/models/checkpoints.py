@@ -83,10 +83,10 @@ def unwrap(loaded: Any, name: str) -> dict[str, Any]:
         if not isinstance(loaded, Mapping):
             break
         inner = (loaded[key] for key in _WRAPPERS if isinstance(loaded.get(key), Mapping))
-        found = next(inner, None)
-        if found is None:
+        nested = next(inner, None)
+        if nested is None:
             break
-        loaded = found
+        loaded = nested
     if not isinstance(loaded, Mapping) or not loaded:
         raise WeightsError("weights_mismatch", f"{name} holds no tensors by name.")
     for key, value in loaded.items():

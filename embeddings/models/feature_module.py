@@ -97,8 +97,8 @@ class Features(nn.Module):
 
     def _head(self, last: torch.Tensor) -> torch.Tensor:
         """Return the output of the model's head, after its own pooling: float32 (N, K)."""
-        given: torch.Tensor = self.model.forward_head(last)
-        return given.to(torch.float32)
+        output: torch.Tensor = self.model.forward_head(last)
+        return output.to(torch.float32)
 
     def _check_head(self) -> None:
         with torch.inference_mode():

@@ -62,7 +62,7 @@ def add_model(
     """
     data = _read(Path(path))
     sha256 = hashlib.sha256(data).hexdigest()
-    given = {
+    settings = {
         "licence": licence,
         "mean": mean,
         "std": std,
@@ -71,16 +71,16 @@ def add_model(
         "crop_pct": crop_pct,
         "text_tower": text_tower,
     }
-    given = {key: value for key, value in given.items() if value is not None}
+    settings = {key: value for key, value in settings.items() if value is not None}
     shipped = SHIPPED.get(name or "")
     if shipped is not None:
-        wanted = _of_shipped(shipped, architecture, given)
+        draft = _of_shipped(shipped, architecture, settings)
     else:
-        wanted = _of_timm(architecture, name, sha256, given)
+        draft = _of_timm(architecture, name, sha256, settings)
     kind = "safetensors" if is_safetensors(data) else "pth"
     file = FileWeights(str(models_folder.models_folder() / f"{sha256}.{kind}"))
     state = tensors(data, Path(path).name)
-    card = _checked(dataclasses.replace(wanted, weights=file, sha256=sha256), state)
+    card = _checked(dataclasses.replace(draft, weights=file, sha256=sha256), state)
     _refuse_other(card)
     models_folder.write_file(Path(file.path).name, data)
     return register(card)
@@ -138,13 +138,13 @@ def _download(card: ModelCard, source: HubWeights) -> Path:
     return downloaded(source.repository, source.file, source.revision, instead)
 
 
-def _of_shipped(card: ModelCard, architecture: str | None, given: dict[str, Any]) -> ModelCard:
+def _of_shipped(card: ModelCard, architecture: str | None, settings: dict[str, Any]) -> ModelCard:
     """Return the built-in card, for a file given as its weights."""
     if not isinstance(card.weights, HubWeights):
         raise WeightsError(
             "model_exists", f"{card.name} comes with its weights; choose another name."
         )
-    if given or (architecture or card.architecture).partition(".")[0] != card.architecture:
+    if settings or (architecture or card.architecture).partition(".")[0] != card.architecture:
         raise InputError(
             f"{card.name} is a model that the library knows; only its weights file can be given. "
             "Choose another name for another architecture or other settings."
@@ -153,7 +153,7 @@ def _of_shipped(card: ModelCard, architecture: str | None, given: dict[str, Any]
 
 
 def _of_timm(
-    architecture: str | None, name: str | None, sha256: str, given: dict[str, Any]
+    architecture: str | None, name: str | None, sha256: str, settings: dict[str, Any]
 ) -> ModelCard:
     """Return a card of the given values, completed with timm's settings for the architecture."""
     if architecture is None:
@@ -166,14 +166,14 @@ def _of_timm(
         architecture=bare,
         weights=FileWeights(""),
         sha256=sha256,
-        licence=str(given.get("licence", "unknown")),
+        licence=str(settings.get("licence", "unknown")),
         dimension=0,
-        input_size=_size(given.get("input_size", facts.input_size[1])),
-        mean=_three("mean", given.get("mean", facts.mean or _MEAN)),
-        std=_three("std", given.get("std", facts.std or _STD), above_zero=True),
-        interpolation=_interpolation(given.get("interpolation"), facts.interpolation),
-        crop_pct=_crop(given.get("crop_pct", facts.crop_pct or 1.0)),
-        head=_tower(given.get("text_tower")),
+        input_size=_size(settings.get("input_size", facts.input_size[1])),
+        mean=_three("mean", settings.get("mean", facts.mean or _MEAN)),
+        std=_three("std", settings.get("std", facts.std or _STD), above_zero=True),
+        interpolation=_interpolation(settings.get("interpolation"), facts.interpolation),
+        crop_pct=_crop(settings.get("crop_pct", facts.crop_pct or 1.0)),
+        head=_tower(settings.get("text_tower")),
     )
 
 
@@ -213,18 +213,18 @@ def _three(
     return three
 
 
-def _interpolation(given: str | None, usual: str) -> str:
-    if given is None:
+def _interpolation(name: str | None, usual: str) -> str:
+    if name is None:
         return usual if usual in INTERPOLATIONS else "bicubic"
-    if given not in INTERPOLATIONS:
-        raise UnknownName("interpolation", given, INTERPOLATIONS)
-    return given
+    if name not in INTERPOLATIONS:
+        raise UnknownName("interpolation", name, INTERPOLATIONS)
+    return name
 
 
-def _tower(given: str | None) -> str | None:
-    if given is not None and given not in TEXT_TOWERS:
-        raise UnknownName("kind of text tower", given, TEXT_TOWERS)
-    return given
+def _tower(kind: str | None) -> str | None:
+    if kind is not None and kind not in TEXT_TOWERS:
+        raise UnknownName("kind of text tower", kind, TEXT_TOWERS)
+    return kind
 
 
 def _crop(crop_pct: Any) -> float:

@@ -50,10 +50,10 @@ def weights_path(card: ModelCard) -> Path:
 def _hub_cache(source: HubWeights) -> Path | None:
     import huggingface_hub
 
-    found = huggingface_hub.try_to_load_from_cache(
+    cached = huggingface_hub.try_to_load_from_cache(
         source.repository, source.file, revision=source.revision
     )
-    return Path(found) if isinstance(found, str) and Path(found).is_file() else None
+    return Path(cached) if isinstance(cached, str) and Path(cached).is_file() else None
 
 
 def resolve(card: ModelCard) -> ModelCard:
@@ -109,11 +109,11 @@ def read_weights(path: Path, sha256: str) -> dict[str, Any]:
         data = path.read_bytes()
     except OSError as error:
         raise WeightsError("weights_missing", f"Cannot read the weights file: {error}.") from error
-    found = hashlib.sha256(data).hexdigest()
-    if found != sha256:
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != sha256:
         raise WeightsError(
             "weights_mismatch",
-            f"The weights file {path.name} has SHA-256 {found}, but {sha256} is expected; "
+            f"The weights file {path.name} has SHA-256 {digest}, but {sha256} is expected; "
             "install the package, or add the file, that the model card names again.",
         )
     return tensors(data, path.name)
@@ -168,16 +168,16 @@ def _classes(model: Any, state: dict[str, Any]) -> int:
     return int(model.num_classes)
 
 
-def _misfit(wanted: dict[str, Any], given: dict[str, Any]) -> str:
+def _misfit(expected: dict[str, Any], actual: dict[str, Any]) -> str:
     """Describe the tensors that do not fit; empty when all do."""
     shapes = [
-        f"{name} {tuple(given[name].shape)} instead of {tuple(wanted[name].shape)}"
-        for name in wanted
-        if name in given and given[name].shape != wanted[name].shape
+        f"{name} {tuple(actual[name].shape)} instead of {tuple(expected[name].shape)}"
+        for name in expected
+        if name in actual and actual[name].shape != expected[name].shape
     ]
     groups = {
-        "missing": [name for name in wanted if name not in given],
-        "unexpected": [name for name in given if name not in wanted],
+        "missing": [name for name in expected if name not in actual],
+        "unexpected": [name for name in actual if name not in expected],
         "of another shape": shapes,
     }
     parts = []
@@ -187,6 +187,6 @@ def _misfit(wanted: dict[str, Any], given: dict[str, Any]) -> str:
             parts.append(f"{what}: {', '.join(names[:_TOLD])}{more}")
     if not parts:
         return ""
-    other = len(groups["missing"]) > len(wanted) / 2
+    other = len(groups["missing"]) > len(expected) / 2
     looks = " It looks like the checkpoint of another architecture." if other else ""
     return f"{'; '.join(parts)}.{looks}"

@@ -81,24 +81,24 @@ def export_onnx(
             raise InputError(f"{name} must be a number, -1 to 1; not {low!r}.")
     onnx = needed("onnx", "onnx", "Exporting to ONNX")
     needed("onnxruntime", "onnxruntime", "Exporting to ONNX")
-    wanted = given.recipe if isinstance(given, ImagePipeline) else given
-    reference = pipeline(wanted, runtime="torch", precision="float32")
+    source = given.recipe if isinstance(given, ImagePipeline) else given
+    reference = pipeline(source, runtime="torch", precision="float32")
     recipe = reference.recipe
     target = Path(path).absolute()
     with written_file(target) as draft:
         draft.touch()  # fails early when the folder cannot be written
         model = _assembled(recipe)
-        found = _compared(model, reference)
-        if found[0] < mean_cosine or found[1] < least_cosine:
+        cosines = _compared(model, reference)
+        if cosines[0] < mean_cosine or cosines[1] < least_cosine:
             raise RuntimeUnavailable(
                 f"{recipe.name} is not exported: its vectors in ONNX Runtime have cosines of "
-                f"{found[0]:.7f} in the mean and {found[1]:.7f} at least with those of torch; "
+                f"{cosines[0]:.7f} in the mean and {cosines[1]:.7f} at least with those of torch; "
                 f"{mean_cosine} and {least_cosine} are wanted."
             )
-        for key, value in _facts(recipe, *found).items():
+        for key, value in _facts(recipe, *cosines).items():
             model.metadata_props.add(key=key, value=value)
         onnx.save_model(model, draft)
-    return Exported(target, recipe.fingerprint, recipe.dimension, *found)
+    return Exported(target, recipe.fingerprint, recipe.dimension, *cosines)
 
 
 def _assembled(recipe: Recipe) -> "ModelProto":
@@ -144,16 +144,16 @@ def _assembled(recipe: Recipe) -> "ModelProto":
 
 
 def _spec(operator: Operator, side: int) -> FeatureSpec:
-    said: dict[str, Any] = dict(operator.parameters)
-    if "size" in said:
+    parameters: dict[str, Any] = dict(operator.parameters)
+    if "size" in parameters:
         raise RecipeError("A model with a transform of its own cannot be exported: say 'pixels'.")
     return FeatureSpec(
-        architecture=said["architecture"],
-        weights_sha256=said["weights_sha256"],
-        mean=three("mean", said["mean"]),
-        std=three("std", said["std"]),
-        layer=said["layer"],
-        pooling=said["pooling"],
+        architecture=parameters["architecture"],
+        weights_sha256=parameters["weights_sha256"],
+        mean=three("mean", parameters["mean"]),
+        std=three("std", parameters["std"]),
+        layer=parameters["layer"],
+        pooling=parameters["pooling"],
         height=side,
         width=side,
     )

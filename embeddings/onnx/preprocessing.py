@@ -117,9 +117,9 @@ class _Picture:
             start = self.float(graph("Div", free, graph.constant([2])))
             places = graph("Sub", self._pixel, start)
             last = graph("Sub", self.float(new), graph.constant(1, np.float64))
-            kept = graph("Min", graph("Max", places, graph.constant(0, np.float64)), last)
-            parts.append(Part(length, graph("Div", self.float(length), self.float(new)), kept))
-            masks.append(graph("Equal", places, kept))
+            clamped = graph("Min", graph("Max", places, graph.constant(0, np.float64)), last)
+            parts.append(Part(length, graph("Div", self.float(length), self.float(new)), clamped))
+            masks.append(graph("Equal", places, clamped))
         rows = graph("Unsqueeze", masks[0], graph.constant([1]))
         fill = graph.constant(np.reshape(colour, (1, 3, 1, 1)), np.float32)
         picture = resized(graph, self._pixels, parts[0], parts[1], self._interpolation)
@@ -140,13 +140,13 @@ def _scaled(picture: _Picture, crop_pct: float) -> tuple[str, str]:
 def _ends(picture: _Picture, scaled: tuple[str, str]) -> list[tuple[str, str, str]]:
     """For height and width, return the start, middle and end positions of a square."""
     graph = picture.graph
-    found = []
+    ends = []
     for length in scaled:
         last = graph("Sub", length, graph.constant([picture.size]))
         half = graph("Div", picture.float(last), graph.constant(2, np.float64))
         middle = graph.cast(graph("Round", half), np.int64)  # rounds half to even, like Python
-        found.append((graph.constant([0]), middle, last))
-    return found
+        ends.append((graph.constant([0]), middle, last))
+    return ends
 
 
 def _centre_crop(picture: _Picture, parameters: Mapping[str, Any]) -> list[str]:

@@ -57,13 +57,13 @@ class BoundOperator:
 
         `local` holds the parameters that are not part of recipes. Raises what the class raises.
         """
-        made = cls.__new__(cls)
-        made.name, made.version = recipe.name, recipe.version
-        made._arguments, made._keywords = (), {}
-        made._described = recipe, dict(local or {})
-        made._loaded = None
-        made._settle()
-        return made
+        bound = cls.__new__(cls)
+        bound.name, bound.version = recipe.name, recipe.version
+        bound._arguments, bound._keywords = (), {}
+        bound._described = recipe, dict(local or {})
+        bound._loaded = None
+        bound._settle()
+        return bound
 
     @property
     def recipe(self) -> Operator:
@@ -83,8 +83,8 @@ class BoundOperator:
     @property
     def has_batches(self) -> bool:
         """Whether one call with many values is faster than many calls with one."""
-        made = registry.load(Operator.of(self.name, self.version))
-        return hasattr(made, "batch") or self._whole_array is not None
+        operator_class = registry.load(Operator.of(self.name, self.version))
+        return hasattr(operator_class, "batch") or self._whole_array is not None
 
     def __call__(self, *values: Any) -> Any:
         """Return the result for one value (or one of each, for several inputs)."""
@@ -150,13 +150,13 @@ class BoundOperator:
         with _loading:
             recipe, local = self._description()
             key = _sharing(recipe, local)
-            found = _shared.get(key) if key is not None else None
-            if found is None:
-                found = _Loaded(registry.build(recipe, local))
+            shared = _shared.get(key) if key is not None else None
+            if shared is None:
+                shared = _Loaded(registry.build(recipe, local))
                 if key is not None:
-                    _shared[key] = found
-            self._loaded = found
-            return found
+                    _shared[key] = shared
+            self._loaded = shared
+            return shared
 
 
 def _sharing(recipe: Operator, local: Mapping[str, Any]) -> str | None:
@@ -184,6 +184,6 @@ def _on_rows(normalize: Callable[[Any], Any], vectors: Sequence[Any]) -> Any:
     """Call a normalization with vectors (D,) as one array (N, D)."""
     shapes = {np.shape(vector) for vector in vectors}
     if len(shapes) > 1 or len(next(iter(shapes))) != 1:
-        found = ", ".join(sorted(map(str, shapes)))
-        raise InputError(f"Vectors must have one shape (D,); not {found}.")
+        listing = ", ".join(sorted(map(str, shapes)))
+        raise InputError(f"Vectors must have one shape (D,); not {listing}.")
     return normalize(np.stack([np.asarray(vector, np.float32) for vector in vectors]))

@@ -103,12 +103,12 @@ class TimmEmbedding:
         Raises what `load_network` raises.
         """
         with self._loading:  # the first thread loads, others wait for it
-            found = self._networks.get((height, width))
-            if found is None:
-                found = load_network(self.spec(height, width), *self._way)
-                self._networks[height, width] = found
+            network = self._networks.get((height, width))
+            if network is None:
+                network = load_network(self.spec(height, width), *self._way)
+                self._networks[height, width] = network
         check_process()
-        return found
+        return network
 
     def spec(self, height: int, width: int) -> FeatureSpec:
         """Return what is computed from pixels of this size."""

@@ -34,8 +34,8 @@ class MiniLMText:
 
     def __init__(self, weights_sha256: str, tokenizer_sha256: str, runtime: str = "auto") -> None:
         """Raises `RecipeError` for other digests, and what `embeddings.text.minilm` raises."""
-        given = {"weights_sha256": weights_sha256, "tokenizer_sha256": tokenizer_sha256}
-        if given != self.canonical():
+        digests = {"weights_sha256": weights_sha256, "tokenizer_sha256": tokenizer_sha256}
+        if digests != self.canonical():
             raise RecipeError("text_embedding.minilm has other weights than this recipe names.")
         self._encoder = minilm(runtime)
 

@@ -56,8 +56,8 @@ class _OfHead(TimmEmbedding, ABC):
         return self.project(super().pixels(pixels)[:, -self.head :])
 
     @abstractmethod
-    def project(self, given: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The head's output (N, head) to vectors of the text space, (N, dimension)."""
+    def project(self, output: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Convert the head's output (N, head) to vectors of the text space, (N, dimension)."""
 
 
 class Concepts(_OfHead):
@@ -87,15 +87,15 @@ class Concepts(_OfHead):
     ) -> None:
         """Raises what `image_embedding.timm` raises, `PackageMissing` when MiniLM is needed and
         not installed, and `RecipeError` for another encoder, prompt or other sentences."""
-        given = {
+        parameters = {
             "text_encoder": text_encoder,
             "text_weights_sha256": text_weights_sha256,
             "prompt": prompt,
             "sentences_sha256": sentences_sha256,
         }
         for key, known in CONCEPTS_SIDE.items():
-            if given[key] != known:
-                raise RecipeError(f"{CONCEPTS} has the {key} {known!r}, not {given[key]!r}.")
+            if parameters[key] != known:
+                raise RecipeError(f"{CONCEPTS} has the {key} {known!r}, not {parameters[key]!r}.")
         super().__init__(architecture, weights_sha256, mean, std, **others)
         from embeddings.text.imagenet_classes import class_matrix
 
@@ -111,9 +111,9 @@ class Concepts(_OfHead):
         card = _able(model_card(model), CONCEPTS)
         return parameters_of(resolve(card), takes) | dict(CONCEPTS_SIDE)
 
-    def project(self, given: NDArray[np.float32]) -> NDArray[np.float32]:
+    def project(self, output: NDArray[np.float32]) -> NDArray[np.float32]:
         """Scores (N, 1000) to float32 (N, 384): softmax, then the classes' mean."""
-        powers = np.exp(given - given.max(axis=1, keepdims=True))
+        powers = np.exp(output - output.max(axis=1, keepdims=True))
         powers /= powers.sum(axis=1, keepdims=True)
         # Without BLAS, whose threads then spin on the cores that the networks compute on: measured,
         # a third of a pipeline's time.
@@ -145,9 +145,9 @@ class Joint(_OfHead):
         """The length of a vector."""
         return self.head
 
-    def project(self, given: NDArray[np.float32]) -> NDArray[np.float32]:
+    def project(self, output: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the head's output, which already is the vector."""
-        return given
+        return output
 
 
 def _able(card: ModelCard, operator: str) -> ModelCard:

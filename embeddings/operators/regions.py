@@ -33,11 +33,11 @@ def regions(image: Image.Image, most: int = MAX_REGIONS) -> list[Region]:
     if min(height, width) < 24:  # a strip, or an icon
         return []
     salient = _saliency(small)
-    found: list[tuple[float, Region]] = []
+    candidates: list[tuple[float, Region]] = []
     # Strong saliency, and the weaker saliency around it: a thing and its parts.
     for quantile in (0.95, 0.88, 0.78):
-        found += _boxes(salient, float(np.quantile(salient, quantile)))
-    return _best(found, most)
+        candidates += _boxes(salient, float(np.quantile(salient, quantile)))
+    return _best(candidates, most)
 
 
 def _saliency(small: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -97,7 +97,7 @@ def _boxes(salient: NDArray[np.float32], threshold: float) -> list[tuple[float, 
     mask = (salient > max(threshold, 0.15)).astype(np.uint8)
     grown = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
     number, _, stats, _ = cv2.connectedComponentsWithStats(grown, connectivity=8)
-    found = []
+    boxes = []
     for left, top, across, down, area in stats[1:number]:
         if area < 0.3 * across * down:  # a thread, a frame
             continue
@@ -110,14 +110,14 @@ def _boxes(salient: NDArray[np.float32], threshold: float) -> list[tuple[float, 
         inside = salient[top : top + down, left : left + across]
         score = float(inside.mean()) * part**0.6
         region = x0 / width, y0 / height, (x1 - x0) / width, (y1 - y0) / height
-        found.append((score, region))
-    return found
+        boxes.append((score, region))
+    return boxes
 
 
-def _best(found: Sequence[tuple[float, Region]], most: int) -> list[Region]:
+def _best(candidates: Sequence[tuple[float, Region]], most: int) -> list[Region]:
     chosen: list[Region] = []
-    best = max((score for score, _ in found), default=0.0)
-    for score, region in sorted(found, key=lambda each: -each[0]):
+    best = max((score for score, _ in candidates), default=0.0)
+    for score, region in sorted(candidates, key=lambda each: -each[0]):
         if score >= 0.6 * best and all(_shared(region, other) < _OVERLAP for other in chosen):
             chosen.append(region)
     return [

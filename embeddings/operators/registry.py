@@ -113,21 +113,21 @@ def load(operator: Operator) -> Callable[..., Any]:
     place = find(operator)
     if place.distribution is None:
         module, _, attribute = place.value.partition(":")
-        made: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
-        return made
+        loaded: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
+        return loaded
     try:
-        made = EntryPoint(operator.name, place.value, GROUP).load()
+        loaded = EntryPoint(operator.name, place.value, GROUP).load()
     except Exception as error:  # another package's import may fail in any way
         raise OperatorUnavailable(
             f"Operator {operator.name} comes with the package {place.distribution}, where "
             f"{place.value!r} cannot be loaded: {type(error).__name__}: {error}."
         ) from error
-    if not callable(made):
+    if not callable(loaded):
         raise OperatorUnavailable(
             f"Operator {operator.name} comes with the package {place.distribution}, where "
-            f"{place.value!r} is no class: {made!r}."
+            f"{place.value!r} is no class: {loaded!r}."
         )
-    return made
+    return loaded
 
 
 def build(operator: Operator, local: Mapping[str, Any] | None = None) -> Any:
@@ -137,16 +137,16 @@ def build(operator: Operator, local: Mapping[str, Any] | None = None) -> Any:
     recipe relies on no defaults, and the same computation has exactly one recipe.
     """
     make = load(operator)
-    recorded, given = dict(operator.parameters), dict(local or {})
+    recorded, extra = dict(operator.parameters), dict(local or {})
     shown = ", ".join(f"{key} = {reprlib.repr(value)}" for key, value in recorded.items())
     with _refusing(operator.name, f"these parameters ({shown})"):
-        bound = inspect.signature(make).bind(**{**recorded, **given})
+        bound = inspect.signature(make).bind(**{**recorded, **extra})
     bound.apply_defaults()
     local_names = _local_names(make)
     complete = set(_flat(bound)) - local_names
     for wrong, keys in (
         ("must leave out what is local:", set(recorded) & local_names),
-        ("must hold what is not local:", set(given) - local_names),
+        ("must hold what is not local:", set(extra) - local_names),
         ("must leave out what is at its default:", _needless(make, recorded)),
         # In a class with `canonical`, that alone decides what a complete recipe holds.
         ("lacks", set() if hasattr(make, "canonical") else complete - set(recorded)),
@@ -156,7 +156,7 @@ def build(operator: Operator, local: Mapping[str, Any] | None = None) -> Any:
                 f"The recipe of operator {operator.name} {wrong} {', '.join(sorted(keys))}."
             )
     with _refusing(operator.name, f"these parameters ({shown})"):
-        return make(**recorded, **given)
+        return make(**recorded, **extra)
 
 
 def describe(
@@ -204,15 +204,15 @@ def _needless(make: Any, recorded: Mapping[str, Any]) -> set[str]:
     """Return the parameters at their defaults that `canonical` omits, if it can tell."""
     if not hasattr(make, "canonical"):
         return set()
-    taken = inspect.signature(make.canonical)
+    signature = inspect.signature(make.canonical)
     defaults = {key: one.default for key, one in inspect.signature(make).parameters.items()}
     same = {
         key: value
         for key, value in recorded.items()
-        if key in taken.parameters and value == defaults.get(key, inspect.Parameter.empty)
+        if key in signature.parameters and value == defaults.get(key, inspect.Parameter.empty)
     }
     try:
-        taken.bind(**same)
+        signature.bind(**same)
     except TypeError:  # it requires arguments that recipes lack, such as a model's name
         return set()
     return set(same) - set(make.canonical(**same)) if same else set()
@@ -254,14 +254,14 @@ def _scan(path: tuple[str, ...]) -> Mapping[str, dict[int, list[Place]]]:
 
     Ignores names that are not `task.implementation`, and names of built-in operators.
     """
-    found: dict[str, dict[int, list[Place]]] = {}
+    registered: dict[str, dict[int, list[Place]]] = {}
     for point in entry_points(group=GROUP):
         match = _NAME.fullmatch(point.name)
         if match is None or match[1] in _BUILT_IN:
             continue
         distribution = point.dist.name if point.dist is not None else "(unknown)"
-        places = found.setdefault(match[1], {}).setdefault(int(match[2] or 1), [])
+        places = registered.setdefault(match[1], {}).setdefault(int(match[2] or 1), [])
         place = Place(point.value, distribution)
         if place not in places:
             places.append(place)
-    return found
+    return registered

@@ -158,11 +158,11 @@ def to_pixels(image: Image.Image) -> NDArray[np.uint8]:
 
 def check_picture(image: Image.Image) -> None:
     """Raise `InputError` unless this is an RGB picture with pixels, and what `load` raises."""
-    wanted = "A transform takes an RGB picture, as image_decode gives it"
+    requirement = "A transform takes an RGB picture, as image_decode gives it"
     if not isinstance(image, Image.Image):
-        raise InputError(f"{wanted}; not {type(image).__name__}.")
+        raise InputError(f"{requirement}; not {type(image).__name__}.")
     if image.mode != "RGB":
-        raise InputError(f"{wanted}; this is mode {image.mode}.")
+        raise InputError(f"{requirement}; this is mode {image.mode}.")
     load(image)
 
 

@@ -35,8 +35,8 @@ class PcaWhitening:
     @classmethod
     def canonical(cls, path: StrPath, sha256: str | None = None) -> dict[str, Any]:
         """Return the parameters for a file. Raises what `__init__` raises."""
-        found = hashlib.sha256(_read(path)).hexdigest()
-        return {"path": path, "sha256": found if sha256 is None else sha256}
+        digest = hashlib.sha256(_read(path)).hexdigest()
+        return {"path": path, "sha256": digest if sha256 is None else sha256}
 
     def __init__(self, sha256: str, path: StrPath | None = None) -> None:
         """Raises `WeightsError`: `weights_missing`, or `weights_mismatch` for another digest.
@@ -49,11 +49,11 @@ class PcaWhitening:
                 'Pipeline.from_recipe(..., local={"normalize.pca_whitening": {"path": ...}}).'
             )
         data = _read(path)
-        found = hashlib.sha256(data).hexdigest()
-        if found != sha256:
+        digest = hashlib.sha256(data).hexdigest()
+        if digest != sha256:
             raise WeightsError(
                 "weights_mismatch",
-                f"The whitening file {path} has SHA-256 {found}, but {sha256} is expected.",
+                f"The whitening file {path} has SHA-256 {digest}, but {sha256} is expected.",
             )
         self._mean, self._components, self._scale = _arrays(data, path)
 
@@ -113,16 +113,16 @@ def _ending(path: StrPath) -> str:
 
 
 def _sample(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
-    wanted = "Whitening is fitted on two or more vectors (N, D) of finite float32 numbers"
+    requirement = "Whitening is fitted on two or more vectors (N, D) of finite float32 numbers"
     try:
         sample = np.asarray(vectors, np.float64)
     except (TypeError, ValueError, OverflowError) as error:
-        raise InputError(f"{wanted}: {error}.") from error
+        raise InputError(f"{requirement}: {error}.") from error
     if sample.ndim != 2 or len(sample) < 2:
-        raise InputError(f"{wanted}, not on an array of shape {sample.shape}.")
+        raise InputError(f"{requirement}, not on an array of shape {sample.shape}.")
     greatest = np.finfo(np.float32).max
     if not (sample.max(initial=0) <= greatest and sample.min(initial=0) >= -greatest):
-        raise InputError(f"{wanted}; these hold NaN, infinity or larger numbers.")
+        raise InputError(f"{requirement}; these hold NaN, infinity or larger numbers.")
     return sample
 
 

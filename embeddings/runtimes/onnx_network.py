@@ -70,9 +70,9 @@ def export(spec: FeatureSpec, path: Path) -> None:
 
     module = features_module(spec)
     example = torch.zeros(2, 3, spec.height, spec.width, dtype=torch.uint8)
-    said = io.StringIO()
+    output = io.StringIO()
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(said), torch.no_grad():
+        with warnings.catch_warnings(), contextlib.redirect_stdout(output), torch.no_grad():
             warnings.simplefilter("ignore")
             torch.onnx.export(
                 module,

@@ -46,15 +46,15 @@ class Measured(Agreement):
 
 
 def choose(spec: FeatureSpec, load: _Load, precision: str | None = None) -> tuple[str, str]:
-    """The fastest runtime and precision for `spec` on this machine's processor.
+    """Return the fastest runtime and precision for `spec` on this machine's processor.
 
-    `load(runtime, precision)` gives a network. `precision`, one of `precisions()`, leaves the
-    runtime to choose. What was measured before is read; several processes that start together
-    measure once. Where nothing can be kept, each measures. Raises `RuntimeUnavailable` where no
-    runtime agrees in that precision.
+    `load(runtime, precision)` returns a network. With `precision`, one of `precisions()`, only the
+    runtime is chosen. Measurements are cached, and processes that start together measure once; if
+    the cache cannot be written, each process measures. Raises `RuntimeUnavailable` when no runtime
+    agrees in that precision.
     """
-    kept = _kept(_name(spec), lambda: measure(spec, load, candidates()))
-    agreeing = [one for one in kept if one.agrees and precision in (None, one.precision)]
+    measured = _kept(_name(spec), lambda: measure(spec, load, candidates()))
+    agreeing = [one for one in measured if one.agrees and precision in (None, one.precision)]
     if not agreeing:
         raise RuntimeUnavailable(
             f"No runtime here computes {spec.architecture} in {precision} so that its vectors "
@@ -73,8 +73,8 @@ def choose_for_device(spec: FeatureSpec, load: _Load, device: str) -> str:
     """
     # The reference is float32 of the device itself. Its convolutions may round to TF32, which is
     # eight times as fine as bfloat16.
-    kept = _kept(_name(spec, device), lambda: measure(spec, load, [("torch", "bfloat16")]))
-    agreeing = {one.precision for one in kept if one.agrees}
+    measured = _kept(_name(spec, device), lambda: measure(spec, load, [("torch", "bfloat16")]))
+    agreeing = {one.precision for one in measured if one.agrees}
     return "bfloat16" if "bfloat16" in agreeing else "float32"
 
 
@@ -98,27 +98,28 @@ def _name(spec: FeatureSpec, device: str = "") -> str:
 
 
 def _kept(name: str, measure_all: Callable[[], list[Measured]]) -> list[Measured]:
-    """What was measured under that name, or is measured now."""
-    kept = _read(name)
-    if kept is not None:
-        return kept
+    """Return the cached measurements of that name; measure now if there are none."""
+    measured = _read(name)
+    if measured is not None:
+        return measured
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(cache.locked(name))
         except cache.CacheUnwritable:
             return measure_all()
-        kept = _read(name)  # another process may have been first
-        if kept is None:
-            kept = measure_all()
-            cache.write_json(name, [asdict(one) for one in kept])
-    return kept
+        measured = _read(name)  # another process may have been first
+        if measured is None:
+            measured = measure_all()
+            cache.write_json(name, [asdict(one) for one in measured])
+    return measured
 
 
 def measure(spec: FeatureSpec, load: _Load, ways: Iterable[tuple[str, str]]) -> list[Measured]:
-    """Each of `ways`, runtime and precision, that works here, behind torch in float32.
+    """Measure torch in float32, then each of `ways` (runtime and precision) that works here.
 
-    As many callers as there are threads compute two pictures at a time, the networks in turns, so
-    that what else runs hits all alike. Raises `RecipeError` for a model that gives no numbers.
+    As many callers as there are threads compute two pictures at a time. The networks take turns, so
+    that other load on the machine affects all equally. Raises `RecipeError` when torch's vectors
+    have NaN or infinity.
     """
     pixels = check_pixels(spec.height, spec.width)
     networks = [load("torch", "float32")]
@@ -139,10 +140,10 @@ def measure(spec: FeatureSpec, load: _Load, ways: Iterable[tuple[str, str]]) -> 
             network(pixels[:2])  # what is made with the first pictures is not measured
         for start in range(0, len(pixels), _PICTURES_AT_ONCE):
             some = pixels[start : start + _PICTURES_AT_ONCE]
-            for network, parts, taken in zip(networks, features, times, strict=True):
+            for network, parts, durations in zip(networks, features, times, strict=True):
                 started = time.perf_counter()
                 parts.append(compute(network, some))
-                taken.append((time.perf_counter() - started) * 1000 / len(some))
+                durations.append((time.perf_counter() - started) * 1000 / len(some))
         of_resaved = compute(networks[0], resaved(pixels))
     vectors = [np.concatenate(parts) for parts in features]
     if not np.isfinite(vectors[0]).all():
@@ -152,34 +153,34 @@ def measure(spec: FeatureSpec, load: _Load, ways: Iterable[tuple[str, str]]) -> 
             **asdict(agreement(vectors[0], of_resaved, own, spec.head)),
             runtime=network.runtime,
             precision=network.precision,
-            milliseconds=statistics.median(taken),
+            milliseconds=statistics.median(durations),
         )
-        for network, own, taken in zip(networks, vectors, times, strict=True)
+        for network, own, durations in zip(networks, vectors, times, strict=True)
     ]
 
 
 def candidates() -> Iterator[tuple[str, str]]:
-    """Each runtime that is installed with each precision of the processor, but the reference."""
+    """Yield each installed runtime with each precision of the processor, except the reference."""
     both = precisions()
-    for runtime_name, wanted in (
+    for runtime_name, supported in (
         ("torch", both[1:]),  # in float32 it is the reference
         ("openvino", both),
         ("onnxruntime", ("float32",)),
     ):
         if all(map(importlib.util.find_spec, _NEEDS[runtime_name])):
-            for precision in wanted:
+            for precision in supported:
                 yield runtime_name, precision
 
 
 def _read(name: str) -> list[Measured] | None:
-    """What was measured; None where there is nothing, or nothing that can be relied on."""
+    """Return the cached measurements; None when there are none, or none that can be used."""
     try:
-        kept = [Measured(**one) for one in cache.read_json(name)]
-        known = all(one.runtime in RUNTIMES and one.precision in PRECISIONS for one in kept)
-        usable = any(one.agrees and one.milliseconds > 0 for one in kept)
+        measured = [Measured(**one) for one in cache.read_json(name)]
+        known = all(one.runtime in RUNTIMES and one.precision in PRECISIONS for one in measured)
+        usable = any(one.agrees and one.milliseconds > 0 for one in measured)
     except TypeError:
         return None
-    return kept if known and usable else None
+    return measured if known and usable else None
 
 
 @once
@@ -200,5 +201,5 @@ def _processor() -> str:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return platform.processor()
-    wanted = ("model name", "flags", "Features", "CPU part")
-    return "\n".join(sorted({line for line in lines if line.startswith(wanted)}))
+    prefixes = ("model name", "flags", "Features", "CPU part")
+    return "\n".join(sorted({line for line in lines if line.startswith(prefixes)}))

@@ -59,8 +59,8 @@ class TextEncoder:
         self.approximate = operator.name == constants.CONCEPTS
         self._encoder: _Encoder
         if files is None:
-            wanted = {key: dict(operator.parameters).get(key) for key in constants.CONCEPTS_SIDE}
-            if wanted != constants.CONCEPTS_SIDE:
+            recorded = {key: dict(operator.parameters).get(key) for key in constants.CONCEPTS_SIDE}
+            if recorded != constants.CONCEPTS_SIDE:
                 raise RecipeError(
                     f"The pictures of {recipe.name!r} were put beside texts in another way."
                 )
@@ -124,13 +124,13 @@ def text_encoder(
     not fit the pictures' model).
     """
     check_process()
-    wanted = recipe_of(recipe)
-    files = _files(_operator(wanted), folder)
+    resolved = recipe_of(recipe)
+    files = _files(_operator(resolved), folder)
     # Keyed by the files as well: another tower may have been added since.
-    key = (wanted.to_json(), None if files is None else files.digests)
+    key = (resolved.to_json(), None if files is None else files.digests)
     with _loading:
         if key not in _encoders:
-            _encoders[key] = TextEncoder(wanted, files)
+            _encoders[key] = TextEncoder(resolved, files)
         return _encoders[key]
 
 

@@ -103,8 +103,8 @@ class ImageTextPipeline(PicturePipeline[ImageText]):
         both = self._empty(len(batch))
         for start in range(0, len(batch), self.max_batch):
             chunk = slice(start, start + self.max_batch)
-            given = embed_views(self._pixels, batch[chunk], self.max_batch)
-            text, image = np.split(given, [self.text_recipe.dimension], axis=1)
+            outputs = embed_views(self._pixels, batch[chunk], self.max_batch)
+            text, image = np.split(outputs, [self.text_recipe.dimension], axis=1)
             for normalize in self._normalizations:
                 image = normalize(image)
             both.image[chunk], both.text[chunk] = image, self._unit(text)
@@ -112,8 +112,8 @@ class ImageTextPipeline(PicturePipeline[ImageText]):
 
     def _pixels(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """uint8 (N, 3, H, W) to text-space vectors followed by features."""
-        given = self._network(pixels)
-        features, head = given[:, : -self._text.head], given[:, -self._text.head :]
+        outputs = self._network(pixels)
+        features, head = outputs[:, : -self._text.head], outputs[:, -self._text.head :]
         return np.concatenate((self._text.project(head), features), axis=1)
 
     def rows(self, batch: Sequence[NDArray[np.uint8]]) -> Sequence[ImageText]:

@@ -46,28 +46,28 @@ def class_matrix() -> NDArray[np.float32]:
     except cache.CacheUnwritable:
         matrix = _computed()
     matrix.setflags(write=False)
-    found: NDArray[np.float32] = matrix
-    return found
+    vectors: NDArray[np.float32] = matrix
+    return vectors
 
 
 def sentences() -> list[str]:
     """Return one sentence per class. Raises `WeightsError` when timm's descriptions differ."""
     info = _info()
-    made = []
+    texts = []
     for number in range(COUNT):
         detailed = info.index_to_description(number, detailed=True)
         description, _, definition = detailed.partition(": ")
-        made.append(
+        texts.append(
             PROMPT.replace("{description}", description).replace("{definition}", definition)
         )
-    found = hashlib.sha256("\n".join(made).encode()).hexdigest()
-    if found != SENTENCES_SHA256:
+    digest = hashlib.sha256("\n".join(texts).encode()).hexdigest()
+    if digest != SENTENCES_SHA256:
         raise WeightsError(
             "weights_mismatch",
-            f"This version of timm describes ImageNet's classes otherwise (SHA-256 {found}, but "
+            f"This version of timm describes ImageNet's classes otherwise (SHA-256 {digest}, but "
             f"{SENTENCES_SHA256} is expected); install the one that requirements/run.txt names.",
         )
-    return made
+    return texts
 
 
 def _info() -> Any:

@@ -180,11 +180,11 @@ def _convert(folder: Path) -> None:
     from embeddings.text.minilm_module import module
 
     example = torch.ones(2, 7, dtype=torch.int64)
-    made = module(file("model.safetensors", MINILM_SHA256))
+    network = module(file("model.safetensors", MINILM_SHA256))
     try:
         with warnings.catch_warnings(), torch.inference_mode():
             warnings.simplefilter("ignore")  # caused by how OpenVINO traces torch
-            converted = ov.convert_model(made, example_input=(example, example))
+            converted = ov.convert_model(network, example_input=(example, example))
     except Exception as error:  # the types vary between versions of both
         raise RuntimeUnavailable(f"openvino cannot convert MiniLM: {error}") from error
     ov.save_model(converted, folder / _MODEL, compress_to_fp16=False)

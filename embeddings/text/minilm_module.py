@@ -45,23 +45,23 @@ class Sentences(nn.Module):
 
 def module(data: bytes) -> Sentences:
     """Return the module with the tensors of the package's file. Raises `WeightsError`."""
-    given = tensors(data, "model.safetensors")
-    made = Sentences()
+    original = tensors(data, "model.safetensors")
+    model = Sentences()
     try:
-        made.load_state_dict(_renamed(given), strict=True)
+        model.load_state_dict(_renamed(original), strict=True)
     except (KeyError, RuntimeError) as error:
         raise WeightsError(
             "weights_mismatch", f"These are not MiniLM's tensors: {error}"
         ) from error
-    return made.eval()
+    return model.eval()
 
 
-def _renamed(given: dict[str, Any]) -> dict[str, torch.Tensor]:
+def _renamed(original: dict[str, Any]) -> dict[str, torch.Tensor]:
     """Rename BERT's tensors to torch's; query, key and value are one tensor there."""
     state = {
-        "words.weight": given["embeddings.word_embeddings.weight"],
-        "places.weight": given["embeddings.position_embeddings.weight"],
-        "kinds.weight": given["embeddings.token_type_embeddings.weight"],
+        "words.weight": original["embeddings.word_embeddings.weight"],
+        "places.weight": original["embeddings.position_embeddings.weight"],
+        "kinds.weight": original["embeddings.token_type_embeddings.weight"],
     }
     alike = {
         "self_attn.out_proj": "attention.output.dense",
@@ -71,12 +71,12 @@ def _renamed(given: dict[str, Any]) -> dict[str, torch.Tensor]:
         "norm2": "output.LayerNorm",
     }
     for kind in ("weight", "bias"):
-        state[f"norm.{kind}"] = given[f"embeddings.LayerNorm.{kind}"]
+        state[f"norm.{kind}"] = original[f"embeddings.LayerNorm.{kind}"]
         for number in range(_LAYERS):
             ours, theirs = f"layers.{number}.", f"encoder.layer.{number}."
             state[f"{ours}self_attn.in_proj_{kind}"] = torch.cat(
-                [given[f"{theirs}attention.self.{x}.{kind}"] for x in ("query", "key", "value")]
+                [original[f"{theirs}attention.self.{x}.{kind}"] for x in ("query", "key", "value")]
             )
             for our, their in alike.items():
-                state[f"{ours}{our}.{kind}"] = given[f"{theirs}{their}.{kind}"]
+                state[f"{ours}{our}.{kind}"] = original[f"{theirs}{their}.{kind}"]
     return state

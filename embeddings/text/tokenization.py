@@ -56,11 +56,11 @@ def tokenizer(data: bytes, name: str, most: int) -> Any:
     """
     module = needed("tokenizers")
     try:
-        made = module.Tokenizer.from_buffer(data)
+        loaded = module.Tokenizer.from_buffer(data)
     except Exception as error:  # the package raises plain exceptions
         raise WeightsError("weights_damaged", f"{name} is no tokenizer: {error}.") from error
-    made.enable_truncation(most)
-    return made
+    loaded.enable_truncation(most)
+    return loaded
 
 
 def read(path: Path, sha256: str | None, way: str) -> bytes:
@@ -71,11 +71,11 @@ def read(path: Path, sha256: str | None, way: str) -> bytes:
         raise WeightsError(
             "weights_missing", f"Cannot read {path} ({error.strerror}): {way}"
         ) from error
-    found = hashlib.sha256(data).hexdigest()
-    if sha256 not in (None, found):
+    digest = hashlib.sha256(data).hexdigest()
+    if sha256 not in (None, digest):
         raise WeightsError(
             "weights_mismatch",
-            f"{path.name} has SHA-256 {found}, but {sha256} is expected: {way}",
+            f"{path.name} has SHA-256 {digest}, but {sha256} is expected: {way}",
         )
     return data
 

@@ -169,6 +169,6 @@ def _of_record(record: Mapping[str, Any]) -> TowerFiles:
 def _in_cache(repository: str, name: str, revision: str) -> Path:
     import huggingface_hub
 
-    found = huggingface_hub.try_to_load_from_cache(repository, name, revision=revision)
+    cached = huggingface_hub.try_to_load_from_cache(repository, name, revision=revision)
     # A missing file is reported by this path when it is read.
-    return Path(found) if isinstance(found, str) else Path(repository, revision, name)
+    return Path(cached) if isinstance(cached, str) else Path(repository, revision, name)

@@ -114,8 +114,8 @@ class Tower:
         if full:
             ids[:, -1] = self._filling
         with torch.inference_mode(), self._one_at_a_time:
-            given = self._module(input_ids=ids, attention_mask=None if full else mask)
-        vectors = given.pooler_output if full else given.text_embeds
+            outputs = self._module(input_ids=ids, attention_mask=None if full else mask)
+        vectors = outputs.pooler_output if full else outputs.text_embeds
         return tokenization.unit(vectors.to(torch.float32).numpy())
 
 
@@ -137,12 +137,12 @@ def tower(kind: str, files: TowerFiles) -> Tower:
 def check_pair(model: str, files: TowerFiles) -> None:
     """Raise `WeightsError` (`weights_mismatch`) when the tower's vectors and those of the model's
     pictures differ in length, and what loading the tower raises."""
-    made = tower(kind_of(model), files)
-    wanted = model_card(model).head_dimension
-    if made.dimension != wanted:
+    loaded = tower(kind_of(model), files)
+    expected = model_card(model).head_dimension
+    if loaded.dimension != expected:
         raise WeightsError(
             "weights_mismatch",
-            f"This text tower gives vectors of {made.dimension} numbers, {model} of {wanted}: "
+            f"This text tower gives vectors of {loaded.dimension} numbers, {model} of {expected}: "
             "they are no pair.",
         )
 
@@ -172,7 +172,7 @@ def _module(kind: _Kind, settings: dict[str, Any], data: bytes) -> Any:
     state = tensors(data, "model.safetensors")
     with _silent():
         try:
-            made = getattr(transformers, kind.module)(
+            model = getattr(transformers, kind.module)(
                 getattr(transformers, kind.config).from_dict(settings)
             )
         except Exception as error:  # invalid settings fail in many ways
@@ -180,26 +180,27 @@ def _module(kind: _Kind, settings: dict[str, Any], data: bytes) -> Any:
                 "weights_mismatch", f"config.json describes no text tower: {error}."
             ) from error
     try:
-        made.load_state_dict(_of_text(state, made.state_dict()), strict=True)
+        model.load_state_dict(_of_text(state, model.state_dict()), strict=True)
     except RuntimeError as error:
-        told = str(error).splitlines()
+        lines = str(error).splitlines()
         raise WeightsError(
             "weights_mismatch",
-            f"The file does not hold the text tower that config.json describes: {told[-1].strip()}",
+            "The file does not hold the text tower that config.json describes: "
+            f"{lines[-1].strip()}",
         ) from error
     thread_count.apply_threads()
-    return made.float().eval()
+    return model.float().eval()
 
 
-def _of_text(given: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+def _of_text(stored: Mapping[str, Any], expected: Mapping[str, Any]) -> dict[str, Any]:
     """Return the tensors of the text tower, under the module's names."""
     prefix = "text_model."
-    named = any(name.startswith(prefix) for name in wanted)
+    named = any(name.startswith(prefix) for name in expected)
     state = {}
-    for name, tensor in given.items():
+    for name, tensor in stored.items():
         if name.startswith((prefix, "text_projection.")) and name != _BUFFER:
             state[name if named else name.removeprefix(prefix)] = tensor
-    return state or dict(given)
+    return state or dict(stored)
 
 
 @contextlib.contextmanager

@@ -83,13 +83,13 @@ class Format:
 
     @property
     def writer(self) -> type[Writer]:
-        made: type[Writer] = importlib.import_module(f"{__name__}.{self.module}").Writer
-        return made
+        writer_class: type[Writer] = importlib.import_module(f"{__name__}.{self.module}").Writer
+        return writer_class
 
     @property
     def reader(self) -> type[Reader]:
-        made: type[Reader] = importlib.import_module(f"{__name__}.{self.module}").Reader
-        return made
+        reader_class: type[Reader] = importlib.import_module(f"{__name__}.{self.module}").Reader
+        return reader_class
 
 
 FORMATS: Mapping[str, Format] = {

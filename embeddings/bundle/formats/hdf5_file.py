@@ -76,11 +76,11 @@ class _Unfailing(io.FileIO):
         self._lost = True
 
     def write(self, data: Any, /) -> int:
-        left = memoryview(data).cast("B")
-        size = len(left)
+        remaining = memoryview(data).cast("B")
+        size = len(remaining)
         try:
-            while left and not self._lost:
-                left = left[super().write(left) :]
+            while remaining and not self._lost:
+                remaining = remaining[super().write(remaining) :]
         except BaseException as error:  # interrupts included
             self._lost, self._error = True, error
         return size
@@ -107,8 +107,8 @@ class Reader:
             if vectors.dtype != np.dtype("<f4"):
                 raise ValueError(f"the vectors of {NAME} are {vectors.dtype}")
             for name in ("ids", "metadata"):
-                found = h5py.check_string_dtype(_plain(h5py, file, name, (count,), count).dtype)
-                if found is None or found.encoding != "utf-8":
+                info = h5py.check_string_dtype(_plain(h5py, file, name, (count,), count).dtype)
+                if info is None or info.encoding != "utf-8":
                     raise ValueError(f"{name} of {NAME} is no text")
 
     def blocks(self, *, vectors: bool) -> Iterator[Block]:
@@ -144,11 +144,11 @@ def _plain(h5py: Any, file: Any, name: str, shape: tuple[int, ...], least: int) 
 
 
 def _texts(data: Any, start: int, end: int) -> list[str]:
-    found: list[str] = []
+    texts: list[str] = []
     for at in range(start, end, _TEXTS):
         # Read as bytes, so that invalid UTF-8 raises.
-        found += [text.decode() for text in data[at : min(at + _TEXTS, end)]]
-    return found
+        texts += [text.decode() for text in data[at : min(at + _TEXTS, end)]]
+    return texts
 
 
 def _package() -> Any:

@@ -89,8 +89,8 @@ def _vectors(column: Any, dimension: int | None) -> NDArray[np.float32]:
     numbers = column.flatten()
     if numbers.null_count or dimension is None:
         raise ValueError(f"a vector of {NAME} has holes")
-    found: NDArray[np.float32] = numbers.to_numpy(zero_copy_only=False)
-    return found.reshape(len(column), dimension)
+    flat: NDArray[np.float32] = numbers.to_numpy(zero_copy_only=False)
+    return flat.reshape(len(column), dimension)
 
 
 def _check_plain(metadata: Any, size: int) -> None:

@@ -79,12 +79,12 @@ class Sources:
         from embeddings.flow.sources.files import Archive
 
         archive = Archive(path, pattern)
-        made = cls._from(Again(archive.entries), f"{os.fspath(path)} {pattern}")
-        made._steps = (row_step("map", archive.read, 1, name="read", reads_source=True),)
-        return made
+        collection = cls._from(Again(archive.entries), f"{os.fspath(path)} {pattern}")
+        collection._steps = (row_step("map", archive.read, 1, name="read", reads_source=True),)
+        return collection
 
     @classmethod
     def _from(cls, rows: Iterable[Any], label: str) -> Self:
-        made = cls()
-        made._source = Source(rows, label)
-        return made
+        collection = cls()
+        collection._source = Source(rows, label)
+        return collection

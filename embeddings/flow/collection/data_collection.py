@@ -331,9 +331,9 @@ class DataCollection(Sources, Ends):
         return self._changed(_steps=(*self._steps, step))
 
     def _changed(self, **attributes: Any) -> "DataCollection":
-        made = type(self).__new__(type(self))
-        made.__dict__.update({**self.__dict__, **attributes})
-        return made
+        collection = type(self).__new__(type(self))
+        collection.__dict__.update({**self.__dict__, **attributes})
+        return collection
 
 
 def at_least(least: int, **numbers: Any) -> None:

@@ -25,10 +25,10 @@ class Empty:
 def told(error: BaseException) -> str:
     """An exception in one line: its class and its message."""
     try:
-        said = str(error)
+        message = str(error)
     except Exception:  # a broken __str__ or __repr__ must not hide the original error
-        said = ""
-    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+        message = ""
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 
 def shown(value: Any) -> str:

@@ -32,9 +32,9 @@ class Held:
 
 
 def _made(value: Any) -> Held:
-    held = Held(lambda: value)
-    held.get()
-    return held
+    holder = Held(lambda: value)
+    holder.get()
+    return holder
 
 
 class Search:

@@ -92,9 +92,9 @@ class Segment:
         for batched, group in groupby(self.steps, lambda step: step.has_batches):
             steps = tuple(group)
             for part in [(step,) for step in steps] if batched else [steps]:
-                made = _together(part[0], items) if batched else _one_by_one(part, items)
+                results = _together(part[0], items) if batched else _one_by_one(part, items)
                 items = []
-                for value, origin in made:
+                for value, origin in results:
                     if isinstance(value, Failure):
                         failure = [(value, origin)]
                         break
@@ -115,27 +115,27 @@ def _through(steps: Sequence[RowStep], start: int, row: Any, origin: Any) -> Ite
     for at in range(start, len(steps)):
         step = steps[at]
         if type(row) is Empty or step.kind in ("fill", "drop", "tell", "failed"):
-            kept = _kept(step, row, origin)
-            if not kept:
+            outcome = _kept(step, row, origin)
+            if not outcome:
                 return
-            row = kept[0]
+            row = outcome[0]
             if isinstance(row, Failure):
                 break
             continue
         try:
-            made = _made(step, row, step.node(*step.taken(row)))
+            results = _made(step, row, step.node(*step.taken(row)))
         except Exception as error:
             row = _failed(step, row, origin, error)
             if isinstance(row, Failure):
                 break
             continue
         if step.kind == "flat_map":
-            for item in _items(step, row, origin, made):
+            for item in _items(step, row, origin, results):
                 yield from _through(steps, at + 1, item, origin)
             return
-        if not made:
+        if not results:
             return
-        row = made[0]
+        row = results[0]
     yield row
 
 
@@ -166,11 +166,11 @@ def _made(step: RowStep, row: Any, value: Any) -> Any:
     return [step.written(row, value)]
 
 
-def _items(step: RowStep, row: Any, origin: Any, made: Iterator[Any]) -> Iterator[Any]:
+def _items(step: RowStep, row: Any, origin: Any, results: Iterator[Any]) -> Iterator[Any]:
     """The rows of a flat_map, followed by the failure of its iterable, if any."""
     while True:
         try:
-            item = next(made)
+            item = next(results)
         except StopIteration:
             return
         except Exception as error:
@@ -199,18 +199,18 @@ def _together(step: RowStep, items: Sequence[_Item]) -> Iterator[_Item]:
     """Run rows through a node with batches."""
     for start in range(0, len(items), _MAX_BATCH):
         group = items[start : start + _MAX_BATCH]
-        asked: list[Any] = []
+        arguments: list[Any] = []
         places: dict[int, int | Exception] = {}
         for at, (row, _) in enumerate(group):
             if type(row) is Empty:
                 continue
             try:
-                taken = step.taken(row)
-                places[at] = len(asked)
-                asked.append(taken[0] if len(taken) == 1 else taken)
+                fields = step.taken(row)
+                places[at] = len(arguments)
+                arguments.append(fields[0] if len(fields) == 1 else fields)
             except Exception as error:
                 places[at] = error
-        answers = _answers(step.node, asked)
+        answers = _answers(step.node, arguments)
         for at, (row, origin) in enumerate(group):
             if at not in places:
                 yield row, origin
@@ -220,11 +220,11 @@ def _together(step: RowStep, items: Sequence[_Item]) -> Iterator[_Item]:
                 answer = answers[place] if isinstance(place, int) else Failure(place)
                 if isinstance(answer, Failure):
                     raise answer.error
-                made = _made(step, row, answer)
+                results = _made(step, row, answer)
             except Exception as error:
                 yield _failed(step, row, origin, error), origin
                 continue
-            values = _items(step, row, origin, made) if step.kind == "flat_map" else made
+            values = _items(step, row, origin, results) if step.kind == "flat_map" else results
             for value in values:
                 yield value, origin
 
@@ -238,9 +238,9 @@ def _answers(node: Any, values: list[Any]) -> list[Any]:
         for at in alone:
             answers[at] = _alone(node, values[at])
         others = [at for at in range(len(values)) if at not in set(alone)]
-        given = [values[at] for at in others]
-        made = _pictures(node, given) if is_picture_pipeline(node) else _rows(node, given)
-        for at, answer in zip(others, made, strict=True):
+        batch = [values[at] for at in others]
+        results = _pictures(node, batch) if is_picture_pipeline(node) else _rows(node, batch)
+        for at, answer in zip(others, results, strict=True):
             answers[at] = answer
         return answers
     return _batch(node, values, repeatable=isinstance(node, BoundOperator))

@@ -39,7 +39,7 @@ def batched(rows: Rows, size: int, drop_tail: bool) -> Rows:
 
 def windows(rows: Rows, size: int, step: int) -> Rows:
     """Lists of `size` rows, one every `step` rows; the last ones may be shorter."""
-    held: deque[Any] = deque()
+    window: deque[Any] = deque()
     skip = 0
     for row in rows:
         if type(row) is Empty:
@@ -47,29 +47,29 @@ def windows(rows: Rows, size: int, step: int) -> Rows:
         elif skip:
             skip -= 1
         else:
-            held.append(row)
-            if len(held) == size:
-                yield list(held)
+            window.append(row)
+            if len(window) == size:
+                yield list(window)
                 skip = max(0, step - size)
                 for _ in range(min(step, size)):
-                    held.popleft()
-    while held:
-        yield list(held)
-        for _ in range(min(step, len(held))):
-            held.popleft()
+                    window.popleft()
+    while window:
+        yield list(window)
+        for _ in range(min(step, len(window))):
+            window.popleft()
 
 
 def reservoir(rows: Rows, count: int, seed: int | None) -> Rows:
     """`count` rows, drawn uniformly, in the original order; reads all rows first."""
     chosen = random.Random(seed)  # noqa: S311 - a sample, not a secret
-    kept: list[tuple[int, Any]] = []
+    sample: list[tuple[int, Any]] = []
     for at, row in enumerate(rows):
-        if len(kept) < count:
-            kept.append((at, row))
+        if len(sample) < count:
+            sample.append((at, row))
         elif (place := chosen.randrange(at + 1)) < count:
-            kept[place] = at, row
-    kept.sort(key=lambda pair: pair[0])
-    for _, row in kept:
+            sample[place] = at, row
+    sample.sort(key=lambda pair: pair[0])
+    for _, row in sample:
         yield row
 
 
@@ -82,18 +82,18 @@ def thinned(rows: Rows, ratio: float, seed: int | None) -> Rows:
 def shuffled(rows: Rows, seed: int | None, buffer: int) -> Rows:
     """Rows in random order, drawn from a buffer that is refilled row by row."""
     chosen = random.Random(seed)  # noqa: S311
-    held: list[Any] = []
+    pool: list[Any] = []
     for row in rows:
-        if len(held) < buffer:
-            held.append(row)
+        if len(pool) < buffer:
+            pool.append(row)
             continue
         place = chosen.randrange(buffer)
-        out, held[place] = held[place], row
+        out, pool[place] = pool[place], row
         yield out
-    chosen.shuffle(held)
-    held.reverse()
-    while held:
-        yield held.pop()
+    chosen.shuffle(pool)
+    pool.reverse()
+    while pool:
+        yield pool.pop()
 
 
 def grouped(pairs: Rows) -> Rows:

@@ -42,8 +42,8 @@ class Hits:
         return zip(self.ids, self.scores.tolist(), strict=True)
 
     def __repr__(self) -> str:
-        found = ", ".join(f"{one!r}: {score:.4g}" for one, score in self)
-        return f"Hits({found})"
+        items = ", ".join(f"{one!r}: {score:.4g}" for one, score in self)
+        return f"Hits({items})"
 
 
 class Searcher:
@@ -135,7 +135,7 @@ class Searcher:
         return hits
 
     def _hits(self, queries: NDArray[np.float32], lengths: NDArray[np.float32]) -> Iterator[Hits]:
-        found = [
+        best_by_query = [
             _Best(self.metric, self.top_k, query, length)
             for query, length in zip(queries, lengths.tolist(), strict=True)
         ]
@@ -150,9 +150,9 @@ class Searcher:
             elif self.metric == "l2":
                 ranks -= norms * norms / 2
             longest = float(norms.max())
-            for best, row, length in zip(found, ranks, lengths.tolist(), strict=True):
+            for best, row, length in zip(best_by_query, ranks, lengths.tolist(), strict=True):
                 best.look(row, block, norms, start, self._bound(longest, length))
-        for best in found:
+        for best in best_by_query:
             places = best.places.tolist()
             names = places if self._ids is None else [self._ids[place] for place in places]
             yield Hits(tuple(names), best.scores)

@@ -188,9 +188,9 @@ class _Actor:
         self._was_there = False
         self.dead = False
 
-    def send(self, held: Any, number: int, rows: bytes, only: int | None = None) -> Any:
+    def send(self, reference: Any, number: int, rows: bytes, only: int | None = None) -> Any:
         """Send it a chunk; return the reference of the results."""
-        sent = self._handle.run.remote([held], number, rows, only)
+        sent = self._handle.run.remote([reference], number, rows, only)
         self._sent.append(sent)
         return sent
 
@@ -202,9 +202,11 @@ class _Actor:
             )
         return len(self._sent)
 
-    def answer(self, held: Any, number: int, rows: bytes, only: int | None, label: str) -> Done:
+    def answer(
+        self, reference: Any, number: int, rows: bytes, only: int | None, label: str
+    ) -> Done:
         """The results of a chunk. Raises `RayError` when the process dies."""
-        return unpacked(ray.get(self.send(held, number, rows, only)), label)
+        return unpacked(ray.get(self.send(reference, number, rows, only)), label)
 
     def is_there(self) -> bool:
         """Whether it has started. Raises `WorkerError` when it could not."""
@@ -374,18 +376,18 @@ def _cluster(options: Mapping[str, Any]) -> Iterator[None]:
 
 def _connect(options: Mapping[str, Any]) -> None:
     address = options.get("address") or os.environ.get("RAY_ADDRESS") or "local"
-    given: dict[str, Any] = {"log_to_driver": True, "logging_level": logging.WARNING}
+    settings: dict[str, Any] = {"log_to_driver": True, "logging_level": logging.WARNING}
     if "runtime_env" in options:
-        given["runtime_env"] = options["runtime_env"]
+        settings["runtime_env"] = options["runtime_env"]
     if address == "local":
-        given["include_dashboard"] = False
-        given["num_cpus"] = options.get("num_cpus", process.cores())
-        given["object_store_memory"] = options.get("object_store_memory")
+        settings["include_dashboard"] = False
+        settings["num_cpus"] = options.get("num_cpus", process.cores())
+        settings["object_store_memory"] = options.get("object_store_memory")
     _look_for(address)
     before = os.environ.get("RAY_USAGE_STATS_ENABLED")
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # no telemetry
     try:
-        ray.init(address=address, **given)
+        ray.init(address=address, **settings)
     except (ConnectionError, SystemExit) as error:  # ray exits when it finds no cluster
         raise WorkerError(f"There is no Ray cluster at {address!r}: {error}.") from error
     finally:

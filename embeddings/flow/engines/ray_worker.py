@@ -36,20 +36,20 @@ class Worker:
     def ready(self) -> None:
         """Returns when the process has started."""
 
-    def run(self, held: list[Any], number: int, rows: bytes, only: int | None) -> bytes:
+    def run(self, references: list[Any], number: int, rows: bytes, only: int | None) -> bytes:
         """The results of pickled rows in a segment, or in one step of it (`only`).
 
-        `held` is the reference of the segments, in a list so that Ray does not fetch them.
+        `references` holds the reference of the segments: a list, so that Ray does not fetch them.
         """
         started = time.perf_counter()
         try:
-            segment = self._loaded(held[0])[number]
-            taken = pickle.loads(rows)  # noqa: S301 - by the process that started this one
+            segment = self._loaded(references[0])[number]
+            values = pickle.loads(rows)  # noqa: S301 - by the process that started this one
         except Exception as error:
             return packed([Failure(_not_read(error), traceback.format_exc())], started)
         if only is not None:
             segment = Segment([segment.steps[only]])
-        outcomes = segment.traced(taken)
+        outcomes = segment.traced(values)
         last = segment.steps[-1]
         sent: list[Any] = []
         for value, origin in outcomes:
@@ -67,11 +67,11 @@ class Worker:
                 break
         return packed(sent, started)
 
-    def _loaded(self, held: Any) -> list[Segment]:
+    def _loaded(self, reference: Any) -> list[Segment]:
         if self._segments is None:
             import ray
 
-            data, buffers = ray.get(held)
+            data, buffers = ray.get(reference)
             # Not copied: arrays stay in memory shared by the processes of a machine.
             self._segments = pickle.loads(data, buffers=buffers)  # noqa: S301
         return self._segments

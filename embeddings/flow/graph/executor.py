@@ -73,16 +73,16 @@ def stream(
             while True:
                 # A chunk of one row is sent for its result, which is yielded at once.
                 ahead = 0 if size == 1 else _CHUNKS_AT_ONCE - 1
-                taken: list[Input] = []
+                batch: list[Input] = []
                 for row in itertools.islice(rows, size):
-                    taken.append(row)
+                    batch.append(row)
                     yield from finished(_CHUNKS_AT_ONCE)
                     if early and not waiting:
                         break
-                if not taken:
+                if not batch:
                     yield from finished(0)
                     return
-                waiting.append(chunks.submit(run, pipeline, taken, pool))
+                waiting.append(chunks.submit(run, pipeline, batch, pool))
                 yield from finished(ahead)
                 size = min(2 * size, chunk)
         finally:
@@ -194,7 +194,7 @@ class _Chunk:
         arguments = [tuple(row.values[at] for at in step.reads) for row in rows]
         if is_pipeline(node):
             return run(node, arguments, self._pool)
-        values = [taken[0] for taken in arguments] if len(step.reads) == 1 else arguments
+        values = [args[0] for args in arguments] if len(step.reads) == 1 else arguments
         try:
             return _copied(_called(node, values), len(rows))
         except Exception as error:
@@ -252,13 +252,13 @@ class _Chunk:
 
     def _fail(self, row: _Row, number: int, error: Exception) -> None:
         label = self._pipeline.steps[number].label
-        given = ", ".join(
+        inputs = ", ".join(
             f"{name} = {_shown(value)}"
             for name, value in zip(self._pipeline.inputs, self._inputs[row.source], strict=True)
         )
         # One error may stand for all rows of a batch: only the first row is named.
         if all(failure.error is not error for failure in self._failures.values()):
-            error.add_note(f"in step {number + 1}, {label}, for {given}")
+            error.add_note(f"in step {number + 1}, {label}, for {inputs}")
         self._failures.setdefault(row.source, Failure(error))
 
 

@@ -143,8 +143,8 @@ class Pipeline(Graph):
             raise InputError("chunk and threads must be 1 or more.")
         if errors not in ("raise", "return"):
             raise InputError(f"errors must be 'raise' or 'return', not {errors!r}.")
-        taken = self._taken(iter(rows))
-        return executor.stream(self, taken, chunk, threads, errors == "return", early)
+        inputs = self._taken(iter(rows))
+        return executor.stream(self, inputs, chunk, threads, errors == "return", early)
 
     def _taken(self, rows: Iterator[Any]) -> Iterator[executor.Input]:
         """The inputs of each row; an error in the place of an invalid row, or at the end."""
@@ -207,25 +207,25 @@ class Pipeline(Graph):
         self, kind: Kind, inputs: Columns, outputs: Columns, node: Node, **window: int
     ) -> "Pipeline":
         self._open()
-        taken = columns(inputs)
-        reads = tuple(self._value(name) for name in taken)
-        given = () if kind == "filter" else columns(outputs)
+        sources = columns(inputs)
+        reads = tuple(self._value(name) for name in sources)
+        targets = () if kind == "filter" else columns(outputs)
         name = node_name(checked_node(node))
         if isinstance(node, Pipeline):
-            _fits(node, kind, taken, given)
+            _fits(node, kind, sources, targets)
             name = f"pipeline {', '.join(node.inputs)} → {', '.join(node.outputs or ())}"
-        elif is_image_pipeline(node) and (kind, len(taken), len(given)) != ("map", 1, 1):
+        elif is_image_pipeline(node) and (kind, len(sources), len(targets)) != ("map", 1, 1):
             raise RecipeError(f"{name} can only `map` one column to one.")
         count = len(self.value_names)
-        writes = tuple(range(count, count + len(given)))
-        ends = f" → {', '.join(given)}" if given else ""
-        label = f"{kind} {', '.join(taken)}{ends}: {name}"
+        writes = tuple(range(count, count + len(targets)))
+        ends = f" → {', '.join(targets)}" if targets else ""
+        label = f"{kind} {', '.join(sources)}{ends}: {name}"
         step = Step(kind, node, reads, writes, label, **window)
         return replace(
             self,
-            columns={**self.columns, **dict(zip(given, writes, strict=True))},
+            columns={**self.columns, **dict(zip(targets, writes, strict=True))},
             steps=(*self.steps, step),
-            value_names=(*self.value_names, *given),
+            value_names=(*self.value_names, *targets),
         )
 
     def _joined(self, other: "Pipeline") -> "Pipeline":
@@ -286,15 +286,15 @@ class Pipeline(Graph):
             raise RecipeError("This pipeline has its output; branch off before `output`.")
 
 
-def _fits(node: Pipeline, kind: Kind, taken: tuple[str, ...], given: tuple[str, ...]) -> None:
+def _fits(node: Pipeline, kind: Kind, sources: tuple[str, ...], targets: tuple[str, ...]) -> None:
     """Raises `RecipeError` when a nested pipeline has other numbers of columns."""
     check_finished(node)
-    if len(node.inputs) != len(taken):
+    if len(node.inputs) != len(sources):
         raise RecipeError(
-            f"{node!r} takes {len(node.inputs)} columns, but is given {', '.join(taken)}."
+            f"{node!r} takes {len(node.inputs)} columns, but is given {', '.join(sources)}."
         )
-    if kind == "map" and not node.changes_rows and len(given) not in (1, len(node.outputs or ())):
-        raise RecipeError(f"{node!r} does not give as many columns as {', '.join(given)}.")
+    if kind == "map" and not node.changes_rows and len(targets) not in (1, len(node.outputs or ())):
+        raise RecipeError(f"{node!r} does not give as many columns as {', '.join(targets)}.")
 
 
 def _from_graph(

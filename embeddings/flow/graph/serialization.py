@@ -29,12 +29,12 @@ def to_dict(pipeline: Graph) -> dict[str, Any]:
     names: list[str] = []
     for name in pipeline.value_names:
         names.append(_free(name, names))
-    taken = list(names)
+    used_names = list(names)
     nodes: list[dict[str, Any]] = []
     for step in pipeline.steps:
         if is_image_pipeline(step.node):
             nodes += _chain(
-                step.node.recipe.operators, names[step.reads[0]], names[step.writes[0]], taken
+                step.node.recipe.operators, names[step.reads[0]], names[step.writes[0]], used_names
             )
         else:
             nodes.append(_node(step, names))
@@ -60,25 +60,25 @@ def graph_of(data: Mapping[str, Any] | Recipe) -> Mapping[str, Any]:
 
 
 def _chain(
-    operators: Sequence[Operator], first: str, last: str, taken: list[str]
+    operators: Sequence[Operator], first: str, last: str, used_names: list[str]
 ) -> list[dict[str, Any]]:
     """The nodes of operators that lead from one column to another.
 
-    Columns between are named by task; `taken` are the names in use, and new ones are added to it.
+    Columns between are named by task. `used_names` are the names in use; the new names are added.
     """
     names = [first]
     for operator in operators[:-1]:
-        names.append(_free(operator.name.partition(".")[0], taken))
-        taken.append(names[-1])
+        names.append(_free(operator.name.partition(".")[0], used_names))
+        used_names.append(names[-1])
     return [
         {"kind": "map", "inputs": [before], "outputs": [after], "operator": operator.to_dict()}
         for operator, before, after in zip(operators, names, [*names[1:], last], strict=True)
     ]
 
 
-def _free(name: str, taken: Sequence[str]) -> str:
+def _free(name: str, used_names: Sequence[str]) -> str:
     number, free = 1, name
-    while free in taken:
+    while free in used_names:
         number += 1
         free = f"{name}:{number}"
     return free
@@ -127,19 +127,19 @@ def _followed(data: Mapping[str, Any], inputs: Sequence[_Value]) -> tuple[str | 
     rows: str | None = None
     values = dict(zip(data["inputs"], inputs, strict=True))
     for node in data["nodes"]:
-        kind, taken = node["kind"], [values[name] for name in node["inputs"]]
+        kind, arguments = node["kind"], [values[name] for name in node["inputs"]]
         inner = node.get("pipeline")
         if kind == "map" and inner is not None and _maps_only(inner):
-            _, made = _followed(inner, taken)
-            if len(made) == len(node["outputs"]):
-                values |= zip(node["outputs"], made, strict=True)
+            _, results = _followed(inner, arguments)
+            if len(results) == len(node["outputs"]):
+                values |= zip(node["outputs"], results, strict=True)
                 continue
         if inner is not None:
             what = fingerprint(inner)
         else:
             item = node["operator"]
             what = Operator.of(item["name"], item["version"], item["parameters"]).canonical
-        parts = [kind, what, [value.digest for value in taken]]
+        parts = [kind, what, [value.digest for value in arguments]]
         if kind == "window":
             parts += [rows, node["size"], node["step"]]
         elif kind == "flat_map":
@@ -147,8 +147,8 @@ def _followed(data: Mapping[str, Any], inputs: Sequence[_Value]) -> tuple[str | 
         if kind != "map":
             rows = _digest(["rows", rows, *parts])
         chain = None
-        if kind == "map" and inner is None and len(taken) == len(node["outputs"]) == 1:
-            before = taken[0].chain
+        if kind == "map" and inner is None and len(arguments) == len(node["outputs"]) == 1:
+            before = arguments[0].chain
             chain = None if before is None else (*before, what)
         for at, name in enumerate(node.get("outputs", ())):
             values[name] = _Value(_digest([*parts, at, len(node["outputs"])]), chain)
@@ -171,10 +171,10 @@ def explain(pipeline: Graph) -> str:
     """A readable list of the steps and their parameters."""
     ends = ", ".join(pipeline.outputs) if pipeline.outputs else "(no output yet)"
     try:
-        said = f"fingerprint {fingerprint(to_dict(pipeline))}"
+        identity = f"fingerprint {fingerprint(to_dict(pipeline))}"
     except RecipeError as error:
-        said = f"no fingerprint: {error.detail}"
-    lines = [f"{', '.join(pipeline.inputs)} → {ends}; {said}"]
+        identity = f"no fingerprint: {error.detail}"
+    lines = [f"{', '.join(pipeline.inputs)} → {ends}; {identity}"]
     for number, step in enumerate(pipeline.steps, 1):
         lines.append(f"{number}. {step.label}")
         if step.kind == "window":

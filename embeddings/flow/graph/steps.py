@@ -119,12 +119,12 @@ def node_name(node: Any) -> str:
 
 def columns(names: Any) -> tuple[str, ...]:
     """Column names as a tuple. Raises `RecipeError` when one is invalid."""
-    found = (names,) if isinstance(names, str) else names
+    column_names = (names,) if isinstance(names, str) else names
     if (
-        not isinstance(found, tuple | list)
-        or not found
-        or not all(isinstance(name, str) and name for name in found)
-        or len(set(found)) != len(found)
+        not isinstance(column_names, tuple | list)
+        or not column_names
+        or not all(isinstance(name, str) and name for name in column_names)
+        or len(set(column_names)) != len(column_names)
     ):
         raise RecipeError(f"Columns are a name or a tuple of different names, not {names!r}.")
-    return tuple(found)
+    return tuple(column_names)

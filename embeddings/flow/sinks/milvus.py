@@ -25,8 +25,8 @@ def insert_into_milvus(rows: Iterable[Any], collection: Any, batch_size: int = 1
         raise InputError(f"batch_size must be 1 or more, not {batch_size!r}.")
     name, insert, describe = _doors(collection)
     fields: list[str] | None = None
-    taken, done = iter(rows), 0
-    while batch := list(itertools.islice(taken, batch_size)):
+    iterator, done = iter(rows), 0
+    while batch := list(itertools.islice(iterator, batch_size)):
         if fields is None and not all(isinstance(row, Mapping) for row in batch):
             with _told(f"The collection {name!r} cannot be described"):
                 fields = describe()

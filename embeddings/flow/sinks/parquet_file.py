@@ -105,13 +105,13 @@ class _Segments:
         known = self._types.get(name)
         if known is None:
             known = self._types[name] = pa.null()
-        found = _type_of(value, name, number)
-        both = _merged(known, found)
+        value_type = _type_of(value, name, number)
+        both = _merged(known, value_type)
         if both is None:
             raise wrong(
                 name,
                 number,
-                f"is {_said(found)}, but was {_said(known)} before: make them one type",
+                f"is {_said(value_type)}, but was {_said(known)} before: make them one type",
             )
         self._types[name] = both
 

@@ -131,17 +131,17 @@ def parquet_rows(
     """
     if isinstance(columns, str):
         raise InputError(f"Columns are a list of names, such as [{columns!r}].")
-    wanted = None if columns is None else list(columns)
-    if wanted == []:
+    names = None if columns is None else list(columns)
+    if names == []:
         raise InputError("Name at least one column, or none for all of them.")
-    return _parquet_rows(existing_file(path), wanted)
+    return _parquet_rows(existing_file(path), names)
 
 
 def _parquet_rows(path: str, columns: list[str] | None) -> Iterator[dict[str, Any]]:
     import pyarrow as pa
     from pyarrow import parquet
 
-    given = 0
+    count = 0
     try:
         with parquet.ParquetFile(path) as file:
             names = _parquet_columns(path, file.schema_arrow.names, columns)
@@ -149,19 +149,19 @@ def _parquet_rows(path: str, columns: list[str] | None) -> Iterator[dict[str, An
                 values = [_values(batch.column(name)) for name in names]
                 for row in zip(*values, strict=True):
                     yield dict(zip(names, row, strict=True))
-                    given += 1
+                    count += 1
     except (pa.ArrowException, OSError, ValueError) as error:
-        where = f" behind row {given}" if given else ""
+        where = f" behind row {count}" if count else ""
         raise InputError(f"{path} is no Parquet file that can be read{where}: {error}.") from error
 
 
-def _parquet_columns(path: str, known: list[str], wanted: list[str] | None) -> list[str]:
+def _parquet_columns(path: str, known: list[str], requested: list[str] | None) -> list[str]:
     if twice := sorted({name for name in known if known.count(name) > 1}):
         raise InputError(f"{path} has more than one column named {twice[0]!r}.")
-    for name in wanted or ():
+    for name in requested or ():
         if name not in known:
             raise UnknownName(f"column in {path}", name, known)
-    return known if wanted is None else wanted
+    return known if requested is None else requested
 
 
 def _values(column: Any) -> list[Any]:

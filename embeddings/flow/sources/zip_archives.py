@@ -37,9 +37,9 @@ class ZipMember(bytes):
     name: str
 
     def __new__(cls, data: bytes, name: str) -> "ZipMember":
-        made = super().__new__(cls, data)
-        made.name = name
-        return made
+        member = super().__new__(cls, data)
+        member.name = name
+        return member
 
     def __reduce__(self) -> tuple[Any, ...]:
         return ZipMember, (bytes(self), self.name)

@@ -366,7 +366,7 @@ def failure(data: bytes, kind: str, error: Exception) -> ImageError:
 
 def _explained(kind: str, error: Exception, short: bool) -> ImageError:
     """Map a decoder's exception to an error; `short`: the file is known to be truncated."""
-    said = str(error).lower()
+    message = str(error).lower()
     name = {"WEBP": "WebP", "": "picture"}.get(kind.upper(), kind.upper())
     if isinstance(error, Image.DecompressionBombError):
         return ImageError(
@@ -378,19 +378,19 @@ def _explained(kind: str, error: Exception, short: bool) -> ImageError:
             "Decoding this picture takes far more memory than its size explains; it may have "
             "been made to do harm. Save it anew with an image editor and send that.",
         )
-    if name == "PNG" and ("max_text" in said or "too much memory used in text" in said):
+    if name == "PNG" and ("max_text" in message or "too much memory used in text" in message):
         return ImageError(
             "hostile",
             "This PNG holds compressed text or a colour profile that unpacks to far more than a "
             "picture needs. Save it anew without metadata and send that.",
         )
-    if any(words in said for words in _UNSUPPORTED):
+    if any(words in message for words in _UNSUPPORTED):
         return ImageError(
             "unsupported_format",
             f"This {name} stores its pixels in a way that is not supported ({error}). "
             f"Save it as an ordinary 8-bit picture; what is taken is {WANTED}.",
         )
-    if short or isinstance(error, EOFError) or any(words in said for words in _TRUNCATED):
+    if short or isinstance(error, EOFError) or any(words in message for words in _TRUNCATED):
         return ImageError(
             "truncated",
             f"This {name} ends too early; part of the file is missing. Send the whole file.",
