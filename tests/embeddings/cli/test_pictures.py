@@ -112,6 +112,7 @@ def test_all_files_of_a_folder(run: Run, photos: Path) -> None:
     assert not any(".hidden" in one for one in tried)
 
 
+@pytest.mark.slow
 def test_paths_from_stdin(photos: Path) -> None:
     paths = f"{photos / GOOD[1]}\n\n{photos / 'gone.jpg'}\n"
     done = subprocess.run(
@@ -240,6 +241,7 @@ def test_a_search_by_what_is_stored_and_a_least_score(run: Run, photos: Path, bu
     assert [hit["id"] for hit in found["hits"]] == [wanted, again]
 
 
+@pytest.mark.slow
 def test_words_find_pictures(run: Run, photos: Path, tmp_path: Path) -> None:
     both = run("embed", photos, "-o", tmp_path / "a", "--text", tmp_path / "b")
     assert both.code == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import signal
 import subprocess
@@ -17,6 +18,7 @@ import pytest
 from hypothesis import given, settings
 
 from embeddings import DataCollection, Pipeline, ops
+from embeddings.errors import PackageMissing, UnknownName
 from embeddings.flow.collection.empty import Empty
 from embeddings.operators.bound import BoundOperator
 from embeddings.operators.normalize import L2
@@ -275,3 +277,17 @@ def test_a_model_is_loaded_once_by_many_threads(
     assert dc.to_numpy().shape == (12, 1280)
     assert len(loaded) == 1
     assert isinstance(model, BoundOperator)
+
+
+def test_options_of_ray_are_checked_and_a_missing_package_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    dc = DataCollection.range(3)
+    with pytest.raises(UnknownName, match="'address'"):
+        dc.set_engine("ray", adress="auto")
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name == "ray" else find(name)
+    )
+    with pytest.raises(PackageMissing, match=r"pip install -r requirements/ray\.txt"):
+        dc.set_engine("ray")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import logging
 import os
@@ -20,7 +19,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from embeddings import DataCollection
-from embeddings.errors import ImageError, InputError, PackageMissing, UnknownName, WorkerError
+from embeddings.errors import ImageError, InputError, WorkerError
 from embeddings.flow.collection.empty import Empty
 from embeddings.pipelines import ImagePipeline
 from harness.installation import ROOT
@@ -223,20 +222,6 @@ def test_more_processes_than_cores_share_them() -> None:
     inner = on_ray(DataCollection.range(50).map(str))
     both = on_ray(DataCollection.range(50).map(str)).zip(inner)
     assert both.to_list() == [(str(x), str(x)) for x in range(50)]
-
-
-def test_options_are_checked_and_a_missing_package_is_told(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    dc = DataCollection.range(3)
-    with pytest.raises(UnknownName, match="'address'"):
-        dc.set_engine("ray", adress="auto")
-    find = importlib.util.find_spec
-    monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name, *rest: None if name == "ray" else find(name)
-    )
-    with pytest.raises(PackageMissing, match=r"pip install -r requirements/ray\.txt"):
-        dc.set_engine("ray")
 
 
 @pytest.mark.long

@@ -215,6 +215,7 @@ def test_recipes_from_dictionaries_and_files(tmp_path: Path) -> None:
         pipeline("image-embeding-efficientnet-lite0")
 
 
+@pytest.mark.slow
 def test_nearest_and_bicubic_give_different_neighbours(
     exact: ImagePipeline, gallery: np.ndarray, demo: list[Path]
 ) -> None:
