@@ -35,6 +35,7 @@ def test_a_data_folder_whose_name_cannot_work_is_not_made(folder: Path, ends: En
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.long
 def test_what_cannot_start_stops_everything(folder: Path, ends: Ends) -> None:
     data = folder / "data"
     data.mkdir(mode=0o700)

@@ -26,7 +26,7 @@ def files(tmp_path: Path) -> Path:
     return listed
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     "module", ["benchmarks.library.timm_loop", "benchmarks.library.timm_loader"]
 )
@@ -38,7 +38,7 @@ def test_the_timm_peers_answer(module: str, files: Path) -> None:
     assert said["cpu"] > 0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_pipeline_answers_every_question(files: Path) -> None:
     arguments = ("benchmarks.library.pipeline_contestant", DEFAULT_PIPELINE, "auto")
     with Peer(*arguments, environment=clean_environment()) as peer:

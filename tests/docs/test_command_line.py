@@ -16,7 +16,7 @@ from tests.docs.markdown import blocks, code, tables
 PAGE = ROOT / "docs" / "command-line.md"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_commands_work_as_they_stand_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -19,7 +19,7 @@ assert vector.shape == (1280,) and text_vector.shape == (384,)
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_examples_work_without_the_application() -> None:
     first, second = [block.text for block in blocks(PAGE) if block.kind == "python"]
     found, said, shapes, recipes, django = run(

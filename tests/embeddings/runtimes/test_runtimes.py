@@ -295,7 +295,7 @@ def test_bfloat16_of_a_cuda_device_is_taken_where_it_agrees(
         assert load_network(SPEC, runtime, precision, "cuda:1").precision == precision
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_who_measures_ends_afterwards(own_cache: Path, demo: list[Path]) -> None:
     """A process without torch stays without, though measuring and converting need it."""
     program = (
@@ -337,7 +337,7 @@ def test_a_measurement_that_cannot_be_read_is_made_again(own_cache: Path) -> Non
     assert chosen
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_converted_model_is_kept_and_needs_no_torch(own_cache: Path, demo: list[Path]) -> None:
     """Made anew where the files are damaged; read without torch from then on."""
     program = (

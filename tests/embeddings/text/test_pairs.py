@@ -366,7 +366,7 @@ def hub(tmp_path: Path) -> Iterator[tuple[str, list[str]]]:
         thread.join()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_tower_of_the_hub(tmp_path: Path, hub: tuple[str, list[str]]) -> None:
     """Fetched once, in a process of its own; from then on found without a hub."""
     address, asked = hub
