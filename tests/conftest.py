@@ -24,10 +24,12 @@ def installation() -> Iterator[Installation]:
     addresses may lead to the tests' own servers on loopback, and on a busy machine searches have
     the time to look at their matches again. What scores mean is known from the start.
     """
-    with running(LOOKALIKE_FETCH_ALLOWED_HOSTS="127.0.0.1", LOOKALIKE_VERIFY_MS="3000") as made:
-        made.wait_demo()
-        made.manage("shell", "-c", "from worker.tasks.calibration import calibrate; calibrate()")
-        yield made
+    variables = {"LOOKALIKE_FETCH_ALLOWED_HOSTS": "127.0.0.1", "LOOKALIKE_VERIFY_MS": "3000"}
+    with running(**variables) as application:
+        application.wait_demo()
+        calibrate = "from worker.tasks.calibration import calibrate; calibrate()"
+        application.manage("shell", "-c", calibrate)
+        yield application
 
 
 @pytest.fixture(scope="session")

@@ -23,13 +23,13 @@ def settled(client: Client, slug: str) -> dict[str, int]:
 
 def images(client: Client, slug: str) -> list[dict[str, Any]]:
     """Return every image of the dataset, page after page."""
-    found: list[dict[str, Any]] = []
+    results: list[dict[str, Any]] = []
     page = client.get(f"/datasets/{slug}/images/", params={"page_size": "200"}).json()
-    found += page["results"]
+    results += page["results"]
     while page["next"]:
         page = client.session.get(page["next"], timeout=60).json()
-        found += page["results"]
-    return found
+        results += page["results"]
+    return results
 
 
 def all_ready(client: Client) -> list[int]:

@@ -40,9 +40,9 @@ def _survivor() -> Iterator[Installation]:
         LOOKALIKE_RUNTIME="openvino",  # nothing to measure first
         LOOKALIKE_MAX_UPLOAD_BYTES=str(LIMIT),
         LOOKALIKE_INGEST_BATCH="4",
-    ) as made:
-        yield made
-        stop_whole(made, signal.SIGTERM)
+    ) as application:
+        yield application
+        stop_whole(application, signal.SIGTERM)
 
 
 @pytest.fixture
@@ -80,8 +80,8 @@ def production() -> Iterator[Production]:
                 DATABASE_URL=database.get_uri(),
                 REDIS_URL=services.redis_url,
                 MILVUS_URI=services.milvus_uri,
-            ) as made:
-                yield Production(made, services)
+            ) as application:
+                yield Production(application, services)
         finally:
             database.cleanup()
             services.remove()
@@ -90,9 +90,9 @@ def production() -> Iterator[Production]:
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """An empty folder with a short name: sockets are put below it."""
-    made = Path(tempfile.mkdtemp(prefix="lk-"))
-    yield made
-    shutil.rmtree(made, ignore_errors=True)
+    path = Path(tempfile.mkdtemp(prefix="lk-"))
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
 
 
 @pytest.fixture
@@ -100,11 +100,14 @@ def ends(folder: Path) -> Ends:
     """Run `manage.py serve` with these variables where it must stop by itself."""
 
     def run(**variables: str) -> subprocess.CompletedProcess[str]:
-        given = {"LOOKALIKE_DATA_DIR": str(folder / "data"), "PORT": str(free_port())} | variables
+        defaults = {
+            "LOOKALIKE_DATA_DIR": str(folder / "data"),
+            "PORT": str(free_port()),
+        } | variables
         done = subprocess.run(
             [sys.executable, "manage.py", "serve"],
             cwd=ROOT,
-            env=clean_environment(**given),
+            env=clean_environment(**defaults | variables),
             capture_output=True,
             text=True,
             timeout=120,
@@ -122,14 +125,14 @@ def processes_of(installation: Installation) -> list[psutil.Process]:
     Each has inherited the data folder in its environment.
     """
     data = installation.environment["LOOKALIKE_DATA_DIR"]
-    found = []
+    processes = []
     for process in psutil.process_iter():
         try:
             if process.environ().get("LOOKALIKE_DATA_DIR") == data:
-                found.append(process)
+                processes.append(process)
         except psutil.Error:
             continue
-    return found
+    return processes
 
 
 def orphans_of(installation: Installation) -> list[psutil.Process]:

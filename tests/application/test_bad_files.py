@@ -64,8 +64,8 @@ def test_all_others_arrive(survivor: Installation, owner: Client, batch: dict[st
     for name in good:
         item = _item(batch, name)
         assert (item["state"], item["error"]) == ("ready", None)
-        found = owner.search(batch["files"][name], dataset=batch["slug"], top_k=1).json()
-        assert found["results"][0]["image"]["id"] == item["id"]
+        answer = owner.search(batch["files"][name], dataset=batch["slug"], top_k=1).json()
+        assert answer["results"][0]["image"]["id"] == item["id"]
     stored = census.all_vectors(f"unix:{survivor.data}/run/milvus.sock")
     assert not {_item(batch, name)["id"] for name in BAD} & set(stored)
 

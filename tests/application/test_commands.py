@@ -12,9 +12,9 @@ from harness.installation import Client, Installation, wait_until
 
 
 def test_a_new_key_works_at_once(installation: Installation) -> None:
-    made = installation.manage("create_api_key", "shop", "--user", "admin", "--scope", "write")
-    key = made.stdout.split()[-1]
-    assert made.stdout.endswith(f"{key}\n")
+    created = installation.manage("create_api_key", "shop", "--user", "admin", "--scope", "write")
+    key = created.stdout.split()[-1]
+    assert created.stdout.endswith(f"{key}\n")
     assert Client(installation.url, key).dataset("made with a new key")
     assert Client(installation.url, key + "x").get("/datasets/").status_code == 401
 

@@ -72,8 +72,8 @@ def test_the_same_bytes_are_searched_with_at_the_same_moment(
             answers = list(people.map(ask, [picture] * PEOPLE))
         if picture in good:
             assert [answer.status_code for answer in answers] == [200] * PEOPLE
-            found = {match["image"]["id"] for a in answers for match in a.json()["results"]}
-            assert found == {item["id"]}
+            ids = {match["image"]["id"] for a in answers for match in a.json()["results"]}
+            assert ids == {item["id"]}
         else:
             assert {(answer.status_code, answer.json()["code"]) for answer in answers} == {
                 (422, "not_a_picture")

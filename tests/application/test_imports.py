@@ -45,8 +45,8 @@ def test_an_archive_is_imported_searched_and_its_worker_killed_on_the_way(
     assert (body["ready"], body["rejected"], body["failed"]) == (60, 21, 0)
     counts = admin.get(f"/datasets/{slug}/").json()["counts"]
     assert (counts["ready"], counts["total"]) == (60, 60)
-    found = admin.search(good[7].read_bytes(), dataset=slug, top_k=1).json()["results"]
-    assert found[0]["score"] > 0.999
+    matches = admin.search(good[7].read_bytes(), dataset=slug, top_k=1).json()["results"]
+    assert matches[0]["score"] > 0.999
     table = admin.get(f"/jobs/{job}/ledger.csv").text
     assert len(table.splitlines()) == 82
     assert "path_escapes" in table

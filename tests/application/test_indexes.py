@@ -54,8 +54,8 @@ class Searcher:
             if not (expected and self.milvus_is_there):
                 continue
             self.done += 1
-            found = [one["image"]["id"] for one in answer.json().get("results", [])]
-            if answer.status_code != 200 or len(found) != 5 or found[0] != self.image:
+            ids = [one["image"]["id"] for one in answer.json().get("results", [])]
+            if answer.status_code != 200 or len(ids) != 5 or ids[0] != self.image:
                 self.bad.append(answer.text[:300])
 
 
@@ -71,9 +71,9 @@ def test_an_index_is_built_under_search_and_kill_9_then_switched_and_back(
         client.finished(answer["job"])
     (first,) = client.get(f"/datasets/{slug}/indexes/").json()["results"]
     with Searcher(client, slug, answers[0]["items"][0]["id"]) as searcher:
-        made = client.post(f"/datasets/{slug}/indexes/", json={"pipeline": OTHER})
-        assert made.status_code == 202, made.text
-        index = made.json()["id"]
+        created = client.post(f"/datasets/{slug}/indexes/", json={"pipeline": OTHER})
+        assert created.status_code == 202, created.text
+        index = created.json()["id"]
 
         def state() -> dict[str, Any]:
             return client.get(f"/indexes/{index}/").json()  # type: ignore[no-any-return]
@@ -92,8 +92,8 @@ def test_an_index_is_built_under_search_and_kill_9_then_switched_and_back(
         client.finished(late["job"])
         compared = client.get(f"/indexes/{first['id']}/compare/", params={"with": index}).json()
         assert compared["sampled"] == compared["a"]["found_itself"] == compared["b"]["found_itself"]
-        said = survivor.manage("index", "compare", str(first["id"]), str(index)).stdout
-        assert f"overlap@10 {100 * compared['overlap']:.1f} %" in said
+        comparison = survivor.manage("index", "compare", str(first["id"]), str(index)).stdout
+        assert f"overlap@10 {100 * compared['overlap']:.1f} %" in comparison
         assert client.post(f"/indexes/{index}/activate/").json()["state"] == "active"
         picture = next(iter(pictures(1, 33).values()))
         wait_until(

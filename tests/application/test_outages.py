@@ -93,11 +93,11 @@ def test_the_search_page_says_so(scene: Scene, outage: tuple[str, str]) -> None:
     visitor = requests.Session()
     home = visitor.get(f"{scene.installation.url}/", timeout=PATIENCE)
     assert home.status_code == 200
-    found = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', home.text)
-    assert found is not None
+    token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', home.text)
+    assert token is not None
     answer = visitor.post(
         f"{scene.installation.url}/search/",
-        data={"csrfmiddlewaretoken": found[1], "dataset": scene.slug},
+        data={"csrfmiddlewaretoken": token[1], "dataset": scene.slug},
         files={"picture": next(scene.pictures)},
         timeout=PATIENCE,
     )

@@ -45,14 +45,14 @@ def test_vectors_can_be_built_again(on_postgresql: Installation) -> None:
     )
     on_postgresql.manage("shell", "-c", lose)
     assert client.search(blurred_picture(100), dataset=slug).json()["results"] == []
-    said = on_postgresql.manage("audit", "--repair", "--dataset", slug).stdout
-    assert "1 found, 1 repaired, 0 left" in said
+    output = on_postgresql.manage("audit", "--repair", "--dataset", slug).stdout
+    assert "1 found, 1 repaired, 0 left" in output
 
-    def found() -> bool:
+    def is_found() -> bool:
         results = client.search(blurred_picture(100), dataset=slug).json()["results"]
         return [match["image"]["id"] for match in results] == [done["items"][0]["id"]]
 
-    wait_until(found, "the picture is not found again")
+    wait_until(is_found, "the picture is not found again")
 
 
 def _ended(client: Client, address: str, ended: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
@@ -86,17 +86,17 @@ def test_indexes_many_pictures_at_once_audits_and_purging(on_postgresql: Install
 
     # A second index: built, compared, activated, rolled back, retired.
     first = client.get(f"/datasets/{slug}/indexes/").json()["results"][0]["id"]
-    made = client.post(f"/datasets/{slug}/indexes/", json={"pipeline": OTHER}).json()["id"]
-    _ended(client, f"/indexes/{made}/", lambda body: body["state"] == "ready")
-    compared = client.get(f"/indexes/{first}/compare/", params={"with": made}).json()
+    index = client.post(f"/datasets/{slug}/indexes/", json={"pipeline": OTHER}).json()["id"]
+    _ended(client, f"/indexes/{index}/", lambda body: body["state"] == "ready")
+    compared = client.get(f"/indexes/{first}/compare/", params={"with": index}).json()
     assert (compared["sampled"], compared["b"]["found_itself"]) == (12, 12)
-    assert client.post(f"/indexes/{made}/activate/").json()["state"] == "active"
+    assert client.post(f"/indexes/{index}/activate/").json()["state"] == "active"
     assert client.post(f"/datasets/{slug}/indexes/rollback/").json()["id"] == first
-    assert client.post(f"/indexes/{made}/retire/").json()["state"] == "retired"
+    assert client.post(f"/indexes/{index}/retire/").json()["state"] == "retired"
 
     # Many at once: labels, tags, deletion and its undoing, moving, copying.
-    def bulk(**asked: Any) -> dict[str, Any]:
-        answer = client.post(f"/datasets/{slug}/bulk/", json=asked)
+    def bulk(**body: Any) -> dict[str, Any]:
+        answer = client.post(f"/datasets/{slug}/bulk/", json=body)
         assert answer.status_code in (200, 202), answer.text
         return answer.json()  # type: ignore[no-any-return]
 
@@ -170,8 +170,8 @@ for method, address, sent in (
 
 def test_the_character_nul_is_no_reason_to_fail(on_postgresql: Installation) -> None:
     Client(on_postgresql.url, on_postgresql.key()).dataset("Asked")
-    said = on_postgresql.manage("shell", "-c", NUL).stdout
-    assert [line for line in said.splitlines() if line.startswith("FAILED")] == []
+    output = on_postgresql.manage("shell", "-c", NUL).stdout
+    assert [line for line in output.splitlines() if line.startswith("FAILED")] == []
 
 
 def test_the_same_bytes_at_the_same_moment_are_one_image(on_postgresql: Installation) -> None:

@@ -49,9 +49,9 @@ def chromium_path() -> str:
 def browser() -> Iterator[Browser]:
     flags = [*FLAGS, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
     with sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=chromium_path(), args=flags)
-        yield made
-        made.close()
+        browser = playwright.chromium.launch(executable_path=chromium_path(), args=flags)
+        yield browser
+        browser.close()
 
 
 @dataclass
@@ -91,11 +91,11 @@ class Visitor:
 @pytest.fixture
 def visitor(browser: Browser, installation: Installation) -> Iterator[Visitor]:
     """A visitor; the test fails if the console had errors, a violated policy among them."""
-    made = Visitor(browser, installation.url)
-    yield made
-    for context in made.contexts:
+    visitor = Visitor(browser, installation.url)
+    yield visitor
+    for context in visitor.contexts:
         context.close()
-    assert made.complaints == []
+    assert visitor.complaints == []
 
 
 class _Quiet(SimpleHTTPRequestHandler):
@@ -132,7 +132,7 @@ def new_dataset(visitor: Visitor) -> Callable[[str], Page]:
 
 def drop(page: Page, *files: Path) -> None:
     """Drop files on the page, as a person would from a file manager."""
-    given = [[file.name, base64.b64encode(file.read_bytes()).decode()] for file in files]
+    named = [[file.name, base64.b64encode(file.read_bytes()).decode()] for file in files]
     page.evaluate(
         """(given) => {
           const transfer = new DataTransfer();
@@ -145,5 +145,5 @@ def drop(page: Page, *files: Path) -> None:
               new DragEvent(type, { dataTransfer: transfer, bubbles: true, cancelable: true }));
           }
         }""",
-        given,
+        named,
     )

@@ -22,9 +22,9 @@ PHONE = {"width": 390, "height": 760}
 
 
 def _ask(page: Page, picture: bytes) -> None:
-    given = {"name": "from-the-web.jpg", "mimeType": "image/jpeg", "buffer": picture}
+    file = {"name": "from-the-web.jpg", "mimeType": "image/jpeg", "buffer": picture}
     page.goto("/")
-    page.locator("input[name=picture]").first.set_input_files(given)  # type: ignore[arg-type]
+    page.locator("input[name=picture]").first.set_input_files(file)  # type: ignore[arg-type]
     page.wait_for_url("**/search/*/**")
     page.wait_for_load_state("networkidle")
 

@@ -40,7 +40,7 @@ DROP_FOLDER = """(given) => {
 }"""
 
 
-def said(page: Page, words: str | re.Pattern[str]) -> None:
+def expect_status(page: Page, words: str | re.Pattern[str]) -> None:
     expect(page.locator("[data-upload-said]")).to_have_text(words, timeout=60_000)
 
 
@@ -62,16 +62,16 @@ def test_files_a_bad_one_and_an_archive(tab: Callable[[str], Page], tmp_path: Pa
     page = tab("All at once")
     bad, archive = tmp_path / "report.jpg", tmp_path / "planets.zip"
     bad.write_bytes(b"%PDF-1.7 not a picture")
-    with zipfile.ZipFile(archive, "w") as made:
+    with zipfile.ZipFile(archive, "w") as writer:
         for picture in PICTURES:
-            made.write(picture, f"planets/{picture.name}")
+            writer.write(picture, f"planets/{picture.name}")
     requests: list[str] = []
     page.on("request", lambda request: requests.append(f"{request.method} {request.url}"))
     page.get_by_text("Options").click()
     page.get_by_label("Label", exact=True).fill("mixed")
     page.locator("input[name=file]").set_input_files([*MANY, bad, archive])
     ready = len(MANY) + len(PICTURES)
-    said(page, f"{ready} of {ready + 1} ready, 1 rejected.")
+    expect_status(page, f"{ready} of {ready + 1} ready, 1 rejected.")
     # A small file is one request, and so is a small archive.
     sent = [line for line in requests if "/api/v1/uploads/" in line]
     assert len(sent) == len(MANY) + 2
@@ -90,9 +90,9 @@ def test_a_folder_is_walked_through(tab: Callable[[str], Page]) -> None:
     page = tab("A folder")
     page.get_by_text("Options").click()
     page.get_by_label("The folder that a picture is in becomes its label").check()
-    given = [[one.name, base64.b64encode(one.read_bytes()).decode()] for one in PICTURES]
-    page.evaluate(DROP_FOLDER, [*given, [".DS_Store", ""]])
-    said(page, f"{len(PICTURES)} of {len(PICTURES)} ready.")
+    files = [[one.name, base64.b64encode(one.read_bytes()).decode()] for one in PICTURES]
+    page.evaluate(DROP_FOLDER, [*files, [".DS_Store", ""]])
+    expect_status(page, f"{len(PICTURES)} of {len(PICTURES)} ready.")
     page.get_by_role("link", name="What became of each file").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("holiday")
     expect(page.get_by_text(f"holiday/sea/{PICTURES[0].name}")).to_be_visible()
@@ -104,9 +104,9 @@ def test_a_cut_connection_goes_on_where_it_was(
     """A file of three pieces: the line breaks behind the first one."""
     page = tab("Cut")
     archive = tmp_path / "large.zip"
-    with zipfile.ZipFile(archive, "w") as made:  # stored, not packed: some bytes do no harm
-        made.write(CAT, CAT.name)
-        made.writestr("noise.bin", os.urandom(18_000_000))
+    with zipfile.ZipFile(archive, "w") as writer:  # stored, not packed: some bytes do no harm
+        writer.write(CAT, CAT.name)
+        writer.writestr("noise.bin", os.urandom(18_000_000))
     sent: list[tuple[str, int]] = []
     cut = 0
 
@@ -123,8 +123,8 @@ def test_a_cut_connection_goes_on_where_it_was(
 
     page.route(UPLOADS, broken)
     page.locator("input[name=file]").set_input_files(archive)
-    said(page, re.compile("The connection is lost. Sending goes on where it was"))
-    said(page, "1 of 2 ready, 1 rejected.")
+    expect_status(page, re.compile("The connection is lost. Sending goes on where it was"))
+    expect_status(page, "1 of 2 ready, 1 rejected.")
     piece = 8 * 1024 * 1024
     assert sent == [("POST", 0), ("PATCH", piece), ("PATCH", 2 * piece)]
     visitor.complaints.clear()  # of the connection
@@ -147,13 +147,13 @@ def test_after_a_reload_the_same_files_go_on(visitor: Visitor, tab: Callable[[st
     page.on("dialog", lambda dialog: dialog.accept())
     page.reload()
     page.unroute(UPLOADS)
-    said(page, re.compile("left before all was sent. 8 files of 20 had been sent"))
+    expect_status(page, re.compile("left before all was sent. 8 files of 20 had been sent"))
     posts: list[str] = []
     page.on(
         "request", lambda request: posts.append(request.url) if "/uploads/" in request.url else None
     )
     page.locator("input[name=file]").set_input_files(MANY)
-    said(page, "20 of 20 ready.")
+    expect_status(page, "20 of 20 ready.")
     assert len(posts) == 12
     visitor.complaints.clear()  # of the connection
 
@@ -161,7 +161,7 @@ def test_after_a_reload_the_same_files_go_on(visitor: Visitor, tab: Callable[[st
 def test_what_is_dropped_on_the_pictures_is_added(new_dataset: Callable[[str], Page]) -> None:
     page = new_dataset("Dropped")
     drop(page, CAT, PICTURES[0])
-    said(page, "2 of 2 ready.")
+    expect_status(page, "2 of 2 ready.")
     page.get_by_role("link", name="Show the pictures").click()
     expect(page.locator(".card")).to_have_count(2)
 
@@ -195,7 +195,7 @@ def test_an_import_is_paused_and_goes_on(visitor: Visitor, tab: Callable[[str], 
     page = tab("Paused")
     held = under_way(page)
     page.get_by_role("button", name="Pause").click()
-    said(page, "Sending is paused.")
+    expect_status(page, "Sending is paused.")
     expect(page.locator("[data-state=paused]")).to_be_visible()
     expect(page.get_by_role("button", name="Pause")).to_have_count(0)
     assert faults(page) == []
@@ -204,7 +204,7 @@ def test_an_import_is_paused_and_goes_on(visitor: Visitor, tab: Callable[[str], 
     page.wait_for_timeout(2500)  # the progress has renewed itself, and nothing was sent
     assert held.number == number
     page.get_by_role("button", name="Go on").click()
-    said(page, "20 of 20 ready.")
+    expect_status(page, "20 of 20 ready.")
     visitor.complaints.clear()  # of requests that were ended
 
 
@@ -216,8 +216,8 @@ def test_sending_follows_what_is_done_on_another_page(
     other = page.context.new_page()
     other.goto(f"/jobs/{page.locator('[data-job]').get_attribute('data-job')}/")
     other.get_by_role("button", name="Pause").click()
-    said(page, "Sending is paused.")
+    expect_status(page, "Sending is paused.")
     held.let_go()
     other.get_by_role("button", name="Go on").click()
-    said(page, "20 of 20 ready.")
+    expect_status(page, "20 of 20 ready.")
     visitor.complaints.clear()  # of requests that were ended

@@ -19,27 +19,27 @@ def test_an_owner_tries_another_pipeline_and_goes_back(
     drop(page, *sorted(DEMO.glob("solar_system-*.jpg"))[:4])
     page.get_by_role("link", name="Show the pictures").wait_for(timeout=PATIENCE)
     page.get_by_role("link", name="Index", exact=True).click()
-    found = faults(page)
+    problems = faults(page)
     page.get_by_role("radio", name="efficientnet-lite0 exact").check()
     page.get_by_role("button", name="Build this index").click()
     compare = page.get_by_role("link", name="Compare with the active one")
     compare.wait_for(timeout=PATIENCE)
-    found += faults(page)
+    problems += faults(page)
     compare.click()
     expect(page.locator(".comparison")).to_contain_text("4 of 4 find themselves", timeout=PATIENCE)
     expect(page.locator(".neighbours .shared").first).to_be_visible()
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
-        found += faults(page)
+        problems += faults(page)
     page.get_by_role("link", name="Indexes of Re-indexed").click()
     page.get_by_role("link", name="Activate").click()
-    found += faults(page)
+    problems += faults(page)
     page.get_by_role("button", name="Activate").click()
     expect(page.locator(".is-active h2")).to_have_text("efficientnet-lite0:exact")
     page.get_by_role("link", name="Roll back to it").click()
     page.get_by_role("button", name="Activate").click()
     expect(page.locator(".is-active h2")).to_have_text("efficientnet-lite0")
-    assert found == []
+    assert problems == []
 
 
 def test_staff_run_an_audit(new_dataset: Callable[[str], Page]) -> None:

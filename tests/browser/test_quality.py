@@ -34,40 +34,40 @@ def faults(page: Page, *rules: str) -> list[str]:
     """What axe finds with these rules, or all of its rules; one line a rule."""
     page.evaluate(AXE.read_text())
     options = {"runOnly": list(rules)} if rules else {}
-    found = page.evaluate("(options) => axe.run(options)", options)
+    report = page.evaluate("(options) => axe.run(options)", options)
     return [
         f"{page.url} {fault['id']}: {[node['html'][:120] for node in fault['nodes'][:3]]}"
-        for fault in found["violations"]
+        for fault in report["violations"]
     ]
 
 
 def faults_in_both_themes(page: Page) -> list[str]:
     """All rules in the light theme; in the dark one that of contrast, for only colours differ."""
     page.emulate_media(color_scheme="light")
-    found = faults(page)
+    problems = faults(page)
     page.emulate_media(color_scheme="dark")
-    return found + [f"dark: {fault}" for fault in faults(page, "color-contrast")]
+    return problems + [f"dark: {fault}" for fault in faults(page, "color-contrast")]
 
 
 def test_accessible_to_everyone(visitor: Visitor) -> None:
     page = visitor.open()
-    found = []
+    problems = []
     for path in OPEN:
         page.goto(path)
-        found += faults_in_both_themes(page)
+        problems += faults_in_both_themes(page)
     page.goto("/")
     page.locator("input[name=picture]").set_input_files(CAT)
     page.wait_for_url(RESULTS)
-    assert found + faults_in_both_themes(page) == []
+    assert problems + faults_in_both_themes(page) == []
 
 
 def test_accessible_to_owners(visitor: Visitor) -> None:
     page = visitor.open("/jobs/", sign_in=True)
-    found = []
+    problems = []
     for path in SIGNED_IN:
         page.goto(path)
-        found += faults_in_both_themes(page)
-    assert found == []
+        problems += faults_in_both_themes(page)
+    assert problems == []
 
 
 def test_no_page_is_wider_than_the_screen(visitor: Visitor) -> None:

@@ -27,14 +27,14 @@ LOGOS = 12
 def logo(number: int) -> Image.Image:
     """A mark of a few shapes on white, each number's its own."""
     chosen = random.Random(number)
-    made = Image.new("RGB", (480, 320), "white")
-    draw = ImageDraw.Draw(made)
+    image = Image.new("RGB", (480, 320), "white")
+    draw = ImageDraw.Draw(image)
     for _ in range(9):
         left, top = chosen.randrange(20, 360), chosen.randrange(20, 220)
         box = [left, top, left + chosen.randrange(30, 110), top + chosen.randrange(30, 90)]
         color = tuple(chosen.randrange(0, 220) for _ in range(3))
         chosen.choice([draw.ellipse, draw.rectangle])(box, fill=color)
-    return made
+    return image
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +49,8 @@ def marks(admin: Client) -> Iterator[str]:
 
 
 def ask(page: Page, picture: bytes, name: str = "query.jpg") -> None:
-    given: Any = {"name": name, "mimeType": "image/jpeg", "buffer": picture}
-    page.locator("input[name=picture]").first.set_input_files(given)
+    file: Any = {"name": name, "mimeType": "image/jpeg", "buffer": picture}
+    page.locator("input[name=picture]").first.set_input_files(file)
     page.wait_for_url(RESULTS)
     expect(page.locator("#summary")).to_contain_text("in ")
     page.wait_for_load_state("networkidle")
@@ -266,9 +266,9 @@ def test_the_results_are_for_everyone(
         expect(page.locator("cropper-selection")).to_be_visible()
         expect(page).to_have_url(re.compile("box="))
         settled(page)
-    found = faults(page)
+    problems = faults(page)
     page.goto("/search/?image=1&view=list&sort=size")
-    assert found + faults(page) == []
+    assert problems + faults(page) == []
     assert page.evaluate("window.shifted") < 0.01
 
 

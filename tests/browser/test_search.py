@@ -16,8 +16,8 @@ RESULTS = re.compile(r"/search/[\w-]{16,}/")
 def expect_results(page: Page, best: str = "Cat") -> None:
     page.wait_for_url(RESULTS)
     expect(page.locator(".card").first).to_contain_text(best)
-    said = re.compile(r"\d+ match(es)? in [\d,]+ pictures")
-    expect(page.locator(".summary")).to_contain_text(said)
+    summary = re.compile(r"\d+ match(es)? in [\d,]+ pictures")
+    expect(page.locator(".summary")).to_contain_text(summary)
 
 
 def titles(page: Page) -> list[str]:

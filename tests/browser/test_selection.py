@@ -23,22 +23,22 @@ def gallery(admin: Client, visitor: Visitor, name: str, **options: object) -> Pa
 
 def ticked(page: Page) -> list[int]:
     """The places of the pictures that are selected."""
-    found: list[int] = page.locator(".pick input").evaluate_all(
+    ids: list[int] = page.locator(".pick input").evaluate_all(
         "(boxes) => boxes.flatMap((box, place) => (box.checked ? [place] : []))"
     )
-    return found
+    return ids
 
 
 def test_with_the_keyboard_alone(admin: Client, visitor: Visitor) -> None:
     page = gallery(admin, visitor, "By keyboard", viewport={"width": 1000, "height": 900})
-    bar, said = page.locator("[data-selection]"), page.locator("[data-selection-said]")
+    bar, status = page.locator("[data-selection]"), page.locator("[data-selection-said]")
     page.locator("[data-card] a").first.focus()
     expect(bar).not_to_be_visible()
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Space")
     assert ticked(page) == [1]
     expect(bar).to_be_visible()
-    expect(said).to_have_text("1 selected")
+    expect(status).to_have_text("1 selected")
     page.keyboard.press("Shift+ArrowRight")
     page.keyboard.press("Shift+ArrowRight")
     assert ticked(page) == [1, 2, 3]
