@@ -19,7 +19,7 @@ check: lint ## lint, types and the quick tests (minutes)
 
 test: lint ## set up everything and run every check and test, but for the long ones
 	@$(BIN)/python -m harness.chromium
-	@$(BIN)/python -m pytest --numprocesses 3 -m "not long"
+	@$(BIN)/python -m pytest --numprocesses 2 -m "not long"
 
 test-long: $(VENV)/.long ## the long tests, and all properties with many more examples
 	@$(BIN)/python -m pytest --numprocesses 2 -m "long or hypothesis" --hypothesis-profile long

@@ -1,6 +1,6 @@
 // What every page has: the theme switch, selectors that submit their form, and keys.
 
-import { listen } from "./keys.js";
+import { listen } from "./keyboard-shortcuts.js";
 
 listen();
 

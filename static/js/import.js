@@ -1,8 +1,8 @@
 // The drop zone: what is given becomes an import, its sending and its progress are told.
 
-import { acceptDrops } from "./dropping.js";
-import { Sender, remembered } from "./sending.js";
-import { filesOfDrop, filesOfInput } from "./walking.js";
+import { acceptDrops } from "./drop-target.js";
+import { Sender, remembered } from "./tus-sender.js";
+import { filesOfDrop, filesOfInput } from "./dropped-files.js";
 
 const zone = document.querySelector("[data-import]");
 // What has been asked of the server by then and has no answer may never have reached it.

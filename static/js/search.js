@@ -1,6 +1,6 @@
 // The search form: whatever way a picture comes, it goes into the one ordinary form and is sent.
 
-import { acceptDrops } from "./dropping.js";
+import { acceptDrops } from "./drop-target.js";
 
 const form = document.querySelector("form[data-search]");
 const picker = form.querySelector("input[name=picture]");

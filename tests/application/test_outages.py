@@ -133,7 +133,8 @@ def test_uploads_are_taken_and_done_later(scene: Scene, name: str, how: str) -> 
         ids = [item["id"] for item in answer.json()["items"]]
         counts = scene.owner.get(f"/datasets/{scene.slug}/").json()["counts"]
         assert counts["total"] == before + len(files)
-        assert counts["ready"] == before
+        # Without Redis a worker that has just come from other pictures may take these too.
+        assert name == "redis" or counts["ready"] == before
 
     counts = census.settled(scene.owner, scene.slug)
     assert counts["ready"] == counts["total"] == before + len(files)

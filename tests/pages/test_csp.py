@@ -96,9 +96,9 @@ def test_pages_are_light_before_pictures(house: House) -> None:
     for url in (house.public.get_absolute_url(), "/", "/credits/"):
         page = client.get(url).content.decode()
         linked = re.findall(r'(?:src|href)="/static/([^"]+\.(?:css|js))"', page)
-        modules = ["js/dropping.js"] if "search.js" in page else []
+        modules = ["js/drop-target.js"] if "search.js" in page else []
         if "import.js" in page:
-            modules = [f"js/{name}.js" for name in ("dropping", "sending", "walking")]
+            modules = [f"js/{name}.js" for name in ("drop-target", "tus-sender", "dropped-files")]
         weight = len(page.encode()) + sum(
             (STATIC / name).stat().st_size for name in {*linked, *modules}
         )

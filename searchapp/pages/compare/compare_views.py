@@ -101,8 +101,8 @@ def _begin(
         "keep_hours": settings.QUERY_KEEP_HOURS,
     }
     if error is not None:
-        return render_error(request, "compare/begin.html", context, error)
-    return render(request, "compare/begin.html", context)
+        return render_error(request, "compare/choose.html", context, error)
+    return render(request, "compare/choose.html", context)
 
 
 def _choose(request: HttpRequest) -> HttpResponse:

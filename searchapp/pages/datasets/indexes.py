@@ -143,11 +143,11 @@ def act(request: HttpRequest, slug: str, pk: int, action: str) -> HttpResponse:
         "may_manage": True,
     }
     if request.method != "POST":
-        return render(request, "indexes/act.html", context)
+        return render(request, "indexes/confirm.html", context)
     try:
         ACTIONS[action](index)
     except ServiceError as error:
-        return render_error(request, "indexes/act.html", context, error)
+        return render_error(request, "indexes/confirm.html", context, error)
     messages.success(request, _DONE[action])
     return redirect("dataset-indexes", slug)
 

@@ -39,7 +39,7 @@ def begin(request: HttpRequest, slug: str) -> HttpResponse:
     """
     dataset = own_dataset(request.user, slug)
     if request.method != "POST":
-        return render(request, "imports/begin.html", _context(request, dataset))
+        return render(request, "imports/new.html", _context(request, dataset))
     wants_json = request.headers.get("Accept") == "application/json"
     try:
         options = options_of(request)
@@ -53,7 +53,7 @@ def begin(request: HttpRequest, slug: str) -> HttpResponse:
             problem = {"code": error.code, "detail": error.detail}
             return JsonResponse(problem, status=error.status)
         context = _context(request, dataset) | {"given": request.POST}
-        return render_error(request, "imports/begin.html", context, error)
+        return render_error(request, "imports/new.html", context, error)
     if wants_json:
         return JsonResponse({"job": str(job.pk), "page": job.get_absolute_url()}, status=201)
     return redirect("job", job.pk)

@@ -260,7 +260,7 @@ def _regions(request: HttpRequest, subject: SearchSubject) -> HttpResponse:
     except ServiceError:  # suggestions are optional: show no error
         return _nothing_new()
     lens = lens_of(subject.source, params, size[0], size[1])
-    return fragment_of(render(request, "search/_lens.html", {"lens": lens}))
+    return fragment_of(render(request, "search/_query_overlay.html", {"lens": lens}))
 
 
 def _nothing_new() -> HttpResponse:

@@ -1,6 +1,6 @@
 // Keys that every page knows: `/` searches, `?` lists them.
 
-import { isTyping } from "./typing.js";
+import { isTyping } from "./text-fields.js";
 
 const list = document.getElementById("keys");
 

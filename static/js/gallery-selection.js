@@ -2,7 +2,7 @@
 //
 // Selected is what is ticked: the boxes are those of an ordinary form, which works without this.
 
-import { isTyping } from "./typing.js";
+import { isTyping } from "./text-fields.js";
 
 const grid = document.querySelector("[data-grid]");
 const bar = document.querySelector("[data-selection]");
