@@ -79,7 +79,7 @@ def test_a_failed_task_is_written_down_and_run_again(
     staff: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent: list[tuple[str, dict[str, Any]]] = []
-    monkeypatch.setattr(queue, "send", lambda name, **given: sent.append((name, given)))
+    monkeypatch.setattr(queue, "send", lambda name, **kwargs: sent.append((name, kwargs)))
     signals._write_down(sender=_Task, exception=ValueError("out of luck"), kwargs={"number": 1})
     task = FailedTask.objects.get()
     assert (task.queue, task.error, task.worker) == (
@@ -119,8 +119,8 @@ def test_pictures_are_deleted_and_brought_back(
     rows = add_rows(create_dataset(name="Pictures", owner=chief), 2)
     many = add_rows(create_dataset(name="Many", owner=chief), 5)
     keys = [row.pk for row in [*rows, *many]]
-    said = act(staff, "image", "delete_pictures", *keys)
-    assert "2 images: done. 1 jobs do it" in said
+    page = act(staff, "image", "delete_pictures", *keys)
+    assert "2 images: done. 1 jobs do it" in page
     assert Image.objects.filter(state=ImageState.DELETED).count() == 2
     act(staff, "image", "bring_back", *keys)
     assert not Image.objects.filter(state=ImageState.DELETED).exists()

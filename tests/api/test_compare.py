@@ -44,8 +44,8 @@ def compare(client: Client, first: bytes | None, second: bytes | None, **fields:
 @pytest.fixture(scope="module")
 def stored(anyone: Client, giraffe: bytes) -> int:
     """The stored image of the demo's giraffe."""
-    found = anyone.search(giraffe, dataset="demo", top_k=1).json()["results"][0]
-    return int(found["image"]["id"])
+    match = anyone.search(giraffe, dataset="demo", top_k=1).json()["results"][0]
+    return int(match["image"]["id"])
 
 
 def test_a_crop_is_a_copy_and_says_where_it_lies(
@@ -53,18 +53,18 @@ def test_a_crop_is_a_copy_and_says_where_it_lies(
 ) -> None:
     width, height = Image.open(io.BytesIO(giraffe)).size
     crop = edited(giraffe, (width // 5, height // 10, width, height))
-    told = compare(anyone, crop, None, with_image_id=stored).json()
-    assert told["kind"] == "near-duplicate"
-    assert told["verdict"].endswith(".")
-    assert told["geometry"]["inliers"] >= 6
-    corner = told["geometry"]["outline"][0]
+    body = compare(anyone, crop, None, with_image_id=stored).json()
+    assert body["kind"] == "near-duplicate"
+    assert body["verdict"].endswith(".")
+    assert body["geometry"]["inliers"] >= 6
+    corner = body["geometry"]["outline"][0]
     assert corner == pytest.approx([0.2, 0.1], abs=0.02)
-    assert 0.5 < told["score"] < 1
-    assert (told["first"]["height"], told["second"]["image_id"]) == (height - height // 10, stored)
-    page = requests.get(told["page_url"], timeout=60)
+    assert 0.5 < body["score"] < 1
+    assert (body["first"]["height"], body["second"]["image_id"]) == (height - height // 10, stored)
+    page = requests.get(body["page_url"], timeout=60)
     assert page.status_code == 200
-    assert told["verdict"] in page.text.replace("\u00a0", " ")
-    for address in told["heatmaps"].values():
+    assert body["verdict"] in page.text.replace("\u00a0", " ")
+    for address in body["heatmaps"].values():
         heat = heatmap(address)
         assert heat.headers["Content-Type"] == "image/webp"
         drawn = Image.open(io.BytesIO(heat.content))
@@ -79,31 +79,31 @@ def test_the_same_pixels_are_identical_however_they_were_saved(
     assert compare(anyone, output.getvalue(), None, with_image_id=stored).json()["kind"] == (
         "identical"
     )
-    told = compare(anyone, giraffe, None, with_image_id=stored).json()
-    assert (told["kind"], told["edits"], told["score"]) == ("identical", [], pytest.approx(1.0))
+    body = compare(anyone, giraffe, None, with_image_id=stored).json()
+    assert (body["kind"], body["edits"], body["score"]) == ("identical", [], pytest.approx(1.0))
 
 
 def test_different_pictures_are_no_copies(
     anyone: Client, giraffe: bytes, demo_files: list[Path]
 ) -> None:
     other = next(path for path in demo_files if "red_panda" in path.name).read_bytes()
-    told = compare(anyone, giraffe, other).json()
-    assert told["kind"] in ("similar", "weak")
-    assert told["edits"] == []
-    assert told["score"] < 0.8
+    body = compare(anyone, giraffe, other).json()
+    assert body["kind"] in ("similar", "weak")
+    assert body["edits"] == []
+    assert body["score"] < 0.8
 
 
 def test_a_query_and_a_box_of_it_can_be_compared(
     anyone: Client, giraffe: bytes, stored: int
 ) -> None:
     token = anyone.search(giraffe, dataset="demo", top_k=1).json()["query"]["id"]
-    told = anyone.post(
+    body = anyone.post(
         "/compare/",
         json={"query": token, "box": [0.1, 0.1, 0.6, 0.6], "with_image_id": stored},
     ).json()
-    assert told["kind"] == "near-duplicate"
-    assert told["geometry"]["outline"][0] == pytest.approx([0.1, 0.1], abs=0.03)
-    assert told["first"]["box"] == [0.1, 0.1, 0.6, 0.6]
+    assert body["kind"] == "near-duplicate"
+    assert body["geometry"]["outline"][0] == pytest.approx([0.1, 0.1], abs=0.03)
+    assert body["first"]["box"] == [0.1, 0.1, 0.6, 0.6]
 
 
 def test_what_one_may_not_see_one_may_not_compare(
@@ -112,17 +112,17 @@ def test_what_one_may_not_see_one_may_not_compare(
     job = admin.upload(dataset, ("a.jpg", picture(1)))
     admin.finished(job["job"])
     private = job["items"][0]["id"]
-    told = compare(admin, giraffe, None, with_image_id=private).json()
+    body = compare(admin, giraffe, None, with_image_id=private).json()
     key = admin.session.headers["Authorization"]
-    heat = told["heatmaps"]["first"]
+    heat = body["heatmaps"]["first"]
     assert heatmap(heat, headers={"Authorization": key}).status_code == 200
     assert requests.get(heat, timeout=60).status_code == 404
     for client in (anyone, outsider):
         refused = compare(client, giraffe, None, with_image_id=private)
         assert (refused.status_code, refused.json()["code"]) == (404, "not_found")
-    page = requests.get(told["page_url"], timeout=60)
+    page = requests.get(body["page_url"], timeout=60)
     assert page.status_code == 404
-    why = told["page_url"].replace("/compare/?", "/compare/why.json?")
+    why = body["page_url"].replace("/compare/?", "/compare/why.json?")
     assert requests.get(why, timeout=60).status_code == 404
 
 

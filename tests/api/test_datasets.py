@@ -18,9 +18,9 @@ def test_the_demo_is_public_and_whole(anyone: Client) -> None:
 
 
 def test_a_dataset_needs_a_name_only(admin: Client) -> None:
-    made = admin.post("/datasets/", json={"name": "Été à Paris!"})
-    assert made.status_code == 201
-    body = made.json()
+    response = admin.post("/datasets/", json={"name": "Été à Paris!"})
+    assert response.status_code == 201
+    body = response.json()
     assert (body["slug"], body["visibility"], body["description"]) == ("ete-a-paris", "private", "")
     again = admin.post("/datasets/", json={"name": "Été à Paris!"}).json()
     assert again["slug"] == "ete-a-paris-2"
@@ -94,8 +94,8 @@ def test_what_is_private_is_not_there_for_others(
             assert other.get(path).status_code == 404, path
         assert dataset not in [row["slug"] for row in other.get("/datasets/").json()["results"]]
         assert other.post("/search/", json={"image_id": image}).status_code == 404
-        asked = other.search(picture(1), dataset=dataset)
-        assert (asked.status_code, asked.json()["code"]) == (404, "not_found")
+        response = other.search(picture(1), dataset=dataset)
+        assert (response.status_code, response.json()["code"]) == (404, "not_found")
         everywhere = other.search(picture(1), top_k="200").json()["results"]
         assert image not in [match["image"]["id"] for match in everywhere]
         for address in (media["url"], media["thumbnail_url"]):

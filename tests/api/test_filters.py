@@ -13,8 +13,8 @@ from harness.installation import Client, wait_until
 Picture = Callable[[int], bytes]
 
 
-def add(admin: Client, slug: str, picture: bytes, **said: Any) -> int:
-    body = admin.upload(slug, ("a.jpg", picture), metadata=json.dumps(said))
+def add(admin: Client, slug: str, picture: bytes, **values: Any) -> int:
+    body = admin.upload(slug, ("a.jpg", picture), metadata=json.dumps(values))
     admin.finished(body["job"])
     return int(body["items"][0]["id"])
 
@@ -52,12 +52,12 @@ def test_a_filtered_search_from_upload_to_change(
         "top_k": "3",
         "collapse": "true",
     }
-    found = admin.search(picture(301), **form)
-    assert ids(found)[0] == keys[1]
-    assert len(ids(found)) == 3
-    assert found.json()["results"][0]["copies"] == 0
-    rest = admin.search(picture(301), **form, after=found.json()["next"])
-    assert sorted(ids(found) + ids(rest)) == keys
+    response = admin.search(picture(301), **form)
+    assert ids(response)[0] == keys[1]
+    assert len(ids(response)) == 3
+    assert response.json()["results"][0]["copies"] == 0
+    rest = admin.search(picture(301), **form, after=response.json()["next"])
+    assert sorted(ids(response) + ids(rest)) == keys
     assert rest.json()["next"] is None
     assert [result["rank"] for result in rest.json()["results"]] == [4]
 

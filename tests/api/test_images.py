@@ -144,13 +144,13 @@ def test_deletion_leaves_nothing(
 ) -> None:
     answer = admin.upload(dataset, ("a.jpg", picture(40)), ("b.jpg", picture(41)))
     admin.finished(answer["job"])
-    gone, kept = (item["id"] for item in answer["items"])
+    gone, remaining = (item["id"] for item in answer["items"])
     sha256 = hashlib.sha256(picture(40)).hexdigest()
     files: list[Path] = []
 
     def all_are_there() -> bool:
-        kept = installation.data.rglob(f"{sha256}*")
-        files[:] = [path for path in kept if "queries" not in path.parts]
+        paths = installation.data.rglob(f"{sha256}*")
+        files[:] = [path for path in paths if "queries" not in path.parts]
         return len(files) == 4
 
     wait_until(all_are_there, "there is no original, or no features, or fewer than two thumbnails")
@@ -159,8 +159,8 @@ def test_deletion_leaves_nothing(
     assert all(path.exists() for path in files)  # for a day
     installation.manage("shell", "-c", A_DAY_LATER)
     assert not any(path.exists() for path in files)
-    found = admin.search(picture(40), dataset=dataset).json()["results"]
-    assert [match["image"]["id"] for match in found] == [kept]
+    results = admin.search(picture(40), dataset=dataset).json()["results"]
+    assert [match["image"]["id"] for match in results] == [remaining]
 
 
 def test_deleting_a_dataset_removes_its_files(

@@ -26,8 +26,8 @@ def _saved(picture: Pillow.Image, kind: str = "JPEG", **options: Any) -> bytes:
 def _asked(client: Client, picture: bytes, **fields: Any) -> dict[str, Any]:
     answer = client.search(picture, dataset="demo", **fields)
     assert answer.status_code == 200, answer.text
-    found: dict[str, Any] = answer.json()
-    return found
+    body: dict[str, Any] = answer.json()
+    return body
 
 
 @pytest.fixture(scope="module")

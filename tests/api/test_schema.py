@@ -54,5 +54,5 @@ def test_a_session_needs_the_csrf_token(installation: Installation) -> None:
     refused = browser.post(address, json={"name": "forged"}, timeout=30)
     assert (refused.status_code, refused.json()["code"]) == (403, "permission_denied")
     headers = {"X-CSRFToken": browser.cookies["csrftoken"]}
-    made = browser.post(address, json={"name": "by session"}, headers=headers, timeout=30)
-    assert made.status_code == 201
+    response = browser.post(address, json={"name": "by session"}, headers=headers, timeout=30)
+    assert response.status_code == 201

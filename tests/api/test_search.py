@@ -117,8 +117,8 @@ def test_by_stored_image(anyone: Client, giraffe: bytes) -> None:
 
 
 def test_by_address(anyone: Client, web: str) -> None:
-    asked = {"url": f"{web}/erase-giraffe.jpg", "dataset": "demo", "top_k": 1}
-    body = anyone.post("/search/", json=asked).json()
+    query = {"url": f"{web}/erase-giraffe.jpg", "dataset": "demo", "top_k": 1}
+    body = anyone.post("/search/", json=query).json()
     assert body["results"][0]["image"]["metadata"]["file"] == "erase-giraffe.jpg"
 
 
@@ -240,19 +240,19 @@ def test_a_box_is_searched_as_its_pixels_are(anyone: Client, giraffe: bytes) -> 
     file = io.BytesIO()
     canvas.save(file, "PNG")
     box = "0.75,0.75,0.25,0.25"
-    asked = anyone.search(file.getvalue(), box=box, top_k=1).json()
-    assert asked["results"][0]["image"]["title"] == "Giraffe"
-    assert asked["results"][0]["score"] > 0.98
-    assert asked["query"]["box"] == [0.75, 0.75, 0.25, 0.25]
-    assert (asked["query"]["width"], asked["query"]["height"]) == (4 * width, 4 * height)
+    body = anyone.search(file.getvalue(), box=box, top_k=1).json()
+    assert body["results"][0]["image"]["title"] == "Giraffe"
+    assert body["results"][0]["score"] > 0.98
+    assert body["query"]["box"] == [0.75, 0.75, 0.25, 0.25]
+    assert (body["query"]["width"], body["query"]["height"]) == (4 * width, 4 * height)
     again = anyone.post(
-        "/search/", json={"query": asked["query"]["id"], "box": asked["query"]["box"], "top_k": 1}
+        "/search/", json={"query": body["query"]["id"], "box": body["query"]["box"], "top_k": 1}
     ).json()
     assert again["took_ms"]["embed"] == 0
-    assert again["results"] == asked["results"]
-    other = anyone.post("/search/", json={"query": asked["query"]["id"], "top_k": 1}).json()
+    assert again["results"] == body["results"]
+    other = anyone.post("/search/", json={"query": body["query"]["id"], "top_k": 1}).json()
     assert "box" not in other["query"]
-    assert other["results"][0]["score"] < asked["results"][0]["score"]
+    assert other["results"][0]["score"] < body["results"][0]["score"]
 
 
 def test_a_box_of_a_stored_image(anyone: Client, giraffe: bytes) -> None:

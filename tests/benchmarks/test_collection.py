@@ -18,12 +18,12 @@ def test_every_way_but_that_of_a_missing_package(monkeypatch: pytest.MonkeyPatch
         importlib.util, "find_spec", lambda name, *rest: None if name == "ray" else find(name)
     )
     monkeypatch.setattr(collection, "_LIGHT_ROWS", 1000)
-    found = collection.run(Options(chained=20, rounds=1))
-    said = "\n".join(part for part in found if isinstance(part, str))
-    (table,) = (part for part in found if isinstance(part, Table))
+    parts = collection.run(Options(chained=20, rounds=1))
+    text = "\n".join(part for part in parts if isinstance(part, str))
+    (table,) = (part for part in parts if isinstance(part, Table))
     assert len(table.rows) == 4
     assert all(float(row[2]) > 0 for row in table.rows)
     assert table.rows[0][3] == "100 %"
-    assert said.count("(aim: ") == 2
-    assert "Ray is not installed here and is left out." in said
-    assert "caller's thread 0." in said
+    assert text.count("(aim: ") == 2
+    assert "Ray is not installed here and is left out." in text
+    assert "caller's thread 0." in text

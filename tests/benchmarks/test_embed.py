@@ -33,9 +33,9 @@ def files(tmp_path: Path) -> Path:
 def test_the_timm_peers_answer(module: str, files: Path) -> None:
     with Peer(module, environment=clean_environment()) as peer:
         assert peer.facts["threads"] >= 1
-        said = peer.ask(str(files))
-    assert said["seconds"] > 0
-    assert said["cpu"] > 0
+        answer = peer.ask(str(files))
+    assert answer["seconds"] > 0
+    assert answer["cpu"] > 0
 
 
 @pytest.mark.long
@@ -71,15 +71,15 @@ def test_all_contestants_and_a_peer_that_cannot_be_installed(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     for name, value in (("NO_INDEX", "1"), ("FIND_LINKS", ""), ("CONFIG_FILE", os.devnull)):
         monkeypatch.setenv(f"PIP_{name}", value)
-    found = embed.run(
+    parts = embed.run(
         Options(pictures=3, rounds=1, many=100, pipelines=(DEFAULT_PIPELINE, "no-such"))
     )
-    said = "\n".join(part for part in found if isinstance(part, str))
-    assert "Towhee 1.1.3 is left out, because it cannot be installed here: " in said
-    assert "no-such with auto is left out: There is no pipeline" in said
-    assert "over 100 pictures" in said
-    assert said.count("(aim: ") == 4
-    speed, one_picture = (part for part in found if isinstance(part, Table))
+    text = "\n".join(part for part in parts if isinstance(part, str))
+    assert "Towhee 1.1.3 is left out, because it cannot be installed here: " in text
+    assert "no-such with auto is left out: There is no pipeline" in text
+    assert "over 100 pictures" in text
+    assert text.count("(aim: ") == 4
+    speed, one_picture = (part for part in parts if isinstance(part, Table))
     assert [row[0].partition(",")[0] for row in speed.rows] == [
         "timm loop", "timm", DEFAULT_PIPELINE,
     ]  # fmt: skip
@@ -89,9 +89,9 @@ def test_all_contestants_and_a_peer_that_cannot_be_installed(
 
 
 def test_a_folder_of_pictures_is_taken_as_it_is(tmp_path: Path) -> None:
-    made = sample_photos.make(tmp_path / "a" / "b", 2, 320, seed=4)
-    assert embed.files(Options(folder=tmp_path), tmp_path / "unused") == made
-    assert embed.files(Options(folder=tmp_path, pictures=1), tmp_path / "unused") == made[:1]
+    paths = sample_photos.make(tmp_path / "a" / "b", 2, 320, seed=4)
+    assert embed.files(Options(folder=tmp_path), tmp_path / "unused") == paths
+    assert embed.files(Options(folder=tmp_path, pictures=1), tmp_path / "unused") == paths[:1]
     with pytest.raises(NotHere, match="there is no picture in"):
         embed.files(Options(folder=ROOT / "requirements"), tmp_path / "unused")
 

@@ -54,7 +54,7 @@ def test_a_section_names_the_command_that_repeats_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["quary"], "there is no benchmark 'quary'; there are: query"),
         (["--searches", "one"], "must be a whole number from 2 on, not 'one'"),
@@ -63,11 +63,11 @@ def test_a_section_names_the_command_that_repeats_it() -> None:
     ],
 )
 def test_a_wrong_argument_is_refused_in_words(
-    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit):
         parse(arguments)
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_a_table_reads_as_text_and_as_markdown() -> None:
@@ -102,9 +102,9 @@ def test_markdown_in_a_folder_has_a_file_for_each_section(tmp_path: Path) -> Non
 
 
 def test_the_machine_and_the_versions_are_named() -> None:
-    said = machine.describe()
+    description = machine.describe()
     for word in ("cores of", "Python 3.", "torch ", "milvus-lite ", "data on "):
-        assert word in said
+        assert word in description
 
 
 def test_our_own_work_is_not_that_of_others() -> None:
@@ -123,12 +123,12 @@ def test_our_own_work_is_not_that_of_others() -> None:
 
 
 def test_pictures_are_all_different_and_as_large_as_asked(tmp_path: Path) -> None:
-    made = sample_photos.make(tmp_path / "a", 5, 400, seed=1)
+    photos = sample_photos.make(tmp_path / "a", 5, 400, seed=1)
     again = sample_photos.make(tmp_path / "b", 5, 400, seed=1)
     others = sample_photos.make(tmp_path / "c", 5, 400, seed=2)
-    assert [path.read_bytes() for path in made] == [path.read_bytes() for path in again]
-    assert len({path.read_bytes() for path in made + others}) == 10
-    for path in made:
+    assert [path.read_bytes() for path in photos] == [path.read_bytes() for path in again]
+    assert len({path.read_bytes() for path in photos + others}) == 10
+    for path in photos:
         with Image.open(path) as picture:
             assert max(picture.size) == 400
 

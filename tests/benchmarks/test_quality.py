@@ -43,10 +43,10 @@ def test_an_edit_changes_the_picture_and_is_the_same_every_time(
 ) -> None:
     (picture,) = labels.load(listed[:1])
     before = picture.tobytes()
-    made = edits.edited(picture, edit, 3)
-    assert made.mode == "RGB"
-    assert made.tobytes() != before
-    assert made.tobytes() == edits.edited(picture, edit, 3).tobytes()
+    edited_picture = edits.edited(picture, edit, 3)
+    assert edited_picture.mode == "RGB"
+    assert edited_picture.tobytes() != before
+    assert edited_picture.tobytes() == edits.edited(picture, edit, 3).tobytes()
     assert picture.tobytes() == before
 
 
@@ -56,23 +56,23 @@ def _unit(*rows: list[float]) -> vector_variants.Vectors:
 
 def test_ranks_and_scores() -> None:
     gallery = _unit([1, 0, 0], [0, 1, 0], [0, 0, 1])
-    found = scores.search(_unit([1, 0, 0], [3, 2, 1], [1, 1, 1]), gallery)
-    assert found.rank.tolist() == [1, 2, 3]  # among equals, the last
-    assert scores.recall_at_1(found) == pytest.approx(1 / 3)
-    assert scores.map_at_10(found) == pytest.approx((1 + 1 / 2 + 1 / 3) / 3)
-    np.testing.assert_allclose(found.own, [1, 2 / 14**0.5, 3**-0.5], rtol=1e-6)
-    np.testing.assert_allclose(found.other, [0, 3 / 14**0.5, 3**-0.5], atol=1e-6)
-    assert len(scores.together([found, found]).rank) == 6
+    result = scores.search(_unit([1, 0, 0], [3, 2, 1], [1, 1, 1]), gallery)
+    assert result.rank.tolist() == [1, 2, 3]  # among equals, the last
+    assert scores.recall_at_1(result) == pytest.approx(1 / 3)
+    assert scores.map_at_10(result) == pytest.approx((1 + 1 / 2 + 1 / 3) / 3)
+    np.testing.assert_allclose(result.own, [1, 2 / 14**0.5, 3**-0.5], rtol=1e-6)
+    np.testing.assert_allclose(result.other, [0, 3 / 14**0.5, 3**-0.5], atol=1e-6)
+    assert len(scores.together([result, result]).rank) == 6
 
 
 def test_a_cut_off_lets_no_more_than_its_share_through() -> None:
     own, other = np.linspace(0.5, 1, 200), np.linspace(0, 0.9, 200)
-    found = scores.Found(own, other, np.where(own > other, 1, 2))
+    result = scores.Found(own, other, np.where(own > other, 1, 2))
     for share in (0.01, 0.05):
-        cut, recall = scores.cut_off(found, share)
+        cut, recall = scores.cut_off(result, share)
         assert (other > cut).sum() == round(200 * share)
         assert recall == (own > cut).mean()
-    assert scores.cut_off(found, 0)[0] == 0.9
+    assert scores.cut_off(result, 0)[0] == 0.9
 
 
 def test_precision_asks_about_large_categories_only() -> None:
@@ -87,19 +87,19 @@ def test_precision_asks_about_large_categories_only() -> None:
 @pytest.mark.slow
 def test_the_variant_exact_is_the_pipeline(listed: list[Labelled]) -> None:
     pictures = labels.load(listed[:5])
-    made = vector_variants.Models()(pictures)
+    variants = vector_variants.Models()(pictures)
     ours = vector_variants.group_of(DEFAULT_PIPELINE)(pictures)[DEFAULT_PIPELINE]
-    assert ((made["exact"] * ours).sum(axis=1) > 0.9999).all()
-    for name, vectors in made.items():
+    assert ((variants["exact"] * ours).sum(axis=1) > 0.9999).all()
+    for name, vectors in variants.items():
         assert vectors.dtype == np.float32
         np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5, err_msg=name)
-    assert len({vectors.tobytes() for vectors in made.values()}) == len(made)
+    assert len({vectors.tobytes() for vectors in variants.values()}) == len(variants)
     mirrored = vector_variants.Models()(
         [edits.edited(picture, "mirror", 0) for picture in pictures]
     )
-    sums = (made["flip"] * mirrored["flip"]).sum(axis=1)
+    sums = (variants["flip"] * mirrored["flip"]).sum(axis=1)
     assert (sums > 0.98).all()  # not 1: the middle of an odd width is half a pixel beside
-    assert (sums > (made["exact"] * mirrored["exact"]).sum(axis=1)).all()
+    assert (sums > (variants["exact"] * mirrored["exact"]).sum(axis=1)).all()
 
 
 def test_hashes_are_compared_by_their_bits(listed: list[Labelled]) -> None:
@@ -130,8 +130,8 @@ def test_the_whole_on_a_few_pictures(
         shutil.copy(picture.path, tmp_path)
         rows.append(f"{picture.path.name},{'first' if place < 6 else 'last'}")
     (tmp_path / "labels.csv").write_text("\n".join(rows))
-    found = vector_quality.run(Options(folder=tmp_path, pipelines=(DEFAULT_PIPELINE,)))
-    recall, precision, summary = (part for part in found if isinstance(part, Table))
+    parts = vector_quality.run(Options(folder=tmp_path, pipelines=(DEFAULT_PIPELINE,)))
+    recall, precision, summary = (part for part in parts if isinstance(part, Table))
     assert list(recall.headings[1:-1]) == list(few)
     for table in (recall, precision, summary):
         by_name = {row[0]: row[1:] for row in table.rows}

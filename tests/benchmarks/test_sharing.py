@@ -17,8 +17,8 @@ from embeddings.bundle import FORMATS
 def test_every_format_and_every_peer_has_its_row(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bundles, "FORMATS", ("npy", "jsonl"))
     monkeypatch.setattr(bundles, "_PEERS", ("numpy", "pandas"))
-    said, table = bundles.run(Options(vectors=30))
-    assert isinstance(said, str)
+    text, table = bundles.run(Options(vectors=30))
+    assert isinstance(text, str)
     assert isinstance(table, Table)
     assert [row[0] for row in table.rows] == ["bundle, npy", "bundle, jsonl", "numpy", "pandas"]
     for row in table.rows:

@@ -54,8 +54,8 @@ def interpolated(text: str, values: dict[str, str]) -> str:
 
 
 def environment(service: str) -> dict[str, str]:
-    given = services[service].get("environment", {})
-    return {name: interpolated(str(value), DOT_ENV) for name, value in given.items()}
+    variables = services[service].get("environment", {})
+    return {name: interpolated(str(value), DOT_ENV) for name, value in variables.items()}
 
 
 def options(command: list[str]) -> dict[str, str]:
@@ -84,9 +84,9 @@ def test_our_processes_get_only_variables_that_the_settings_know(service: str) -
 
 @pytest.mark.parametrize("service", OURS)
 def test_the_settings_can_read_what_our_processes_get(service: str) -> None:
-    given = environment(service)
-    read = Environment(given)
-    values = {name: read[name] for name in given}
+    variables = environment(service)
+    read = Environment(variables)
+    values = {name: read[name] for name in variables}
     assert values["LOOKALIKE_MODE"] == "production"
     assert values["LOOKALIKE_PROXY_HEADERS"] is True
     assert values["ALLOWED_HOSTS"] == ["pictures.example.org"]
@@ -94,13 +94,15 @@ def test_the_settings_can_read_what_our_processes_get(service: str) -> None:
 
 
 def test_nothing_is_embedded_in_production() -> None:
-    given = environment("web")
+    variables = environment("web")
     for name, service in (
         ("DATABASE_URL", "postgres"),
         ("REDIS_URL", "redis"),
         ("MILVUS_URI", "milvus"),
     ):
-        assert re.search(rf"[@/]{service}:\d+", given[name]), f"{name} names the service {service}"
+        assert re.search(rf"[@/]{service}:\d+", variables[name]), (
+            f"{name} names the service {service}"
+        )
 
 
 def test_all_our_processes_share_one_configuration_and_the_files() -> None:
@@ -113,11 +115,11 @@ def test_all_our_processes_share_one_configuration_and_the_files() -> None:
 
 
 def test_the_services_expect_the_passwords_that_ours_bring() -> None:
-    given = environment("web")
-    assert environment("postgres")["POSTGRES_PASSWORD"] in given["DATABASE_URL"]
-    assert environment("redis")["REDISCLI_AUTH"] in given["REDIS_URL"]
+    variables = environment("web")
+    assert environment("postgres")["POSTGRES_PASSWORD"] in variables["DATABASE_URL"]
+    assert environment("redis")["REDISCLI_AUTH"] in variables["REDIS_URL"]
     milvus = environment("milvus")
-    assert given["MILVUS_TOKEN"] == f"root:{milvus['COMMON_SECURITY_DEFAULTROOTPASSWORD']}"
+    assert variables["MILVUS_TOKEN"] == f"root:{milvus['COMMON_SECURITY_DEFAULTROOTPASSWORD']}"
     assert milvus["MINIO_SECRET_ACCESS_KEY"] == environment("minio")["MINIO_ROOT_PASSWORD"]
 
 
@@ -129,9 +131,9 @@ def test_what_must_be_set_is_asked_for_in_a_sentence(name: str) -> None:
         for match in VARIABLE.finditer(text)
         if match["name"] == name
     ]
-    asked = [match["rest"] for match in uses if match["kind"] == ":?"]
-    assert asked, f"nothing demands {name}"
-    assert all(name in sentence and sentence.endswith(".") for sentence in asked)
+    sentences = [match["rest"] for match in uses if match["kind"] == ":?"]
+    assert sentences, f"nothing demands {name}"
+    assert all(name in sentence and sentence.endswith(".") for sentence in sentences)
     assert not [match for match in uses if match["kind"] == ":-"], f"{name} must have no default"
 
 
@@ -222,7 +224,7 @@ def test_redis_keeps_its_queue_as_the_embedded_one_does() -> None:
     ("service", "program"), [("worker-query", "query"), ("worker-ingest", "ingest")]
 )
 def test_the_worker_pools_are_those_of_a_single_machine(service: str, program: str) -> None:
-    here = options(next(found.command for found in programs() if found.name == program))
+    here = options(next(entry.command for entry in programs() if entry.name == program))
     there = options([interpolated(part, DOT_ENV) for part in services[service]["command"]])
     for name in ("-A", "-P", "-Q", "-c"):
         assert there[name] == here[name], name
@@ -233,11 +235,11 @@ def test_the_worker_pools_are_those_of_a_single_machine(service: str, program: s
 
 
 def test_the_web_server_is_that_of_a_single_machine() -> None:
-    here = next(found.command for found in programs() if found.name == "web")
+    here = next(entry.command for entry in programs() if entry.name == "web")
     assert services["web"]["command"] == here[here.index("gunicorn") :]
-    given = environment("web")
-    assert f"reverse_proxy web:{given['PORT']}" in (ROOT / "deploy" / "Caddyfile").read_text()
-    assert f":{given['PORT']}/healthz" in services["web"]["healthcheck"]["test"][-1]
+    variables = environment("web")
+    assert f"reverse_proxy web:{variables['PORT']}" in (ROOT / "deploy" / "Caddyfile").read_text()
+    assert f":{variables['PORT']}/healthz" in services["web"]["healthcheck"]["test"][-1]
 
 
 def test_the_proxy_gets_every_variable_that_its_configuration_reads() -> None:

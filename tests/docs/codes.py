@@ -15,9 +15,9 @@ from searchapp.services.query_rpc import _STATUS
 
 _CODE = re.compile(r"[a-z]+(_[a-z]+)*")
 _CLASSES = {
-    name: made.status
-    for name, made in vars(errors).items()
-    if isinstance(made, type) and issubclass(made, errors.ServiceError)
+    name: value.status
+    for name, value in vars(errors).items()
+    if isinstance(value, type) and issubclass(value, errors.ServiceError)
 }
 # Calls whose first, second or third argument is a code. (`__init__`: of an error's base.)
 _FIRST = {*_CLASSES, "FetchError", "ImageError", "EmbeddingsError", "WeightsError",
@@ -29,26 +29,26 @@ Found = dict[str, set[int]]
 
 
 def codes(*rooms: str) -> Found:
-    """Return {code: statuses} of these folders, and of what can be wrong with a picture anywhere.
+    """Return {code: statuses} of these folders, and of the picture errors of the library.
 
-    A code that the source gives no status has none here.
+    A code without a status in the source has none here.
     """
-    found: Found = defaultdict(set)
+    statuses: Found = defaultdict(set)
     for room in rooms:
         for path in sorted((ROOT / room).rglob("*.py")):
             for node in ast.walk(ast.parse(path.read_text())):
                 for code, status in _codes_of(node):
-                    found[code] |= {status} if status else set()
+                    statuses[code] |= {status} if status else set()
     for code in get_args(ImageErrorCode):
-        found[code] |= {errors.BadPicture.status}
-    return dict(found)
+        statuses[code] |= {errors.BadPicture.status}
+    return dict(statuses)
 
 
 def of_requests() -> Found:
-    found = codes("searchapp", "worker")
+    statuses = codes("searchapp", "worker")
     for code, status in _STATUS.items():
-        found[code] = found.get(code, set()) | {status}
-    return found
+        statuses[code] = statuses.get(code, set()) | {status}
+    return statuses
 
 
 def _text(node: ast.AST | None) -> str | None:
@@ -92,7 +92,9 @@ def _codes_of_call(node: ast.Call) -> Iterator[tuple[str, int]]:
         yield code, 0
     if name == "_page" and len(node.args) > 2 and (code := _text(node.args[2])):
         yield code, _number(node.args[1])
-    if isinstance(given := keywords.get("refusal"), ast.Tuple) and (code := _text(given.elts[0])):
+    if isinstance(refusal := keywords.get("refusal"), ast.Tuple) and (
+        code := _text(refusal.elts[0])
+    ):
         yield code, 0
     for keyword in ("code", "error_code"):
         if code := _text(keywords.get(keyword)):

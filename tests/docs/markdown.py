@@ -48,16 +48,16 @@ def tables(path: Path) -> Iterator[tuple[str, list[dict[str, str]]]]:
 def blocks(path: Path) -> Iterator[Block]:
     headings: dict[int, str] = {}
     kind: str | None = None
-    held: list[str] = []
+    lines: list[str] = []
     for line in path.read_text().splitlines():
         if kind is not None:
             if line == "```":
-                yield Block(tuple(headings.values()), kind, "\n".join(held))
+                yield Block(tuple(headings.values()), kind, "\n".join(lines))
                 kind = None
             else:
-                held.append(line)
+                lines.append(line)
         elif line.startswith("```"):
-            kind, held = line[3:], []
+            kind, lines = line[3:], []
         elif match := re.match(r"(#+) (.+)", line):
             level = len(match[1])
             headings = {depth: text for depth, text in headings.items() if depth < level}

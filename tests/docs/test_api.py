@@ -97,8 +97,10 @@ def _of_uploads(answer: requests.Response) -> dict[str, str]:
     if "Location" in answer.headers:
         return {"UPLOAD": answer.headers["Location"]}
     job = str(answer.json().get("id", ""))
-    said = {"job": job, "filename": "cat.jpg"}
-    pairs = (f"{name} {base64.b64encode(text.encode()).decode()}" for name, text in said.items())
+    metadata = {"job": job, "filename": "cat.jpg"}
+    pairs = (
+        f"{name} {base64.b64encode(text.encode()).decode()}" for name, text in metadata.items()
+    )
     return {"SAID": ",".join(pairs)} if job else {}
 
 
@@ -175,8 +177,8 @@ def test_a_key_is_made_as_documented(installation: Installation, page: Path) -> 
     (command,) = set(
         re.findall(r"manage\.py (create_api_key \w+ --user admin --scope \w+)", PAGE.read_text())
     )
-    made = installation.manage(*command.split())
-    assert made.stdout.startswith("lk_")
+    completed = installation.manage(*command.split())
+    assert completed.stdout.startswith("lk_")
 
 
 def test_paging_is_as_documented(admin: Client) -> None:

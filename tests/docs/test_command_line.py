@@ -36,8 +36,8 @@ def test_the_commands_work_as_they_stand_there(
     examples = [block.text.splitlines() for block in blocks(PAGE) if block.kind == "sh"]
     embed, search, dedupe = (run(line) for line in examples[0])
     assert embed[-1]["count"] == 5
-    (found,) = search
-    assert found["hits"][0]["id"] == "demo/erase-giraffe.jpg"  # type: ignore[index]
+    (result,) = search
+    assert result["hits"][0]["id"] == "demo/erase-giraffe.jpg"  # type: ignore[index]
     assert dedupe == []
     (tmp_path / "demo.bundle").rename(tmp_path / "old.bundle")
     _, words = (run(line) for line in examples[1])

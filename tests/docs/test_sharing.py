@@ -37,7 +37,7 @@ def test_the_examples_work_without_the_application(tmp_path: Path) -> None:
 
 
 def test_every_format_and_its_files_are_in_the_table_and_no_other() -> None:
-    rows = [row for _, found in tables(PAGE) for row in found if "format" in row]
+    rows = [row for _, table in tables(PAGE) for row in table if "format" in row]
     assert {code(row["format"]) for row in rows} == set(FORMATS)
     for row in rows:
         files = [code(one.strip()) for one in row["files"].split(",")]
@@ -46,5 +46,5 @@ def test_every_format_and_its_files_are_in_the_table_and_no_other() -> None:
 
 def test_every_key_of_the_manifest_is_in_the_table_and_no_other() -> None:
     named = "key of `manifest.json`"
-    rows = [row for _, found in tables(PAGE) for row in found if named in row]
+    rows = [row for _, table in tables(PAGE) for row in table if named in row]
     assert {code(one.strip()) for row in rows for one in row[named].split(",")} == set(_KEYS)

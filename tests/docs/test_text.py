@@ -22,11 +22,11 @@ assert vector.shape == (1280,) and text_vector.shape == (384,)
 @pytest.mark.long
 def test_the_examples_work_without_the_application() -> None:
     first, second = [block.text for block in blocks(PAGE) if block.kind == "python"]
-    found, said, shapes, recipes, django = run(
+    best_file, exactness, shapes, recipes, django = run(
         first, second, CHECKS, "import sys; print('django' in sys.modules)"
     )
-    assert found == "demo/categorization-hammer1.jpg"
-    assert said.startswith("True Approximate:")
+    assert best_file == "demo/categorization-hammer1.jpg"
+    assert exactness.startswith("True Approximate:")
     assert shapes == "(2, 1280) (2, 384)"
     assert recipes.split() == [
         "image-embedding-efficientnet-lite0",
@@ -36,7 +36,7 @@ def test_the_examples_work_without_the_application() -> None:
 
 
 def test_the_towers_are_those_of_the_library() -> None:
-    rows = [row for _, found in tables(PAGE) for row in found if "text tower" in row]
+    rows = [row for _, table in tables(PAGE) for row in table if "text tower" in row]
     listed = {code(row["model"]): code(row["text tower"]) for row in rows}
     assert listed == REPOSITORIES
     assert all(f"image-embedding-{model}:text" in names() for model in listed)

@@ -12,8 +12,8 @@ from tests.pages.conftest import House
 
 def test_a_dataset_from_making_to_deleting(house: House) -> None:
     client = house.client("outsider")
-    made = client.post(reverse("dataset-new"), {"name": "Ten Maps", "visibility": "private"})
-    assert made["Location"] == "/datasets/ten-maps/"
+    response = client.post(reverse("dataset-new"), {"name": "Ten Maps", "visibility": "private"})
+    assert response["Location"] == "/datasets/ten-maps/"
     settings = reverse("dataset-settings", args=["ten-maps"])
     client.post(settings, {"name": "Maps", "description": "Old.", "visibility": "public"})
     dataset = Dataset.objects.get(slug="ten-maps")

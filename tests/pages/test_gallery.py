@@ -20,8 +20,8 @@ def shown(page: str) -> list[int]:
 
 
 def older(page: str) -> str | None:
-    found = re.search(r'class="button" href="([^"]*before=\d+)"', page)
-    return found.group(1).replace("&amp;", "&") if found else None
+    match = re.search(r'class="button" href="([^"]*before=\d+)"', page)
+    return match.group(1).replace("&amp;", "&") if match else None
 
 
 @pytest.mark.parametrize("number", [0, 1, PAGE - 1, PAGE, PAGE + 1, 2 * PAGE, 2 * PAGE + 1])

@@ -127,9 +127,9 @@ def test_pasted_addresses_are_a_manifest(house: House, text: str) -> None:
     source = ImportSource.objects.select_related("job").get()
     assert (source.kind, source.name) == ("manifest", "addresses.csv")
     assert not source.job.is_open
-    kept = storage.open_import(source.location.removeprefix("kept:"))
-    with kept:
-        lines = kept.read().decode().splitlines()
+    file = storage.open_import(source.location.removeprefix("kept:"))
+    with file:
+        lines = file.read().decode().splitlines()
     assert lines[0].startswith("url")
     assert len(lines) == text.count("https") + 1
 

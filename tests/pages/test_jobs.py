@@ -41,7 +41,7 @@ def add_job(house: House, states: dict[ItemState, int], **fields: Any) -> Import
 
 def names(page: str) -> list[int]:
     return [
-        int(found) for found in re.findall(r"folder/(\d{5})\.jpg", page.split('id="ledger"')[1])
+        int(number) for number in re.findall(r"folder/(\d{5})\.jpg", page.split('id="ledger"')[1])
     ]
 
 
@@ -127,14 +127,14 @@ def test_the_ledger_in_pages(house: House) -> None:
     number = ledger.PAGE * 2 + 5
     job = add_job(house, {ItemState.READY: number}, state=JobState.FINISHED)
     client, url = house.client("owner"), reverse("job", args=[job.pk])
-    found: list[int] = []
+    numbers: list[int] = []
     address = url
     for _ in range(3):
         page = client.get(address).content.decode()
-        found += names(page)
+        numbers += names(page)
         following = re.search(r'class="button" href="([^"]+)">Next files', page)
         address = following[1].replace("&amp;", "&") if following else ""
-    assert found == list(range(number))
+    assert numbers == list(range(number))
     assert address == ""
     turned = names(client.get(url, {"order": "last"}).content.decode())
     assert turned == list(range(number - 1, number - 1 - ledger.PAGE, -1))
@@ -171,9 +171,9 @@ def test_ten_thousand_rows_take_no_more_statements_than_ten(house: House) -> Non
 
     def statements(number: int) -> int:
         job = add_job(house, {ItemState.READY: number, ItemState.REJECTED: 2})
-        with CaptureQueriesContext(connection) as made:
+        with CaptureQueriesContext(connection) as queries:
             assert client.get(reverse("job", args=[job.pk])).status_code == 200
-        return len(made)
+        return len(queries)
 
     assert statements(10_000) == statements(10) < 20
 

@@ -107,9 +107,9 @@ def test_search_without_a_question_is_the_search_page(db: None) -> None:
 
 
 @pytest.fixture
-def found(house: House, monkeypatch: pytest.MonkeyPatch) -> list[Match]:
-    """What a search finds here, from real rows; searches themselves are asked in a real browser."""
-    found = [
+def results(house: House, monkeypatch: pytest.MonkeyPatch) -> list[Match]:
+    """The matches that a search returns here, of real rows; browser tests do real searches."""
+    results = [
         Match(1, 1.0, add_image(house.public, title="Wren <i>"), Kind.IDENTICAL, verified=True),
         Match(2, 0.81, add_image(house.public, title="Robin"), Kind.NEAR_DUPLICATE,
               ("cropped", "inside"), "Points lie alike.", verified=True),
@@ -118,26 +118,26 @@ def found(house: House, monkeypatch: pytest.MonkeyPatch) -> list[Match]:
         Match(5, -0.25, add_image(house.public, title="Stone"), Kind.WEAK),
     ]  # fmt: skip
 
-    def answer(image: object, wanted: SearchRequest, box: Box | None = None) -> Answer:
-        matches = found[: wanted.top_k]
+    def answer(image: object, request: SearchRequest, box: Box | None = None) -> Answer:
+        matches = results[: request.top_k]
         counts = Counter(match.kind for match in matches)
         cutoff = Cutoff(0.5, "The scores fall there.", counts)
         took = Timings(1, 2, 3, 7)
-        return Answer("p", "f", took, matches, True, 6, 4, wanted.indexes, cutoff, next="on")
+        return Answer("p", "f", took, matches, True, 6, 4, request.indexes, cutoff, next="on")
 
     monkeypatch.setattr("searchapp.services.search.answer_image", answer)
-    return found
+    return results
 
 
-def page_of(house: House, found: list[Match], rest: str = "", **headers: str) -> str:
-    address = f"/search/?image={found[0].image.pk}{rest}"
+def page_of(house: House, results: list[Match], rest: str = "", **headers: str) -> str:
+    address = f"/search/?image={results[0].image.pk}{rest}"
     answer = house.client("anonymous").get(address, headers=headers)
     assert answer.status_code == 200, answer.content.decode()
     return answer.content.decode()
 
 
-def test_matches_stand_in_groups_by_kind(house: House, found: list[Match]) -> None:
-    page = page_of(house, found)
+def test_matches_stand_in_groups_by_kind(house: House, results: list[Match]) -> None:
+    page = page_of(house, results)
     assert re.findall(r'class="kind" data-kind="([\w -]+)"', page) == [
         "identical", "near-duplicate", "similar",
     ]  # fmt: skip
@@ -145,131 +145,133 @@ def test_matches_stand_in_groups_by_kind(house: House, found: list[Match]) -> No
     assert page.count("this picture<") == 1
     assert "Wren &lt;i&gt;" in page
     assert "cropped, inside a larger picture" in page
-    assert f"/compare/?image={found[0].image.pk}&amp;with={found[1].image.pk}" in page
+    assert f"/compare/?image={results[0].image.pk}&amp;with={results[1].image.pk}" in page
     assert 'fill="#88aa44"' in page
-    assert f"/media/{found[1].image.pk}/512.webp 512w" in page
+    assert f"/media/{results[1].image.pk}/512.webp 512w" in page
     assert '<rect class="fill" width="100"' in page
     assert '<rect class="fill" width="0"' in page
     assert "style=" not in page
 
 
-def test_weak_matches_are_folded_until_they_are_asked_for(house: House, found: list[Match]) -> None:
-    folded = re.search(r'<details class="weak"[^>]*>', page_of(house, found))
-    unfolded = re.search(r'<details class="weak"[^>]*>', page_of(house, found, "&weak=1"))
+def test_weak_matches_are_folded_until_they_are_asked_for(
+    house: House, results: list[Match]
+) -> None:
+    folded = re.search(r'<details class="weak"[^>]*>', page_of(house, results))
+    unfolded = re.search(r'<details class="weak"[^>]*>', page_of(house, results, "&weak=1"))
     assert folded is not None
     assert unfolded is not None
     assert " open" not in folded.group()
     assert " open" in unfolded.group()
-    assert 'Show weak matches <span class="numbers">(2)' in page_of(house, found)
+    assert 'Show weak matches <span class="numbers">(2)' in page_of(house, results)
 
 
 def test_a_deep_look_comes_after_the_page_and_only_where_it_has_found_something(
-    house: House, found: list[Match], monkeypatch: pytest.MonkeyPatch
+    house: House, results: list[Match], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[bool] = []
+    deep_flags: list[bool] = []
     answer_image = service.answer_image
 
-    def answer(image: object, wanted: SearchRequest, box: Box | None = None) -> Answer:
-        asked.append(wanted.deep)
-        shallow = answer_image(image, wanted, box)  # type: ignore[arg-type]
-        return replace(shallow, unfinished=not wanted.deep, found_deep=wanted.deep and finds)
+    def answer(image: object, request: SearchRequest, box: Box | None = None) -> Answer:
+        deep_flags.append(request.deep)
+        shallow = answer_image(image, request, box)  # type: ignore[arg-type]
+        return replace(shallow, unfinished=not request.deep, found_deep=request.deep and finds)
 
     monkeypatch.setattr("searchapp.services.search.answer_image", answer)
     finds = False
-    page = page_of(house, found, "&k=50")
-    own = f"/search/?image={found[0].image.pk}&k=50"
+    page = page_of(house, results, "&k=50")
+    own = f"/search/?image={results[0].image.pk}&k=50"
     deeper = f"{own}&deep=1"
     assert f'hx-get="{deeper.replace("&", "&amp;")}"' in page
-    assert asked == [False]
+    assert deep_flags == [False]
     client, part = house.client("anonymous"), {"HX-Request": "true"}
     assert client.get(deeper, headers=part).status_code == 204
     finds = True
     more = client.get(deeper, headers=part)
     assert more.status_code == 200
     assert more["HX-Push-Url"] == "false"  # the address that can be shared stays as it was
-    assert asked == [False, True, True]
+    assert deep_flags == [False, True, True]
     assert "deep=1" not in more.content.decode()
     assert "data-page" in client.get(deeper).content.decode()  # without JavaScript, by a link
 
 
-def test_a_part_of_a_page_has_its_title(house: House, found: list[Match]) -> None:
-    part = page_of(house, found, **{"HX-Request": "true"})
+def test_a_part_of_a_page_has_its_title(house: House, results: list[Match]) -> None:
+    part = page_of(house, results, **{"HX-Request": "true"})
     assert part.strip().startswith("<title>Pictures like Wren &lt;i&gt; · Lookalike</title>")
-    assert page_of(house, found).count("<title>") == 1
+    assert page_of(house, results).count("<title>") == 1
 
 
-def test_the_line_can_be_drawn_elsewhere(house: House, found: list[Match]) -> None:
-    lower = page_of(house, found, "&floor=0.4")
+def test_the_line_can_be_drawn_elsewhere(house: House, results: list[Match]) -> None:
+    lower = page_of(house, results, "&floor=0.4")
     assert "<strong>4 matches</strong>" in lower
     assert "Your cut-off" in lower
-    higher = page_of(house, found, "&floor=0.9")
+    higher = page_of(house, results, "&floor=0.9")
     assert "<strong>2 matches</strong>" in higher  # what was verified stays
     # A handle that was left where it stood has chosen nothing.
-    assert "Your cut-off" not in page_of(house, found, "&floor=0.50&auto=0.50")
+    assert "Your cut-off" not in page_of(house, results, "&floor=0.50&auto=0.50")
 
 
 @pytest.mark.parametrize("floor", ["nan", "inf", "a", "-3", "9"])
 def test_a_floor_that_makes_no_sense_breaks_nothing(
-    house: House, found: list[Match], floor: str
+    house: House, results: list[Match], floor: str
 ) -> None:
-    page_of(house, found, f"&floor={floor}")
+    page_of(house, results, f"&floor={floor}")
 
 
-def test_nothing_like_it_is_an_answer(house: House, found: list[Match]) -> None:
-    del found[:3]
-    page = page_of(house, found)
+def test_nothing_like_it_is_an_answer(house: House, results: list[Match]) -> None:
+    del results[:3]
+    page = page_of(house, results)
     assert "Nothing like it here" in page
     assert "The best score, 0.41, is below the cut-off of 0.50" in page
     assert "Show weak matches" in page
 
 
 def test_another_order_has_no_groups_and_kinds_on_its_cards(
-    house: House, found: list[Match]
+    house: House, results: list[Match]
 ) -> None:
-    page = page_of(house, found, "&sort=date")
+    page = page_of(house, results, "&sort=date")
     assert "<h2" not in page[: page.index("data-weak")].split("data-cards")[1]
     assert '<span class="kind" data-kind="near-duplicate">' in page
 
 
 def test_a_list_says_more_in_as_many_statements(
-    house: House, found: list[Match], django_assert_max_num_queries: Any
+    house: House, results: list[Match], django_assert_max_num_queries: Any
 ) -> None:
-    page = page_of(house, found, "&view=list")
+    page = page_of(house, results, "&view=list")
     assert "6 × 4" in page
     assert " · Birds" in page
     for place in range(20):
-        found.append(Match(6 + place, 0.7, add_image(house.public, title=f"Gull {place}")))
+        results.append(Match(6 + place, 0.7, add_image(house.public, title=f"Gull {place}")))
     with django_assert_max_num_queries(20):
-        page_of(house, found, "&view=list&k=50")
+        page_of(house, results, "&view=list&k=50")
 
 
-def test_the_whole_state_stands_in_the_address(house: House, found: list[Match]) -> None:
+def test_the_whole_state_stands_in_the_address(house: House, results: list[Match]) -> None:
     state = "&dataset=birds&box=0.1,0.2,0.5,0.5&sort=size&once=1&view=list&k=50&floor=0.42&weak=1"
-    asked = f"/search/?image={found[0].image.pk}{state}"
+    address = f"/search/?image={results[0].image.pk}{state}"
     answer = house.client("anonymous").get(
-        asked + "&auto=0.5&after=x&f.label=", headers={"HX-Request": "true"}
+        address + "&auto=0.5&after=x&f.label=", headers={"HX-Request": "true"}
     )
-    assert answer["HX-Push-Url"] == asked + "&after=x"
+    assert answer["HX-Push-Url"] == address + "&after=x"
     assert "no-store" in answer["Cache-Control"]
     assert b"<html" not in answer.content
     # What htmx asks for to go back is a page.
     back = page_of(
-        house, found, state, **{"HX-Request": "true", "HX-History-Restore-Request": "true"}
+        house, results, state, **{"HX-Request": "true", "HX-History-Restore-Request": "true"}
     )
     assert "<html" in back
 
 
-def test_filters_are_chips_that_can_be_taken_away(house: House, found: list[Match]) -> None:
-    page = page_of(house, found, "&f.format=png&f.width~min=3&dataset=birds")
+def test_filters_are_chips_that_can_be_taken_away(house: House, results: list[Match]) -> None:
+    page = page_of(house, results, "&f.format=png&f.width~min=3&dataset=birds")
     chips = re.findall(r'<a class="chip" href="([^"]+)"[^>]*>.*?</span>([^<]+)<', page)
     assert [text for _, text in chips] == ["in Birds", "Format: png", "Width from 3"]
     assert all("f.format" not in link for link, text in chips if text == "Format: png")
     assert all("f.width" in link for link, text in chips if text == "Format: png")
 
 
-def test_very_many_values_have_one_chip(house: House, found: list[Match]) -> None:
+def test_very_many_values_have_one_chip(house: House, results: list[Match]) -> None:
     labels = "".join(f"&f.label=v{place}" for place in range(200))
-    page = page_of(house, found, f"{labels}&f.format=png")
+    page = page_of(house, results, f"{labels}&f.format=png")
     chips = re.findall(r'<a class="chip" href="([^"]+)"[^>]*>.*?</span>([^<]+)<', page)
     assert [text for _, text in chips] == ["Label: v0 and 199 more", "Format: png"]
     assert "f.label" not in chips[0][0]
@@ -279,7 +281,7 @@ def test_very_many_values_have_one_chip(house: House, found: list[Match]) -> Non
 def test_a_wrong_cursor_leads_back_to_the_first_page(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*asked: object) -> Answer:
+    def refuse(*args: object) -> Answer:
         raise Invalid("invalid_cursor", "This cursor is of another search.")
 
     monkeypatch.setattr("searchapp.services.search.answer_image", refuse)
@@ -289,17 +291,17 @@ def test_a_wrong_cursor_leads_back_to_the_first_page(
     assert f'href="{address}&amp;sort=size">Search without it' in answer.content.decode()
 
 
-def test_a_wrong_box_is_said_where_the_results_would_be(house: House, found: list[Match]) -> None:
-    address = f"/search/?image={found[0].image.pk}&box=0.5,0.5,0.9,0.9"
+def test_a_wrong_box_is_said_where_the_results_would_be(house: House, results: list[Match]) -> None:
+    address = f"/search/?image={results[0].image.pk}&box=0.5,0.5,0.9,0.9"
     answer = house.client("anonymous").get(address)
     assert answer.status_code == 400
     page = answer.content.decode()
     assert "this one ends outside of the picture" in page
-    assert f'href="/search/?image={found[0].image.pk}">Search without it' in page
+    assert f'href="/search/?image={results[0].image.pk}">Search without it' in page
 
 
-def test_a_dataset_that_one_may_not_see_is_not_there(house: House, found: list[Match]) -> None:
-    address = f"/search/?image={found[0].image.pk}&dataset=birds&dataset=letters"
+def test_a_dataset_that_one_may_not_see_is_not_there(house: House, results: list[Match]) -> None:
+    address = f"/search/?image={results[0].image.pk}&dataset=birds&dataset=letters"
     assert house.client("outsider").get(address).status_code == 404
     assert house.client("owner").get(address).status_code == 200
 
@@ -308,8 +310,8 @@ def test_a_dataset_that_one_may_not_see_is_not_there(house: House, found: list[M
     "address", ["http://[", "//[", "https://exa\u2100mple.org/", "javascript:1"]
 )
 def test_what_is_no_address_is_told_so_where_two_are_compared(house: House, address: str) -> None:
-    given = {"address": address, "with": str(add_image(house.public).pk)}
-    answer = house.client("anonymous").post("/compare/", given)
+    fields = {"address": address, "with": str(add_image(house.public).pk)}
+    answer = house.client("anonymous").post("/compare/", fields)
     assert answer.status_code == 400
     assert "is neither the address of a picture" in answer.content.decode()
 

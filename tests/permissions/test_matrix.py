@@ -220,7 +220,7 @@ def ask_all(house: House, keys: dict[str, Any], people: Collection[str]) -> Foun
     }
 
 
-def expected(found: Found, people: Collection[str], public: Collection[str] = ()) -> Found:
+def expected(access: Found, people: Collection[str], public: Collection[str] = ()) -> Found:
     """What `ask_all` should find; `public` are those who are let in where everybody may look."""
     doors = {f"{door} {door.keys}": door for door in DOORS}
     everybody = {name for name, door in doors.items() if door.public and public}
@@ -231,14 +231,14 @@ def expected(found: Found, people: Collection[str], public: Collection[str] = ()
             else set(people) - {"anonymous"} if name in signed_in
             else doors[name].lets_in & set(people)
         )
-        for name in found
+        for name in access
     }  # fmt: skip
 
 
 @pytest.mark.slow
 def test_whom_a_private_dataset_lets_in(house: House, keys: dict[str, Any]) -> None:
-    found = ask_all(house, keys, PEOPLE)
-    assert found == expected(found, PEOPLE)
+    access = ask_all(house, keys, PEOPLE)
+    assert access == expected(access, PEOPLE)
 
 
 @pytest.mark.slow
@@ -246,14 +246,14 @@ def test_whom_a_public_dataset_lets_in(house: House, keys: dict[str, Any]) -> No
     """To look: everybody. To copy: whoever is signed in. To do anything else: as before."""
     house.dataset.visibility = Visibility.PUBLIC
     house.dataset.save()
-    found = ask_all(house, keys, PEOPLE[:3])
-    assert found == expected(found, PEOPLE[:3], PEOPLE)
+    access = ask_all(house, keys, PEOPLE[:3])
+    assert access == expected(access, PEOPLE[:3], PEOPLE)
 
 
 @pytest.mark.slow
 def test_a_deleted_dataset_lets_nobody_in(house: House, keys: dict[str, Any]) -> None:
     dataset_deletion.delete_dataset(house.dataset)
-    found = ask_all(house, keys, ("owner", "superuser"))
-    own = {name for name in found if "restore" in name and "gone" in name}
-    assert {name for name, people in found.items() if people} == own
+    access = ask_all(house, keys, ("owner", "superuser"))
+    own = {name for name in access if "restore" in name and "gone" in name}
+    assert {name for name, people in access.items() if people} == own
     assert Image.objects.filter(state=ImageState.READY).count() == 2

@@ -66,9 +66,9 @@ def upload() -> Iterator[Callable[..., HashedUpload]]:
 
 @pytest.fixture(scope="session")
 def milvus_server() -> Iterator[Launcher]:
-    with prepared_launcher() as made:
-        made.start()
-        yield made
+    with prepared_launcher() as milvus:
+        milvus.start()
+        yield milvus
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def store(folders: None, milvus_server: Launcher, settings: Any) -> Iterator[Vec
     """The vector store, empty."""
     settings.MILVUS_URI = milvus_server.uri
     settings.RUNTIME = "torch"
-    made = get_store()
-    yield made
-    for name in made.collections():
-        made.drop(name)
+    vector_store = get_store()
+    yield vector_store
+    for name in vector_store.collections():
+        vector_store.drop(name)

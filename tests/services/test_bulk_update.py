@@ -59,10 +59,10 @@ def test_one_statement_for_all_and_none_for_nothing(dataset: Dataset) -> None:
     Image.objects.filter(pk=gone).delete()
     with CaptureQueriesContext(
         connection,
-    ) as said:
+    ) as queries:
         update_rows(images, ["label"])
         update_rows([], ["label"])
-    assert len(said) == 1
+    assert len(queries) == 1
     assert not Image.objects.filter(pk=gone).exists()
 
 
@@ -72,5 +72,5 @@ def test_more_than_a_statement_can_hold(dataset: Dataset, monkeypatch: pytest.Mo
     for place, image in enumerate(images):
         image.label = f"label {place}"
     update_rows(images, ["label"])
-    found = Image.objects.order_by("pk").values_list("label", flat=True)
-    assert list(found) == [f"label {place}" for place in range(12)]
+    labels = Image.objects.order_by("pk").values_list("label", flat=True)
+    assert list(labels) == [f"label {place}" for place in range(12)]

@@ -80,20 +80,20 @@ class Launcher:
 def prepared_launcher() -> Iterator[Launcher]:
     # Not pytest's tmp_path: a Unix socket path ends at 108 bytes.
     folder = Path(tempfile.mkdtemp(prefix="lk"))
-    made = Launcher(folder)
+    milvus = Launcher(folder)
     try:
-        yield made
+        yield milvus
     finally:
-        if made.process is not None:
-            made.kill()
+        if milvus.process is not None:
+            milvus.kill()
         shutil.rmtree(folder)
 
 
 @pytest.fixture
 def launcher() -> Iterator[Launcher]:
     """A launcher that is not running, with an empty data directory."""
-    with prepared_launcher() as made:
-        yield made
+    with prepared_launcher() as milvus:
+        yield milvus
 
 
 @pytest.fixture
@@ -106,27 +106,27 @@ def server(launcher: Launcher) -> Launcher:
 @pytest.fixture
 def store(server: Launcher) -> Iterator[VectorStore]:
     """A store at the running `server`."""
-    made = VectorStore(server.uri)
-    yield made
-    made.close()
+    vector_store = VectorStore(server.uri)
+    yield vector_store
+    vector_store.close()
 
 
 @pytest.fixture(scope="session")
 def shared_server() -> Iterator[Launcher]:
     """A running server for all tests that neither stop nor restart it."""
-    with prepared_launcher() as made:
-        made.start()
-        yield made
+    with prepared_launcher() as milvus:
+        milvus.start()
+        yield milvus
 
 
 @pytest.fixture
 def shared_store(shared_server: Launcher) -> Iterator[VectorStore]:
     """A store at the `shared_server`, emptied before the test."""
-    made = VectorStore(shared_server.uri)
-    for name in made.collections():
-        made.drop(name)
-    yield made
-    made.close()
+    vector_store = VectorStore(shared_server.uri)
+    for name in vector_store.collections():
+        vector_store.drop(name)
+    yield vector_store
+    vector_store.close()
 
 
 def random_vectors(rows: int, dimension: int, seed: int = 0) -> npt.NDArray[np.float32]:

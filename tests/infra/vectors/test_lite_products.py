@@ -31,8 +31,8 @@ def test_many_who_ask_at_once_get_each_their_own(
 
     with ThreadPoolExecutor(12) as threads:
         answers = list(threads.map(ask, range(12)))
-    for start, given in enumerate(answers):
-        for vector, answer in zip(vectors[start::12], given, strict=True):
+    for start, results in enumerate(answers):
+        for vector, answer in zip(vectors[start::12], results, strict=True):
             np.testing.assert_allclose(answer, _ALL @ vector, rtol=1e-4, atol=1e-5)
 
 

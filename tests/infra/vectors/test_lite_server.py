@@ -102,14 +102,14 @@ def test_rows_sealed_just_before_a_kill_are_not_doubled(
     vectors = random_vectors(50, DIMENSION)
     store.upsert(NAME, range(40), vectors[:40])
     log = server.data / "collections" / NAME / "wal"
-    kept = server.data.parent / "log"
-    shutil.copytree(log, kept)
-    assert list(kept.iterdir())
+    log_copy = server.data.parent / "log"
+    shutil.copytree(log, log_copy)
+    assert list(log_copy.iterdir())
     server.stop()
     server.start()
     store.upsert(NAME, range(40, 50), vectors[40:])
     server.kill()
-    shutil.copytree(kept, log, dirs_exist_ok=True)
+    shutil.copytree(log_copy, log, dirs_exist_ok=True)
 
     server.start()
     assert store.count(NAME) == 50

@@ -27,8 +27,8 @@ DIMENSION = 48
 
 def cosines(rows: dict[int, np.ndarray], query: np.ndarray) -> dict[int, float]:
     vectors = np.stack(list(rows.values())).astype(np.float64)
-    found = vectors @ query / np.linalg.norm(vectors, axis=1) / np.linalg.norm(query)
-    return dict(zip(rows, map(float, found), strict=True))
+    scores = vectors @ query / np.linalg.norm(vectors, axis=1) / np.linalg.norm(query)
+    return dict(zip(rows, map(float, scores), strict=True))
 
 
 def assert_exact(store: VectorStore, rows: dict[int, np.ndarray], seed: int) -> None:
@@ -118,8 +118,8 @@ def test_a_filter_reads_sealed_rows_too(server: Launcher, store: VectorStore) ->
     server.start()
     store.upsert(NAME, [0], vectors[:1], [{"shelf": 1}])
 
-    found = {hit.image_id for hit in store.search(NAME, vectors[0], 100, filter="shelf == 0")}
-    assert found == set(range(3, 60, 3))
+    image_ids = {hit.image_id for hit in store.search(NAME, vectors[0], 100, filter="shelf == 0")}
+    assert image_ids == set(range(3, 60, 3))
 
 
 def test_a_filter_that_is_no_expression_is_an_error_in_words(shared_store: VectorStore) -> None:

@@ -158,8 +158,8 @@ def test_missing_and_broken_originals_stay_until_somebody_brings_them(
         file.write(b"rotten")
     assert found(repair=True) == {"originals_missing": 1}
     assert found(deep=True) == {"originals_missing": 1, "checksums_broken": 1}
-    said = [one["detail"] for one in AuditReport.objects.latest("pk").findings]
-    assert f"picture {broken.pk} in {dataset.slug}" in said[-1]
+    details = [one["detail"] for one in AuditReport.objects.latest("pk").findings]
+    assert f"picture {broken.pk} in {dataset.slug}" in details[-1]
 
 
 def test_references_need_no_original(dataset: Dataset, add: Add) -> None:
@@ -179,7 +179,7 @@ def test_thumbnails_and_facts_are_made_again(
     )  # fmt: skip
     storage.delete_thumbnails(whole.sha256)
     Image.objects.filter(pk=bare.pk).update(width=None)
-    monkeypatch.setattr("searchapp.infra.queue.send", lambda task, **given: look_again(**given))
+    monkeypatch.setattr("searchapp.infra.queue.send", lambda task, **kwargs: look_again(**kwargs))
     expected = {"thumbnails_missing": 2, "facts_missing": 1, "vectors_missing": 1}
     assert found(repair=True) == expected
     bare.refresh_from_db()

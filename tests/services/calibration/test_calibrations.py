@@ -69,13 +69,13 @@ def test_a_dataset_is_calibrated_by_itself(index: Index, fill: Callable[[int], N
     assert "small" in before.basis
     fill(60)
     calibrate()
-    made = Calibration.objects.get()
-    assert (made.images, made.sampled, made.pairs) == (60, 60, 60 * 59 // 2)
-    assert sum(made.nearest_counts) == 60
+    record = Calibration.objects.get()
+    assert (record.images, record.sampled, record.pairs) == (60, 60, 60 * 59 // 2)
+    assert sum(record.nearest_counts) == 60
     bounds = calibration.bounds_of([index])
-    assert (bounds.lower, bounds.usual, bounds.upper) == (made.lower, made.usual, made.upper)
-    assert made.quantiles["random"]["0.5"] < made.quantiles["nearest"]["0.5"]
-    assert cut_off([made.usual], bounds).reason == bounds.basis
+    assert (bounds.lower, bounds.usual, bounds.upper) == (record.lower, record.usual, record.upper)
+    assert record.quantiles["random"]["0.5"] < record.quantiles["nearest"]["0.5"]
+    assert cut_off([record.usual], bounds).reason == bounds.basis
 
 
 def test_few_pictures_say_nothing(index: Index, fill: Callable[[int], None]) -> None:
@@ -173,5 +173,5 @@ def test_pages_and_api_show_it(client: Client, owner: User, index: Index) -> Non
     assert "What scores mean here" in shown
     assert "cut-off 0.40" in shown
     assert 'style="' not in shown
-    told = client.get(address).json()["calibration"]
-    assert (told["images"], told["usual"], told["quantiles"]["nearest"]["0.5"]) == (300, 0.4, 0.6)
+    body = client.get(address).json()["calibration"]
+    assert (body["images"], body["usual"], body["quantiles"]["nearest"]["0.5"]) == (300, 0.4, 0.6)

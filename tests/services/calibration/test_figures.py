@@ -31,12 +31,12 @@ def _scores(vectors: Scores) -> tuple[Scores, Scores]:
 
 def test_strangers_are_weak_and_pictures_of_a_kind_are_not() -> None:
     vectors = _gallery(kinds=40, each=6, spread=0.6)
-    found = figures(*_scores(vectors), images=len(vectors))
+    result = figures(*_scores(vectors), images=len(vectors))
     strangers = _gallery(kinds=240, each=1, spread=0.0, seed=6)
     best = (strangers @ vectors.T).max(axis=1)
-    assert (best < found.usual).mean() > 0.85
+    assert (best < result.usual).mean() > 0.85
     own = (vectors @ vectors.T)[np.kron(np.eye(40), np.ones((6, 6))).astype(bool)]
-    assert (own >= found.upper).mean() > 0.9
+    assert (own >= result.upper).mean() > 0.9
 
 
 @given(st.integers(2, 10**9), st.integers(2, 10**9))
@@ -55,10 +55,10 @@ def test_the_more_pictures_the_higher_the_best_stranger(few: int, many: int) -> 
 def test_bounds_are_in_order_and_equal_pictures_are_never_weak(
     pairs: Scores, nearest: Scores, images: int
 ) -> None:
-    found = figures(pairs, nearest, images)
-    assert found.lower <= found.usual <= found.upper <= MAX_BOUND
-    assert sum(found.random_counts) == len(pairs)
-    assert sum(found.nearest_counts) == len(nearest)
+    result = figures(pairs, nearest, images)
+    assert result.lower <= result.usual <= result.upper <= MAX_BOUND
+    assert sum(result.random_counts) == len(pairs)
+    assert sum(result.nearest_counts) == len(nearest)
 
 
 def test_histograms_count_the_ends_too() -> None:

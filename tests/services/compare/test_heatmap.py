@@ -24,12 +24,12 @@ def random_places(seed: int, side: int) -> Places:
 @given(st.integers(0, 2**32 - 1), st.integers(1, 7), st.integers(1, 7))
 def test_the_shares_sum_to_the_score(seed: int, side: int, other: int) -> None:
     first, second = random_places(seed, side), random_places(seed + 1, other)
-    found = shares(first, second, averaged=True)
+    similarity = shares(first, second, averaged=True)
     one, two = first.vectors.mean(axis=0), second.vectors.mean(axis=0)
     cosine = one @ two / (np.linalg.norm(one) * np.linalg.norm(two))
-    assert found.score == pytest.approx(cosine, abs=1e-4)
-    assert found.first.sum() == pytest.approx(found.score, abs=1e-3)
-    assert found.second.sum() == pytest.approx(found.score, abs=1e-3)
+    assert similarity.score == pytest.approx(cosine, abs=1e-4)
+    assert similarity.first.sum() == pytest.approx(similarity.score, abs=1e-3)
+    assert similarity.second.sum() == pytest.approx(similarity.score, abs=1e-3)
 
 
 def test_an_overlay_is_strong_where_the_values_are_and_dark_where_nobody_looked() -> None:
@@ -42,29 +42,33 @@ def test_an_overlay_is_strong_where_the_values_are_and_dark_where_nobody_looked(
 
 
 @pytest.fixture(scope="module")
-def made() -> ImagePipeline:
+def torch_pipeline() -> ImagePipeline:
     return pipeline(runtime="torch")
 
 
-def test_places_explain_the_very_score_of_a_pipeline(made: ImagePipeline) -> None:
+def test_places_explain_the_very_score_of_a_pipeline(torch_pipeline: ImagePipeline) -> None:
     one = Image.open(CAT).convert("RGB")
     two = Image.open(DEMO / "erase-red_panda.jpg").convert("RGB")
-    found = shares(places_of(made, one), places_of(made, two), averaged=made.averages_places)
-    vectors = made([one, two])
-    assert found.exact
-    assert float(found.pairs.sum()) == pytest.approx(float(vectors[0] @ vectors[1]), abs=1e-4)
+    similarity = shares(
+        places_of(torch_pipeline, one),
+        places_of(torch_pipeline, two),
+        averaged=torch_pipeline.averages_places,
+    )
+    vectors = torch_pipeline([one, two])
+    assert similarity.exact
+    assert float(similarity.pairs.sum()) == pytest.approx(float(vectors[0] @ vectors[1]), abs=1e-4)
 
 
-def test_a_view_is_where_the_transform_looks(made: ImagePipeline) -> None:
+def test_a_view_is_where_the_transform_looks(torch_pipeline: ImagePipeline) -> None:
     """The middle square, 0.875 of the short side."""
-    (view,) = places_of(made, Image.new("RGB", (1600, 800), "#345")).views
+    (view,) = places_of(torch_pipeline, Image.new("RGB", (1600, 800), "#345")).views
     edges = (view.left, view.top, view.right, view.bottom)
     assert edges == pytest.approx((0.28125, 0.0625, 0.71875, 0.9375), abs=0.01)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 2000), (5000, 2)])
-def test_any_picture_has_places(made: ImagePipeline, size: tuple[int, int]) -> None:
-    found = places_of(made, Image.new("RGB", size, "#876"))
-    drawn = overlay(np.ones(found.side**2, np.float32), found, (64, 64), 1.0)
+def test_any_picture_has_places(torch_pipeline: ImagePipeline, size: tuple[int, int]) -> None:
+    places = places_of(torch_pipeline, Image.new("RGB", size, "#876"))
+    drawn = overlay(np.ones(places.side**2, np.float32), places, (64, 64), 1.0)
     assert drawn.size == (64, 64)
-    assert np.isfinite(found.vectors).all()
+    assert np.isfinite(places.vectors).all()

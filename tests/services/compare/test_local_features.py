@@ -52,8 +52,8 @@ def test_ready_images_get_their_features(add: Add) -> None:
     assert features.left() == 0
     assert not features.waits()
     for one in (image, part):
-        kept = LocalFeatures.from_bytes(storage.read_features(one.thumbnail_key))
-        assert (kept.width, kept.height) == (one.width, one.height)
+        stored_features = LocalFeatures.from_bytes(storage.read_features(one.thumbnail_key))
+        assert (stored_features.width, stored_features.height) == (one.width, one.height)
 
 
 def test_what_is_not_searchable_yet_always_comes_first(add: Add) -> None:
@@ -69,11 +69,11 @@ def test_what_is_not_searchable_yet_always_comes_first(add: Add) -> None:
 def test_a_call_gives_way_when_pictures_come_in(add: Add, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(3):
         add(small(number))
-    made = local_features.make
+    make_features = local_features.make
 
     def arrives(image: Image) -> Any:
         add(small(9), state=ImageState.RECEIVED)
-        return made(image)
+        return make_features(image)
 
     monkeypatch.setattr(worker.tasks.features, "_LOOK_SECONDS", 0.0)
     monkeypatch.setattr(worker.tasks.features, "make", arrives)
@@ -95,8 +95,8 @@ def test_a_reference_is_looked_at_by_its_thumbnail(add: Add) -> None:
     away = add(PICTURES[0].read_bytes(), reference="https://example.org/a.jpg")
     storage.delete_original(away.sha256)
     advance()
-    kept = LocalFeatures.from_bytes(storage.read_features(away.thumbnail_key))
-    assert (kept.width, kept.height) == (away.width, away.height)
+    stored_features = LocalFeatures.from_bytes(storage.read_features(away.thumbnail_key))
+    assert (stored_features.width, stored_features.height) == (away.width, away.height)
 
 
 def test_no_two_get_the_same_images_and_the_dead_give_them_back(add: Add) -> None:
@@ -133,10 +133,10 @@ def test_what_is_deleted_meanwhile_leaves_no_file(
     add: Add, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image = add(small(1))
-    made = local_features.make
+    make_features = local_features.make
 
     def goes(claimed: Image) -> Any:
-        features = made(claimed)
+        features = make_features(claimed)
         Image.objects.filter(pk=claimed.pk).delete()
         return features
 
@@ -199,20 +199,20 @@ def test_features_of_a_query_are_begun_once_and_waited_for(monkeypatch: pytest.M
     default_storage.save(f"queries/{sha256[:2]}/{sha256[2:4]}/{sha256}", ContentFile(content))
     numbers: list[int] = []
     may_go_on = threading.Event()
-    found = local_features.of_decoded
+    compute_features = local_features.of_decoded
 
     def slowly(decoded: Decoded) -> LocalFeatures:
         numbers.append(1)
         may_go_on.wait(10)
-        return found(decoded)
+        return compute_features(decoded)
 
     monkeypatch.setattr(local_features, "of_decoded", slowly)
     local_features.begin(sha256, None)
     local_features.begin(sha256, None)
     with ThreadPoolExecutor(1) as threads:
-        asked = threads.submit(local_features.of_query, sha256, None)
+        future = threads.submit(local_features.of_query, sha256, None)
         may_go_on.set()
-        assert len(asked.result(10).points) > 20
+        assert len(future.result(10).points) > 20
     assert len(numbers) == 1
 
 

@@ -27,7 +27,7 @@ def turned(degrees: float, scale: float = 1.0) -> GeometrySummary:
 
 
 @pytest.mark.parametrize(
-    ("edits", "found", "said"),
+    ("edits", "summary", "sentence"),
     [
         ((Edit.CROPPED, Edit.RECOMPRESSED), geometry([[0.7, 0, 0.1], [0, 1, 0]]),
          "An edited copy: cropped to 70 %, recompressed."),
@@ -39,14 +39,14 @@ def turned(degrees: float, scale: float = 1.0) -> GeometrySummary:
         ((), turned(0), "A copy of the same picture."),
     ],
 )  # fmt: skip
-def test_copies(edits: tuple[Edit, ...], found: GeometrySummary, said: str) -> None:
-    assert text.verdict(Kind.NEAR_DUPLICATE, edits, found, SIZE, SIZE) == said
+def test_copies(edits: tuple[Edit, ...], summary: GeometrySummary, sentence: str) -> None:
+    assert text.verdict(Kind.NEAR_DUPLICATE, edits, summary, SIZE, SIZE) == sentence
 
 
 def test_a_resized_copy_says_how_small_it_is() -> None:
     same = geometry([[1, 0, 0], [0, 1, 0]])
-    said = text.verdict(Kind.NEAR_DUPLICATE, (Edit.RESIZED,), same, (320, 240), SIZE)
-    assert said == "An edited copy: resized to 50 %."
+    sentence = text.verdict(Kind.NEAR_DUPLICATE, (Edit.RESIZED,), same, (320, 240), SIZE)
+    assert sentence == "An edited copy: resized to 50 %."
 
 
 NUMBERS = st.one_of(
@@ -56,9 +56,9 @@ NUMBERS = st.one_of(
 
 @given(st.lists(NUMBERS, min_size=6, max_size=6), st.sampled_from(list(Edit)))
 def test_no_transform_is_too_wild_to_be_told_and_drawn(numbers: list[float], edit: Edit) -> None:
-    found = geometry([numbers[:3], numbers[3:]])
-    assert text.verdict(Kind.NEAR_DUPLICATE, [edit], found, SIZE, (3, 900)).endswith(".")
-    laid = comparison_drawing.laid(found, SIZE, (3, 900))
+    summary = geometry([numbers[:3], numbers[3:]])
+    assert text.verdict(Kind.NEAR_DUPLICATE, [edit], summary, SIZE, (3, 900)).endswith(".")
+    laid = comparison_drawing.laid(summary, SIZE, (3, 900))
     assert "nan" not in f"{laid}"
     assert "inf" not in f"{laid}"
     assert float(laid.width) > 0

@@ -62,9 +62,9 @@ class Forgetful:
 
 @pytest.fixture
 def milvus(monkeypatch: pytest.MonkeyPatch) -> Forgetful:
-    made = Forgetful()
-    monkeypatch.setattr(cleanup, "get_store", lambda: made)
-    return made
+    vector_store = Forgetful()
+    monkeypatch.setattr(cleanup, "get_store", lambda: vector_store)
+    return vector_store
 
 
 # --- Members -----------------------------------------------------------------------------------
@@ -87,13 +87,13 @@ def test_roles_are_given_changed_and_taken(house: House) -> None:
 
 
 def test_only_people_and_roles_that_exist(house: House) -> None:
-    for username, role, said in [
+    for username, role, error_code in [
         ("nobody", "viewer", "unknown_user"),
         ("viewer", "king", "invalid_role"),
     ]:
         with pytest.raises(Invalid) as refused:
             members.put(house.dataset, username, role)
-        assert code(refused) == said
+        assert code(refused) == error_code
 
 
 def test_whom_it_belongs_to_stays_owner_until_it_is_handed_over(house: House) -> None:
@@ -128,12 +128,12 @@ def test_former_slugs_lead_to_the_dataset_until_somebody_takes_them(house: House
         assert Dataset.objects.named(slug) == dataset
     dataset_service.change_dataset(dataset, slug="letters")  # and back again
     assert Dataset.objects.get(slug="letters") == dataset
-    taken = dataset_service.create_dataset(name="x", slug="mail", owner=dataset.owner)
-    assert Dataset.objects.named("mail") == taken
+    successor = dataset_service.create_dataset(name="x", slug="mail", owner=dataset.owner)
+    assert Dataset.objects.named("mail") == successor
     # A slug made from a name takes nobody's addresses over.
     assert dataset_service.create_dataset(name="Post", owner=dataset.owner).slug == "post-2"
     with pytest.raises(Conflict) as refused:
-        dataset_service.change_dataset(taken, slug="letters")
+        dataset_service.change_dataset(successor, slug="letters")
     assert code(refused) == "slug_taken"
 
 
@@ -234,9 +234,9 @@ def test_bringing_back_takes_an_image_off_the_list_to_forget(house: House) -> No
 
 def test_a_worker_that_held_a_deleted_image_does_not_bring_it_back(house: House) -> None:
     image = add_image(house.dataset, state=ImageState.RECEIVED)
-    (held,) = claims.claim(1)
+    (claimed_image,) = claims.claim(1)
     image_deletion.delete_image(image)
-    assert claims.finish([held], into=[]) == [image.pk]
+    assert claims.finish([claimed_image], into=[]) == [image.pk]
     image.refresh_from_db()
     assert image.state == ImageState.DELETED
 
@@ -286,9 +286,9 @@ def test_others_datasets_are_never_touched(house: House) -> None:
     other = dataset_service.create_dataset(name="Other", owner=house.user("holder"))
     (row,) = add_rows(other, 1)
     for action in ("delete", "label", "restore"):
-        asked = change_of(action, label="x")
+        change = change_of(action, label="x")
         done = bulk_actions.carry_out(
-            house.dataset, of_keys([row.pk]), asked, user=house.user("owner")
+            house.dataset, of_keys([row.pk]), change, user=house.user("owner")
         )
         assert done.number == 0
     assert Image.objects.get(pk=row.pk).label == ""
@@ -367,10 +367,15 @@ def test_a_copy_has_all_that_was_said_of_the_picture(house: House) -> None:
     bulk_actions.copy(house.dataset, of_keys([image.pk]), target, user=user)
     while step.advance():
         pass
-    made = Image.objects.get(dataset=target)
-    assert made.sha256 == image.sha256
-    assert (made.title, made.label, made.tags, made.metadata) == ("T", "L", ["a"], {"b": 1})
-    assert made.state == ImageState.RECEIVED
+    duplicate = Image.objects.get(dataset=target)
+    assert duplicate.sha256 == image.sha256
+    assert (duplicate.title, duplicate.label, duplicate.tags, duplicate.metadata) == (
+        "T",
+        "L",
+        ["a"],
+        {"b": 1},
+    )
+    assert duplicate.state == ImageState.RECEIVED
 
 
 def test_a_moved_picture_leaves_when_its_copy_is_ready(house: House) -> None:

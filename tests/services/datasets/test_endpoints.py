@@ -21,9 +21,9 @@ def send(client: Client, method: str, path: str, body: Any = None) -> Any:
 
 
 def command(*words: str) -> str:
-    said = StringIO()
-    call_command("dataset", *words, stdout=said)
-    return said.getvalue()
+    output = StringIO()
+    call_command("dataset", *words, stdout=output)
+    return output.getvalue()
 
 
 def test_a_former_slug_answers_everywhere(house: House) -> None:
@@ -109,12 +109,12 @@ def test_bulk_by_api(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_deleted_images_are_listed_for_editors_who_ask(house: House) -> None:
-    kept, gone = add_rows(house.dataset, 2)
+    remaining, gone = add_rows(house.dataset, 2)
     image_deletion.delete_image(gone)
     path = "/datasets/letters/images/"
     for who in ("viewer", "editor"):
         _, body = send(house.client(who), "get", path)
-        assert [row["id"] for row in body["results"]] == [kept.pk]
+        assert [row["id"] for row in body["results"]] == [remaining.pk]
     assert send(house.client("viewer"), "get", f"{path}?state=deleted")[0] == 403
     _, body = send(house.client("editor"), "get", f"{path}?state=deleted")
     assert [row["id"] for row in body["results"]] == [gone.pk]
@@ -139,8 +139,8 @@ def test_deleting_on_the_page_can_be_undone_right_away(house: House) -> None:
     assert "is deleted." in page
     assert "Deleted <span" in page
     address = page.split('action="/datasets/letters/undo/')[1].split('"')[0]
-    said = client.post(f"/datasets/letters/undo/{address}", follow=True).content.decode()
-    assert "1 picture is back." in said
+    confirmation = client.post(f"/datasets/letters/undo/{address}", follow=True).content.decode()
+    assert "1 picture is back." in confirmation
     image.refresh_from_db()
     assert image.state == ImageState.RECEIVED
     assert client.get(f"/media/{image.pk}/256.webp").status_code == 200

@@ -60,7 +60,7 @@ def fill(dataset: Dataset, store: VectorStore) -> Fill:
     ) -> list[Image]:
         of = into or dataset
         start = of.images.count()
-        made = [
+        images = [
             Image(
                 **{
                     "dataset": of, "content_key": f"{of.pk}-{start + place}",
@@ -73,16 +73,16 @@ def fill(dataset: Dataset, store: VectorStore) -> Fill:
             )
             for place, fact in enumerate(facts)
         ]  # fmt: skip
-        Image.objects.bulk_create(made)
+        Image.objects.bulk_create(images)
         index = of.active_index
         store.ensure_collection(index.collection, index.dimension)
-        vectors = [direction(index.dimension, best - step * at, at) for at in range(len(made))]
+        vectors = [direction(index.dimension, best - step * at, at) for at in range(len(images))]
         store.upsert(
             index.collection,
-            [image.pk for image in made],
+            [image.pk for image in images],
             np.stack(vectors),
-            [scalars_of(image) for image in made] if scalars else None,
+            [scalars_of(image) for image in images] if scalars else None,
         )
-        return made
+        return images
 
     return make

@@ -51,7 +51,7 @@ def make(facts: list[dict[str, Any]]) -> None:
 
 
 def ask(store: VectorStore) -> int:
-    asked: list[str] = []
+    expressions: list[str] = []
     vector = random_vectors(1, 8, 1)[0]
 
     @settings(plain, max_examples=120)
@@ -62,10 +62,10 @@ def ask(store: VectorStore) -> int:
         expected = [i.pk for i in images if resolve(condition).holds(scalars_of(i))]
         hits = store.search("filters", vector, PICTURES, expression(condition))
         assert sorted(hit.image_id for hit in hits) == expected, (data, expression(condition))
-        asked.append(expression(condition))
+        expressions.append(expression(condition))
 
     each()
-    return len(set(asked))
+    return len(set(expressions))
 
 
 def main(folder: Path) -> None:

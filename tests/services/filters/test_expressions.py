@@ -33,15 +33,15 @@ HARMLESS = re.compile(
 def said(image: Image, field: str) -> list[Any]:
     """The values that an image has for a field, in the plain words of its row."""
     if field.startswith(METADATA):
-        found = image.metadata.get(field.removeprefix(METADATA))
-        values = found if isinstance(found, list) else [found]
+        value = image.metadata.get(field.removeprefix(METADATA))
+        values = value if isinstance(value, list) else [value]
         return [v for v in values if v is not None and (not isinstance(v, str) or fold(v))]
     if field == "tags":
         return [tag for tag in image.tags if fold(tag)]
     if field in ("orientation", "color"):
         raise LookupError
-    found = getattr(image, field)
-    return [found] if not isinstance(found, str) or fold(found) else []
+    value = getattr(image, field)
+    return [value] if not isinstance(value, str) or fold(value) else []
 
 
 def same(one: Any, other: Any, *, numbers: bool) -> bool:
@@ -73,8 +73,8 @@ def _plain_test(test: tree.Test, image: Image) -> bool:
     texts = [fold(v) for v in single if isinstance(v, str)]
     numbers = test.field not in FIXED or test.field in ("width", "height", "bytes")
 
-    def has(wanted: Any) -> bool:
-        return any(same(v, wanted, numbers=numbers) for v in values)
+    def has(value: Any) -> bool:
+        return any(same(v, value, numbers=numbers) for v in values)
 
     match str(test.op):
         case "equals" | "in" | "any":
@@ -91,13 +91,14 @@ def _plain_test(test: tree.Test, image: Image) -> bool:
             return bool(values) == test.values[0]
     is_date = test.field == "created" or isinstance(test.low or test.high, str)
     if test.field == "created":
-        found: list[Any] = [image.created.timestamp()]
+        candidates: list[Any] = [image.created.timestamp()]
     else:
-        found = [date_of(v) if is_date else number_of(v) for v in single]
+        candidates = [date_of(v) if is_date else number_of(v) for v in single]
     low = date_of(test.low) if is_date else test.low
     high = date_of(test.high, end=True) if is_date else test.high
     return any(
-        v is not None and (low is None or low <= v) and (high is None or v <= high) for v in found
+        v is not None and (low is None or low <= v) and (high is None or v <= high)
+        for v in candidates
     )
 
 

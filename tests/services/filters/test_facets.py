@@ -39,9 +39,9 @@ def add(dataset: Dataset, *facts: dict[str, Any]) -> None:
 
 
 def facet(schema: Schema, name: str) -> Facet:
-    found = schema.facet(name)
-    assert found is not None, [one.name for one in schema.facets]
-    return found
+    result = schema.facet(name)
+    assert result is not None, [one.name for one in schema.facets]
+    return result
 
 
 def counts(one: Facet) -> dict[str, int]:
@@ -96,8 +96,10 @@ def test_moments_beyond_the_first_and_the_last_day_are_told_as_those(dataset: Da
 
 def test_names_that_no_filter_can_ask_for_are_not_told(dataset: Dataset) -> None:
     add(dataset, {"metadata": {"": 1, "x" * 256: 1, "y" * 255: 1}})
-    told = [one.name for one in schema_of([dataset]).facets if one.name.startswith("metadata.")]
-    assert told == ["metadata." + "y" * 255]
+    field_names = [
+        one.name for one in schema_of([dataset]).facets if one.name.startswith("metadata.")
+    ]
+    assert field_names == ["metadata." + "y" * 255]
 
 
 def test_what_few_have_is_found_and_many_values_are_bounded(

@@ -32,29 +32,31 @@ def wanted_of(*datasets: Dataset, **how: Any) -> SearchRequest:
     return SearchRequest(indexes_of(list(datasets)), **how)
 
 
-def find(wanted: SearchRequest, least: int = 0) -> Candidates:
-    found = retrieval.nearest(query(wanted.indexes[0].dimension), wanted, least)
-    return found if wanted.sort == Sort.SIMILARITY else listed(found, wanted, -1.0, ())
+def find(request: SearchRequest, least: int = 0) -> Candidates:
+    candidates = retrieval.nearest(query(request.indexes[0].dimension), request, least)
+    return candidates if request.sort == Sort.SIMILARITY else listed(candidates, request, -1.0, ())
 
 
-def following(wanted: SearchRequest, page: Candidates, shown: Sequence[Match] | None = None) -> str:
+def following(
+    request: SearchRequest, page: Candidates, shown: Sequence[Match] | None = None
+) -> str:
     """The cursor behind a page that shows these, or all, of what was found."""
-    return page.next(wanted, page.candidates if shown is None else shown, Cutoff(0.5, "", {}))
+    return page.next(request, page.candidates if shown is None else shown, Cutoff(0.5, "", {}))
 
 
-def names(found: Candidates) -> list[str]:
-    return [match.image.name for match in found.candidates]
+def names(page: Candidates) -> list[str]:
+    return [match.image.name for match in page.candidates]
 
 
-def pages(wanted: SearchRequest, most: int = 100) -> list[list[int]]:
+def pages(request: SearchRequest, most: int = 100) -> list[list[int]]:
     """All pages, by the images' keys."""
-    found: list[list[int]] = []
+    keys: list[list[int]] = []
     for _ in range(most):
-        page = find(wanted)
-        found.append([match.image.pk for match in page.candidates])
-        wanted = replace(wanted, after=following(wanted, page))
-        if not wanted.after:
-            return found
+        page = find(request)
+        keys.append([match.image.pk for match in page.candidates])
+        request = replace(request, after=following(request, page))
+        if not request.after:
+            return keys
     raise AssertionError("the pages do not end")
 
 
@@ -70,13 +72,13 @@ def test_as_many_as_exist_however_rare(dataset: Dataset, fill: Fill) -> None:
 
 def test_pages_neither_repeat_nor_skip_while_pictures_arrive(dataset: Dataset, fill: Fill) -> None:
     images = fill([{"label": "ab"[place % 2]} for place in range(60)])
-    wanted = wanted_of(dataset, top_k=7, condition={"field": "label", "equals": "a"})
-    first = find(wanted)
+    request = wanted_of(dataset, top_k=7, condition={"field": "label", "equals": "a"})
+    first = find(request)
     fill([{"label": "a"}] * 5, best=0.995)  # more alike than all that were shown
     fill([{"label": "a"}] * 2, best=0.5)
     images[14].delete()  # of the page that comes next
     shown = [match.image.pk for match in first.candidates]
-    for page in pages(replace(wanted, after=following(wanted, first))):
+    for page in pages(replace(request, after=following(request, first))):
         shown += page
     there = [image.pk for place, image in enumerate(images) if place % 2 == 0 and place != 14]
     assert shown[: len(there)] == there
@@ -87,45 +89,45 @@ def test_what_was_raised_comes_once_and_what_it_displaced_comes_next(
     dataset: Dataset, fill: Fill
 ) -> None:
     keys = [image.pk for image in fill([{}] * 30)]
-    wanted = wanted_of(dataset, top_k=5)
-    first = find(wanted, least=20)
+    request = wanted_of(dataset, top_k=5)
+    first = find(request, least=20)
     raised = [first.candidates[place] for place in (12, 0, 1, 3, 17)]
-    wanted = replace(wanted, after=following(wanted, first, raised))
-    second = find(wanted, least=20)
+    request = replace(request, after=following(request, first, raised))
+    second = find(request, least=20)
     assert [match.image.pk for match in second.candidates][:4] == [keys[at] for at in (2, 4, 5, 6)]
     assert [match.rank for match in second.candidates][:2] == [6, 7]
-    rest = [key for page in pages(wanted) for key in page]
+    rest = [key for page in pages(request) for key in page]
     assert sorted([match.image.pk for match in raised] + rest) == keys
 
 
 def test_a_cursor_is_ours_and_of_this_search(dataset: Dataset, fill: Fill) -> None:
     fill([{}] * 10)
-    wanted = wanted_of(dataset, top_k=3)
-    first = find(wanted)
-    cursor = following(wanted, first)
+    request = wanted_of(dataset, top_k=3)
+    first = find(request)
+    cursor = following(request, first)
     for after in ("x", cursor[:-1], cursor + "A", "." * 50, cursor * 200):
         with pytest.raises(Invalid) as refused:
-            find(replace(wanted, after=after))
+            find(replace(request, after=after))
         assert refused.value.code == "invalid_cursor"
     for other in ({"sort": Sort.DATE}, {"collapse": True}, {"min_score": 0.1}):
         with pytest.raises(Invalid, match="another search"):
-            find(replace(wanted, after=cursor, **other))
-    assert find(replace(wanted, after=cursor, top_k=5)).candidates[0].rank == 4
+            find(replace(request, after=cursor, **other))
+    assert find(replace(request, after=cursor, top_k=5)).candidates[0].rank == 4
 
 
 def test_same_pictures_are_collapsed_across_pages(dataset: Dataset, fill: Fill) -> None:
     same = [{"sha256": f"{place // 3:064x}"} for place in range(30)]
     images = fill(same, step=0)
     fill([{"sha256": f"{7:064x}"}], best=0.4)
-    wanted = wanted_of(dataset, top_k=4, collapse=True)
+    request = wanted_of(dataset, top_k=4, collapse=True)
     contents = {image.pk: image.sha256 for image in images}
-    shown = [contents[key] for page in pages(wanted) for key in page]
+    shown = [contents[key] for page in pages(request) for key in page]
     assert len(shown) == 10
     assert set(shown) == set(contents.values())
-    assert [match.copies for match in find(wanted).candidates] == [2, 2, 2, 2]
+    assert [match.copies for match in find(request).candidates] == [2, 2, 2, 2]
     # A part of a picture is a picture of its own.
     Image.objects.filter(pk=images[1].pk).update(box=[0, 0, 10, 10])
-    shown_now = [key for page in pages(wanted) for key in page]
+    shown_now = [key for page in pages(request) for key in page]
     assert images[1].pk in shown_now
     assert len(shown_now) == 11
 
@@ -145,17 +147,17 @@ def test_by_size_and_by_date_among_the_best(
     best = images[:12]
     by_size = [i.pk for i in sorted(best, key=lambda i: (-(i.width or 0), -i.pk))]
     by_date = [i.pk for i in sorted(best, key=lambda i: i.created, reverse=True)]
-    wanted = wanted_of(dataset, top_k=5, sort=Sort.SIZE)
-    first = find(wanted)
+    request = wanted_of(dataset, top_k=5, sort=Sort.SIZE)
+    first = find(request)
     fill([{"width": 5000}] * 3, best=0.3)  # alike less than the best: not among them
-    rest = pages(replace(wanted, after=following(wanted, first)))
+    rest = pages(replace(request, after=following(request, first)))
     assert [m.image.pk for m in first.candidates] + [
         key for page in rest for key in page
     ] == by_size
-    wanted = replace(wanted, sort=Sort.DATE)
-    assert [key for page in pages(wanted) for key in page] == by_date
+    request = replace(request, sort=Sort.DATE)
+    assert [key for page in pages(request) for key in page] == by_date
     with django_assert_max_num_queries(2):  # however many are sorted
-        find(wanted)
+        find(request)
 
 
 @pytest.mark.slow
@@ -174,10 +176,10 @@ def test_several_datasets(dataset: Dataset, fill: Fill, owner: User) -> None:
     other = create_dataset(name="Other", owner=owner)
     here = fill([{"tags": ["x"]}] * 6)
     there = fill([{"tags": ["X"]}] * 6, into=other)
-    wanted = wanted_of(
+    request = wanted_of(
         dataset, other, top_k=5, condition={"field": "tags", "any": ["x"]}, min_score=0.98965
     )
-    shown = [key for page in pages(wanted) for key in page]
+    shown = [key for page in pages(request) for key in page]
     assert sorted(shown) == [image.pk for image in [*here[:4], *there[:4]]]
 
 

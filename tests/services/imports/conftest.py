@@ -35,5 +35,5 @@ def run(job: ImportJob, *, bad: frozenset[str] = frozenset()) -> None:
 
 def rows(job: ImportJob) -> list[tuple[str, str, str]]:
     """The ledger: name, state, code."""
-    found = job.items.order_by("position").values_list("name", "state", "error_code")
-    return [(name, state, code) for name, state, code in found]
+    entries = job.items.order_by("position").values_list("name", "state", "error_code")
+    return [(name, state, code) for name, state, code in entries]

@@ -46,10 +46,14 @@ def test_a_folder_is_imported_and_its_ledger_read(api: APIClient, address: str, 
     body = {"kind": "folder", "location": str(root), "options": {"label": "x", "tags": ["a"]}}
     job = job_of(api.post(address, body, format="json"))
     run(job)
-    found = api.get(f"/api/v1/jobs/{job.pk}/").json()
-    assert (found["state"], found["kind"], found["total"]) == ("finished_with_errors", "folder", 4)
-    assert (found["ready"], found["rejected"], found["waiting"]) == (3, 1, 0)
-    assert [item["state"] for item in found["items"]].count("ready") == 3
+    status = api.get(f"/api/v1/jobs/{job.pk}/").json()
+    assert (status["state"], status["kind"], status["total"]) == (
+        "finished_with_errors",
+        "folder",
+        4,
+    )
+    assert (status["ready"], status["rejected"], status["waiting"]) == (3, 1, 0)
+    assert [item["state"] for item in status["items"]].count("ready") == 3
     bad = api.get(f"/api/v1/jobs/{job.pk}/items/?state=rejected").json()["results"]
     assert [(item["name"], item["error"]["code"]) for item in bad] == [
         ("=bad.png", "not_a_picture")
@@ -103,13 +107,13 @@ def test_who_may_see_and_who_may_control(
     for name in ("viewer", "editor"):
         Membership.objects.create(dataset=dataset, user=users[name], role=name)
     expected = {"viewer": (404, 404, 403), "editor": (200, 200, 201), "stranger": (404, 404, 404)}
-    for name, (seen, paused, made) in expected.items():
+    for name, (seen, paused, created) in expected.items():
         client = APIClient()
         client.force_authenticate(users[name])
         for path in ("", "items/", "ledger.csv"):
             assert client.get(f"/api/v1/jobs/{job.pk}/{path}").status_code == seen, name
         assert client.post(f"/api/v1/jobs/{job.pk}/pause/").status_code == paused, name
-        assert client.post(address, {"open": True}, format="json").status_code == made, name
+        assert client.post(address, {"open": True}, format="json").status_code == created, name
         listed = client.get("/api/v1/jobs/").json()["results"]
         assert bool(listed) == (seen == 200)
     # Who was an editor once still sees what they sent, and controls nothing.
@@ -170,11 +174,13 @@ def test_the_commands_import_list_and_control(
         run(ImportJob.objects.latest("created"))
 
     monkeypatch.setattr("searchapp.management.import_progress.time.sleep", work)
-    made = command("import_pictures", dataset.slug, str(root), "--label-from-folder", "--tag", "t")
+    output = command(
+        "import_pictures", dataset.slug, str(root), "--label-from-folder", "--tag", "t"
+    )
     image = Image.objects.get()
     assert (image.label, image.tags) == ("cat", ["t"])
     assert "finished: 1 of 1 files, 1 ready" in command("jobs")
-    assert "a.png,ready" in command("jobs", "ledger", made.strip())
+    assert "a.png,ready" in command("jobs", "ledger", output.strip())
 
     outside = zipped(tmp_path / "sent.zip", {"b.png": plain_picture(2), "c.png": b"words"})
     with pytest.raises(CommandError, match="finished, with errors"):

@@ -31,8 +31,10 @@ pytestmark = pytest.mark.django_db
 def start(
     dataset: Dataset, user: User, path: Path, kind: SourceKind = SourceKind.ARCHIVE, **options: Any
 ) -> ImportJob:
-    made = ImportOptions.from_dict(options)
-    return creation.create(dataset, user=user, kind=kind, location=str(path), options=made)
+    import_options = ImportOptions.from_dict(options)
+    return creation.create(
+        dataset, user=user, kind=kind, location=str(path), options=import_options
+    )
 
 
 def zipped(path: Path, files: dict[str, bytes]) -> Path:
@@ -216,10 +218,10 @@ def test_an_archive_that_was_sent_goes_with_its_job(
     creation.close(job)
     run(job)
     assert rows(job) == [("a.png", "ready", "")]
-    kept = Path(settings.STORAGES["default"]["OPTIONS"]["location"]) / "imports"
-    assert [file for file in kept.rglob("*") if file.is_file()]
+    imports_folder = Path(settings.STORAGES["default"]["OPTIONS"]["location"]) / "imports"
+    assert [file for file in imports_folder.rglob("*") if file.is_file()]
     import_cleanup.tidy()
-    assert not [file for file in kept.rglob("*") if file.is_file()]
+    assert not [file for file in imports_folder.rglob("*") if file.is_file()]
 
 
 @given(

@@ -81,10 +81,10 @@ def test_a_link_put_in_place_of_a_listed_file_is_not_followed(
     outside = tmp_path / "secret.png"
     outside.write_bytes(plain_picture(9))
     job = creation.create(dataset, user=owner, kind=SourceKind.FOLDER, location=str(root))
-    found = step._claim()
-    assert found is not None
-    enumeration.step(found[0], ImportOptions())
-    job_claim.held(found[0]).update(claim="", lease_until=None)
+    claim = step._claim()
+    assert claim is not None
+    enumeration.step(claim[0], ImportOptions())
+    job_claim.held(claim[0]).update(claim="", lease_until=None)
     (root / "a.png").unlink()
     (root / "a.png").symlink_to(outside)
     run(job)
@@ -125,10 +125,10 @@ def test_an_unreadable_file_fails_and_is_tried_again(
 
     (root / "a.png").write_bytes(plain_picture(1))
     job = creation.create(dataset, user=owner, kind=SourceKind.FOLDER, location=str(root))
-    found = step._claim()
-    assert found is not None
-    enumeration.step(found[0], ImportOptions())
-    job_claim.held(found[0]).update(claim="", lease_until=None)
+    claim = step._claim()
+    assert claim is not None
+    enumeration.step(claim[0], ImportOptions())
+    job_claim.held(claim[0]).update(claim="", lease_until=None)
     (root / "a.png").rename(root / "away.png")
     run(job)
     assert rows(job) == [("a.png", ItemState.FAILED, "path_missing")]

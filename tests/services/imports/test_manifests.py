@@ -213,7 +213,7 @@ def test_each_box_is_an_image_of_its_own(
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b'{"images":' + b"[" * 200_000, "nested"),  # it would cost the parser all memory
         (b'{"images": [], "info": "\\"' + b"[" * 1_200_000, "very long"),
@@ -223,13 +223,13 @@ def test_each_box_is_an_image_of_its_own(
     ],
 )
 def test_what_is_no_coco_file_is_said(
-    dataset: Dataset, owner: User, root: Path, content: bytes, said: str
+    dataset: Dataset, owner: User, root: Path, content: bytes, message: str
 ) -> None:
     (root / "boxes.json").write_bytes(content)
     job = start(dataset, owner, root / "boxes.json", SourceKind.COCO)
     run(job)
     assert (job.state, job.error_code) == ("finished_with_errors", "table_broken")
-    assert said in job.error_detail
+    assert message in job.error_detail
     assert "b'" not in job.error_detail
 
 

@@ -159,13 +159,15 @@ def test_a_dry_run_says_what_would_happen_and_stores_nothing(
     run(folder(dataset, owner, root / "a"))
     fill(root / "a", 2, first=10)
     (root / "a" / "bad.png").write_bytes(b"words")
-    kept = sorted(Path(settings.STORAGES["default"]["OPTIONS"]["location"]).rglob("*"))
+    files_before = sorted(Path(settings.STORAGES["default"]["OPTIONS"]["location"]).rglob("*"))
     job = folder(dataset, owner, root / "a", dry_run=True)
     run(job)
     assert job.counts == {"checked": 4, "rejected": 1}
     assert job.items.filter(duplicate=True).count() == 2
     assert Image.objects.count() == 2
-    assert sorted(Path(settings.STORAGES["default"]["OPTIONS"]["location"]).rglob("*")) == kept
+    assert (
+        sorted(Path(settings.STORAGES["default"]["OPTIONS"]["location"]).rglob("*")) == files_before
+    )
 
 
 def test_a_reference_is_read_where_it_is_as_long_as_it_is_the_same(
@@ -225,8 +227,8 @@ def test_an_upload_is_made_smaller_by_a_worker(
     run(job)
     with open_original(Image.objects.get()) as original:
         assert PillowImage.open(io.BytesIO(original.read())).size == (100, 100)
-    kept = Path(settings.STORAGES["default"]["OPTIONS"]["location"]) / "imports"
-    assert not [file for file in kept.rglob("*") if file.is_file()]
+    imports_folder = Path(settings.STORAGES["default"]["OPTIONS"]["location"]) / "imports"
+    assert not [file for file in imports_folder.rglob("*") if file.is_file()]
 
 
 def test_pausing_and_cancelling_stop_a_step_in_the_middle(

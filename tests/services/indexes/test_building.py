@@ -109,9 +109,9 @@ def test_new_pictures_do_not_wait_for_a_model_that_nobody_has_run(
     index = lifecycle.create_index(dataset, OTHER)
     Image.objects.filter(pk=new.pk).update(state=ImageState.RECEIVED)
 
-    def loaded(name: str, *given: str) -> PipelineEngine:
+    def loaded(name: str, *args: str) -> PipelineEngine:
         assert name != OTHER, "measuring it takes minutes"
-        return engine_for(name, *given)
+        return engine_for(name, *args)
 
     with monkeypatch.context() as patch:
         patch.setattr(ingest, "engine_for", loaded)
@@ -133,7 +133,7 @@ def test_a_lease_is_prolonged_while_a_slow_model_computes(
     engine = engine_for(active.pipeline, active.fingerprint)
     embed = engine.pipeline.embed
     monkeypatch.setattr(
-        type(engine.pipeline), "embed", lambda _, given: (prolonged.wait(20), embed(given))[1]
+        type(engine.pipeline), "embed", lambda _, pictures: (prolonged.wait(20), embed(pictures))[1]
     )
     ingest.process()
     assert prolonged.is_set()
@@ -284,9 +284,9 @@ def test_new_pictures_owe_nothing_to_retired_indexes(dataset: Dataset, add: Add)
 def test_a_model_that_loads_slowly_leaves_the_pictures_their_time(
     dataset: Dataset, add: Add, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def slow(*given: Any) -> Any:
+    def slow(*args: Any) -> Any:
         time.sleep(0.2)
-        return engine_for(*given)
+        return engine_for(*args)
 
     (image,) = add(1, vectors=False)
     lifecycle.owe(dataset.active_index, [image.pk])

@@ -18,14 +18,14 @@ DIMENSION = 8
 
 @pytest.fixture
 def pair(dataset: Dataset) -> tuple[Index, Index]:
-    made = [
+    indexes = [
         Index.objects.create(
             dataset=dataset, state=IndexState.READY, pipeline="p", recipe={},
             fingerprint=f"{letter}" * 64, dimension=DIMENSION,
         )
         for letter in "ab"
     ]  # fmt: skip
-    return made[0], made[1]
+    return indexes[0], indexes[1]
 
 
 @pytest.fixture
@@ -43,8 +43,8 @@ def rows(dataset: Dataset) -> Callable[[int], list[Image]]:
 
 
 def _vectors(number: int, seed: int) -> NDArray[np.float32]:
-    made = np.random.default_rng(seed).normal(size=(number, DIMENSION))
-    return np.asarray(made / np.linalg.norm(made, axis=1, keepdims=True), dtype=np.float32)
+    matrix = np.random.default_rng(seed).normal(size=(number, DIMENSION))
+    return np.asarray(matrix / np.linalg.norm(matrix, axis=1, keepdims=True), dtype=np.float32)
 
 
 def _fill(
@@ -60,10 +60,10 @@ def test_equal_vectors_overlap_wholly_and_find_themselves(
     images = rows(80)
     for index in pair:
         _fill(store, index, images, _vectors(80, 1))
-    found = comparison.compare(*pair)
-    assert (found.overlap, found.sampled) == (1.0, comparison.MAX_SAMPLED)
-    assert found.a.found_itself == found.b.found_itself == found.sampled
-    row = found.rows[0]
+    result = comparison.compare(*pair)
+    assert (result.overlap, result.sampled) == (1.0, comparison.MAX_SAMPLED)
+    assert result.a.found_itself == result.b.found_itself == result.sampled
+    row = result.rows[0]
     assert row.shared == 10
     assert row.image not in [one.image for one in row.a]
 
@@ -72,18 +72,18 @@ def test_overlap_is_what_a_plain_count_says(
     pair: tuple[Index, Index], rows: Callable[[int], list[Image]], store: VectorStore
 ) -> None:
     images = rows(40)
-    made = [_vectors(40, 2), _vectors(40, 3)]
-    for index, vectors in zip(pair, made, strict=True):
+    vector_sets = [_vectors(40, 2), _vectors(40, 3)]
+    for index, vectors in zip(pair, vector_sets, strict=True):
         _fill(store, index, images, vectors)
     shares = []
     for place in range(40):
         firsts = []
-        for vectors in made:
+        for vectors in vector_sets:
             order = np.argsort(-(vectors @ vectors[place]))
             firsts.append({int(one) for one in order[order != place][:10]})
         shares.append(len(firsts[0] & firsts[1]) / 10)
-    found = comparison.compare(*pair)
-    assert found.overlap == pytest.approx(np.mean(shares), abs=1e-4)
+    result = comparison.compare(*pair)
+    assert result.overlap == pytest.approx(np.mean(shares), abs=1e-4)
 
 
 def test_a_picture_that_is_not_in_both_is_not_sampled(
@@ -92,9 +92,9 @@ def test_a_picture_that_is_not_in_both_is_not_sampled(
     images = rows(12)
     _fill(store, pair[0], images, _vectors(12, 4))
     _fill(store, pair[1], images[:9], _vectors(9, 4))
-    found = comparison.compare(*pair)
-    assert found.sampled == 9
-    assert found.b.found_itself == 9
+    result = comparison.compare(*pair)
+    assert result.sampled == 9
+    assert result.b.found_itself == 9
 
 
 def test_the_same_seed_samples_the_same(
@@ -118,8 +118,8 @@ def test_one_picture_has_nothing_to_share(
 
 
 def test_nothing_at_all_can_be_compared(pair: tuple[Index, Index]) -> None:
-    found = comparison.compare(*pair)
-    assert (found.sampled, found.overlap, found.rows) == (0, None, [])
+    result = comparison.compare(*pair)
+    assert (result.sampled, result.overlap, result.rows) == (0, None, [])
 
 
 def test_what_cannot_be_compared_is_refused(pair: tuple[Index, Index]) -> None:

@@ -22,7 +22,7 @@ Add = Callable[..., list[Image]]
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+def engine_calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     """Pipeline and precision of each engine that is asked for, by imports and builds."""
     ways: list[tuple[str, str]] = []
 
@@ -37,41 +37,41 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
 
 @pytest.mark.slow
 def test_new_pictures_have_the_precision_of_the_index(
-    dataset: Dataset, add: Add, asked: list[tuple[str, str]]
+    dataset: Dataset, add: Add, engine_calls: list[tuple[str, str]]
 ) -> None:
     (image,) = add(1)
-    asked.clear()
+    engine_calls.clear()
     index = dataset.active_index
     Index.objects.filter(pk=index.pk).update(runtime="openvino", precision="bfloat16")
     Image.objects.filter(pk=image.pk).update(state=ImageState.RECEIVED)
     ingest.process()
     image.refresh_from_db()
     assert image.state == ImageState.READY
-    assert asked == [(index.pipeline, "bfloat16")]
+    assert engine_calls == [(index.pipeline, "bfloat16")]
     index.refresh_from_db()
     assert (index.runtime, index.precision) == ("openvino", "bfloat16")  # as it was
 
 
 def test_a_build_that_goes_on_keeps_its_precision(
-    dataset: Dataset, add: Add, asked: list[tuple[str, str]]
+    dataset: Dataset, add: Add, engine_calls: list[tuple[str, str]]
 ) -> None:
     add(2)
     index = lifecycle.create_index(dataset, OTHER)
     assert (index.runtime, index.precision) == ("", "")
     Index.objects.filter(pk=index.pk).update(runtime="torch", precision="float32")
     built(index)
-    assert {precision for name, precision in asked if name == OTHER} == {"float32"}
+    assert {precision for name, precision in engine_calls if name == OTHER} == {"float32"}
 
 
 def test_a_new_index_takes_what_this_machine_chooses(
-    dataset: Dataset, add: Add, asked: list[tuple[str, str]]
+    dataset: Dataset, add: Add, engine_calls: list[tuple[str, str]]
 ) -> None:
     add(1)
-    asked.clear()
+    engine_calls.clear()
     index = built(lifecycle.create_index(dataset, OTHER))
-    assert next(precision for name, precision in asked if name == OTHER) == ""
-    made = engine_for(index.pipeline, index.fingerprint).pipeline
-    assert (index.runtime, index.precision) == (made.runtime, made.precision)
+    assert next(precision for name, precision in engine_calls if name == OTHER) == ""
+    pipeline = engine_for(index.pipeline, index.fingerprint).pipeline
+    assert (index.runtime, index.precision) == (pipeline.runtime, pipeline.precision)
 
 
 @pytest.fixture

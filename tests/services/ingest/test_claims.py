@@ -25,9 +25,9 @@ def _expire() -> None:
 
 
 def test_nothing_is_claimed_twice(images: Images) -> None:
-    made = images(5)
+    rows = images(5)
     first, second = claims.claim(3), claims.claim(3)
-    assert [image.pk for image in first + second] == [image.pk for image in made]
+    assert [image.pk for image in first + second] == [image.pk for image in rows]
     assert claims.claim(3) == []
 
 
@@ -123,9 +123,9 @@ def test_items_follow_their_images_and_end_their_job(
     state: ImageState,
     django_capture_on_commit_callbacks: Callable[..., AbstractContextManager[object]],
 ) -> None:
-    made = images(2)
-    job = ImportJob.objects.create(dataset=made[0].dataset, total=2)
-    for position, image in enumerate(made):
+    rows = images(2)
+    job = ImportJob.objects.create(dataset=rows[0].dataset, total=2)
+    for position, image in enumerate(rows):
         ImportItem.objects.create(
             job=job, position=position, name=image.name, image=image, state=image.state
         )

@@ -29,7 +29,7 @@ NOTHING = PairVerdict(None, (), "", 2, 0.0)
 
 
 @pytest.fixture
-def found(images: Callable[[int], list[Image]]) -> Candidates:
+def candidates(images: Callable[[int], list[Image]]) -> Candidates:
     """Eight candidates, with their scores."""
     rows = images(len(SCORES))
     matches = [
@@ -41,7 +41,7 @@ def found(images: Callable[[int], list[Image]]) -> Candidates:
 
 
 @pytest.fixture
-def wanted(dataset: Dataset) -> Callable[..., SearchRequest]:
+def make_request(dataset: Dataset) -> Callable[..., SearchRequest]:
     return lambda **changes: SearchRequest([dataset.active_index], **changes)
 
 
@@ -60,9 +60,9 @@ def _kinds(judged: RankedResults) -> list[Kind]:
 
 
 def test_without_a_second_look_the_scores_decide(
-    found: Candidates, wanted: Callable[..., SearchRequest]
+    candidates: Candidates, make_request: Callable[..., SearchRequest]
 ) -> None:
-    judged = judge(found, OTHER, wanted())
+    judged = judge(candidates, OTHER, make_request())
     assert _kinds(judged) == [Kind.SIMILAR] * 4 + [Kind.WEAK] * 4
     assert not judged.verified
     assert not any(match.verified for match in judged.matches)
@@ -74,27 +74,29 @@ def test_without_a_second_look_the_scores_decide(
 
 @pytest.mark.parametrize("verify", [True, False])
 def test_the_same_file_is_identical_whoever_looks(
-    found: Candidates, wanted: Callable[..., SearchRequest], verify: bool
+    candidates: Candidates, make_request: Callable[..., SearchRequest], verify: bool
 ) -> None:
-    third = found.candidates[2].image
-    judged = judge(found, QuerySubject(third.sha256), wanted(verify=verify))
+    third = candidates.candidates[2].image
+    judged = judge(candidates, QuerySubject(third.sha256), make_request(verify=verify))
     assert judged.matches[0].image == third
     assert judged.matches[0].kind == Kind.IDENTICAL
     assert judged.matches[0].verified
     # A part of a file is not the file.
     third.box = [0, 0, 4, 4]
     assert Kind.IDENTICAL not in _kinds(
-        judge(found, QuerySubject(third.sha256), wanted(verify=verify))
+        judge(candidates, QuerySubject(third.sha256), make_request(verify=verify))
     )
 
 
 def test_copies_are_raised_whatever_they_score_and_never_folded(
-    found: Candidates, wanted: Callable[..., SearchRequest], remembered: dict[str, PairVerdict]
+    candidates: Candidates,
+    make_request: Callable[..., SearchRequest],
+    remembered: dict[str, PairVerdict],
 ) -> None:
-    by_place = [match.image for match in found.candidates]
+    by_place = [match.image for match in candidates.candidates]
     for place, image in enumerate(by_place):
         remembered[image.thumbnail_key] = {3: THING, 7: COPY}.get(place, NOTHING)
-    judged = judge(found, OTHER, wanted())
+    judged = judge(candidates, OTHER, make_request())
     assert judged.verified
     assert [match.image for match in judged.matches] == [
         by_place[place] for place in (7, 3, 0, 1, 2, 4, 5, 6)
@@ -106,51 +108,57 @@ def test_copies_are_raised_whatever_they_score_and_never_folded(
     assert first.edits == ("cropped", "recompressed")
     assert first.reason == COPY.reason
     assert not judged.cutoff.nothing
-    assert _kinds(judge(found, OTHER, wanted(verify=False)))[0] == Kind.SIMILAR
+    assert _kinds(judge(candidates, OTHER, make_request(verify=False)))[0] == Kind.SIMILAR
 
 
 def test_a_deep_look_is_left_for_later_where_it_might_find_more(
-    found: Candidates,
-    wanted: Callable[..., SearchRequest],
+    candidates: Candidates,
+    make_request: Callable[..., SearchRequest],
     remembered: dict[str, PairVerdict],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(rerank, "FIRST", 3)
-    contents = [match.image.thumbnail_key for match in found.candidates]
+    contents = [match.image.thumbnail_key for match in candidates.candidates]
     remembered.update(dict.fromkeys(contents[:3], NOTHING))
-    soon = judge(found, OTHER, wanted(deep=False))
+    soon = judge(candidates, OTHER, make_request(deep=False))
     assert soon.verified
     assert soon.unfinished
     assert not soon.found_deep
     assert not any(match.verified for match in soon.matches[3:])
     remembered[contents[1]] = COPY
-    assert not judge(found, OTHER, wanted(deep=False)).unfinished  # there is what was looked for
+    # A copy was found: there is nothing left to look for.
+    assert not judge(candidates, OTHER, make_request(deep=False)).unfinished
     remembered.update(dict.fromkeys(contents, NOTHING))
-    assert not judge(found, OTHER, wanted(deep=False)).unfinished  # somebody has looked before
+    # A deep look has been taken before.
+    assert not judge(candidates, OTHER, make_request(deep=False)).unfinished
     remembered[contents[7]] = COPY
-    late = judge(found, OTHER, wanted())
+    late = judge(candidates, OTHER, make_request())
     assert late.found_deep
-    assert late.matches[0].image == found.candidates[7].image
+    assert late.matches[0].image == candidates.candidates[7].image
 
 
 def test_of_copies_the_one_that_fits_plainly_better_comes_first(
-    found: Candidates, wanted: Callable[..., SearchRequest], remembered: dict[str, PairVerdict]
+    candidates: Candidates,
+    make_request: Callable[..., SearchRequest],
+    remembered: dict[str, PairVerdict],
 ) -> None:
-    """Another photograph that was taken for a copy may score higher; equals stay by score."""
-    images = [match.image for match in found.candidates]
+    """Another photograph mistaken for a copy may score higher; equal ones stay ordered by score."""
+    images = [match.image for match in candidates.candidates]
     fits = {0: 0.71, 2: 0.96, 4: 0.97}
     for place, image in enumerate(images):
         copy = replace(COPY, closeness=fits[place]) if place in fits else NOTHING
         remembered[image.thumbnail_key] = PairVerdict.from_bytes(copy.to_bytes())
-    judged = judge(found, OTHER, wanted())
+    judged = judge(candidates, OTHER, make_request())
     assert [match.image for match in judged.matches[:3]] == [images[2], images[4], images[0]]
     assert judged.matches[0].edits == ("cropped", "recompressed")
 
 
 def test_pages_show_each_match_once_though_a_deep_one_was_raised(
-    found: Candidates, wanted: Callable[..., SearchRequest], remembered: dict[str, PairVerdict]
+    candidates: Candidates,
+    make_request: Callable[..., SearchRequest],
+    remembered: dict[str, PairVerdict],
 ) -> None:
-    for place, match in enumerate(found.candidates):
+    for place, match in enumerate(candidates.candidates):
         remembered[match.image.thumbnail_key] = COPY if place == 6 else NOTHING
     shown: list[int] = []
     cutoffs = set()
@@ -158,60 +166,64 @@ def test_pages_show_each_match_once_though_a_deep_one_was_raised(
     for _ in range(10):
         ahead = [
             match
-            for match in found.candidates
-            if (cursor.after is None or found.places[match.image.pk] > cursor.after)
+            for match in candidates.candidates
+            if (cursor.after is None or candidates.places[match.image.pk] > cursor.after)
             and match.image.pk not in cursor.beyond
         ]
-        page = Candidates(ahead, cursor, found.places, False, found.best)
-        judged = judge(page, OTHER, wanted(top_k=3, after=after))
-        assert judged.raised == ((found.candidates[6].image.pk,) if not shown else ())
+        page = Candidates(ahead, cursor, candidates.places, False, candidates.best)
+        judged = judge(page, OTHER, make_request(top_k=3, after=after))
+        assert judged.raised == ((candidates.candidates[6].image.pk,) if not shown else ())
         shown += [match.image.pk for match in judged.matches]
         cutoffs.add(judged.cutoff.score)
-        after = page.next(wanted(top_k=3), judged.matches, judged.cutoff)
+        after = page.next(make_request(top_k=3), judged.matches, judged.cutoff)
         if not after:
             break
-        cursor = cursors.read(wanted(top_k=3, after=after))
-    assert shown[0] == found.candidates[6].image.pk
-    assert sorted(shown) == sorted(match.image.pk for match in found.candidates)
+        cursor = cursors.read(make_request(top_k=3, after=after))
+    assert shown[0] == candidates.candidates[6].image.pk
+    assert sorted(shown) == sorted(match.image.pk for match in candidates.candidates)
     assert len(cutoffs) == 1
 
 
 def test_another_order_is_one_of_what_is_not_weak(
-    found: Candidates, wanted: Callable[..., SearchRequest], remembered: dict[str, PairVerdict]
+    candidates: Candidates,
+    make_request: Callable[..., SearchRequest],
+    remembered: dict[str, PairVerdict],
 ) -> None:
-    """The last that came first; a copy among them, however low it scores; then what is weak."""
-    by_score = [match.image for match in found.candidates]
+    """Newest first, including a copy however low it scores; then the weak matches."""
+    by_score = [match.image for match in candidates.candidates]
     remembered[by_score[6].thumbnail_key] = COPY
     shown: list[Image] = []
     after, cursor = "", Cursor()
     while after or not shown:
-        asked = wanted(sort=Sort.DATE, top_k=3, after=after)
-        judged = judge(replace(found, cursor=cursor), OTHER, asked)
+        request = make_request(sort=Sort.DATE, top_k=3, after=after)
+        judged = judge(replace(candidates, cursor=cursor), OTHER, request)
         shown += [match.image for match in judged.matches]
         assert not judged.cutoff.nothing
-        after = judged.found.next(asked, judged.matches, judged.cutoff)
-        cursor = cursors.read(wanted(sort=Sort.DATE, after=after)) if after else cursor
+        after = judged.found.next(request, judged.matches, judged.cutoff)
+        cursor = cursors.read(make_request(sort=Sort.DATE, after=after)) if after else cursor
         remembered.clear()  # the next page has it from the first one
     assert shown == [by_score[place] for place in (6, 3, 2, 1, 0, 7, 5, 4)]
 
 
 def test_nothing_like_it_is_said_of_the_whole_search(
-    found: Candidates, wanted: Callable[..., SearchRequest], remembered: dict[str, PairVerdict]
+    candidates: Candidates,
+    make_request: Callable[..., SearchRequest],
+    remembered: dict[str, PairVerdict],
 ) -> None:
-    weak = Candidates(found.candidates[4:], Cursor(), found.places, False, SCORES[4:])
-    judged = judge(weak, OTHER, wanted())
+    weak = Candidates(candidates.candidates[4:], Cursor(), candidates.places, False, SCORES[4:])
+    judged = judge(weak, OTHER, make_request())
     assert judged.cutoff.nothing
     assert len(judged.matches) == 4
-    later = Candidates(weak.candidates, Cursor(shown=4), found.places, False, SCORES)
-    assert not judge(later, OTHER, wanted()).cutoff.nothing
+    later = Candidates(weak.candidates, Cursor(shown=4), candidates.places, False, SCORES)
+    assert not judge(later, OTHER, make_request()).cutoff.nothing
     remembered[weak.candidates[3].image.thumbnail_key] = COPY
-    assert not judge(weak, OTHER, wanted()).cutoff.nothing
+    assert not judge(weak, OTHER, make_request()).cutoff.nothing
 
 
 def test_an_empty_answer_is_an_answer(
-    found: Candidates, wanted: Callable[..., SearchRequest]
+    candidates: Candidates, make_request: Callable[..., SearchRequest]
 ) -> None:
-    judged = judge(Candidates([], Cursor(), {}, False, []), OTHER, wanted())
+    judged = judge(Candidates([], Cursor(), {}, False, []), OTHER, make_request())
     assert judged.matches == []
     assert judged.cutoff.nothing
 

@@ -36,8 +36,8 @@ def job(dataset: Dataset, owner: User) -> ImportJob:
 
 
 def test_a_picture_becomes_a_row_with_an_image(job: ImportJob, upload: Make) -> None:
-    given = {"title": "Sun", "label": "star", "tags": "a, b", "metadata": {"year": 1}}
-    item = creation.add_upload(job, upload(plain_picture(1)), name="sun.png", given=given)
+    fields = {"title": "Sun", "label": "star", "tags": "a, b", "metadata": {"year": 1}}
+    item = creation.add_upload(job, upload(plain_picture(1)), name="sun.png", given=fields)
     assert isinstance(item, ImportItem)
     assert item.state == ItemState.RECEIVED
     image = item.image

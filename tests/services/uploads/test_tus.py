@@ -58,17 +58,17 @@ class Sender:
     def create(
         self, job: ImportJob, size: int, body: bytes = b"", headers: Any = None, **metadata: str
     ) -> Any:
-        said = {"job": str(job.pk), "filename": "a.png"} | metadata
+        pairs = {"job": str(job.pk), "filename": "a.png"} | metadata
         written = ",".join(
-            f"{name} {base64.b64encode(value.encode()).decode()}" for name, value in said.items()
+            f"{name} {base64.b64encode(value.encode()).decode()}" for name, value in pairs.items()
         )
-        given = {"Upload-Length": str(size), "Upload-Metadata": written} | (headers or {})
-        return self.client.post(UPLOADS, body, content_type=BYTES, headers=given)
+        sent_headers = {"Upload-Length": str(size), "Upload-Metadata": written} | (headers or {})
+        return self.client.post(UPLOADS, body, content_type=BYTES, headers=sent_headers)
 
     def patch(self, url: str, offset: int, body: bytes, **headers: str) -> Any:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        given = {"Upload-Offset": str(offset)} | named
-        return self.client.patch(url, body, content_type=BYTES, headers=given)
+        sent_headers = {"Upload-Offset": str(offset)} | named
+        return self.client.patch(url, body, content_type=BYTES, headers=sent_headers)
 
     def offset(self, url: str) -> int:
         answer = self.client.head(url)
@@ -204,9 +204,9 @@ def test_what_is_not_of_the_protocol_is_refused_in_words(
     sender: Sender, job: ImportJob, headers: dict[str, str], expected: tuple[int, str]
 ) -> None:
     kind = headers.pop("Content-Type", BYTES)
-    said = base64.b64encode(str(job.pk).encode()).decode()
-    given = {"Upload-Length": "5", "Upload-Metadata": f"job {said}"} | headers
-    answer = sender.client.post(UPLOADS, b"12345", content_type=kind, headers=given)
+    encoded_id = base64.b64encode(str(job.pk).encode()).decode()
+    sent_headers = {"Upload-Length": "5", "Upload-Metadata": f"job {encoded_id}"} | headers
+    answer = sender.client.post(UPLOADS, b"12345", content_type=kind, headers=sent_headers)
     assert code(answer) == expected
     assert answer["Tus-Resumable"] == "1.0.0"
     if expected[0] == 412:
@@ -240,12 +240,12 @@ def test_a_piece_that_differs_from_its_checksum_is_not_kept(sender: Sender, job:
 
 def test_an_upload_is_told_as_it_was_announced(sender: Sender, job: ImportJob) -> None:
     answer = sender.create(job, 7, filename="Größe.png", filetype="image/png")
-    said = sender.client.head(answer["Location"])
-    assert said["Upload-Length"] == "7"
-    told = dict(pair.split(" ") for pair in said["Upload-Metadata"].split(","))
-    assert base64.b64decode(told["filename"]).decode() == "Größe.png"
-    assert base64.b64decode(told["filetype"]) == b"image/png"
-    assert "Upload-Expires" in said
+    response = sender.client.head(answer["Location"])
+    assert response["Upload-Length"] == "7"
+    metadata = dict(pair.split(" ") for pair in response["Upload-Metadata"].split(","))
+    assert base64.b64decode(metadata["filename"]).decode() == "Größe.png"
+    assert base64.b64decode(metadata["filetype"]) == b"image/png"
+    assert "Upload-Expires" in response
 
 
 def test_an_upload_is_ended(sender: Sender, job: ImportJob, settings: Any) -> None:
@@ -291,8 +291,12 @@ def test_others_have_no_part_in_it(sender: Sender, job: ImportJob, dataset: Data
 def test_a_session_needs_its_token(owner: User, job: ImportJob) -> None:
     client = Client(enforce_csrf_checks=True)
     client.force_login(owner)
-    said = base64.b64encode(str(job.pk).encode()).decode()
-    headers = {"Tus-Resumable": "1.0.0", "Upload-Length": "0", "Upload-Metadata": f"job {said}"}
+    encoded_id = base64.b64encode(str(job.pk).encode()).decode()
+    headers = {
+        "Tus-Resumable": "1.0.0",
+        "Upload-Length": "0",
+        "Upload-Metadata": f"job {encoded_id}",
+    }
     assert client.post(UPLOADS, b"", content_type=BYTES, headers=headers).status_code == 403
     client.get("/datasets/new/")
     token = {"X-CSRFToken": client.cookies["csrftoken"].value}
@@ -334,11 +338,11 @@ def test_the_label_is_that_of_the_folder(sender: Sender, dataset: Dataset, owner
     job = creation.create(
         dataset, user=owner, kind=SourceKind.UPLOAD, options=options, is_open=True
     )
-    for number, (path, said) in enumerate(
+    for number, (path, label) in enumerate(
         [("animals/cat/a.png", ""), ("a.png", ""), ("x/b.png", "dog")]
     ):
         data = noisy_picture(number)
-        sender.create(job, len(data), data, filename=path, label=said)
+        sender.create(job, len(data), data, filename=path, label=label)
     labels = Image.objects.order_by("pk").values_list("label", flat=True)
     assert list(labels) == ["cat", "", "dog"]
 
