@@ -102,8 +102,8 @@ def target(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def library(target: Path) -> Distribution:
-    (found,) = distributions(path=[str(target)])
-    return found
+    (installed,) = distributions(path=[str(target)])
+    return installed
 
 
 @pytest.fixture
@@ -151,15 +151,15 @@ def test_no_web_framework_comes_along(library: Distribution) -> None:
 
 
 def test_tested_versions_are_within_the_ranges(library: Distribution) -> None:
-    """What requirements/ pins fits, and the two distributions require all that runs."""
+    """The pinned versions fit, and the two distributions require all that run.txt pins."""
     server = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert server["version"] == __version__
     own = [Requirement(line) for line in server["dependencies"]]
     pins = pinned_versions() | {"lookalike-embeddings": __version__}
-    asked = [*own, *requirements(library)]
+    required = [*own, *requirements(library)]
     misfits = [
         str(one)
-        for one in asked
+        for one in required
         if not one.specifier.contains(pins[canonicalize_name(one.name)], prereleases=True)
     ]
     assert misfits == []
@@ -167,7 +167,7 @@ def test_tested_versions_are_within_the_ranges(library: Distribution) -> None:
     runs = {
         canonicalize_name(name) for name in re.findall(r"(?m)^([\w.-]+)(?:\[\w+\])?==", run_file)
     }
-    assert runs <= {canonicalize_name(one.name) for one in asked}
+    assert runs <= {canonicalize_name(one.name) for one in required}
 
 
 @pytest.mark.slow

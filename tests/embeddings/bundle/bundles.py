@@ -20,9 +20,9 @@ METADATA: list[dict[str, Any]] = [{"title": "Ä", "size": [3, 4]}, {}, {"nested"
 
 def unit_vectors(count: int, dimension: int = DIMENSION, seed: int = 0) -> NDArray[np.float32]:
     """Random float32 (N, D) of unit length."""
-    found = np.random.default_rng(seed).standard_normal((count, dimension)).astype(np.float32)
-    found /= np.linalg.norm(found, axis=1, keepdims=True)
-    return found
+    vectors = np.random.default_rng(seed).standard_normal((count, dimension)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors
 
 
 VECTORS = unit_vectors(len(IDS))
@@ -44,7 +44,7 @@ def written(
 
 def forge(folder: Path, **changes: Any) -> None:
     """Write the manifest again, with these values and the digests that the files have now."""
-    said = manifest.read(folder) | changes
-    files = FORMATS[said["format"]].files
+    entries = manifest.read(folder) | changes
+    files = FORMATS[entries["format"]].files
     facts = manifest.file_facts(folder, tuple(name for name in files if (folder / name).exists()))
-    manifest.write(folder, {**said, "files": changes.get("files", facts)})
+    manifest.write(folder, {**entries, "files": changes.get("files", facts)})

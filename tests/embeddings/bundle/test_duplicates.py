@@ -72,19 +72,19 @@ def test_as_one_would_do_it_by_hand(
     vectors = unit(*rows) if rows else np.empty((0, 3), np.float32)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(duplicates, "_BLOCK", block * max(1, len(rows)))
-        found = {
+        result = {
             one.keep: sorted(d.at for d in one.duplicates) for one in groups(vectors, threshold)
         }
-    expected, taken = {}, set()
+    expected, members = {}, set()
     for at in range(len(rows)):
-        if at in taken:
+        if at in members:
             continue
         others = [
             other
             for other in range(at + 1, len(rows))
-            if other not in taken and vectors[at] @ vectors[other] >= threshold
+            if other not in members and vectors[at] @ vectors[other] >= threshold
         ]
-        taken.update(others)
+        members.update(others)
         if others:
             expected[at] = others
-    assert found == expected
+    assert result == expected

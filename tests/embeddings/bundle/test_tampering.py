@@ -82,10 +82,12 @@ CHANGES: dict[str, Change] = {
     "a pipe": lambda b: os.mkfifo(removed(b)),
     "a linked manifest": lambda b: linked(b / "manifest.json"),
     "another order of the manifest": lambda b: rewritten(
-        b, lambda said: dict(reversed(said.items()))
+        b, lambda manifest: dict(reversed(manifest.items()))
     ),
-    "another licence": lambda b: rewritten(b, lambda said: {**said, "models": [{"licence": "x"}]}),
-    "another key": lambda b: rewritten(b, lambda said: {**said, "more": 1}),
+    "another licence": lambda b: rewritten(
+        b, lambda manifest: {**manifest, "models": [{"licence": "x"}]}
+    ),
+    "another key": lambda b: rewritten(b, lambda manifest: {**manifest, "more": 1}),
 }
 
 
@@ -171,9 +173,9 @@ FORGED: dict[str, dict[str, Any]] = {
 
 
 @formats
-@pytest.mark.parametrize(("said", "changes"), FORGED.items(), ids=FORGED.keys())
+@pytest.mark.parametrize(("message", "changes"), FORGED.items(), ids=FORGED.keys())
 def test_manifests_that_are_wrong(
-    tmp_path: Path, format: str, said: str, changes: dict[str, Any]
+    tmp_path: Path, format: str, message: str, changes: dict[str, Any]
 ) -> None:
     folder = written(tmp_path / "b", format)
     if "format" in changes:  # which no digests can be made for
@@ -182,7 +184,7 @@ def test_manifests_that_are_wrong(
         forge(folder, **changes)
     error = refused(folder)
     assert error.code == "bundle_damaged"
-    assert re.search(said, error.detail)
+    assert re.search(message, error.detail)
 
 
 def npy(array: Any, **options: Any) -> Change:
@@ -309,15 +311,15 @@ def empty(file: Any) -> None:
     file.create_dataset("vectors", (3, DIMENSION), "<f4", chunks=(1, DIMENSION))
 
 
-@pytest.mark.parametrize(("format", "said", "change"), FILES)
-def test_files_that_lie(tmp_path: Path, format: str, said: str, change: Change) -> None:
-    """Whoever makes a bundle can write a manifest to it: what is read is looked at all the same."""
+@pytest.mark.parametrize(("format", "message", "change"), FILES)
+def test_files_that_lie(tmp_path: Path, format: str, message: str, change: Change) -> None:
+    """Anyone can write a manifest that fits altered files, so the contents are checked as well."""
     folder = written(tmp_path / "b", format)
     change(folder)
     forge(folder)
     error = refused(folder)
     assert error.code == "bundle_damaged"
-    assert re.search(said, error.detail)
+    assert re.search(message, error.detail)
 
 
 def test_pickles_are_never_opened(tmp_path: Path) -> None:

@@ -105,9 +105,9 @@ def _row(listed: tuple[int, str, str], name: str) -> list[str]:
 def test_adding_listing_and_removing(tmp_path: Path, run: Run) -> None:
     path = tmp_path / "mine.safetensors"
     safetensors.torch.save_file(timm().create_model("test_resnet").state_dict(), path)
-    given = ["--from", str(path), "--architecture", "test_resnet", "--licence", "MIT"]
+    options = ["--from", str(path), "--architecture", "test_resnet", "--licence", "MIT"]
     mean = ["--mean", "0.1", "0.2", "0.3", "--input-size", "128"]
-    code, out, err = run("add-model", *given, *mean, "--name", "mine")
+    code, out, err = run("add-model", *options, *mean, "--name", "mine")
     assert (code, out, err) == (0, "Added mine: test_resnet, 96 dimensions.\n", "")
     assert _row(run("models"), "mine") == ["mine", "test_resnet", "96", "MIT", "here"]
     assert run("remove-model", "mine")[:2] == (0, "Removed mine.\n")

@@ -32,7 +32,7 @@ GOOD = ("erase-crab.jpg", "erase-giraffe.jpg", "erase-pika.jpg")
 class Done(NamedTuple):
     code: int
     lines: list[dict[str, Any]]
-    said: str
+    stderr: str
 
 
 Run = Callable[..., Done]
@@ -42,8 +42,8 @@ Run = Callable[..., Done]
 def run(capsys: pytest.CaptureFixture[str]) -> Run:
     def command(*arguments: object) -> Done:
         code = main([str(one) for one in arguments])
-        out, said = capsys.readouterr()
-        return Done(code, [json.loads(line) for line in out.splitlines()], said)
+        out, stderr = capsys.readouterr()
+        return Done(code, [json.loads(line) for line in out.splitlines()], stderr)
 
     return command
 
@@ -84,22 +84,22 @@ def test_a_folder_becomes_a_bundle_and_bad_files_are_told(
         ("empty.png", "empty_file"),
     ]
     assert (written["bundle"], written["count"], written["failed"]) == (str(tmp_path / "out"), 5, 2)
-    assert "5 pictures in " in done.said
-    assert "2 could not be used" in done.said
-    made = load(tmp_path / "out")
-    assert [str(Path(one).relative_to(photos)) for one in made.ids] == [
+    assert "5 pictures in " in done.stderr
+    assert "2 could not be used" in done.stderr
+    result = load(tmp_path / "out")
+    assert [str(Path(one).relative_to(photos)) for one in result.ids] == [
         *GOOD,
         "deep/mirrored.png",
         "deep/er/again.JPG",
     ]
-    assert made.fingerprint == written["fingerprint"] == pipeline().fingerprint
+    assert result.fingerprint == written["fingerprint"] == pipeline().fingerprint
     expected = pipeline()([photos / name for name in GOOD])
-    assert np.allclose(made.vectors[:3], expected, atol=1e-5)
+    assert np.allclose(result.vectors[:3], expected, atol=1e-5)
 
 
 def test_without_a_bundle_each_picture_is_a_line(run: Run, photos: Path) -> None:
     done = run("embed", photos / GOOD[0], photos / "bad.jpg", photos / GOOD[0], "--quiet")
-    assert (done.code, done.said) == (3, "")
+    assert (done.code, done.stderr) == (3, "")
     first, bad = done.lines
     assert np.allclose(first["vector"], pipeline()(photos / GOOD[0]), atol=1e-5)
     assert first["bytes"] == (photos / GOOD[0]).stat().st_size
@@ -129,7 +129,7 @@ def test_paths_from_stdin(photos: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["embed", "nowhere/"], "There is no file or folder 'nowhere/'."),
         (["embed", "{empty}"], "There is no picture in"),
@@ -157,15 +157,15 @@ def test_paths_from_stdin(photos: Path) -> None:
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(
-    run: Run, photos: Path, bundle: Path, tmp_path: Path, arguments: list[str], said: str
+    run: Run, photos: Path, bundle: Path, tmp_path: Path, arguments: list[str], message: str
 ) -> None:
     (tmp_path / "empty").mkdir()
     places = {"photos": photos, "bundle": bundle, "empty": tmp_path / "empty"}
-    given = [one.format(**places, new=tmp_path / "new") for one in arguments]
-    done = run(*given)
+    command = [one.format(**places, new=tmp_path / "new") for one in arguments]
+    done = run(*command)
     assert done.code == 1
-    assert said in done.said
-    assert done.said.splitlines()[-1].startswith("error: ")
+    assert message in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("error: ")
     assert os.listdir(tmp_path) == ["empty"]
     assert (photos / GOOD[0]).exists()
 
@@ -224,21 +224,21 @@ def test_results_that_cannot_be_printed(photos: Path, bundle: Path) -> None:
 def test_a_picture_finds_its_like(run: Run, photos: Path, bundle: Path) -> None:
     done = run("search", bundle, photos / "deep" / "mirrored.png", photos / "bad.jpg", "-k", 2)
     assert done.code == 3
-    found, bad = done.lines
+    result, bad = done.lines
     assert bad["error"]["code"] == "not_a_picture"
-    assert found["query"] == {"picture": str(photos / "deep" / "mirrored.png")}
-    first, second = found["hits"]
-    assert first["id"] == found["query"]["picture"]
+    assert result["query"] == {"picture": str(photos / "deep" / "mirrored.png")}
+    first, second = result["hits"]
+    assert first["id"] == result["query"]["picture"]
     assert first["score"] == pytest.approx(1, abs=1e-4)
     assert second["id"] == str(photos / GOOD[1])
     assert second["metadata"]["bytes"] == (photos / GOOD[1]).stat().st_size
 
 
 def test_a_search_by_what_is_stored_and_a_least_score(run: Run, photos: Path, bundle: Path) -> None:
-    wanted = str(photos / GOOD[0])
-    (found,) = run("search", bundle, "--id", wanted, "--at-least", "0.99").lines
+    query = str(photos / GOOD[0])
+    (result,) = run("search", bundle, "--id", query, "--at-least", "0.99").lines
     again = str(photos / "deep" / "er" / "again.JPG")
-    assert [hit["id"] for hit in found["hits"]] == [wanted, again]
+    assert [hit["id"] for hit in result["hits"]] == [query, again]
 
 
 @pytest.mark.slow
@@ -253,7 +253,7 @@ def test_words_find_pictures(run: Run, photos: Path, tmp_path: Path) -> None:
     assert crab["query"] == {"text": words[0]}
     assert "crab" in crab["hits"][0]["id"] or "again" in crab["hits"][0]["id"]
     assert "giraffe" in giraffe["hits"][0]["id"] or "mirrored" in giraffe["hits"][0]["id"]
-    assert done.said.startswith("Approximate: ")
+    assert done.stderr.startswith("Approximate: ")
 
 
 @pytest.mark.parametrize("source", ["photos", "bundle"])
@@ -261,15 +261,15 @@ def test_duplicates(run: Run, request: pytest.FixtureRequest, photos: Path, sour
     done = run("dedupe", request.getfixturevalue(source))
     assert done.code == (3 if source == "photos" else 0)
     groups = [line for line in done.lines if "keep" in line]
-    assert "2 groups with 2 duplicates" in done.said
-    found = {
+    assert "2 groups with 2 duplicates" in done.stderr
+    duplicates = {
         Path(group["keep"]).name: [
             (Path(one["id"]).name, one["identical"]) for one in group["duplicates"]
         ]
         for group in groups
     }
     # Of the crab both files are equal, of the giraffe the PNG is the larger file.
-    assert found == {
+    assert duplicates == {
         "erase-crab.jpg": [("again.JPG", True)],
         "mirrored.png": [("erase-giraffe.jpg", False)],
     }
@@ -288,7 +288,7 @@ def test_export_and_check(run: Run, bundle: Path, tmp_path: Path) -> None:
         file.write(" {}")
     damaged = run("check", tmp_path / "parquet")
     assert damaged.code == 1
-    assert damaged.said.startswith("error: ")
+    assert damaged.stderr.startswith("error: ")
 
 
 @pytest.mark.slow
@@ -322,9 +322,9 @@ def test_an_interrupt_leaves_nothing(tmp_path: Path, kill: signal.Signals, code:
         while not list(tmp_path.glob(".*-out")) and time.monotonic() < deadline:
             time.sleep(0.05)
         process.send_signal(kill)
-        _, said = process.communicate(timeout=60)
-    assert process.returncode == code, said.decode()
-    assert b"Traceback" not in said
+        _, stderr = process.communicate(timeout=60)
+    assert process.returncode == code, stderr.decode()
+    assert b"Traceback" not in stderr
     assert os.listdir(tmp_path) == ["many"]
 
 

@@ -108,10 +108,10 @@ sources = st.lists(st.integers(-20, 20), max_size=40)
 
 def collection(numbers: list[int], chain: list[Link]) -> DataCollection:
     """The chain over rows of these numbers."""
-    made = DataCollection([{"x": number, "y": at} for at, number in enumerate(numbers)])
+    dc = DataCollection([{"x": number, "y": at} for at, number in enumerate(numbers)])
     for link in chain:
-        made = link.onto(made)
-    return made
+        dc = link.onto(dc)
+    return dc
 
 
 def expected(numbers: list[int], chain: list[Link]) -> list[Any]:
@@ -124,10 +124,10 @@ def expected(numbers: list[int], chain: list[Link]) -> list[Any]:
 
 def until_failure(rows: Iterable[Any]) -> tuple[list[Any], Exception]:
     """The rows before one that fails, and its error."""
-    found: list[Any] = []
+    results: list[Any] = []
     try:
         for row in rows:
-            found.append(row)
+            results.append(row)
     except Exception as error:
-        return found, error
-    raise AssertionError(f"nothing failed: {found}")
+        return results, error
+    raise AssertionError(f"nothing failed: {results}")

@@ -60,8 +60,10 @@ def prime(number: int) -> bool:
 
 
 def test_primes_that_end_in_three() -> None:
-    found = DataCollection.range(100).filter(prime).filter(lambda x: x % 10 == 3).map(str).to_list()
-    assert found == ["3", "13", "23", "43", "53", "73", "83"]
+    primes = (
+        DataCollection.range(100).filter(prime).filter(lambda x: x % 10 == 3).map(str).to_list()
+    )
+    assert primes == ["3", "13", "23", "43", "53", "73", "83"]
 
 
 def test_steps_over_several_rows() -> None:
@@ -95,10 +97,10 @@ def test_windows_are_those_of_a_graph_pipeline() -> None:
 
 def test_samples_and_shuffles_repeat_with_their_seed() -> None:
     many = DataCollection.range(1000)
-    for made in (many.sample(50, 3), many.sample(0.1, 3), many.sample(ratio=0.1, seed=3)):
-        found = made.to_list()
-        assert found == made.to_list() == sorted(set(found))
-        assert 40 <= len(found) <= 160
+    for sample in (many.sample(50, 3), many.sample(0.1, 3), many.sample(ratio=0.1, seed=3)):
+        rows = sample.to_list()
+        assert rows == sample.to_list() == sorted(set(rows))
+        assert 40 <= len(rows) <= 160
     assert len(many.sample(50, 3).to_list()) == 50
     assert many.sample(50, 4).to_list() != many.sample(50, 3).to_list()
     assert DataCollection.range(3).sample(5).to_list() == [0, 1, 2]
@@ -207,11 +209,15 @@ def test_nothing_happens_until_rows_are_asked_for() -> None:
 
 def test_a_collection_is_never_changed_and_can_be_read_again() -> None:
     base = DataCollection.range(4)
-    made = base.map(lambda x: x + 1)
-    other = made.filter(lambda x: x % 2)
-    assert (base.to_list(), made.to_list(), other.to_list()) == ([0, 1, 2, 3], [1, 2, 3, 4], [1, 3])
-    assert made.to_list() == copy.copy(made).to_list() == [1, 2, 3, 4]
-    assert DataCollection(made).to_list() == [1, 2, 3, 4]
+    mapped = base.map(lambda x: x + 1)
+    other = mapped.filter(lambda x: x % 2)
+    assert (base.to_list(), mapped.to_list(), other.to_list()) == (
+        [0, 1, 2, 3],
+        [1, 2, 3, 4],
+        [1, 3],
+    )
+    assert mapped.to_list() == copy.copy(mapped).to_list() == [1, 2, 3, 4]
+    assert DataCollection(mapped).to_list() == [1, 2, 3, 4]
 
 
 def test_an_iterator_is_read_once_and_says_so() -> None:
@@ -219,12 +225,12 @@ def test_an_iterator_is_read_once_and_says_so() -> None:
     assert dc.first() == "1"
     with pytest.raises(InputError, match="can be read only once"):
         dc.to_list()
-    kept = iter([1, 2, 3])
-    zipped = DataCollection("ab").zip(kept)
+    numbers = iter([1, 2, 3])
+    zipped = DataCollection("ab").zip(numbers)
     assert zipped.to_list() == [("a", 1), ("b", 2)]
     with pytest.raises(InputError, match="can be read only once"):
         zipped.to_list()
-    assert next(kept) == 3  # what is left is the caller's
+    assert next(numbers) == 3  # what is left is the caller's
 
 
 def test_an_endless_flat_map_gives_what_is_asked_for() -> None:
@@ -298,7 +304,7 @@ def test_columns_are_read_and_written_as_in_a_graph_pipeline() -> None:
 
 
 @pytest.mark.parametrize(
-    ("step", "kind", "said"),
+    ("step", "kind", "message"),
     [
         (lambda dc: dc.map(str, "aa"), UnknownName, "'a'"),
         (lambda dc: dc.map(str).map(str, "a"), InputError, "rows that are dicts; this row is str"),
@@ -313,8 +319,8 @@ def test_columns_are_read_and_written_as_in_a_graph_pipeline() -> None:
         (lambda dc: dc.map(lambda row: next(iter([]))), RuntimeError, "raised StopIteration"),
     ],
 )
-def test_rows_that_do_not_fit_fail_in_words(step: Any, kind: type[Exception], said: str) -> None:
-    with pytest.raises(kind, match=said):
+def test_rows_that_do_not_fit_fail_in_words(step: Any, kind: type[Exception], message: str) -> None:
+    with pytest.raises(kind, match=message):
         step(DataCollection([{"a": 1}])).to_list()
 
 
@@ -322,12 +328,14 @@ def test_rows_that_do_not_fit_fail_in_words(step: Any, kind: type[Exception], sa
 
 
 def test_the_first_failure_ends_the_rows_and_names_step_and_input() -> None:
-    found, error = until_failure(DataCollection.range(9).map(lambda x: x - 3).map(lambda x: 6 // x))
-    assert found == [-2, -3, -6]
+    results, error = until_failure(
+        DataCollection.range(9).map(lambda x: x - 3).map(lambda x: 6 // x)
+    )
+    assert results == [-2, -3, -6]
     assert isinstance(error, ZeroDivisionError)
-    (said,) = error.__notes__
-    assert said.startswith("in step 2, map ")
-    assert said.endswith("for 0, which came of 3")
+    (message,) = error.__notes__
+    assert message.startswith("in step 2, map ")
+    assert message.endswith("for 0, which came of 3")
 
 
 def test_results_before_a_failure_come_out_of_batches_too() -> None:
@@ -338,8 +346,8 @@ def test_results_before_a_failure_come_out_of_batches_too() -> None:
         def batch(self, values: list[int]) -> list[float]:
             return [self(value) for value in values]
 
-    found, error = until_failure(DataCollection.range(20).map(Node()))
-    assert len(found) == 3  # the chunks 0 and 1, 2; the third fails as one
+    results, error = until_failure(DataCollection.range(20).map(Node()))
+    assert len(results) == 3  # the chunks 0 and 1, 2; the third fails as one
     assert isinstance(error, ZeroDivisionError)
     assert "in a batch of 4 rows" in error.__notes__[0]
 
@@ -363,9 +371,9 @@ def test_safe_rows_go_past_all_later_steps() -> None:
     assert called == [2.0, 4.0]
     assert dc.drop_empty().to_list() == [4.0, 4.0]
     assert dc.fill_empty(-1).to_list() == [-1, 4.0, 4.0]
-    told: list[Empty] = []
-    assert dc.drop_empty(told.append).to_list() == [4.0, 4.0]
-    assert [one.input for one in told] == [0]
+    empties: list[Empty] = []
+    assert dc.drop_empty(empties.append).to_list() == [4.0, 4.0]
+    assert [one.input for one in empties] == [0]
     # Around what takes several rows.
     for collected in (dc.batch(2), dc.window(2, 2)):
         assert collected.map(lambda row: row).drop_empty().to_list() == [[4.0, 4.0]]
@@ -402,17 +410,17 @@ def test_a_failed_row_keeps_nothing_but_its_input() -> None:
     class Large:
         pass
 
-    made: list[weakref.ref[Large]] = []
+    references: list[weakref.ref[Large]] = []
 
     def fail(number: int) -> None:
         large = Large()
-        made.append(weakref.ref(large))
+        references.append(weakref.ref(large))
         raise ValueError(number)
 
     empties = DataCollection.range(5).safe().map(fail).to_list()
     gc.collect()
     assert [empty.input for empty in empties] == [0, 1, 2, 3, 4]
-    assert all(one() is None for one in made)
+    assert all(one() is None for one in references)
 
 
 def test_an_empty_can_be_pickled() -> None:
@@ -429,8 +437,8 @@ def test_an_error_of_the_source_comes_behind_the_rows_before() -> None:
 
     for node in (str, ops.normalize.power()):
         dc = DataCollection(broken()).map(lambda x: np.full(2, x, np.float32)).map(node)
-        found, error = until_failure(dc)
-        assert len(found) == 6
+        results, error = until_failure(dc)
+        assert len(results) == 6
         assert isinstance(error, OSError)
 
 
@@ -479,8 +487,8 @@ def test_a_pipeline_is_a_node_and_its_failures_are_rows(
     safe = dc.safe().map(exact)
     assert np.abs(safe.drop_empty().to_numpy() - good).max() <= 1e-5
     assert [empty.input for empty in safe.exceptions()] == [b"%PDF-1.7"]
-    found, error = until_failure(dc.map(exact))
-    assert len(found) == 1
+    results, error = until_failure(dc.map(exact))
+    assert len(results) == 1
     assert isinstance(error, ImageError)
     assert error.__notes__[0].endswith("for 8 bytes")
     graph = Pipeline.input("path").map("path", "vector", exact).output("path", "vector")
@@ -512,7 +520,7 @@ def test_reverse_search_over_two_folders(demo: list[Path], exact: ImagePipeline)
     folder = demo[0].parent
     gallery = DataCollection.from_glob(folder / "erase-*.jpg")
     paths = gallery.to_list()
-    found = (
+    results = (
         DataCollection.from_glob(folder / "erase-[cg]*.jpg")
         .map(exact)
         .search_vectors(gallery.map(exact), top_k=3)
@@ -520,10 +528,10 @@ def test_reverse_search_over_two_folders(demo: list[Path], exact: ImagePipeline)
         .select_from(gallery)
         .to_list()
     )
-    assert all(len(hits) == 3 for hits in found)
+    assert all(len(hits) == 3 for hits in results)
     queries = DataCollection.from_glob(folder / "erase-[cg]*.jpg").to_list()
-    assert [hits[0] for hits in found] == queries
-    assert {path for hits in found for path in hits} <= set(paths)
+    assert [hits[0] for hits in results] == queries
+    assert {path for hits in results for path in hits} <= set(paths)
 
 
 def test_what_is_searched_and_selected_from_is_read_once_and_late() -> None:
@@ -624,10 +632,10 @@ def test_rows_go_into_milvus_in_batches() -> None:
 def test_show_in_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     source = Counted()
     DataCollection(source).map(lambda x: {"number": x, "word": "x" * x}).show(3)
-    said = capsys.readouterr().out
-    assert "number" in said
-    assert "xx" in said
-    assert "xxx" not in said
+    output = capsys.readouterr().out
+    assert "number" in output
+    assert "xx" in output
+    assert "xxx" not in output
     assert source.asked == 4
 
 
@@ -672,8 +680,8 @@ def test_a_node_may_have_batches_alone() -> None:
 def test_hits_select_rows() -> None:
     gallery = DataCollection(["left", "right"])
     vectors = [[1.0, 0.0], [0.0, 1.0]]
-    found = DataCollection([[0.1, 0.9]]).search_vectors(vectors, top_k=2).select_from(gallery)
-    assert found.to_list() == [["right", "left"]]
+    results = DataCollection([[0.1, 0.9]]).search_vectors(vectors, top_k=2).select_from(gallery)
+    assert results.to_list() == [["right", "left"]]
     named = DataCollection([[0.1, 0.9]]).search_vectors(vectors, top_k=1, ids=["l", "r"])
     assert named.map(lambda hits: hits.ids).to_list() == [("r",)]
     for wrong in (None, "abc", {"a": 1}):

@@ -23,8 +23,8 @@ from tests.embeddings.pictures import encode, scene
 class Failed:
     """A row of a safe collection that has failed."""
 
-    def __init__(self, given: Any) -> None:
-        self.input = given
+    def __init__(self, value: Any) -> None:
+        self.input = value
         self.exception = ValueError("no <picture>")
 
 
@@ -35,9 +35,9 @@ def eighty_columns(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def pictures(html: str) -> list[Image.Image]:
     """The pictures inside of a page, decoded."""
-    found = re.findall(r'src="data:image/jpeg;base64,([^"]+)"', html)
-    assert len(found) == html.count("<img")
-    return [Image.open(io.BytesIO(base64.b64decode(one))) for one in found]
+    encoded = re.findall(r'src="data:image/jpeg;base64,([^"]+)"', html)
+    assert len(encoded) == html.count("<img")
+    return [Image.open(io.BytesIO(base64.b64decode(one))) for one in encoded]
 
 
 def cells(value: Any) -> tuple[str, str]:

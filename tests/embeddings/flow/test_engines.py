@@ -42,11 +42,11 @@ def no_thread_is_left() -> Iterator[None]:
 def test_wild_chains_in_one_thread_and_in_many(
     numbers: list[int], chain: list[chains.Link]
 ) -> None:
-    wanted = chains.expected(numbers, chain)
-    made = chains.collection(numbers, chain)
-    assert made.to_list() == wanted
-    assert made.set_parallel(3).to_list() == wanted
-    assert made.safe().set_parallel(2).to_list() == wanted
+    expected = chains.expected(numbers, chain)
+    dc = chains.collection(numbers, chain)
+    assert dc.to_list() == expected
+    assert dc.set_parallel(3).to_list() == expected
+    assert dc.safe().set_parallel(2).to_list() == expected
 
 
 def test_results_keep_their_order_however_long_they_take() -> None:
@@ -66,10 +66,10 @@ def test_functions_run_in_the_callers_thread_unless_told_otherwise() -> None:
     here = {threading.get_ident()}
     assert set(DataCollection.range(20).map(where)) == here
     assert not here & set(DataCollection.range(20).map(where).set_parallel(2))
-    told: set[int] = set()
+    threads: set[int] = set()
     failed = DataCollection.range(20).safe().map(lambda x: 1 / 0).set_parallel(2)
-    assert failed.drop_empty(lambda _: told.add(threading.get_ident())).to_list() == []
-    assert told == here
+    assert failed.drop_empty(lambda _: threads.add(threading.get_ident())).to_list() == []
+    assert threads == here
 
 
 def test_slow_functions_are_spread_over_all_threads() -> None:
@@ -83,11 +83,11 @@ def test_slow_functions_are_spread_over_all_threads() -> None:
 
 
 def test_the_source_is_read_only_a_little_ahead() -> None:
-    asked: list[int] = []
+    numbers: list[int] = []
 
     def source() -> Iterator[int]:
         for number in itertools.count():
-            asked.append(number)
+            numbers.append(number)
             yield number
 
     def slow(x: int) -> int:
@@ -97,22 +97,22 @@ def test_the_source_is_read_only_a_little_ahead() -> None:
     rows = iter(DataCollection(source()).map(slow).set_parallel(2))
     for number in range(30):
         assert next(rows) == number
-        assert len(asked) - number <= 2 * 3 + 3
+        assert len(numbers) - number <= 2 * 3 + 3
     rows.close()
 
 
 def test_what_is_done_goes_out_before_a_slow_source_is_waited_for() -> None:
-    given = threading.Event()
+    received = threading.Event()
 
     def source() -> Iterator[int]:
         yield 1
         yield 2
-        assert given.wait(20)
+        assert received.wait(20)
         yield 3
 
     rows = iter(DataCollection(source()).map(lambda x: x).set_parallel(2))
     assert next(rows) == 1
-    given.set()
+    received.set()
     assert list(rows) == [2, 3]
 
 
@@ -123,8 +123,8 @@ def test_a_failure_in_a_thread_comes_at_its_place_and_names_its_input() -> None:
         return x
 
     dc = DataCollection.range(1000).map(fail).map(str).set_parallel(4)
-    found, error = chains.until_failure(dc)
-    assert found == [str(x) for x in range(40)]
+    results, error = chains.until_failure(dc)
+    assert results == [str(x) for x in range(40)]
     assert isinstance(error, KeyError)
     assert error.args == (40,)
     assert error.__notes__[0].startswith("in step 1, map ")
@@ -137,9 +137,9 @@ def test_a_failure_that_only_batches_show_is_found() -> None:
     vectors = [np.ones(4, np.float32) for _ in range(30)]
     vectors[17] = np.full(4, np.inf, np.float32)
     dc = DataCollection(vectors).map(lambda x: x).normalize.l2()
-    for made in (dc, dc.set_parallel(2)):
-        found, error = chains.until_failure(made)
-        assert len(found) == 17
+    for variant in (dc, dc.set_parallel(2)):
+        results, error = chains.until_failure(variant)
+        assert len(results) == 17
         assert "NaN or infinity" in str(error)
         assert error.__notes__[0].startswith("in step 2, map normalize.l2")
 
@@ -210,12 +210,12 @@ def test_an_interrupt_ends_it_at_once(way: str) -> None:
 
 
 def test_a_pipeline_gives_the_vectors_of_its_stream(demo: list[Path], exact: ImagePipeline) -> None:
-    wanted = np.stack(list(exact.stream(demo[:20])))
+    expected = np.stack(list(exact.stream(demo[:20])))
     dc = DataCollection.from_list(demo[:20]).map(exact)
     graph = Pipeline.input("path").map("path", "vector", exact).output("vector")
-    for made in (dc, dc.set_parallel(2), DataCollection.from_list(demo[:20]).map(graph)):
-        vectors = made.to_list()
-        assert np.abs(np.stack(vectors) - wanted).max() <= 1e-5
+    for variant in (dc, dc.set_parallel(2), DataCollection.from_list(demo[:20]).map(graph)):
+        vectors = variant.to_list()
+        assert np.abs(np.stack(vectors) - expected).max() <= 1e-5
         assert all(one.base is None or one.base.size == 1280 for one in vectors)
 
 

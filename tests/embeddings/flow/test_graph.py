@@ -43,43 +43,43 @@ def embedder() -> Pipeline:
 
 
 def test_a_chain_of_operators_is_the_image_pipeline(exact: ImagePipeline, demo: list[Path]) -> None:
-    made = embedder()
-    assert made.fingerprint == exact.fingerprint
-    assert np.abs(made(demo[0]) - exact(demo[0])).max() <= 1e-5
-    vectors = made.batch(demo[:40])
+    graph = embedder()
+    assert graph.fingerprint == exact.fingerprint
+    assert np.abs(graph(demo[0]) - exact(demo[0])).max() <= 1e-5
+    vectors = graph.batch(demo[:40])
     assert np.abs(np.stack(vectors) - exact(demo[:40])).max() <= 1e-5
     # A vector that is kept does not keep its whole batch.
     assert vectors[3].base is None or vectors[3].base.size == 1280
 
 
 def test_any_chunk_gives_the_same_vectors(demo: list[Path]) -> None:
-    made = embedder()
-    whole = np.stack(made.batch(demo[:10]))
+    graph = embedder()
+    whole = np.stack(graph.batch(demo[:10]))
     for chunk, threads in ((1, 1), (3, 2), (64, 8)):
-        parts = list(made.stream(demo[:10], chunk=chunk, threads=threads))
+        parts = list(graph.stream(demo[:10], chunk=chunk, threads=threads))
         assert np.abs(np.stack(parts) - whole).max() <= 1e-5
 
 
 def test_an_image_pipeline_is_a_node(
     exact: ImagePipeline, demo: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given: list[int] = []
+    sizes: list[int] = []
     plain_call: Any = ImagePipeline.__call__
 
     def noted(self: ImagePipeline, pictures: Any) -> Any:
-        given.append(len(pictures))
+        sizes.append(len(pictures))
         return plain_call(self, pictures)
 
     monkeypatch.setattr(ImagePipeline, "__call__", noted)
-    made = Pipeline.input("path").map("path", "vector", exact).output("path", "vector")
-    paths, vectors = zip(*made.batch(demo[:5]), strict=True)
+    graph = Pipeline.input("path").map("path", "vector", exact).output("path", "vector")
+    paths, vectors = zip(*graph.batch(demo[:5]), strict=True)
     assert list(paths) == demo[:5]
-    assert given == [5]
+    assert sizes == [5]
     assert np.abs(np.stack(vectors) - plain_call(exact, demo[:5])).max() <= 1e-5
-    path, vector = made(demo[0])
+    path, vector = graph(demo[0])
     assert path == demo[0]
     assert vector.shape == (1280,)
-    good, bad, last = made.batch([demo[0], b"%PDF-1.7", demo[1]], errors="return")
+    good, bad, last = graph.batch([demo[0], b"%PDF-1.7", demo[1]], errors="return")
     assert isinstance(bad, ImageError)
     assert "for path = 8 bytes" in bad.__notes__[0]
     assert np.abs(np.stack([good[1], last[1]]) - np.stack(vectors[:2])).max() <= 1e-5
@@ -94,7 +94,7 @@ def test_an_image_pipeline_is_a_node(
 
 def test_views_give_one_vector(exact: ImagePipeline, demo: list[Path]) -> None:
     model = BoundOperator.from_recipe(recipe().operators[2])
-    made = (
+    graph = (
         Pipeline.input("image")
         .map("image", "image", ops.image_decode.pillow())
         .map("image", "views", ops.image_transform.five_crop())
@@ -103,18 +103,18 @@ def test_views_give_one_vector(exact: ImagePipeline, demo: list[Path]) -> None:
         .map("vector", "vector", ops.normalize.l2())
         .output("vector")
     )
-    vectors = np.stack(made.batch(demo[:3]))
+    vectors = np.stack(graph.batch(demo[:3]))
     cosines = (vectors * exact(demo[:3])).sum(axis=1)
     assert (cosines > 0.6).all()
     assert (cosines < 0.9999).all()
 
 
 def test_threads_share_a_pipeline(demo: list[Path]) -> None:
-    made = embedder()
-    alone = made.batch(demo[:6])
+    graph = embedder()
+    alone = graph.batch(demo[:6])
     with ThreadPoolExecutor(6) as pool:
-        together = list(pool.map(made, demo[:6]))
-        lists = list(pool.map(lambda _: made.batch(demo[:6]), range(3)))
+        together = list(pool.map(graph, demo[:6]))
+        lists = list(pool.map(lambda _: graph.batch(demo[:6]), range(3)))
     assert np.abs(np.stack(together) - np.stack(alone)).max() <= 1e-5
     for one in lists:
         assert np.abs(np.stack(one) - np.stack(alone)).max() <= 1e-5
@@ -180,15 +180,15 @@ def test_branches_that_cannot_be_joined() -> None:
 
 
 def test_rows_become_more_and_fewer() -> None:
-    made = (
+    graph = (
         Pipeline.input("n")
         .flat_map("n", "i", range)
         .filter("i", lambda i: i % 2)
         .map(("n", "i"), "product", lambda n, i: n * i)
         .output("n", "product")
     )
-    assert made(6) == [(6, 6), (6, 18), (6, 30)]
-    assert made.batch([2, 0, 4]) == [[(2, 2)], [], [(4, 4), (4, 12)]]
+    assert graph(6) == [(6, 6), (6, 18), (6, 30)]
+    assert graph.batch([2, 0, 4]) == [[(2, 2)], [], [(4, 4), (4, 12)]]
     pairs = Pipeline.input("n").flat_map("n", ("a", "b"), lambda n: ((i, -i) for i in range(n)))
     assert pairs.output("b", "a")(2) == [(0, 0), (-1, 1)]
 
@@ -211,8 +211,8 @@ def test_windows() -> None:
 
 def test_pipelines_as_nodes() -> None:
     inner = Pipeline.input("a", "b").map(("a", "b"), "c", lambda a, b: a + b).output("c", "a")
-    made = Pipeline.input("x").map("x", "y", double).map(("x", "y"), ("s", "t"), inner)
-    assert made.output("s", "t")(3) == (9, 3)
+    outer = Pipeline.input("x").map("x", "y", double).map(("x", "y"), ("s", "t"), inner)
+    assert outer.output("s", "t")(3) == (9, 3)
     rows = Pipeline.input("n").flat_map("n", "i", range).output("i")
     assert Pipeline.input("x").flat_map("x", "i", rows).output("i", "x")(2) == [(0, 2), (1, 2)]
     assert Pipeline.input("x").map("x", "list", rows).output("list")(2) == [0, 1]
@@ -282,10 +282,10 @@ class Batches:
 
 def test_nodes_with_batches_get_whole_chunks() -> None:
     node = Batches()
-    made = Pipeline.input("x").map("x", "y", double).map("y", "z", node).output("z")
-    assert made.batch(range(70)) == [2 * x + 1 for x in range(70)]
+    graph = Pipeline.input("x").map("x", "y", double).map("y", "z", node).output("z")
+    assert graph.batch(range(70)) == [2 * x + 1 for x in range(70)]
     assert sorted(node.sizes) == [6, 32, 32]
-    assert made(1) == 3
+    assert graph(1) == 3
     # However many rows a flat_map makes of a chunk, a batch has 32 at most.
     node.sizes.clear()
     many = Pipeline.input("n").flat_map("n", "i", range).map("i", "z", node).output("z")
@@ -298,9 +298,9 @@ def test_batches_of_the_wrong_length_are_an_error() -> None:
         def batch(self, values: list[int]) -> list[int]:
             return values[1:]
 
-    made = Pipeline.input("x").map("x", "y", Wrong()).output("y")
+    graph = Pipeline.input("x").map("x", "y", Wrong()).output("y")
     with pytest.raises(InputError, match=r"2 results for a batch of 3"):
-        made.batch([1, 2, 3])
+        graph.batch([1, 2, 3])
 
 
 def test_rows_run_in_several_threads_and_come_in_order() -> None:
@@ -310,8 +310,8 @@ def test_rows_run_in_several_threads_and_come_in_order() -> None:
         barrier.wait(30)  # passes only where four rows are under way at once
         return -x
 
-    made = Pipeline.input("x").map("x", "y", meet).output("y")
-    assert made.batch(range(16)) == [-x for x in range(16)]
+    graph = Pipeline.input("x").map("x", "y", meet).output("y")
+    assert graph.batch(range(16)) == [-x for x in range(16)]
 
 
 def test_the_next_chunk_is_decoded_while_the_model_runs() -> None:
@@ -328,22 +328,22 @@ def test_the_next_chunk_is_decoded_while_the_model_runs() -> None:
                 assert second.wait(30), "nothing is decoded while the first chunk is here"
             return values
 
-    made = Pipeline.input("x").map("x", "y", decode).map("y", "z", Model()).output("z")
-    assert made.batch(range(64)) == list(range(64))
+    graph = Pipeline.input("x").map("x", "y", decode).map("y", "z", Model()).output("z")
+    assert graph.batch(range(64)) == list(range(64))
 
 
 def test_a_stream_reads_no_more_than_it_needs() -> None:
     read = itertools.count()
-    made = Pipeline.input("x").map("x", "y", double).output("y")
+    graph = Pipeline.input("x").map("x", "y", double).output("y")
     endless: Iterator[int] = iter(lambda: next(read), -1)
-    stream = made.stream(endless, chunk=4)
+    stream = graph.stream(endless, chunk=4)
     assert list(itertools.islice(stream, 10)) == list(range(0, 20, 2))
     assert next(read) <= 10 + 3 * 4
     stream.close()  # type: ignore[attr-defined]
     with pytest.raises(InputError, match="chunk and threads"):
-        made.stream([], chunk=0)
+        graph.stream([], chunk=0)
     with pytest.raises(InputError, match="'raise' or 'return'"):
-        made.stream([], errors="ignore")  # type: ignore[arg-type]
+        graph.stream([], errors="ignore")  # type: ignore[arg-type]
 
 
 def test_a_slow_source_gets_its_results_soon() -> None:
@@ -357,12 +357,12 @@ def test_a_slow_source_gets_its_results_soon() -> None:
             read.append(x)
             yield x
 
-    made = Pipeline.input("x").map("x", "y", double).output("y")
-    behind = [len(read) - at for at, _ in enumerate(made.stream(slow()), 1)]
+    graph = Pipeline.input("x").map("x", "y", double).output("y")
+    behind = [len(read) - at for at, _ in enumerate(graph.stream(slow()), 1)]
     assert behind[0] == 0
     assert max(behind) <= 3  # 1, on a machine that is not busy
     read.clear()
-    assert [len(read) for _ in made.stream(slow(), chunk=1)] == list(range(1, 13))
+    assert [len(read) for _ in graph.stream(slow(), chunk=1)] == list(range(1, 13))
 
 
 def test_chunks_of_a_stream_grow() -> None:
@@ -374,8 +374,8 @@ def test_chunks_of_a_stream_grow() -> None:
             time.sleep(0.02)  # while the next chunk fills
             return values
 
-    made = Pipeline.input("x").map("x", "z", Slow()).output("z")
-    assert list(made.stream(range(300))) == list(range(300))
+    graph = Pipeline.input("x").map("x", "z", Slow()).output("z")
+    assert list(graph.stream(range(300))) == list(range(300))
     sizes = [size for _, size in sorted(chunks)]
     assert all(size <= min(2**number, 32) for number, size in enumerate(sizes))
     assert max(sizes) == 32
@@ -399,8 +399,8 @@ def test_values_live_no_longer_than_they_are_needed() -> None:
         most = max(most, len(alive))
         return 1
 
-    made = Pipeline.input("x").map("x", "big", load).map("big", "n", look).map("n", "z", Batches())
-    assert sum(made.output("z").stream(range(400), threads=2)) == 800
+    graph = Pipeline.input("x").map("x", "big", load).map("big", "n", look).map("n", "z", Batches())
+    assert sum(graph.output("z").stream(range(400), threads=2)) == 800
     gc.collect()
     assert not alive
     assert most <= 2 * 2 + 2  # a few for each thread, not those of whole chunks
@@ -410,40 +410,40 @@ def test_values_live_no_longer_than_they_are_needed() -> None:
 
 
 def test_errors_keep_their_type_and_name_node_and_input() -> None:
-    made = Pipeline.input("data").map("data", "image", ops.image_decode.pillow()).output("image")
+    graph = Pipeline.input("data").map("data", "image", ops.image_decode.pillow()).output("image")
     good = encode(scene(), "png")
     for data in (b"%PDF-1.7", [good, b"%PDF-1.7", good]):
         with pytest.raises(ImageError) as caught:
-            made(data)
+            graph(data)
         assert caught.value.code == "not_a_picture"
         (note,) = caught.value.__notes__
         assert note == "in step 1, map data → image: image_decode.pillow, for data = 8 bytes"
 
 
 def test_results_before_an_error_are_given() -> None:
-    made = Pipeline.input("x").map("x", "y", lambda x: 6 // (5 - x)).output("y")
-    stream = made.stream(range(10), chunk=3)
+    graph = Pipeline.input("x").map("x", "y", lambda x: 6 // (5 - x)).output("y")
+    stream = graph.stream(range(10), chunk=3)
     assert list(itertools.islice(stream, 5)) == [1, 1, 2, 3, 6]
     with pytest.raises(ZeroDivisionError) as caught:
         next(stream)
     assert "<lambda>" in caught.value.__notes__[0]
     assert "for x = 5" in caught.value.__notes__[0]
-    results = made.batch(range(4, 8), errors="return")
+    results = graph.batch(range(4, 8), errors="return")
     assert [results[0], *results[2:]] == [6, -6, -3]
     assert isinstance(results[1], ZeroDivisionError)
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 32])
 def test_rows_of_the_wrong_shape_fail_in_their_places(chunk: int) -> None:
-    made = Pipeline.input("a", "b").map(("a", "b"), "c", lambda a, b: a - b).output("c")
+    graph = Pipeline.input("a", "b").map(("a", "b"), "c", lambda a, b: a - b).output("c")
     rows: list[Any] = [(5, 3), (1,), 7, "no", (1, 1)]
     for results in (
-        made.batch(rows, errors="return"),
-        list(made.stream(rows, chunk=chunk, errors="return")),
+        graph.batch(rows, errors="return"),
+        list(graph.stream(rows, chunk=chunk, errors="return")),
     ):
         assert [results[0], results[4]] == [2, 0]
         assert all(isinstance(result, InputError) for result in results[1:4])
-    stream = made.stream(rows, chunk=chunk)
+    stream = graph.stream(rows, chunk=chunk)
     assert next(stream) == 2
     with pytest.raises(InputError, match="takes 2 inputs a row"):
         next(stream)
@@ -455,20 +455,20 @@ def test_an_iterable_that_fails_does_so_after_the_results_before(errors: Any) ->
         yield from range(10)
         raise OSError("the source is gone")
 
-    made = Pipeline.input("x").map("x", "y", double).output("y")
+    graph = Pipeline.input("x").map("x", "y", double).output("y")
     for chunk in (1, 3, 10, 32):
         results: list[int] = []
         with pytest.raises(OSError, match="source is gone"):
-            results.extend(made.stream(rows(), chunk=chunk, errors=errors))
+            results.extend(graph.stream(rows(), chunk=chunk, errors=errors))
         assert results == list(range(0, 20, 2))
     with pytest.raises(OSError, match="source is gone"):
-        made.batch(rows(), errors=errors)  # type: ignore[arg-type]
+        graph.batch(rows(), errors=errors)  # type: ignore[arg-type]
 
 
 def test_the_row_that_an_operator_failed_for_is_found_in_its_batch() -> None:
-    made = Pipeline.input("v").map("v", "w", ops.normalize.l2()).output("w")
+    graph = Pipeline.input("v").map("v", "w", ops.normalize.l2()).output("w")
     good, bad = np.ones(3, np.float32), np.ones((2, 2), np.float32)
-    results = made.batch([good, bad, good], errors="return")
+    results = graph.batch([good, bad, good], errors="return")
     assert [type(x).__name__ for x in results] == ["ndarray", "InputError", "ndarray"]
     assert "float32 of shape (2, 2)" in results[1].__notes__[0]
 
@@ -478,9 +478,9 @@ def test_a_failing_batch_of_another_object_fails_all_its_rows() -> None:
         def batch(self, values: list[int]) -> list[int]:
             raise OSError("no device")
 
-    made = Pipeline.input("x").map("x", "y", Broken()).output("y")
+    graph = Pipeline.input("x").map("x", "y", Broken()).output("y")
     with pytest.raises(OSError, match="no device") as caught:
-        made.batch([7, 8, 9])
+        graph.batch([7, 8, 9])
     assert caught.value.__notes__[0] == "(in a batch of 3 rows)"
     assert "for x = 7" in caught.value.__notes__[1]
     assert len(caught.value.__notes__) == 2
@@ -488,8 +488,8 @@ def test_a_failing_batch_of_another_object_fails_all_its_rows() -> None:
 
 def test_errors_of_inner_pipelines_name_both_nodes() -> None:
     inner = Pipeline.input("n").map("n", "m", lambda n: 1 // n).output("m")
-    made = Pipeline.input("x").map("x", "y", int).map("y", "z", inner).output("z")
-    results = made.batch(["1", "0", "2"], errors="return")
+    outer = Pipeline.input("x").map("x", "y", int).map("y", "z", inner).output("z")
+    results = outer.batch(["1", "0", "2"], errors="return")
     assert results[::2] == [1, 0]
     first, second = results[1].__notes__
     assert "for n = 0" in first
@@ -503,7 +503,7 @@ def test_errors_in_generators_filters_windows_and_unpacking() -> None:
         raise KeyError(n)
 
     rows = Pipeline.input("n").flat_map("n", "i", range)
-    for made, error in (
+    for graph, error in (
         (Pipeline.input("n").flat_map("n", "i", some), KeyError),
         (Pipeline.input("n").flat_map("n", "i", int), TypeError),
         (rows.filter("i", lambda i: 1 // i), ZeroDivisionError),
@@ -512,10 +512,10 @@ def test_errors_in_generators_filters_windows_and_unpacking() -> None:
         (Pipeline.input("n").map("n", ("a", "b"), lambda n: n), InputError),
     ):
         with pytest.raises(error) as caught:
-            made.output("n")(3)
+            graph.output("n")(3)
         assert "for n = 3" in caught.value.__notes__[0]
         with pytest.raises(error):
-            made.output("n").batch([3, 3])
+            graph.output("n").batch([3, 3])
 
 
 def test_a_stream_that_is_left_stops_working() -> None:
@@ -526,8 +526,8 @@ def test_a_stream_that_is_left_stops_working() -> None:
         done.append(x)
         return x
 
-    made = Pipeline.input("x").map("x", "y", slow).output("y")
-    stream = made.stream(itertools.count(), chunk=4, threads=2)
+    graph = Pipeline.input("x").map("x", "y", slow).output("y")
+    stream = graph.stream(itertools.count(), chunk=4, threads=2)
     assert next(stream) == 0
     stream.close()  # type: ignore[attr-defined]
     count = len(done)
@@ -536,7 +536,7 @@ def test_a_stream_that_is_left_stops_working() -> None:
 
 
 def test_pipelines_survive_pickling() -> None:
-    made = Pipeline.input("x").map("x", "y", double).output("y")
-    assert pickle.loads(pickle.dumps(made))(4) == 8
+    graph = Pipeline.input("x").map("x", "y", double).output("y")
+    assert pickle.loads(pickle.dumps(graph))(4) == 8
     operators = embedder()
     assert pickle.loads(pickle.dumps(operators)).fingerprint == operators.fingerprint

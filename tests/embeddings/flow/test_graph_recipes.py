@@ -26,10 +26,10 @@ normalizers: st.SearchStrategy[tuple[str, dict[str, Any]]] = st.one_of(
 
 def vectors(chain: list[tuple[str, dict[str, Any]]], names: list[str]) -> Pipeline:
     """A chain of normalizations through columns of these names."""
-    made = Pipeline.input(names[0])
+    graph = Pipeline.input(names[0])
     for (name, parameters), before, after in zip(chain, names, names[1:], strict=False):
-        made = made.map(before, after, getattr(ops.normalize, name)(**parameters))
-    return made.output(names[len(chain)])
+        graph = graph.map(before, after, getattr(ops.normalize, name)(**parameters))
+    return graph.output(names[len(chain)])
 
 
 def full() -> Pipeline:
@@ -68,20 +68,20 @@ def test_fingerprints_are_equal_exactly_when_the_chains_are(
     one: list[tuple[str, dict[str, Any]]], other: list[tuple[str, dict[str, Any]]]
 ) -> None:
     names = [f"v{at}" for at in range(9)]
-    made, second = vectors(one, names), vectors(other, names)
-    assert (one == other) == (made.fingerprint == second.fingerprint)
+    first, second = vectors(one, names), vectors(other, names)
+    assert (one == other) == (first.fingerprint == second.fingerprint)
 
 
 def _paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """Where the operators' parts and the windows' numbers are in a recipe."""
-    found = []
+    paths = []
     items = value.items() if isinstance(value, dict) else enumerate(value)
     for key, item in items:
         if isinstance(item, dict | list):
-            found += _paths(item, (*path, key))
+            paths += _paths(item, (*path, key))
         elif "inputs" not in path and "outputs" not in path:
-            found.append((*path, key))
-    return found
+            paths.append((*path, key))
+    return paths
 
 
 def _changed(data: Any, path: tuple[Any, ...]) -> Any:
@@ -121,17 +121,17 @@ def test_the_order_of_keys_does_not_count() -> None:
 
 
 def test_round_trip_of_every_kind_of_node() -> None:
-    made = full()
-    again = Pipeline.from_recipe(json.loads(json.dumps(made.recipe)))
-    assert again.recipe == made.recipe
-    assert again.fingerprint == made.fingerprint
+    graph = full()
+    again = Pipeline.from_recipe(json.loads(json.dumps(graph.recipe)))
+    assert again.recipe == graph.recipe
+    assert again.fingerprint == graph.fingerprint
 
 
 def test_wiring_counts() -> None:
     base = Pipeline.input("a", "b").map("a", "x", ops.normalize.l2())
     fingerprints = {
-        made.fingerprint
-        for made in (
+        graph.fingerprint
+        for graph in (
             base.output("x"),
             base.output("a"),
             base.output("b"),
@@ -165,24 +165,24 @@ def test_what_does_not_decide_the_outputs_does_not_count() -> None:
 
 
 def test_a_chain_has_the_fingerprint_of_its_recipe() -> None:
-    made = Pipeline.input("path")
+    graph = Pipeline.input("path")
     for number, operator in enumerate(recipe()):
         before = f"column {number - 1}" if number else "path"
-        made = made.map(before, f"column {number}", BoundOperator.from_recipe(operator))
-    finished = made.output("column 3")
+        graph = graph.map(before, f"column {number}", BoundOperator.from_recipe(operator))
+    finished = graph.output("column 3")
     assert finished.fingerprint == recipe().fingerprint
     assert finished.recipe["nodes"][2]["operator"] == recipe().operators[2].to_dict()
 
 
 def test_an_image_pipeline_counts_as_its_operators(exact: ImagePipeline) -> None:
     base = Pipeline.input("image_decode")
-    made = base.map("image_decode", "vector", exact)
-    assert made.output("vector").fingerprint == exact.fingerprint
-    chain = Pipeline.from_recipe(made.output("vector").recipe)
+    graph = base.map("image_decode", "vector", exact)
+    assert graph.output("vector").fingerprint == exact.fingerprint
+    chain = Pipeline.from_recipe(graph.output("vector").recipe)
     assert chain.fingerprint == exact.fingerprint
     assert [node_name(step.node) for step in chain.steps] == [one.name for one in exact.recipe]
     # With more around it, and twice, each time as if the chain stood there.
-    longer = made.map("vector", "v", ops.normalize.power()).map("image_decode", "vector", exact)
+    longer = graph.map("vector", "v", ops.normalize.power()).map("image_decode", "vector", exact)
     operators = [BoundOperator.from_recipe(one) for one in exact.recipe]
     plain = base
     for number, operator in enumerate(operators):
@@ -191,7 +191,7 @@ def test_an_image_pipeline_counts_as_its_operators(exact: ImagePipeline) -> None
     assert longer.output("v", "vector").fingerprint == plain.output("v", "c4").fingerprint
     again = Pipeline.from_recipe(json.loads(json.dumps(longer.output("v", "vector").recipe)))
     assert again.recipe == longer.output("v", "vector").recipe
-    inner = Pipeline.input("x").map("x", "y", made.output("vector")).output("y")
+    inner = Pipeline.input("x").map("x", "y", graph.output("vector")).output("y")
     assert inner.fingerprint == exact.fingerprint
     assert "image_transform.resize_center_crop (version 1)" in longer.explain()
     assert exact.fingerprint in longer.explain()
@@ -199,10 +199,10 @@ def test_an_image_pipeline_counts_as_its_operators(exact: ImagePipeline) -> None
 
 def test_a_recipe_becomes_a_chain() -> None:
     for same in (recipe(), recipe().to_dict(), json.loads(recipe().to_json())):
-        made = Pipeline.from_recipe(same)
-        assert (made.inputs, made.outputs) == (("picture",), ("vector",))
-        assert made.fingerprint == recipe().fingerprint
-        assert [node["operator"] for node in made.recipe["nodes"]] == recipe().to_dict()[
+        chain = Pipeline.from_recipe(same)
+        assert (chain.inputs, chain.outputs) == (("picture",), ("vector",))
+        assert chain.fingerprint == recipe().fingerprint
+        assert [node["operator"] for node in chain.recipe["nodes"]] == recipe().to_dict()[
             "operators"
         ]
     wrongs: list[dict[str, Any]] = [
@@ -221,8 +221,8 @@ def test_a_recipe_becomes_a_chain() -> None:
 
 def test_columns_that_are_written_again_keep_apart() -> None:
     base = Pipeline.input("v").map("v", "v:2", ops.normalize.power())
-    made = base.map("v", "v", ops.normalize.l2()).map("v", "v", ops.normalize.power())
-    finished = made.output("v", "v:2")
+    graph = base.map("v", "v", ops.normalize.l2()).map("v", "v", ops.normalize.power())
+    finished = graph.output("v", "v:2")
     assert finished.recipe["outputs"] == ["v:4", "v:2"]
     again = Pipeline.from_recipe(finished.recipe)
     assert again.fingerprint == finished.fingerprint
@@ -232,7 +232,7 @@ def test_columns_that_are_written_again_keep_apart() -> None:
 
 
 def test_pictures_through_a_recipe_that_was_read_back() -> None:
-    made = (
+    graph = (
         Pipeline.input("data")
         .map("data", "image", ops.image_decode.opencv())
         .flat_map("image", "view", ops.image_transform.five_crop(32))
@@ -240,7 +240,7 @@ def test_pictures_through_a_recipe_that_was_read_back() -> None:
         .output("pairs")
     )
     data = encode(scene(), "png")
-    for one, other in zip(made(data), Pipeline.from_recipe(made.recipe)(data), strict=True):
+    for one, other in zip(graph(data), Pipeline.from_recipe(graph.recipe)(data), strict=True):
         assert np.array_equal(np.stack(one), np.stack(other))
 
 
@@ -248,20 +248,20 @@ def test_functions_have_no_recipe() -> None:
     def brighten(image: Any) -> Any:
         return image
 
-    made = Pipeline.input("x").map("x", "y", brighten).output("y")
+    graph = Pipeline.input("x").map("x", "y", brighten).output("y")
     with pytest.raises(RecipeError, match="brighten"):
-        _ = made.recipe
+        _ = graph.recipe
     with pytest.raises(RecipeError, match="brighten"):
-        _ = made.fingerprint
-    assert "no fingerprint: The function" in made.explain()
-    outer = Pipeline.input("x").map("x", "y", made).output("y")
+        _ = graph.fingerprint
+    assert "no fingerprint: The function" in graph.explain()
+    outer = Pipeline.input("x").map("x", "y", graph).output("y")
     with pytest.raises(RecipeError, match="brighten"):
         _ = outer.fingerprint
 
 
 def test_explain_tells_every_step_and_parameter() -> None:
-    said = full().explain()
-    assert full().fingerprint in said
+    text = full().explain()
+    assert full().fingerprint in text
     for words in (
         "1. map data → image: image_decode.pillow (version 1)",
         "background: #ffffff",
@@ -270,7 +270,7 @@ def test_explain_tells_every_step_and_parameter() -> None:
         "size: 2, step: 1",
         "4. filter view: image_transform.flip",
     ):
-        assert words in said
+        assert words in text
 
 
 @pytest.mark.parametrize(

@@ -26,9 +26,9 @@ def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def client(uri: str) -> Iterator[Any]:
-    made = MilvusClient(uri)
-    yield made
-    made.close()
+    milvus = MilvusClient(uri)
+    yield milvus
+    milvus.close()
 
 
 def made(client: Any, name: str, *, auto_id: bool = False, title: bool = False) -> str:
@@ -49,8 +49,8 @@ def made(client: Any, name: str, *, auto_id: bool = False, title: bool = False) 
 
 def stored(client: Any, name: str) -> list[dict[str, Any]]:
     client.load_collection(name)
-    found: list[dict[str, Any]] = client.query(name, filter="id >= 0", output_fields=["*"])
-    return sorted((dict(row) for row in found), key=lambda row: row["vector"][0])
+    rows: list[dict[str, Any]] = client.query(name, filter="id >= 0", output_fields=["*"])
+    return sorted((dict(row) for row in rows), key=lambda row: row["vector"][0])
 
 
 def test_dictionaries_go_in_batches(client: Any) -> None:
@@ -103,16 +103,16 @@ def test_an_error_names_the_rows_of_the_batch(client: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("row", "said"),
+    ("row", "message"),
     [
         (np.zeros(4), r"Row 2 has 1 values, but 'wrong' takes 2 \(id, vector\)"),
         ((1, np.zeros(4), 3), "Row 2 has 3 values"),
         (Failed(), "Row 2 has failed: ValueError: no picture"),
     ],
 )
-def test_rows_that_are_not_the_collections(client: Any, row: Any, said: str) -> None:
+def test_rows_that_are_not_the_collections(client: Any, row: Any, message: str) -> None:
     name = made(client, "wrong")
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         insert_into_milvus([(1, np.zeros(4)), row], (client, name))
     assert stored(client, name) == []
 

@@ -38,10 +38,10 @@ pytestmark = [
 
 @pytest.fixture(scope="module", autouse=True)
 def cluster() -> Iterator[None]:
-    """One cluster for all tests, as a program has that starts its own."""
+    """One cluster for all tests, started here as a program would start its own."""
     import ray
 
-    kept = {name: os.environ.get(name) for name in ("RAY_USAGE_STATS_ENABLED", "PYTHONPATH")}
+    old_values = {name: os.environ.get(name) for name in ("RAY_USAGE_STATS_ENABLED", "PYTHONPATH")}
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "PYTHONPATH": str(ROOT)}
     ray.init(
         address="local", num_cpus=2, include_dashboard=False, object_store_memory=100 * 2**20,
@@ -49,7 +49,7 @@ def cluster() -> Iterator[None]:
     )  # fmt: skip
     yield
     ray.shutdown()
-    for name, value in kept.items():
+    for name, value in old_values.items():
         if value is None:
             os.environ.pop(name, None)
         else:
@@ -66,8 +66,8 @@ def on_ray(collection: DataCollection, **options: Any) -> DataCollection:
 def test_wild_chains_are_those_of_the_local_engine(
     numbers: list[int], chain: list[chains.Link]
 ) -> None:
-    made = on_ray(chains.collection(numbers, chain))
-    assert made.to_list() == chains.expected(numbers, chain)
+    dc = on_ray(chains.collection(numbers, chain))
+    assert dc.to_list() == chains.expected(numbers, chain)
 
 
 @pytest.mark.long
@@ -108,8 +108,8 @@ def test_a_failure_comes_at_its_place_with_note_and_traceback() -> None:
     def fail(x: int) -> float:
         return 1 / (x - 40)
 
-    found, error = until_failure(on_ray(DataCollection.range(1000).map(fail)))
-    assert found == [fail(x) for x in range(40)]
+    results, error = until_failure(on_ray(DataCollection.range(1000).map(fail)))
+    assert results == [fail(x) for x in range(40)]
     assert isinstance(error, ZeroDivisionError)
     assert error.__notes__[0].endswith("for 40")
     assert "in fail" in str(error.__cause__)
@@ -138,12 +138,12 @@ def test_what_cannot_be_pickled_is_named() -> None:
     assert isinstance(error, InputError)
     assert "step 2, map " in str(error)
     assert "cannot pickle" in str(error)
-    found, error = until_failure(on_ray(DataCollection([1, 2, lock, 4]).map(str)))
-    assert found == ["1", "2"]
+    results, error = until_failure(on_ray(DataCollection([1, 2, lock, 4]).map(str)))
+    assert results == ["1", "2"]
     assert isinstance(error, InputError)
     assert "_thread.lock" in error.__notes__[0]
-    found, error = until_failure(on_ray(DataCollection.range(9).map(lambda x: x).map(lazy)))
-    assert found == [0, 1, 2, 3, 4]
+    results, error = until_failure(on_ray(DataCollection.range(9).map(lambda x: x).map(lazy)))
+    assert results == [0, 1, 2, 3, 4]
     assert "What step 2, map " in str(error)
     assert error.__notes__[0].endswith("for 5")
     _, error = until_failure(on_ray(DataCollection.range(9).map(odd)))
@@ -163,8 +163,8 @@ def test_a_process_that_dies_names_step_and_input() -> None:
         return x
 
     dc = DataCollection.range(9).map(lambda x: x)
-    found, error = until_failure(on_ray(dc.map(die).map(str)))
-    assert found == ["0", "1", "2", "3", "4"]
+    results, error = until_failure(on_ray(dc.map(die).map(str)))
+    assert results == ["0", "1", "2", "3", "4"]
     assert isinstance(error, WorkerError)
     assert "died in step 2, map " in str(error)
     assert "for 5:" in str(error)
@@ -175,11 +175,11 @@ def test_a_process_that_dies_names_step_and_input() -> None:
 
 @pytest.mark.long
 def test_it_reads_only_a_little_ahead_and_ends_early() -> None:
-    asked = []
+    numbers = []
 
     def source() -> Iterator[int]:
         for number in itertools.count():
-            asked.append(number)
+            numbers.append(number)
             yield number
 
     def slow(x: int) -> int:
@@ -188,7 +188,7 @@ def test_it_reads_only_a_little_ahead_and_ends_early() -> None:
 
     rows = iter(on_ray(DataCollection(source()).map(slow)))
     assert [next(rows), next(rows)] == [0, 1]
-    assert len(asked) <= 10
+    assert len(numbers) <= 10
     rows.close()
     assert on_ray(DataCollection.range(100).map(slow)).head(2).to_list() == [0, 1]
 

@@ -33,10 +33,10 @@ def score(metric: str, one: Sequence[float], other: Sequence[float]) -> float:
 def check(metric: str, data: NDArray[Any], query: NDArray[Any], hits: Hits, top_k: int) -> None:
     """Hits are right where scores are, no other is better, and ties are in order."""
     all_scores = [score(metric, row, query.tolist()) for row in data.tolist()]
-    found = [all_scores[place] for place in hits.ids]
+    expected = [all_scores[place] for place in hits.ids]
     assert len(set(hits.ids)) == len(hits) == min(top_k, len(data))
     assert hits.scores.dtype == np.float32
-    assert np.allclose(hits.scores, found, rtol=3e-7, atol=1e-35)
+    assert np.allclose(hits.scores, expected, rtol=3e-7, atol=1e-35)
     sign = 1 if metric == "l2" else -1
     pairs = [(sign * value, place) for place, value in hits]
     assert pairs == sorted(pairs)
@@ -161,7 +161,7 @@ def test_fewer_vectors_than_asked_for_and_none() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ((np.eye(2), "cosine", 0), "top_k must be 1 or more, not 0"),
         ((np.eye(2), "cosine", True), "top_k"),
@@ -177,21 +177,21 @@ def test_fewer_vectors_than_asked_for_and_none() -> None:
         ((np.array([[1e300, 2]]),), "Row 1 holds NaN or infinity"),
     ],
 )
-def test_data_that_cannot_be_searched(arguments: tuple[Any, ...], said: str) -> None:
-    with pytest.raises(InputError, match=said):
+def test_data_that_cannot_be_searched(arguments: tuple[Any, ...], message: str) -> None:
+    with pytest.raises(InputError, match=message):
         Searcher(*arguments)
 
 
 def test_queries_that_cannot_be_searched_for() -> None:
     searcher = Searcher(np.eye(3, dtype=np.float32))
-    for query, said in (
+    for query, message in (
         ([1, 0], "data has 3 dimensions, but the query 2"),
         ([1, 0, math.nan], "Query 1 holds NaN"),
         ([[1, 0, 0]], r"not of shape \(1, 3\); see batch"),
         (1, r"not of shape \(\)"),
         (["a", "b", "c"], "real numbers"),
     ):
-        with pytest.raises(InputError, match=said):
+        with pytest.raises(InputError, match=message):
             searcher(query)
     with pytest.raises(InputError, match="Query 2 holds NaN"):
         searcher.batch([[1, 0, 0], [0, math.inf, 0]])

@@ -68,7 +68,7 @@ def test_numbers_lists_and_nothing_become_arrays() -> None:
 
 
 @pytest.mark.parametrize(
-    ("row", "said"),
+    ("row", "message"),
     [
         (vector(1), r"Row 3 has the shape \(1,\), but row 1 \(2,\)"),
         (3, r"Row 3 has the shape \(\)"),
@@ -80,8 +80,8 @@ def test_numbers_lists_and_nothing_become_arrays() -> None:
         (Failed(), r"Row 3 has failed: ValueError: no picture\. Drop"),
     ],
 )
-def test_other_rows_make_no_array(row: Any, said: str) -> None:
-    with pytest.raises(InputError, match=said):
+def test_other_rows_make_no_array(row: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
         as_array([vector(1, 2), vector(3, 4), row])
 
 
@@ -120,7 +120,7 @@ def test_a_place_that_is_none_is_told_before_rows_are_asked_for(
 
 @both
 @pytest.mark.parametrize(
-    ("row", "said"),
+    ("row", "message"),
     [
         ({"x": Image.new("RGB", (2, 2))}, "Column 'x' of row 2 is a picture"),
         ({"x": np.zeros((2, 2, 3), np.uint8)}, "Column 'x' of row 2 is a picture"),
@@ -135,9 +135,9 @@ def test_a_place_that_is_none_is_told_before_rows_are_asked_for(
     ],
 )
 def test_what_no_table_holds_names_column_and_row(
-    write: Writer, tmp_path: Path, row: Any, said: str
+    write: Writer, tmp_path: Path, row: Any, message: str
 ) -> None:
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         write([{"a": 1}, row], tmp_path / "a")
     assert list(tmp_path.iterdir()) == []
 
@@ -333,7 +333,7 @@ def test_parquet_is_written_in_groups(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("before", "value", "said"),
+    ("before", "value", "message"),
     [
         (1, "a", "is of type string, but was of type int64 before"),
         (1, 0.5, "is of type double, but was of type int64"),
@@ -353,10 +353,10 @@ def test_parquet_is_written_in_groups(tmp_path: Path) -> None:
     ],
 )
 def test_a_column_that_changes_its_type_names_column_and_row(
-    tmp_path: Path, before: Any, value: Any, said: str
+    tmp_path: Path, before: Any, value: Any, message: str
 ) -> None:
     rows = [{"x": before}] * 5000 + [{"x": value}]
-    with pytest.raises(InputError, match="Column 'x' of row 5001 .*" + said):
+    with pytest.raises(InputError, match="Column 'x' of row 5001 .*" + message):
         write_parquet(rows, tmp_path / "a.parquet")
     assert list(tmp_path.iterdir()) == []
 

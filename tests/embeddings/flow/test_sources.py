@@ -37,7 +37,7 @@ def as_file(path: Path, content: str | bytes) -> Path:
 
 @pytest.mark.parametrize("read", [csv_rows, parquet_rows, zip_members, Archive])
 def test_a_wrong_path_fails_at_the_call(read: Callable[..., Any], tmp_path: Path) -> None:
-    for path, said in (
+    for path, message in (
         (tmp_path / "none", "There is no file"),
         (tmp_path, "is a folder"),
         ("", "empty"),
@@ -46,7 +46,7 @@ def test_a_wrong_path_fails_at_the_call(read: Callable[..., Any], tmp_path: Path
         (None, "not NoneType"),
         (b"a", "not bytes"),
     ):
-        with pytest.raises(InputError, match=said):
+        with pytest.raises(InputError, match=message):
             read(path)
 
 
@@ -89,13 +89,13 @@ def test_glob_looks_when_it_is_asked(tmp_path: Path) -> None:
 
 
 def test_glob_needs_patterns() -> None:
-    for patterns, said in (
+    for patterns, message in (
         ((), "at least one"),
         (("",), "empty"),
         (("a\0",), "NUL"),
         ((["*"],), "not list"),
     ):
-        with pytest.raises(InputError, match=said):
+        with pytest.raises(InputError, match=message):
             glob_paths(*patterns)
 
 
@@ -117,7 +117,7 @@ def test_csv_rows_by_column(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said", "before"),
+    ("content", "message", "before"),
     [
         ("a,b\n1,2\n3\n", r"Line 3 .* has 1 values, but there are 2 columns \(a, b\)", 1),
         ('a,b\n"1\n\n",2\n3,4,5\n', "Line 5 .* has 3 values", 1),
@@ -132,12 +132,12 @@ def test_csv_rows_by_column(tmp_path: Path) -> None:
     ],
 )
 def test_csv_that_is_wrong_names_the_line(
-    tmp_path: Path, content: str | bytes, said: str, before: int
+    tmp_path: Path, content: str | bytes, message: str, before: int
 ) -> None:
     rows = csv_rows(as_file(tmp_path / "a.csv", content))
     for _ in range(before):
         next(rows)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         next(rows)
 
 
@@ -206,8 +206,8 @@ def test_parquet_columns(tmp_path: Path) -> None:
     ]
     with pytest.raises(UnknownName, match=r"column in .* named 'titel'; did you mean 'title'"):
         list(parquet_rows(tmp_path / "a.parquet", ["titel"]))
-    for wrong, said in (("title", r"\['title'\]"), ([], "at least one column")):
-        with pytest.raises(InputError, match=said):
+    for wrong, message in (("title", r"\['title'\]"), ([], "at least one column")):
+        with pytest.raises(InputError, match=message):
             parquet_rows(tmp_path / "a.parquet", wrong)
 
 
@@ -334,7 +334,7 @@ def elsewhere(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "said"),
+    ("spoil", "message"),
     [
         (encrypted, "encrypted"),
         (damaged, "Bad CRC"),
@@ -344,13 +344,13 @@ def elsewhere(path: Path) -> None:
     ],
 )
 def test_a_bad_member_is_one_error_and_the_others_follow(
-    tmp_path: Path, spoil: Callable[[Path], None], said: str
+    tmp_path: Path, spoil: Callable[[Path], None], message: str
 ) -> None:
     path = archive_of(tmp_path / "a.zip", ("a", b"one"), ("bad", b"content"), ("c", b"three"))
     spoil(path)
     members = zip_members(path)
     assert next(members) == b"one"
-    with pytest.raises(InputError, match=rf"'bad' of .*a\.zip .*{said}"):
+    with pytest.raises(InputError, match=rf"'bad' of .*a\.zip .*{message}"):
         next(members)
     assert list(members) == [b"three"]
 

@@ -44,10 +44,12 @@ def _judged(query: Image.Image, other: Image.Image) -> Verdict:
 def test_copies_are_named_with_what_was_done(edit: str) -> None:
     for place in PLACES:
         picture = photograph(place)
-        made = MADE[edit] | ({Edit.RESIZED} if edit == "page" and picture.width != 320 else set())
+        expected = MADE[edit] | (
+            {Edit.RESIZED} if edit == "page" and picture.width != 320 else set()
+        )
         verdict = _judged(edited(picture, edit, place), picture)
         assert verdict.kind == Kind.NEAR_DUPLICATE
-        assert set(verdict.edits) == made
+        assert set(verdict.edits) == expected
         assert verdict.reason.endswith(".")
 
 
@@ -118,8 +120,8 @@ def test_a_picture_that_was_squashed_is_a_copy() -> None:
 @pytest.mark.parametrize("by", ["bytes", "pixels"])
 def test_identical_is_what_the_caller_knows(by: str) -> None:
     features = local_features(photograph(5))
-    found = match(features, features)
-    verdict = judge(found, features, features, by == "bytes", by == "pixels")
+    result = match(features, features)
+    verdict = judge(result, features, features, by == "bytes", by == "pixels")
     assert (verdict.kind, verdict.edits) == (Kind.IDENTICAL, ())
     assert by in verdict.reason
 
@@ -159,8 +161,8 @@ def test_another_photograph_of_one_thing_is_no_copy() -> None:
 
 @pytest.mark.parametrize("places", [(5, 9), (20, 33), (40, 41), (60, 70)])
 def test_what_many_pictures_bear_does_not_make_them_copies(places: tuple[int, int]) -> None:
-    for made in (in_ornate_border, watermarked):
-        one, other = (made(photograph(place)) for place in places)
+    for edit in (in_ornate_border, watermarked):
+        one, other = (edit(photograph(place)) for place in places)
         assert _judged(one, other).kind is None
 
 

@@ -31,11 +31,11 @@ def _assert_same(one: LocalFeatures, another: LocalFeatures) -> None:
 
 @pytest.mark.parametrize("place", [5, 20, 87, 145])
 def test_what_is_read_back_is_what_was_made(place: int) -> None:
-    made = local_features(photograph(place))
-    read = LocalFeatures.from_bytes(made.to_bytes())
-    _assert_same(made, read)
-    assert read.to_bytes() == made.to_bytes()
-    assert len(made.to_bytes()) <= 20_000
+    features = local_features(photograph(place))
+    read = LocalFeatures.from_bytes(features.to_bytes())
+    _assert_same(features, read)
+    assert read.to_bytes() == features.to_bytes()
+    assert len(features.to_bytes()) <= 20_000
 
 
 def test_the_same_picture_has_the_same_features() -> None:
@@ -114,12 +114,12 @@ def test_wrong_bytes_with_a_right_check_sum_never_harm(place: int, change: bytes
 
 
 def test_a_small_picture_that_is_large_is_refused() -> None:
-    made = local_features(photograph(5))
+    features = local_features(photograph(5))
     large = local_features(photograph(9))
-    with_other = replace(made, _jpeg=b"\xff\xd8\xff" + made._jpeg[3:40])
+    with_other = replace(features, _jpeg=b"\xff\xd8\xff" + features._jpeg[3:40])
     with pytest.raises(EmbeddingsError, match="small picture"):
         LocalFeatures.from_bytes(with_other.to_bytes())
-    assert LocalFeatures.from_bytes(replace(made, _jpeg=large._jpeg).to_bytes())
+    assert LocalFeatures.from_bytes(replace(features, _jpeg=large._jpeg).to_bytes())
 
 
 def test_another_version_is_told_apart_from_damage() -> None:

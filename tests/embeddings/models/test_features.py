@@ -31,9 +31,9 @@ def made(architecture: str, **options: Any) -> Any:
     return timm().create_model(architecture, pretrained=False, **options).eval()
 
 
-def run(model: Any, wanted: FeatureSpec, x: torch.Tensor) -> torch.Tensor:
+def run(model: Any, feature_spec: FeatureSpec, x: torch.Tensor) -> torch.Tensor:
     with torch.inference_mode():
-        features: torch.Tensor = Features(model, wanted)(x)
+        features: torch.Tensor = Features(model, feature_spec)(x)
         return features
 
 
@@ -75,9 +75,9 @@ def test_other_poolings(pooling: str) -> None:
 def test_any_layer_by_name() -> None:
     model, x = made("resnet18"), pixels(64)
     expected = output_of(model, "layer3", x).mean(dim=(2, 3))
-    given = run(model, spec("layer3"), x)
-    assert given.shape == (2, 256)
-    assert torch.allclose(given, expected, atol=1e-5)
+    features = run(model, spec("layer3"), x)
+    assert features.shape == (2, 256)
+    assert torch.allclose(features, expected, atol=1e-5)
 
 
 def test_transformers_have_a_class_token_and_places() -> None:
@@ -97,9 +97,9 @@ def test_layers_of_the_default_model_are_timms_own() -> None:
     for layer in ("blocks.3.0.conv_pw", "conv_head"):
         parameters: Any = TimmEmbedding.canonical("efficientnet-lite0", layer)
         embedding = TimmEmbedding(**parameters, runtime="torch")
-        given = torch.from_numpy(embedding.pixels(x.numpy()))
+        features = torch.from_numpy(embedding.pixels(x.numpy()))
         expected = output_of(model, layer, x).mean(dim=(2, 3))
-        assert torch.cosine_similarity(given, expected).min() >= 0.9999, layer
+        assert torch.cosine_similarity(features, expected).min() >= 0.9999, layer
 
 
 def test_channels_are_found_where_a_layer_has_them() -> None:
@@ -137,11 +137,11 @@ def test_layers_and_poolings_when_converted(runtime: str) -> None:
     x = pixels(224, 3)
     card = model_card("efficientnet-lite0")
     assert card.sha256 is not None
-    wanted = FeatureSpec(
+    feature_spec = FeatureSpec(
         card.architecture, card.sha256, card.mean, card.std, layer, pooling, 224, 224
     )
-    expected = run(load_model(card), wanted, x).numpy()
-    given = embedding.pixels(x.numpy())
-    assert given.shape[1] == embedding.dimension
-    cosine = (given * expected).sum(1) / np.linalg.norm(given, axis=1)
+    expected = run(load_model(card), feature_spec, x).numpy()
+    features = embedding.pixels(x.numpy())
+    assert features.shape[1] == embedding.dimension
+    cosine = (features * expected).sum(1) / np.linalg.norm(features, axis=1)
     assert (cosine / np.linalg.norm(expected, axis=1)).min() >= 0.9999

@@ -65,8 +65,10 @@ def session(chain: str) -> Any:
         helper.make_tensor_value_info(name, TensorProto.UINT8, shape)
         for name, shape in shapes.items()
     ]
-    made = helper.make_graph(graph.nodes, "transforms", ends[:1], ends[1:], graph.constants)
-    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    onnx_graph = helper.make_graph(graph.nodes, "transforms", ends[:1], ends[1:], graph.constants)
+    model = helper.make_model(
+        onnx_graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10
+    )
     onnx.checker.check_model(model, full_check=True)
     return views, onnxruntime.InferenceSession(model.SerializeToString())
 
@@ -77,10 +79,10 @@ def compared(chain: str, picture: Image.Image) -> Any:
     for transform in CHAINS[chain]:
         expected = transform(expected)
     views, graph = session(chain)
-    (found,) = graph.run(None, {"pixels": np.asarray(picture)[None]})
-    assert found.dtype == np.uint8
-    assert len(found) == views
-    return np.abs(found.astype(int) - expected.reshape(found.shape).astype(int))
+    (result,) = graph.run(None, {"pixels": np.asarray(picture)[None]})
+    assert result.dtype == np.uint8
+    assert len(result) == views
+    return np.abs(result.astype(int) - expected.reshape(result.shape).astype(int))
 
 
 @settings(max_examples=examples(40))
@@ -140,9 +142,9 @@ def test_the_file_needs_onnxruntime_alone(
     )  # fmt: skip
     loaded, vectors = json.loads(done.stdout)
     assert loaded == []
-    found = np.array(vectors, np.float32)
-    assert np.allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
-    cosines = (found * exact(some)).sum(axis=1)
+    result = np.array(vectors, np.float32)
+    assert np.allclose(np.linalg.norm(result, axis=1), 1, atol=1e-5)
+    cosines = (result * exact(some)).sum(axis=1)
     assert cosines.mean() > 0.9999
     assert cosines.min() > 0.9995
 
@@ -167,8 +169,8 @@ def test_the_file_says_what_it_is(exported: Exported) -> None:
     assert float(facts["mean_cosine"]) == pytest.approx(exported.mean_cosine, abs=1e-6)
     assert exported.mean_cosine > 0.9999
     assert exported.least_cosine > 0.999
-    (given,), (result,) = model.graph.input, model.graph.output
-    assert (given.name, result.name) == ("pixels", "vector")
+    (model_input,), (result,) = model.graph.input, model.graph.output
+    assert (model_input.name, result.name) == ("pixels", "vector")
     assert result.type.tensor_type.shape.dim[1].dim_value == exported.dimension == 1280
 
 
@@ -181,13 +183,13 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("quick")
 def test_views_and_powers_are_inside(tmp_path: Path, demo: list[Path]) -> None:
-    said = recipe(EXACT).to_dict()
-    said["operators"][1:2] = [T.squash(224).recipe.to_dict(), T.flip().recipe.to_dict()]
-    said["operators"].insert(-1, ops.normalize.power(0.5).recipe.to_dict())
-    mine = pipeline(said, runtime="torch")
-    found = export_onnx(mine, tmp_path / "mine.onnx")
-    assert found.fingerprint == mine.fingerprint
-    graph = onnxruntime.InferenceSession(found.path)
+    recipe_dict = recipe(EXACT).to_dict()
+    recipe_dict["operators"][1:2] = [T.squash(224).recipe.to_dict(), T.flip().recipe.to_dict()]
+    recipe_dict["operators"].insert(-1, ops.normalize.power(0.5).recipe.to_dict())
+    mine = pipeline(recipe_dict, runtime="torch")
+    result = export_onnx(mine, tmp_path / "mine.onnx")
+    assert result.fingerprint == mine.fingerprint
+    graph = onnxruntime.InferenceSession(result.path)
     picture = Image.open(demo[0]).convert("RGB")
     (vectors,) = graph.run(None, {"pixels": np.asarray(picture)[None]})
     assert float(vectors[0] @ mine(picture)) > 0.9999
@@ -210,10 +212,12 @@ class TestRefused:
                 export_onnx(EXACT, tmp_path / "a.onnx", mean_cosine=wrong)
 
     def test_a_model_with_a_transform_of_its_own(self, tmp_path: Path) -> None:
-        said = recipe(EXACT).to_dict()
-        said["operators"][2] = ops.image_embedding.timm("efficientnet-lite0").recipe.to_dict()
+        recipe_dict = recipe(EXACT).to_dict()
+        recipe_dict["operators"][2] = ops.image_embedding.timm(
+            "efficientnet-lite0"
+        ).recipe.to_dict()
         with pytest.raises(RecipeError, match="transform of its own"):
-            export_onnx(said, tmp_path / "a.onnx")
+            export_onnx(recipe_dict, tmp_path / "a.onnx")
 
     def test_an_operator_that_onnx_does_not_know(self, tmp_path: Path) -> None:
         with pytest.raises(RecipeError, match=r"other\.package cannot be part"):

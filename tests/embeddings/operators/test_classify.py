@@ -56,8 +56,8 @@ def test_recipe(classify: BoundOperator) -> None:
     assert parameters["weights_sha256"] == card.sha256
     assert parameters["top"] == 5
     assert ops.image_classification.timm("efficientnet-lite0", 3).recipe != classify.recipe
-    made = Pipeline.input("image").map("image", "labels", classify).output("labels")
-    assert Pipeline.from_recipe(made.recipe).fingerprint == made.fingerprint
+    graph = Pipeline.input("image").map("image", "labels", classify).output("labels")
+    assert Pipeline.from_recipe(graph.recipe).fingerprint == graph.fingerprint
 
 
 def test_what_there_is_not() -> None:

@@ -137,15 +137,15 @@ def test_other_refusals() -> None:
 
 
 def test_addresses_go_through_the_callers_function() -> None:
-    asked = []
+    urls = []
 
     def fetch(url: str) -> bytes:
-        asked.append(url)
+        urls.append(url)
         return encode(scene(), "png")
 
     operator = ops.image_decode.url(fetch=fetch)
     assert difference(operator("https://example.org/a.png"), scene()) == 0
-    assert asked == ["https://example.org/a.png"]
+    assert urls == ["https://example.org/a.png"]
     # How it is fetched does not decide what a vector means.
     assert operator.recipe == ops.image_decode.url(fetch=len).recipe
     assert dict(operator.recipe.parameters) == dict(ops.image_decode.pillow().recipe.parameters)

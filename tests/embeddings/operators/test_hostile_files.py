@@ -153,8 +153,8 @@ def test_refused_before_memory_is_taken() -> None:
         text=True,
         check=True,
     )
-    said = dict(line.split() for line in done.stdout.splitlines())
-    assert said == dict.fromkeys(FORMATS, "too_many_pixels") | {"without": "hostile"}
+    codes = dict(line.split() for line in done.stdout.splitlines())
+    assert codes == dict.fromkeys(FORMATS, "too_many_pixels") | {"without": "hostile"}
 
 
 @pytest.mark.parametrize("kind", ["png", "gif", "tiff", "bmp"])

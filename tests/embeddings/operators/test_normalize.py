@@ -101,16 +101,16 @@ def test_whitened_vectors_are_white(
 def test_whitening_in_a_recipe(tmp_path: Path, vectors: NDArray[np.float32]) -> None:
     path = tmp_path / "white.npz"
     fit_pca_whitening(vectors, path, 3)
-    made = Pipeline.input("v").map("v", "w", ops.normalize.pca_whitening(path)).output("w")
+    graph = Pipeline.input("v").map("v", "w", ops.normalize.pca_whitening(path)).output("w")
     with pytest.raises(RecipeError, match="needs the path"):
-        Pipeline.from_recipe(made.recipe)
+        Pipeline.from_recipe(graph.recipe)
     local = {"normalize.pca_whitening": {"path": path}}
-    again = Pipeline.from_recipe(made.recipe, local)
-    assert again.fingerprint == made.fingerprint
-    assert np.array_equal(again(vectors[0]), made(vectors[0]))
+    again = Pipeline.from_recipe(graph.recipe, local)
+    assert again.fingerprint == graph.fingerprint
+    assert np.array_equal(again(vectors[0]), graph(vectors[0]))
     fit_pca_whitening(vectors, path, 4)
     with pytest.raises(WeightsError) as caught:
-        Pipeline.from_recipe(made.recipe, local)
+        Pipeline.from_recipe(graph.recipe, local)
     assert caught.value.code == "weights_mismatch"
 
 

@@ -19,9 +19,9 @@ def test_boxes_lie_within_any_picture(width: int, height: int, seed: int) -> Non
     rng = np.random.default_rng(seed)
     coarse = rng.integers(0, 256, (4, 5, 3), dtype=np.uint8)
     picture = Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
-    found = regions(picture)
-    assert len(found) <= 4
-    for left, top, across, down in found:
+    boxes = regions(picture)
+    assert len(boxes) <= 4
+    for left, top, across, down in boxes:
         assert 0 <= left < left + across <= 1.0002
         assert 0 <= top < top + down <= 1.0002
         assert across * down < 0.62

@@ -315,9 +315,9 @@ def test_a_class_with_canonical_has_local_parameters_past_it(install: Callable[.
     alone = [net("ab", device=object()) for _ in range(2)]
     assert alone[0].implementation is not alone[1].implementation
     local = {"image_embedding.net": {"device": "cuda"}}
-    made = Pipeline.input("x").map("x", "y", torch).output("y")
-    assert "runtime" not in str(made.recipe)
-    assert Pipeline.from_recipe(made.recipe, local)(0) == ("auto", "cuda")
+    graph = Pipeline.input("x").map("x", "y", torch).output("y")
+    assert "runtime" not in str(graph.recipe)
+    assert Pipeline.from_recipe(graph.recipe, local)(0) == ("auto", "cuda")
     with pytest.raises(RecipeError, match=r"image_embedding\.net .*run_time"):
         net("ab", run_time="torch")
     assert dict(net("ab", sizes=[np.int16(1), 2]).recipe.parameters)["sizes"] == (1, 2)

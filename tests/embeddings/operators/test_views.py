@@ -54,8 +54,8 @@ def test_demo_pictures(name: str, demo: list[Path]) -> None:
 def test_squash_keeps_all_four_corners() -> None:
     pixels = ops.image_transform.squash(64)(scene(300, 40)).transpose(1, 2, 0).astype(int)
     corners = [[230, 30, 30], [30, 200, 30], [30, 30, 230], [245, 245, 245]]
-    found = [pixels[0, 0], pixels[0, -1], pixels[-1, 0], pixels[-1, -1]]
-    assert np.abs(np.array(found) - corners).max() <= 6
+    colours = [pixels[0, 0], pixels[0, -1], pixels[-1, 0], pixels[-1, -1]]
+    assert np.abs(np.array(colours) - corners).max() <= 6
 
 
 def test_letterbox_pads_with_its_colour() -> None:

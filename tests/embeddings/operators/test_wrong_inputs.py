@@ -183,12 +183,12 @@ def test_files_that_cannot_be_read(use: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "words"), [(None, "nothing to read yet"), ("text", "not str"), (7, "not int")]
+    ("content", "words"), [(None, "nothing to read yet"), ("text", "not str"), (7, "not int")]
 )
-def test_file_objects_that_give_no_bytes(given: Any, words: str) -> None:
+def test_file_objects_that_give_no_bytes(content: Any, words: str) -> None:
     class File:
         def read(self) -> Any:
-            return given
+            return content
 
     with pytest.raises(InputError, match=words):
         decode(File())  # type: ignore[arg-type]

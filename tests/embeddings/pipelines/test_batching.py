@@ -38,10 +38,10 @@ def model() -> Model:
 
 @pytest.fixture
 def batcher(model: Model) -> Iterator[Batcher]:
-    made = Batcher(model, max_batch=4, max_waiting=10)
-    yield made
+    instance = Batcher(model, max_batch=4, max_waiting=10)
+    yield instance
     model.gate.set()
-    made.close()
+    instance.close()
 
 
 def number(value: int) -> Array:
@@ -94,10 +94,10 @@ def test_a_cancelled_submission_costs_nothing(model: Model, batcher: Batcher) ->
     batcher.submit(number(0))
     assert model.entered.acquire(timeout=30)
     unwanted = [batcher.submit(number(-1)) for _ in range(4)]  # a whole batch
-    wanted = batcher.submit(number(5))
+    remaining = batcher.submit(number(5))
     assert all(future.cancel() for future in unwanted)
     model.gate.set()
-    assert wanted.result(30)[0] == 10
+    assert remaining.result(30)[0] == 10
     assert model.sizes == [1, 1]
 
 

@@ -92,20 +92,20 @@ def test_large_pictures_are_nearly_the_same(
 def test_no_smaller_than_asked(
     size: tuple[int, int], short_side: int, decoded: tuple[int, int]
 ) -> None:
-    found = decode(encode(scene(*size), "JPEG"), draft_short_side=short_side)
+    draft = decode(encode(scene(*size), "JPEG"), draft_short_side=short_side)
     if size == (2000, 1600) and short_side == 512:
         decoded = (1000, 800)  # halves, quarters and eighths only
-    assert found.image.size == decoded
-    assert (found.width, found.height) == size
+    assert draft.image.size == decoded
+    assert (draft.width, draft.height) == size
 
 
 def test_orientation_and_true_size_of_a_draft() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     data = encode(scene(2400, 1201), "JPEG", exif=exif)
-    found = decode(data, draft_short_side=512)
-    assert (found.width, found.height) == (1201, 2400)
-    assert found.image.size == (601, 1200)
+    draft = decode(data, draft_short_side=512)
+    assert (draft.width, draft.height) == (1201, 2400)
+    assert draft.image.size == (601, 1200)
 
 
 def test_other_formats_are_decoded_whole() -> None:
@@ -113,18 +113,18 @@ def test_other_formats_are_decoded_whole() -> None:
 
 
 def test_vectors_come_as_they_are_asked_for(exact: ImagePipeline, demo: list[Path]) -> None:
-    taken = 0
+    count = 0
 
     def endless() -> Iterator[Path]:
-        nonlocal taken
+        nonlocal count
         while True:
-            taken += 1
-            yield demo[taken % len(demo)]
+            count += 1
+            yield demo[count % len(demo)]
 
     stream = exact.stream(endless(), workers=2)
     first = next(stream)
     assert np.array_equal(first, exact(demo[1])) or np.abs(first - exact(demo[1])).max() <= 1e-5
-    assert taken <= 63  # 1 + 2 + 4 + 8 + 8 + 8, and some more while the first was computed
+    assert count <= 63  # 1 + 2 + 4 + 8 + 8 + 8, and some more while the first was computed
     stream.close()  # type: ignore[attr-defined]
 
 
@@ -142,18 +142,18 @@ def test_what_an_iterable_raises_comes_behind_the_vectors(
 
 
 def test_a_slow_source_is_not_waited_for(exact: ImagePipeline, demo: list[Path]) -> None:
-    asked = 0
+    count = 0
 
     def slow() -> Iterator[Path]:
-        nonlocal asked
+        nonlocal count
         for path in demo[:20]:
             time.sleep(0.2)
-            asked += 1
+            count += 1
             yield path
 
     stream = exact.stream(slow(), workers=2)
     next(stream)
-    assert asked <= 7
+    assert count <= 7
 
 
 @pytest.mark.parametrize("wrong", ["a.jpg", b"bytes", Path("a.jpg"), None, 5])
@@ -193,19 +193,19 @@ def test_what_is_no_recipe(wrong: object) -> None:
 
 
 def test_a_bad_picture_is_told_at_its_place(exact: ImagePipeline, demo: list[Path]) -> None:
-    given = [*demo[:10], b"no picture", *demo[10:20]]
-    stream = exact.stream(given, workers=2)
+    pictures = [*demo[:10], b"no picture", *demo[10:20]]
+    stream = exact.stream(pictures, workers=2)
     assert [next(stream).shape for _ in range(10)] == [(1280,)] * 10
     with pytest.raises(ImageError, match="not a picture"):
         next(stream)
 
 
 def test_recipes_from_dictionaries_and_files(tmp_path: Path) -> None:
-    wanted = recipe(EXACT)
+    expected = recipe(EXACT)
     file = tmp_path / "mine.json"
-    file.write_text(wanted.to_json())
-    for given in (wanted.to_dict(), file, str(file)):
-        assert pipeline(given, runtime="torch").fingerprint == wanted.fingerprint
+    file.write_text(expected.to_json())
+    for source in (expected.to_dict(), file, str(file)):
+        assert pipeline(source, runtime="torch").fingerprint == expected.fingerprint
     with pytest.raises(RecipeError, match="cannot be read"):
         pipeline(tmp_path / "none.json")
     file.write_text(json.dumps({"name": "x"}))

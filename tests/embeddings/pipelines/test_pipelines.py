@@ -231,9 +231,9 @@ def test_one_pipeline_is_loaded_however_many_ask() -> None:
         return pipeline(dataclasses.replace(recipe(), name="asked-at-once"))
 
     with ThreadPoolExecutor(6) as pool:
-        made = list(pool.map(ask, range(6)))
-    assert len({id(one) for one in made}) == 1
-    assert made[0].recipe.name == "asked-at-once"
+        pipelines = list(pool.map(ask, range(6)))
+    assert len({id(one) for one in pipelines}) == 1
+    assert pipelines[0].recipe.name == "asked-at-once"
 
 
 def test_what_a_pipeline_says_of_itself(exact: ImagePipeline) -> None:
@@ -241,44 +241,44 @@ def test_what_a_pipeline_says_of_itself(exact: ImagePipeline) -> None:
     assert exact.recipe == recipe(EXACT)
     assert exact.fingerprint == recipe(EXACT).fingerprint
     assert (exact.runtime, exact.precision) == ("torch", "float32")
-    said = exact.explain()
+    text = exact.explain()
     for operator in exact.recipe:
-        assert operator.name in said
-        assert all(key in said for key, _ in operator.parameters)
-    assert exact.fingerprint in said
+        assert operator.name in text
+        assert all(key in text for key, _ in operator.parameters)
+    assert exact.fingerprint in text
 
 
 def _with(at: int, **changes: Any) -> Recipe:
-    made = recipe()
-    old = made.operators[at]
+    base = recipe()
+    old = base.operators[at]
     new = Operator.of(old.name, old.version, dict(old.parameters) | changes)
     return dataclasses.replace(
-        made, operators=(*made.operators[:at], new, *made.operators[at + 1 :])
+        base, operators=(*base.operators[:at], new, *base.operators[at + 1 :])
     )
 
 
 def _swapped(at: int, operator: Operator) -> Recipe:
-    made = recipe()
-    operators = (*made.operators[:at], operator, *made.operators[at + 1 :])
-    return dataclasses.replace(made, operators=operators)
+    base = recipe()
+    operators = (*base.operators[:at], operator, *base.operators[at + 1 :])
+    return dataclasses.replace(base, operators=operators)
 
 
 @pytest.mark.parametrize(
-    ("made", "near"),
+    ("broken", "near"),
     [
         (_swapped(3, Operator.of("normalize.l1", 1)), "normalize.l2"),
         (_swapped(3, Operator.of("normalize.l2", 2)), "normalize.l2 version 1"),
         (_swapped(0, Operator.of("image_decode.pilow", 1)), "image_decode.pillow"),
     ],
 )
-def test_unknown_operators_and_versions(made: Recipe, near: str) -> None:
+def test_unknown_operators_and_versions(broken: Recipe, near: str) -> None:
     with pytest.raises(UnknownName) as caught:
-        pipeline(made)
+        pipeline(broken)
     assert caught.value.nearest[0] == near
 
 
 @pytest.mark.parametrize(
-    "made",
+    "broken",
     [
         _with(0, background="#000000"),
         _with(0, surprise=1),
@@ -305,9 +305,9 @@ def test_unknown_operators_and_versions(made: Recipe, near: str) -> None:
         dataclasses.replace(recipe(), dimension=512),
     ],
 )
-def test_recipes_that_cannot_be_run(made: Recipe) -> None:
+def test_recipes_that_cannot_be_run(broken: Recipe) -> None:
     with pytest.raises(EmbeddingsError) as caught:
-        pipeline(made, runtime="torch")
+        pipeline(broken, runtime="torch")
     assert isinstance(caught.value, RecipeError | UnknownName)
 
 

@@ -36,13 +36,13 @@ recipes = st.builds(
 
 
 def test_the_default_recipe() -> None:
-    made = recipe(DEFAULT_PIPELINE)
-    assert recipe() == made
+    default = recipe(DEFAULT_PIPELINE)
+    assert recipe() == default
     assert {DEFAULT_PIPELINE, EXACT} <= set(names())
     assert {f"{DEFAULT_PIPELINE}:{variant}" for variant in ("gem", "five-crop")} <= set(names())
     assert "image-embedding-dinov2-vit-s14:gem" not in names()
-    assert made.dimension == 1280
-    assert [operator.name for operator in made] == [
+    assert default.dimension == 1280
+    assert [operator.name for operator in default] == [
         "image_decode.pillow",
         "image_transform.resize_center_crop",
         "image_embedding.timm",
@@ -52,7 +52,7 @@ def test_the_default_recipe() -> None:
     exact = "d1515c51db1003654da5a7052693755e9b25625765f8d4823f174db5122c2482"
     assert recipe(EXACT).fingerprint == exact
     fast = "fdaf70d983752aa18e869907ed9c344b285b7b1caf6d8936f593bfb1bab72e50"
-    assert made.fingerprint == fast
+    assert default.fingerprint == fast
 
 
 @pytest.mark.parametrize("variant", ["gem", "five-crop"])
@@ -73,11 +73,11 @@ def test_unknown_names_come_with_the_nearest() -> None:
 
 
 @given(recipes)
-def test_json_round_trip(made: Recipe) -> None:
-    again = Recipe.from_json(made.to_json())
-    assert again == made
-    assert again.fingerprint == made.fingerprint
-    assert pickle.loads(pickle.dumps(made)) == made == copy.deepcopy(made)
+def test_json_round_trip(original: Recipe) -> None:
+    again = Recipe.from_json(original.to_json())
+    assert again == original
+    assert again.fingerprint == original.fingerprint
+    assert pickle.loads(pickle.dumps(original)) == original == copy.deepcopy(original)
 
 
 def _shuffled(value: Any) -> Any:
@@ -87,10 +87,12 @@ def _shuffled(value: Any) -> Any:
 
 
 @given(recipes)
-def test_key_order_name_and_dimension_do_not_count(made: Recipe) -> None:
-    shuffled = Recipe.from_dict(_shuffled(made.to_dict()))
-    assert shuffled.fingerprint == made.fingerprint
-    assert dataclasses.replace(made, name=made.name + "2").fingerprint == made.fingerprint
+def test_key_order_name_and_dimension_do_not_count(original: Recipe) -> None:
+    shuffled = Recipe.from_dict(_shuffled(original.to_dict()))
+    assert shuffled.fingerprint == original.fingerprint
+    assert (
+        dataclasses.replace(original, name=original.name + "2").fingerprint == original.fingerprint
+    )
 
 
 @given(recipes, recipes)
@@ -99,9 +101,9 @@ def test_fingerprints_are_equal_exactly_when_operators_are(one: Recipe, other: R
 
 
 @given(recipes, st.data())
-def test_any_change_of_an_operator_changes_the_fingerprint(made: Recipe, data: Any) -> None:
-    at = data.draw(st.integers(0, len(made.operators) - 1))
-    old = made.operators[at]
+def test_any_change_of_an_operator_changes_the_fingerprint(original: Recipe, data: Any) -> None:
+    at = data.draw(st.integers(0, len(original.operators) - 1))
+    old = original.operators[at]
     changes = [
         Operator(old.name + "x", old.version, old.parameters),
         Operator(old.name, old.version + 1, old.parameters),
@@ -112,26 +114,28 @@ def test_any_change_of_an_operator_changes_the_fingerprint(made: Recipe, data: A
         (key, value), *rest = old.parameters
         changes.append(Operator(old.name, old.version, ((key, f"{value}!"), *rest)))
     for new in changes:
-        operators = (*made.operators[:at], new, *made.operators[at + 1 :])
-        assert dataclasses.replace(made, operators=operators).fingerprint != made.fingerprint
+        operators = (*original.operators[:at], new, *original.operators[at + 1 :])
+        assert (
+            dataclasses.replace(original, operators=operators).fingerprint != original.fingerprint
+        )
 
 
 def test_every_parameter_of_the_default_recipe_counts() -> None:
-    made = recipe()
-    seen = {made.fingerprint}
-    for at, operator in enumerate(made.operators):
+    default = recipe()
+    seen = {default.fingerprint}
+    for at, operator in enumerate(default.operators):
         for key, value in operator.parameters:
             changed = dict(operator.parameters) | {key: "other" if value != "other" else "else"}
             new = Operator.of(operator.name, operator.version, changed)
-            operators = (*made.operators[:at], new, *made.operators[at + 1 :])
-            seen.add(dataclasses.replace(made, operators=operators).fingerprint)
-    assert len(seen) == 1 + sum(len(operator.parameters) for operator in made)
+            operators = (*default.operators[:at], new, *default.operators[at + 1 :])
+            seen.add(dataclasses.replace(default, operators=operators).fingerprint)
+    assert len(seen) == 1 + sum(len(operator.parameters) for operator in default)
 
 
 def test_order_of_operators_counts() -> None:
-    made = recipe()
-    turned = dataclasses.replace(made, operators=made.operators[::-1])
-    assert turned.fingerprint != made.fingerprint
+    default = recipe()
+    turned = dataclasses.replace(default, operators=default.operators[::-1])
+    assert turned.fingerprint != default.fingerprint
 
 
 def test_whole_floats_are_whole_numbers() -> None:

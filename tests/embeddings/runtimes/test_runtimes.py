@@ -61,10 +61,10 @@ def both_precisions(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def measurements(monkeypatch: pytest.MonkeyPatch, own_cache: Path) -> list[selection.Measured]:
-    """What a measurement gives here, to be filled by the test."""
-    given: list[selection.Measured] = []
-    monkeypatch.setattr(selection, "measure", lambda _spec, _load, _candidates: given)
-    return given
+    """The results that a measurement returns here, to be filled by the test."""
+    results: list[selection.Measured] = []
+    monkeypatch.setattr(selection, "measure", lambda _spec, _load, _candidates: results)
+    return results
 
 
 def never(*way: str) -> Network:
@@ -129,23 +129,23 @@ def test_auto_measures_once_and_takes_what_agrees(
     own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(selection, "precisions", lambda: ("float32",))
-    asked: list[tuple[str, str]] = []
+    loads: list[tuple[str, str]] = []
 
     def load(runtime: str, precision: str) -> Network:
-        asked.append((runtime, precision))
+        loads.append((runtime, precision))
         return load_network(SPEC, runtime, precision)
 
     chosen = selection.choose(SPEC, load)
-    (kept,) = own_cache.glob("measured-*.json")
-    ways = [selection.Measured(**one) for one in json.loads(kept.read_text())]
+    (file,) = own_cache.glob("measured-*.json")
+    ways = [selection.Measured(**one) for one in json.loads(file.read_text())]
     assert (ways[0].runtime, ways[0].precision) == ("torch", "float32")
     assert {"torch", "openvino"} <= {one.runtime for one in ways}
     assert all(one.agrees and one.mean_share < 0.01 for one in ways)  # float32 all of them
     quickest = min(ways, key=lambda one: one.milliseconds)
     assert chosen == (quickest.runtime, quickest.precision)
-    asked.clear()
+    loads.clear()
     assert selection.choose(SPEC, load) == chosen
-    assert not asked
+    assert not loads
 
 
 def test_the_fastest_that_agrees(measurements: list[selection.Measured]) -> None:
@@ -269,12 +269,12 @@ def test_where_bfloat16_is_emulated_torch_has_it_for_who_asks(
     assert loaded == [("torch", "bfloat16", "cpu")]
 
 
-@pytest.mark.parametrize(("mean_share", "taken"), [(0.2, "bfloat16"), (0.6, "float32")])
+@pytest.mark.parametrize(("mean_share", "expected"), [(0.2, "bfloat16"), (0.6, "float32")])
 @pytest.mark.parametrize("runtime", ["auto", "torch"])
 def test_bfloat16_of_a_cuda_device_is_taken_where_it_agrees(
     runtime: str,
     mean_share: float,
-    taken: str,
+    expected: str,
     measurements: list[selection.Measured],
     loaded: list[tuple[str, str, str]],
     own_cache: Path,
@@ -283,21 +283,21 @@ def test_bfloat16_of_a_cuda_device_is_taken_where_it_agrees(
     monkeypatch.setattr(torch_network, "device_name", lambda _device: "NVIDIA H200")
     measurements += [REFERENCE, measured("torch", "bfloat16", 20, mean_share)]
     network = load_network(SPEC, runtime, device="cuda")
-    assert (network.runtime, network.precision, network.device) == ("torch", taken, "cuda")
-    assert loaded == [("torch", taken, "cuda")]
-    # Of that kind of device alone.
+    assert (network.runtime, network.precision, network.device) == ("torch", expected, "cuda")
+    assert loaded == [("torch", expected, "cuda")]
+    # Only for that kind of device.
     monkeypatch.setattr(torch_network, "device_name", lambda _device: "NVIDIA T4")
     measurements[:] = [REFERENCE]
     assert load_network(SPEC, runtime, device="cuda:1").precision == "float32"
     assert len(list(own_cache.glob("measured-*.json"))) == 2
-    # Who names a precision has it.
+    # A precision that the caller names is used.
     for precision in ("bfloat16", "float16"):
         assert load_network(SPEC, runtime, precision, "cuda:1").precision == precision
 
 
 @pytest.mark.long
 def test_who_measures_ends_afterwards(own_cache: Path, demo: list[Path]) -> None:
-    """A process without torch stays without, though measuring and converting need it."""
+    """A process without torch does not import it, although measuring and converting need it."""
     program = (
         "import sys\n"
         "from embeddings import pipeline\n"
@@ -305,12 +305,12 @@ def test_who_measures_ends_afterwards(own_cache: Path, demo: list[Path]) -> None
         f"print('torch' in sys.modules, embed.runtime, embed({str(demo[0])!r}).shape)\n"
     )
     shutil.copytree(SHARED, own_cache, ignore=shutil.ignore_patterns("measured-*"))
-    said = subprocess.run(
+    output = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.split(maxsplit=2)
-    (kept,) = own_cache.glob("measured-*.json")
-    assert said == [str(said[1] == "torch"), said[1], "(1280,)\n"]
-    assert said[1] in {one["runtime"] for one in json.loads(kept.read_text())}
+    (file,) = own_cache.glob("measured-*.json")
+    assert output == [str(output[1] == "torch"), output[1], "(1280,)\n"]
+    assert output[1] in {one["runtime"] for one in json.loads(file.read_text())}
 
 
 @pytest.mark.usefixtures("quick")
@@ -319,7 +319,7 @@ def test_a_measurement_that_cannot_be_read_is_made_again(own_cache: Path) -> Non
         return load_network(SPEC, *way)
 
     chosen = selection.choose(SPEC, load)
-    (kept,) = own_cache.glob("measured-*.json")
+    (file,) = own_cache.glob("measured-*.json")
     of_another_version = asdict(measured("openvino", "int4", 1))
     of_nobody = asdict(REFERENCE) | {"milliseconds": "1"}
     damages: tuple[Any, ...] = (
@@ -331,9 +331,9 @@ def test_a_measurement_that_cannot_be_read_is_made_again(own_cache: Path) -> Non
         None,
     )
     for damage in map(json.dumps, damages):
-        kept.write_text(damage)
+        file.write_text(damage)
         assert selection.choose(SPEC, load)[0] in ("torch", "openvino", "onnxruntime")
-        assert len(json.loads(kept.read_text())) >= 2
+        assert len(json.loads(file.read_text())) >= 2
     assert chosen
 
 
@@ -386,10 +386,10 @@ def test_without_a_place_to_keep_anything(own_cache: Path) -> None:
 
 
 def test_what_is_kept_can_be_read_where_nothing_can_be_written(own_cache: Path) -> None:
-    made = cache.kept_folder("made", lambda folder: (folder / "x").touch())
+    path = cache.kept_folder("made", lambda folder: (folder / "x").touch())
     (own_cache / "made.lock").unlink()
-    (own_cache / "made.lock").mkdir()  # cannot be opened, whoever we are
-    assert cache.kept_folder("made", lambda _folder: pytest.fail("made again")) == made
+    (own_cache / "made.lock").mkdir()  # cannot be opened, even by root
+    assert cache.kept_folder("made", lambda _folder: pytest.fail("made again")) == path
     with pytest.raises(cache.CacheUnwritable), cache.locked("made"):
         pytest.fail("locked")
 

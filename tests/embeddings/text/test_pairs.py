@@ -54,13 +54,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def _tokenizer(kind: str) -> Any:
     begin, end = ("<|startoftext|>", "<|endoftext|>") if kind == "clip" else ("<pad>", "</s>")
     vocabulary = {word: place for place, word in enumerate(("[UNK]", *WORDS, begin, end))}
-    made = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
-    made.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     form = f"{begin} $A {end}" if kind == "clip" else f"$A {end}"
-    made.post_processor = processors.TemplateProcessing(
+    tokenizer.post_processor = processors.TemplateProcessing(
         single=form, special_tokens=[(one, vocabulary[one]) for one in (begin, end)]
     )
-    return made
+    return tokenizer
 
 
 def _model(kind: str, width: int, whole: bool) -> Any:
@@ -170,11 +170,11 @@ def _expected(model: Any, kind: str, text: str) -> Any:
     ids = torch.tensor([tokenizer.encode(text).ids])
     with torch.inference_mode():
         if hasattr(model, "get_text_features"):
-            given = model.get_text_features(input_ids=ids).pooler_output
+            output = model.get_text_features(input_ids=ids).pooler_output
         else:
-            given = model(input_ids=ids)
-            given = given.text_embeds if kind == "clip" else given.pooler_output
-    return torch.nn.functional.normalize(given[0], dim=0).numpy()
+            output = model(input_ids=ids)
+            output = output.text_embeds if kind == "clip" else output.pooler_output
+    return torch.nn.functional.normalize(output[0], dim=0).numpy()
 
 
 def test_the_head_is_timms_own(tmp_path: Path) -> None:
@@ -202,23 +202,25 @@ def test_a_tower_in_a_folder_that_was_not_added(tmp_path: Path) -> None:
     name = _pictures(tmp_path, "clip")
     encoder = text_encoder(f"image-embedding-{name}:text", folder=tmp_path / "tower")
     operator = ops.text_embedding.clip(folder=tmp_path / "tower")
-    made = Pipeline.input("text").map("text", "vector", operator).output("vector")
-    assert made("a red car") @ encoder.encode("a red car") > 0.99999
-    assert "tower" not in json.dumps(made.recipe)  # where it is is no part of what it is
+    graph = Pipeline.input("text").map("text", "vector", operator).output("vector")
+    assert graph("a red car") @ encoder.encode("a red car") > 0.99999
+    assert "tower" not in json.dumps(graph.recipe)  # the location is not part of the recipe
     with pytest.raises(UnknownName):
-        Pipeline.from_recipe(made.recipe)("a red car")
+        Pipeline.from_recipe(graph.recipe)("a red car")
     local = {"text_embedding.clip": {"folder": str(tmp_path / "tower")}}
-    assert Pipeline.from_recipe(made.recipe, local=local)("a red car") @ made("a red car") > 0.9999
+    assert (
+        Pipeline.from_recipe(graph.recipe, local=local)("a red car") @ graph("a red car") > 0.9999
+    )
     add_text_tower(name, tmp_path / "tower")
-    again = Pipeline.from_recipe(made.recipe)
-    assert again("a red car") @ made("a red car") > 0.99999
+    again = Pipeline.from_recipe(graph.recipe)
+    assert again("a red car") @ graph("a red car") > 0.99999
     assert ops.text_embedding.clip(name).recipe == operator.recipe
     with pytest.raises(RecipeError, match="is no siglip"):
         ops.text_embedding.siglip(name)
     _tower(tmp_path / "other", "clip", 24)
     local = {"text_embedding.clip": {"folder": str(tmp_path / "other")}}
     with pytest.raises(RecipeError, match="another text tower"):
-        Pipeline.from_recipe(made.recipe, local=local)("a red car")
+        Pipeline.from_recipe(graph.recipe, local=local)("a red car")
 
 
 def test_what_is_missing_is_told(tmp_path: Path) -> None:
@@ -309,9 +311,9 @@ def test_a_tower_is_removed_from_the_command_line(
     assert sorted(home.iterdir()) == before
     assert main(["remove-text-tower", name]) == 1
     assert main(["remove-text-tower", "../outside"]) == 1
-    said = capsys.readouterr()
-    assert said.out == f"Removed the text tower of {name}.\n"
-    none, wrong = said.err.splitlines()
+    captured = capsys.readouterr()
+    assert captured.out == f"Removed the text tower of {name}.\n"
+    none, wrong = captured.err.splitlines()
     assert none == f"error: {name} has no text tower in the models folder."
     assert wrong.startswith("error: A model's name is")
     assert (tmp_path / "outside.tower").exists()
@@ -335,13 +337,13 @@ def test_words_are_cleaned_as_siglip_was_trained(tmp_path: Path) -> None:
 
 @pytest.fixture
 def hub(tmp_path: Path) -> Iterator[tuple[str, list[str]]]:
-    """The address of a server that answers for a tower's files as the hub does, and who asked."""
+    """The address of a server that serves a tower's files as the hub does; the paths requested."""
     _tower(tmp_path / "served", "clip", 512)
-    asked: list[str] = []
+    paths: list[str] = []
 
     class Hub(BaseHTTPRequestHandler):
         def do_HEAD(self) -> None:
-            asked.append(self.path)
+            paths.append(self.path)
             start = "/openai/clip-vit-base-patch32/resolve/main/"
             name = self.path.removeprefix(start)
             self.data = (tmp_path / "served" / name).read_bytes() if name in FILES else b""
@@ -361,7 +363,7 @@ def hub(tmp_path: Path) -> Iterator[tuple[str, list[str]]]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}", asked
+        yield f"http://127.0.0.1:{server.server_port}", paths
         server.shutdown()
         thread.join()
 
@@ -369,7 +371,7 @@ def hub(tmp_path: Path) -> Iterator[tuple[str, list[str]]]:
 @pytest.mark.long
 def test_a_tower_of_the_hub(tmp_path: Path, hub: tuple[str, list[str]]) -> None:
     """Fetched once, in a process of its own; from then on found without a hub."""
-    address, asked = hub
+    address, paths = hub
     environment = os.environ | {
         "HF_HOME": str(tmp_path / "cache"),
         "HF_ENDPOINT": address,
@@ -396,8 +398,8 @@ def test_a_tower_of_the_hub(tmp_path: Path, hub: tuple[str, list[str]]) -> None:
 
     digest = hashlib.sha256((tmp_path / "served" / "model.safetensors").read_bytes()).hexdigest()
     assert said("0") == f"{digest} {COMMIT}\n"
-    wanted = {path.rpartition("/")[2] for path in asked if path.startswith("/openai/")}
-    assert wanted == set(FILES)
-    asked.clear()
+    file_names = {path.rpartition("/")[2] for path in paths if path.startswith("/openai/")}
+    assert file_names == set(FILES)
+    paths.clear()
     assert said("0") == said("1") == f"{digest} {COMMIT}\n"
-    assert not asked
+    assert not paths
