@@ -177,7 +177,7 @@ class _Made:
 
     def metadata(self, field: str, value: Any) -> None:
         """Add a metadata value; text that reads as a number or a date is stored as both."""
-        if value is None or value == "" or value == [] or value == {}:
+        if _is_blank(value):
             return
         self.tokens.append(there_token(field))
         if isinstance(value, list):
@@ -193,6 +193,16 @@ class _Made:
             self.number(field, number)
         if seconds is not None:
             self.date(field, seconds)
+
+
+def _is_blank(value: Any) -> bool:
+    """Whether a metadata value is none: null, text of white space, an empty object, or a list of
+    nothing but these."""
+    if isinstance(value, str):
+        return not fold(value)
+    if isinstance(value, list):
+        return all(map(_is_blank, value))
+    return value is None or value == {}
 
 
 def _flat(values: Any) -> Iterator[str | float | bool]:

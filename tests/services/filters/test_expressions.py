@@ -119,6 +119,14 @@ def test_a_filter_means_what_it_says(facts: list[dict[str, Any]], data: dict[str
         assert judge_of(condition)(image) == plainly(condition, image)
 
 
+@pytest.mark.parametrize("blank", ["", " ", "\t\u2003", [" "], ["", "\n"]])
+def test_blank_metadata_is_no_value(blank: str | list[str]) -> None:
+    condition = parse({"field": "metadata.note", "exists": True})
+    assert condition is not None
+    assert not judge_of(condition)(image_of(metadata={"note": blank}))
+    assert judge_of(condition)(image_of(metadata={"note": "x"}))
+
+
 @pytest.mark.slow
 @settings(max_examples=examples(150))
 @given(st.lists(strategies.facts(), min_size=1, max_size=6), strategies.filters())
