@@ -12,7 +12,7 @@ from harness.kills import kill_tree
 from tests.application import census
 from tests.application.pictures import pictures
 
-IMAGES = 120
+IMAGES = 60
 OTHER = "image-embedding-efficientnet-lite0:exact"
 
 

@@ -24,7 +24,7 @@ print('django' in sys.modules)
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_examples_work_without_the_application() -> None:
     first, second, geometry = [
         block.text for block in blocks(ROOT / "docs" / "embeddings.md") if block.kind == "python"

@@ -26,7 +26,7 @@ assert cosine > 0.999
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_examples_work_without_the_application(tmp_path: Path) -> None:
     examples = [block.text for block in blocks(PAGE) if block.kind == "python"]
     assert len(examples) == 6
