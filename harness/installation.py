@@ -71,6 +71,7 @@ class Installation:
         )
         self.output = self.data / "serve.out"
         self._serve: subprocess.Popen[bytes] | None = None
+        self._keys: dict[tuple[str, str], str] = {}
 
     def start(self) -> Installation:
         with self.output.open("ab") as output:
@@ -136,8 +137,12 @@ class Installation:
         )
 
     def key(self, scope: str = "write", user: str = "admin") -> str:
-        result = self.manage("create_api_key", f"test {scope}", "--user", user, "--scope", scope)
-        return result.stdout.split()[-1]
+        """Return a key of the user; it is made once, for a command takes seconds."""
+        if (scope, user) not in self._keys:
+            name = f"test {scope}"
+            created = self.manage("create_api_key", name, "--user", user, "--scope", scope)
+            self._keys[scope, user] = created.stdout.split()[-1]
+        return self._keys[scope, user]
 
     def process(self, program: str) -> psutil.Process:
         """Return the running process of one of the supervisor's programs, by its command."""

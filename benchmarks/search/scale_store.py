@@ -50,7 +50,8 @@ def _lite(folder: Path) -> Iterator[str]:
 @contextmanager
 def _server(folder: Path) -> Iterator[str]:
     raise_loopback()
-    command = ["milvus-server", "--data", str(folder / "data"), "--proxy-port", str(_PORT)]
+    program = str(Path(sys.executable).with_name("milvus-server"))  # of the same environment
+    command = [program, "--data", str(folder / "data"), "--proxy-port", str(_PORT)]
     _adopt_orphans()
     with subprocess.Popen(command, stdout=sys.stderr) as server:
         try:

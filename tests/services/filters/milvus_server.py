@@ -70,7 +70,8 @@ def ask(store: VectorStore) -> int:
 
 def main(folder: Path) -> None:
     raise_loopback()
-    command = ["milvus-server", "--data", str(folder / "data"), "--proxy-port", str(PORT)]
+    program = str(Path(sys.executable).with_name("milvus-server"))  # of the same environment
+    command = [program, "--data", str(folder / "data"), "--proxy-port", str(PORT)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
             store = VectorStore(f"http://127.0.0.1:{PORT}", timeout=20)
