@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-# The shell is Chromium without the parts that a person sees around a page: half the work.
+# The shell is Chromium without the parts that a person sees around a page.
 _SHELL = "chromium-headless-shell"
 _NAMES = (_SHELL, "chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 
