@@ -22,9 +22,14 @@ def installation() -> Iterator[Installation]:
 
     Shared by the whole run: a test makes datasets of its own and leaves the demo as it is. Picture
     addresses may lead to the tests' own servers on loopback, and on a busy machine searches have
-    the time to look at their matches again. What scores mean is known from the start.
+    the time to look at their matches again. What scores mean is known from the start. Its runtime
+    is given: measuring has a long test of its own (`tests/application/test_data_folder.py`).
     """
-    variables = {"LOOKALIKE_FETCH_ALLOWED_HOSTS": "127.0.0.1", "LOOKALIKE_VERIFY_MS": "3000"}
+    variables = {
+        "LOOKALIKE_FETCH_ALLOWED_HOSTS": "127.0.0.1",
+        "LOOKALIKE_RUNTIME": "openvino",
+        "LOOKALIKE_VERIFY_MS": "3000",
+    }
     with running(**variables) as application:
         application.wait_demo()
         calibrate = "from worker.tasks.calibration import calibrate; calibrate()"

@@ -14,7 +14,8 @@ from PIL import Image
 
 from embeddings import thread_count as process
 from embeddings.errors import InputError
-from embeddings.operators.decode.pillow import DEFAULT_MAX_PIXELS, Decoded, Source
+from embeddings.operators.decode.pillow import DEFAULT_MAX_PIXELS, Decoded
+from embeddings.operators.decode.sources import Source
 from embeddings.recipes import Recipe
 from embeddings.runtimes.spec import Network, max_batch
 

@@ -237,7 +237,7 @@ def _crop(crop_pct: Any) -> float:
 
 def _checked(card: ModelCard, state: dict[str, Any]) -> ModelCard:
     """Return the card completed with the values found by loading it. Raises `WeightsError`."""
-    from embeddings.models import probe
+    from embeddings.models import inspection
 
     try:
         model, renaming = fitted(state, card.architecture, None, card.input_size), None
@@ -247,7 +247,7 @@ def _checked(card: ModelCard, state: dict[str, Any]) -> ModelCard:
             model, renaming = fitted(state, card.architecture, "timm", card.input_size), "timm"
         except WeightsError:
             raise error from None
-    pooling, dimension = probe.pooling_and_dimension(model, card.input_size)
+    pooling, dimension = inspection.pooling_and_dimension(model, card.input_size)
     if card.name in SHIPPED:
         return dataclasses.replace(card, renaming=renaming)
     head = card.head or (IMAGENET if model.num_classes == _IMAGENET_CLASSES else None)
@@ -256,7 +256,7 @@ def _checked(card: ModelCard, state: dict[str, Any]) -> ModelCard:
         renaming=renaming,
         pooling=pooling,
         dimension=dimension,
-        layers=probe.layers(model),
+        layers=inspection.layers(model),
         head=head,
         head_dimension=(model.num_classes or dimension) if head else 0,
     )

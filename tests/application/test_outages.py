@@ -61,11 +61,12 @@ def _away(service: Service, how: str) -> Iterator[None]:
 
 
 @pytest.fixture(
+    scope="module",
     params=[("redis", "absent"), ("redis", "hung"), ("milvus", "absent"), ("milvus", "hung")],
     ids=" ".join,
 )
 def outage(request: pytest.FixtureRequest, scene: Scene) -> Iterator[tuple[str, str]]:
-    """One service is away while the test runs, in one of two ways."""
+    """One service is away while all tests of it run, in one of two ways."""
     name, how = request.param
     scene.installation.wait_ready()
     with _away(scene.services.by_name[name], how):
@@ -133,7 +134,8 @@ def test_uploads_are_taken_and_done_later(scene: Scene, name: str, how: str) -> 
         ids = [item["id"] for item in answer.json()["items"]]
         counts = scene.owner.get(f"/datasets/{scene.slug}/").json()["counts"]
         assert counts["total"] == before + len(files)
-        # Without Redis a worker that has just come from other pictures may take these too.
+        # A call that a worker received before Redis went takes whatever is waiting: it names no
+        # images (`worker.tasks.ingest.process`). Without Milvus none is finished.
         assert name == "redis" or counts["ready"] == before
 
     counts = census.settled(scene.owner, scene.slug)

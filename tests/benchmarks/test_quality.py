@@ -84,7 +84,7 @@ def test_precision_asks_about_large_categories_only() -> None:
     assert math.isnan(scores.precision_at_5(gallery, list("abcdefghi")).overall)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_variant_exact_is_the_pipeline(listed: list[Labelled]) -> None:
     pictures = labels.load(listed[:5])
     variants = vector_variants.Models()(pictures)

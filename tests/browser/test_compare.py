@@ -63,9 +63,8 @@ def test_is_it_a_copy_and_why(visitor: Visitor, crop: Path, options: dict[str, A
     heats = page.locator(".heat")
     heats.first.scroll_into_view_if_needed()
     for place in range(2):
-        page.wait_for_function(
-            f"document.querySelectorAll('.heat')[{place}].naturalWidth > 0", timeout=180_000
-        )
+        # Not `wait_for_function`: it asks by eval, which the policy of the page refuses.
+        expect(heats.nth(place)).not_to_have_js_property("naturalWidth", 0, timeout=180_000)
     layers = page.locator(".layers").first
     layers.focus()
     page.keyboard.press("ArrowDown")

@@ -24,7 +24,7 @@ assert [failed.input for failed in dc.exceptions()] == ["demo/demo.csv"]
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_examples_work_without_the_application(tmp_path: Path) -> None:
     examples = [block.text for block in blocks(PAGE) if block.kind == "python"]
     assert len(examples) == 5

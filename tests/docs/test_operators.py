@@ -18,7 +18,7 @@ assert views.fingerprint == again.fingerprint
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_examples_work_without_the_application() -> None:
     examples = [block.text for block in blocks(PAGE) if block.kind == "python"]
     assert len(examples) == 2

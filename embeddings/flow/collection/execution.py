@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, Protocol
 
-from embeddings.flow.collection.segment import Segment
+from embeddings.flow.collection.fused_steps import Segment
 from embeddings.flow.collection.steps import RowStep, Step, StreamStep
 from embeddings.flow.engines.local import LocalEngine
 from embeddings.flow.sources.source import Source

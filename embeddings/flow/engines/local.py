@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from embeddings import thread_count as process
-from embeddings.flow.collection.segment import Segment
+from embeddings.flow.collection.fused_steps import Segment
 from embeddings.flow.collection.steps import RowStep
 from embeddings.flow.engines.ordered_chunks import Done, Sizes, given, in_order
 from embeddings.flow.graph.steps import is_picture_pipeline

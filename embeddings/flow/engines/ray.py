@@ -6,11 +6,6 @@ the cluster once.
 """
 
 import contextlib
-import logging
-import os
-import socket
-import threading
-import urllib.parse
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -21,10 +16,11 @@ import ray
 from embeddings import thread_count as process
 from embeddings.errors import InputError, WorkerError
 from embeddings.flow.collection.empty import shown
-from embeddings.flow.collection.segment import Segment
+from embeddings.flow.collection.fused_steps import Segment
 from embeddings.flow.collection.steps import Failure, RowStep
 from embeddings.flow.engines.local import in_caller
 from embeddings.flow.engines.ordered_chunks import Done, Sizes, Task, in_order
+from embeddings.flow.engines.ray_cluster import connection, cores
 from embeddings.flow.engines.ray_worker import Worker, dumps, unpacked, why_not_sent
 
 OPTIONS = (
@@ -43,8 +39,6 @@ _QUICK = 0.02
 _MAX_CHUNK = 1024
 # Seconds to wait for the first process: a busy cluster may have no free core.
 _START = 120.0
-# Seconds to wait for a connection to a cluster.
-_ANSWER = 10.0
 
 
 class RayEngine:
@@ -96,12 +90,12 @@ class _Pool:
         data, buffers = _segments_packed(segments)
         self._cluster = contextlib.ExitStack()
         with contextlib.ExitStack() as stack:
-            stack.enter_context(_cluster(options))
-            self.size = workers or max(1, int(_cores("cluster_resources")))
+            stack.enter_context(connection(options))
+            self.size = workers or max(1, int(cores("cluster_resources")))
             self._held = ray.put((data, buffers))
             cpus = options.get("worker_cpus", 1)
             # Without free cores, the processes share those of the cluster.
-            free = _cores("available_resources")
+            free = cores("available_resources")
             self._make = ray.remote(Worker).options(
                 num_cpus=cpus if free >= cpus * self.size else 0,
                 num_gpus=options.get("worker_gpus", 0),
@@ -170,9 +164,9 @@ class _Pool:
         if not started:
             raise WorkerError(
                 f"No process of Ray was there after {_START:.0f} seconds. The cluster has "
-                f"{_cores('cluster_resources'):g} cores, of which "
-                f"{_cores('available_resources'):g} are free, and "
-                f"{_cores('cluster_resources', 'GPU'):g} graphics cards: ask for fewer workers, "
+                f"{cores('cluster_resources'):g} cores, of which "
+                f"{cores('available_resources'):g} are free, and "
+                f"{cores('cluster_resources', 'GPU'):g} graphics cards: ask for fewer workers, "
                 "or for less of each."
             )
         return min((one for one in self._actors if one.is_there()), key=_Actor.load)
@@ -329,80 +323,9 @@ def _segments_packed(segments: list[Segment]) -> tuple[bytes, list[Any]]:
     return data, [np.frombuffer(buffer.raw(), np.uint8) for buffer in buffers]
 
 
-def _cores(which: str, kind: str = "CPU") -> float:
-    """The number of cores (or of GPUs, with "GPU") that the cluster has, or has free."""
-    return float(getattr(ray, which)().get(kind, 0))
-
-
 def _died(step: str, row: Any, error: Exception) -> WorkerError:
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return WorkerError(
         f"The worker process died in {step}, for {shown(row)}: {lines[0]} A function may have "
         "ended it, or memory was short."
     )
-
-
-# Options for connecting to or starting a cluster.
-_OF_CLUSTER = frozenset({"address", "runtime_env", "num_cpus", "object_store_memory"})
-_connecting = threading.Lock()
-_users = 0
-
-
-@contextlib.contextmanager
-def _cluster(options: Mapping[str, Any]) -> Iterator[None]:
-    """A connection to a cluster: the program's own, or one that is closed after the block."""
-    global _users
-    with _connecting:
-        ours = _users > 0 or not ray.is_initialized()
-        ignored = sorted(_OF_CLUSTER & set(options))
-        if not ours and ignored:
-            raise InputError(
-                f"This program has called ray.init, and its cluster is used: give "
-                f"{', '.join(ignored)} to ray.init instead."
-            )
-        if ours:
-            if _users == 0:
-                _connect(options)
-            _users += 1
-    try:
-        yield
-    finally:
-        if ours:
-            with _connecting:
-                _users -= 1
-                if _users == 0:
-                    ray.shutdown()
-
-
-def _connect(options: Mapping[str, Any]) -> None:
-    address = options.get("address") or os.environ.get("RAY_ADDRESS") or "local"
-    settings: dict[str, Any] = {"log_to_driver": True, "logging_level": logging.WARNING}
-    if "runtime_env" in options:
-        settings["runtime_env"] = options["runtime_env"]
-    if address == "local":
-        settings["include_dashboard"] = False
-        settings["num_cpus"] = options.get("num_cpus", process.cores())
-        settings["object_store_memory"] = options.get("object_store_memory")
-    _look_for(address)
-    before = os.environ.get("RAY_USAGE_STATS_ENABLED")
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # no telemetry
-    try:
-        ray.init(address=address, **settings)
-    except (ConnectionError, SystemExit) as error:  # ray exits when it finds no cluster
-        raise WorkerError(f"There is no Ray cluster at {address!r}: {error}.") from error
-    finally:
-        if before is None:
-            del os.environ["RAY_USAGE_STATS_ENABLED"]
-        else:
-            os.environ["RAY_USAGE_STATS_ENABLED"] = before
-
-
-def _look_for(address: str) -> None:
-    """Raises `WorkerError` when nothing listens there: Ray itself would retry for minutes."""
-    try:
-        place = urllib.parse.urlsplit(address if "//" in address else f"//{address}")
-        if place.hostname is None or place.port is None:  # "local", "auto"
-            return
-        socket.create_connection((place.hostname, place.port), timeout=_ANSWER).close()
-    except (OSError, ValueError) as error:
-        raise WorkerError(f"There is no Ray cluster at {address!r}: {error}.") from error

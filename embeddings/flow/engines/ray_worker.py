@@ -9,7 +9,7 @@ from typing import Any
 from embeddings import thread_count
 from embeddings.errors import EmbeddingsError, InputError, WorkerError
 from embeddings.flow.collection.empty import Empty, shown
-from embeddings.flow.collection.segment import Segment
+from embeddings.flow.collection.fused_steps import Segment
 from embeddings.flow.collection.steps import Failure
 from embeddings.flow.engines.ordered_chunks import Done
 

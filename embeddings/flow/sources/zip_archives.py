@@ -45,7 +45,7 @@ class ZipMember(bytes):
         return ZipMember, (bytes(self), self.name)
 
     def __repr__(self) -> str:
-        return f"<Member {self.name!r}, {len(self)} bytes>"
+        return f"<ZipMember {self.name!r}, {len(self)} bytes>"
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from embeddings.errors import ImageError, OperatorUnavailable, RecipeError
 from embeddings.operators.decode import headers, pillow
 from embeddings.operators.decode.color import to_srgb
 from embeddings.operators.decode.sniff import sniff
+from embeddings.operators.decode.sources import Source, read
 
 
 class OpenCvDecode:
@@ -44,13 +45,13 @@ class OpenCvDecode:
             )
         _cv2()
 
-    def __call__(self, source: pillow.Source) -> Image.Image:
+    def __call__(self, source: Source) -> Image.Image:
         """Decode a file to RGB. Thread-safe.
 
         Raises `ImageError`, `InputError` for a source that is not a file (a PIL image, an array),
         and OSError when it cannot be read.
         """
-        data = pillow.read(source)
+        data = read(source)
         kind = sniff(data)
         if kind in ("heic", "tiff"):
             raise ImageError(

@@ -2,11 +2,8 @@
 
 import contextlib
 import io
-import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -29,10 +26,9 @@ from embeddings.errors import ImageError, InputError, RecipeError
 from embeddings.operators.decode import headers
 from embeddings.operators.decode.color import to_srgb
 from embeddings.operators.decode.sniff import WANTED, sniff
+from embeddings.operators.decode.sources import Source, is_source, read
 
 DEFAULT_MAX_PIXELS = 100_000_000
-
-Source = bytes | str | os.PathLike[str] | BinaryIO
 
 _TRANSPOSE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -243,7 +239,7 @@ class PillowDecode:
         if isinstance(source, Image.Image):
             check_pixels(source.size, DEFAULT_MAX_PIXELS)
             return standardize(source)
-        if not _is_source(source):
+        if not is_source(source):
             raise InputError(
                 "A picture must be a path, bytes, a binary file object, a PIL image or a uint8 "
                 f"array (height, width, 3); not {type(source).__name__}."
@@ -260,62 +256,6 @@ def _from_array(array: NDArray[Any]) -> Image.Image:
     if 0 in array.shape:
         raise InputError(f"This array has no pixels: its shape is {array.shape}.")
     return Image.fromarray(np.ascontiguousarray(array))
-
-
-def _is_source(source: Any) -> bool:
-    if isinstance(source, bytes | bytearray | memoryview | str | os.PathLike):
-        return True
-    return callable(getattr(source, "read", None)) and not isinstance(source, type)
-
-
-def read(source: Source) -> bytes:
-    """Return the bytes of a source. Raises `InputError` for other types, OSError if unreadable."""
-    if not _is_source(source):
-        raise InputError(
-            f"A picture must be a path, bytes or a binary file object; not {type(source).__name__}."
-        )
-    if isinstance(source, bytes | bytearray | memoryview):
-        return bytes(source)
-    if isinstance(source, str | os.PathLike):
-        return _read_path(source)
-    return _read_file(source)
-
-
-def _read_path(path: str | os.PathLike[str]) -> bytes:
-    if path == "":
-        raise InputError("The path of this picture is empty; give the path of a file.")
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        if not re.match("https?:/", os.fspath(path), re.IGNORECASE):
-            raise
-        raise InputError(
-            f"There is no file {os.fspath(path)!r}; for a picture from the network use "
-            "image_decode.url, with your own function that fetches it."
-        ) from error
-    except (TypeError, ValueError) as error:  # a NUL byte, half a surrogate, a path of bytes
-        raise InputError(f"{path!r} can be no path of a file: {error}.") from error
-
-
-def _read_file(file: Any) -> bytes:
-    if isinstance(file, io.TextIOBase):
-        raise InputError('This file is open as text; open it as a binary file, with "rb".')
-    try:
-        data = file.read()
-    except ValueError as error:  # closed, or open for writing only
-        raise InputError(
-            f'This file object cannot be read ({error}); open it with "rb", and close it later.'
-        ) from error
-    if data is None:
-        raise InputError(
-            "This file object has nothing to read yet (it does not block, and read() gave None); "
-            "wait for the whole file, and give its bytes."
-        )
-    if not isinstance(data, bytes | bytearray | memoryview):
-        raise InputError(
-            f'A file object must give bytes, not {type(data).__name__}; open it with "rb".'
-        )
-    return bytes(data)
 
 
 def check_headers(data: bytes, kind: str, max_pixels: int) -> bytes:

@@ -1,7 +1,6 @@
 """Image search: find the stored images most similar to a query picture."""
 
 from searchapp.services.search.box import Box, parse_box
-from searchapp.services.search.regions import find_regions, remembered_regions
 from searchapp.services.search.retrieval import indexes_of
 from searchapp.services.search.service import (
     answer_image,
@@ -17,6 +16,7 @@ from searchapp.services.search.stored_queries import (
     keep_fetched,
     query_thumbnail,
 )
+from searchapp.services.search.suggested_regions import find_regions, remembered_regions
 from searchapp.services.search.types import (
     MAX_DATASETS,
     MAX_RESULTS,

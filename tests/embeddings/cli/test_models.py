@@ -168,7 +168,7 @@ def test_fetched_once_and_offline_from_then_on(
     assert _run(environment, "fetch-model", "resnet50")[0] == 0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_another_program_fetched_is_used(environment: dict[str, str], resnet: bytes) -> None:
     """The hub's cache as its own client lays it out, with no card of ours yet."""
     folder = Path(environment["HF_HOME"]) / "hub" / "models--timm--resnet50.a1_in1k"

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +44,15 @@ def cluster() -> Iterator[None]:
 
     old_values = {name: os.environ.get(name) for name in ("RAY_USAGE_STATS_ENABLED", "PYTHONPATH")}
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "PYTHONPATH": str(ROOT)}
-    ray.init(
-        address="local", num_cpus=2, include_dashboard=False, object_store_memory=100 * 2**20,
-        log_to_driver=False, logging_level=logging.ERROR,
+    start = partial(
+        ray.init, address="local", num_cpus=2, include_dashboard=False,
+        object_store_memory=100 * 2**20, log_to_driver=False, logging_level=logging.ERROR,
     )  # fmt: skip
+    try:
+        start()
+    except Exception:  # Ray waits 30 seconds for its own processes, a busy machine needs more
+        ray.shutdown()
+        start()
     yield
     ray.shutdown()
     for name, value in old_values.items():

@@ -10,7 +10,7 @@ from PIL import Image
 from embeddings.errors import UnknownName, WeightsError
 from embeddings.models.builtin_cards import SHIPPED
 from embeddings.models.cards import HubWeights, PackageWeights, card_for_weights, model_card, names
-from embeddings.models.probe import pooling_and_dimension
+from embeddings.models.inspection import pooling_and_dimension
 from embeddings.models.timm_import import timm
 from embeddings.models.weights import load_model, resolve, weights_path
 from embeddings.operators.transform import ResizeCenterCrop

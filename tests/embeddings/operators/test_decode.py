@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from embeddings.operators.decode.pillow import Source, decode, standardize
+from embeddings.operators.decode.pillow import decode, standardize
+from embeddings.operators.decode.sources import Source
 from tests.embeddings import profiles
 from tests.embeddings.pictures import FORMATS, chunk, difference, encode, scene
 

@@ -47,10 +47,11 @@ def test_the_bare_name_is_fast_and_another_fingerprint() -> None:
 
 
 @pytest.mark.slow
-def test_agrees_with_the_reference_on_every_demo_picture(
-    fast: ImagePipeline, gallery: np.ndarray, demo: list[Path]
+@pytest.mark.parametrize("step", [4, pytest.param(1, marks=pytest.mark.long)])
+def test_agrees_with_the_reference_on_demo_pictures(
+    step: int, fast: ImagePipeline, gallery: np.ndarray, demo: list[Path]
 ) -> None:
-    cosines = (fast(demo) * gallery).sum(axis=1)
+    cosines = (fast(demo[::step]) * gallery[::step]).sum(axis=1)
     assert cosines.mean() >= 0.998
     assert cosines.min() >= 0.98
 

@@ -403,7 +403,7 @@ def test_what_a_killed_process_left_goes(own_cache: Path) -> None:
     assert (own_cache / ".other-0badcafe").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_process_forked_from_one_with_a_model_says_so() -> None:
     program = (
         "import os\n"
