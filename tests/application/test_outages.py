@@ -61,7 +61,7 @@ def _away(service: Service, how: str) -> Iterator[None]:
 
 
 @pytest.fixture(
-    scope="module",
+    scope="class",
     params=[("redis", "absent"), ("redis", "hung"), ("milvus", "absent"), ("milvus", "hung")],
     ids=" ".join,
 )
@@ -74,48 +74,54 @@ def outage(request: pytest.FixtureRequest, scene: Scene) -> Iterator[tuple[str, 
     scene.installation.wait_ready()
 
 
-def test_searches_say_so(scene: Scene, outage: tuple[str, str]) -> None:
-    name, _ = outage
-    file = {"image": next(scene.pictures)}
-    answer = scene.owner.session.post(
-        f"{scene.owner.base}/search/", files=file, data={"dataset": scene.slug}, timeout=PATIENCE
-    )
-    assert answer.status_code == 503, answer.text
-    assert answer.headers["Content-Type"] == "application/problem+json"
-    assert int(answer.headers["Retry-After"]) > 0
-    problem = answer.json()
-    assert problem["code"] == CODES[name]
-    assert NAMES[name] in problem["detail"]
-    assert problem["detail"].endswith(".")
+class TestAway:
+    """What is said while a service is away: one outage for all of these tests."""
 
+    def test_searches_say_so(self, scene: Scene, outage: tuple[str, str]) -> None:
+        name, _ = outage
+        file = {"image": next(scene.pictures)}
+        answer = scene.owner.session.post(
+            f"{scene.owner.base}/search/",
+            files=file,
+            data={"dataset": scene.slug},
+            timeout=PATIENCE,
+        )
+        assert answer.status_code == 503, answer.text
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        assert int(answer.headers["Retry-After"]) > 0
+        problem = answer.json()
+        assert problem["code"] == CODES[name]
+        assert NAMES[name] in problem["detail"]
+        assert problem["detail"].endswith(".")
 
-def test_the_search_page_says_so(scene: Scene, outage: tuple[str, str]) -> None:
-    name, _ = outage
-    visitor = requests.Session()
-    home = visitor.get(f"{scene.installation.url}/", timeout=PATIENCE)
-    assert home.status_code == 200
-    token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', home.text)
-    assert token is not None
-    answer = visitor.post(
-        f"{scene.installation.url}/search/",
-        data={"csrfmiddlewaretoken": token[1], "dataset": scene.slug},
-        files={"picture": next(scene.pictures)},
-        timeout=PATIENCE,
-    )
-    assert answer.status_code == 503
-    assert int(answer.headers["Retry-After"]) > 0
-    assert re.search(rf"{NAMES[name]}\) cannot be reached", answer.text)
+    def test_the_search_page_says_so(self, scene: Scene, outage: tuple[str, str]) -> None:
+        name, _ = outage
+        visitor = requests.Session()
+        home = visitor.get(f"{scene.installation.url}/", timeout=PATIENCE)
+        assert home.status_code == 200
+        token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', home.text)
+        assert token is not None
+        answer = visitor.post(
+            f"{scene.installation.url}/search/",
+            data={"csrfmiddlewaretoken": token[1], "dataset": scene.slug},
+            files={"picture": next(scene.pictures)},
+            timeout=PATIENCE,
+        )
+        assert answer.status_code == 503
+        assert int(answer.headers["Retry-After"]) > 0
+        assert re.search(rf"{NAMES[name]}\) cannot be reached", answer.text)
 
-
-def test_readyz_names_it(scene: Scene, outage: tuple[str, str]) -> None:
-    name, _ = outage
-    answer = requests.get(f"{scene.installation.url}/readyz", timeout=PATIENCE)
-    assert answer.status_code == 503
-    assert int(answer.headers["Retry-After"]) > 0
-    body = answer.json()
-    assert body[name]["state"] == "down"
-    assert body["database"]["state"] == "ok"
-    assert requests.get(f"{scene.installation.url}/healthz", timeout=PATIENCE).status_code == 200
+    def test_readyz_names_it(self, scene: Scene, outage: tuple[str, str]) -> None:
+        name, _ = outage
+        answer = requests.get(f"{scene.installation.url}/readyz", timeout=PATIENCE)
+        assert answer.status_code == 503
+        assert int(answer.headers["Retry-After"]) > 0
+        body = answer.json()
+        assert body[name]["state"] == "down"
+        assert body["database"]["state"] == "ok"
+        assert (
+            requests.get(f"{scene.installation.url}/healthz", timeout=PATIENCE).status_code == 200
+        )
 
 
 @pytest.mark.parametrize("how", ["absent", "hung"])
