@@ -27,8 +27,8 @@ def double(x: Any) -> Any:
 
 
 def embedder() -> Pipeline:
-    """The default recipe as a graph."""
-    model = BoundOperator.from_recipe(recipe().operators[2])
+    """The default recipe as a graph, in the precision of `exact` whatever the processor has."""
+    model = BoundOperator.from_recipe(recipe().operators[2], {"precision": "float32"})
     return (
         Pipeline.input("path")
         .map("path", "image", ops.image_decode.pillow())
