@@ -17,7 +17,7 @@ from unfold.paginator import InfinitePaginator
 
 from searchapp.admin.base import COLORS, ReadOnlyAdmin
 from searchapp.models import Dataset, Image, ImageState, Query
-from searchapp.services.images import bulk_actions, image_deletion
+from searchapp.services.images import bulk_actions, image_deletion, image_edits
 from searchapp.services.images.bulk_actions import Action, Change
 from searchapp.services.images.selection import MAX_KEYS, of_keys
 from searchapp.services.ingest import acceptance, claims
@@ -65,8 +65,7 @@ class ImageAdmin(ModelAdmin):  # type: ignore[misc]
         return False  # images are added by upload
 
     def save_model(self, request: HttpRequest, obj: Image, form: Any, change: bool) -> None:
-        # A worker may be writing the other columns of this row.
-        obj.save(update_fields=self.fields)
+        image_edits.edit_image(obj, {name: getattr(obj, name) for name in self.fields})
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         names = [str(row) for row in objs]

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.http import Http404
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
+from searchapp.api.core.strict import StrictSerializer, StrictView
 from searchapp.models import AuditReport, Dataset
 from searchapp.services import audit
 
@@ -32,7 +30,7 @@ class AuditDetailSerializer(AuditSerializer):
         fields = [*AuditSerializer.Meta.fields, "findings"]
 
 
-class NewAuditSerializer(serializers.Serializer[Any]):
+class NewAuditSerializer(StrictSerializer):
     deep = serializers.BooleanField(default=False)
     repair = serializers.BooleanField(default=False)
     dataset = serializers.SlugRelatedField[Dataset](
@@ -43,7 +41,7 @@ class NewAuditSerializer(serializers.Serializer[Any]):
     )
 
 
-class _ForStaff(APIView):
+class _ForStaff(StrictView):
     """Reports name pictures of every dataset."""
 
     def check_permissions(self, request: Request) -> None:

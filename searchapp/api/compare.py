@@ -11,8 +11,8 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
+from searchapp.api.core.strict import StrictSerializer, StrictView
 from searchapp.api.search_serializers import BoxField
 from searchapp.models import Query, Scope
 from searchapp.services import search
@@ -25,7 +25,7 @@ _WAYS = ("image", "image_id", "query", "url")
 SECOND = "with_"
 
 
-class CompareSerializer(serializers.Serializer[Any]):
+class CompareSerializer(StrictSerializer):
     """Two pictures, each as a file, a stored image, a kept query or an address."""
 
     image = serializers.FileField(required=False, allow_empty_file=True)
@@ -40,11 +40,6 @@ class CompareSerializer(serializers.Serializer[Any]):
     with_box = BoxField(required=False, allow_null=True, default=None)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        unknown = sorted(set(self.initial_data) - set(self.fields))
-        if unknown:
-            raise serializers.ValidationError(
-                {unknown[0]: [f"There is no such field; there are: {', '.join(self.fields)}."]}
-            )
         for prefix, which in (("", "first"), (SECOND, "second")):
             names = [f"{prefix}{way}" for way in _WAYS]
             if len([name for name in names if name in attrs]) != 1:
@@ -55,7 +50,7 @@ class CompareSerializer(serializers.Serializer[Any]):
         return attrs
 
 
-class Compare(APIView):
+class Compare(StrictView):
     """Send two pictures, learn how alike they are, of which kind, and why."""
 
     scope = Scope.READ

@@ -10,12 +10,13 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
-from searchapp.api.core.pagination import DatasetPages, ImagePages
+from searchapp.api.core.pagination import PAGING, DatasetPages, ImagePages
 from searchapp.api.core.permissions import require_editor, require_owner, visible_dataset
+from searchapp.api.core.strict import StrictView, fields_beside_files
 from searchapp.api.serializers import (
     DatasetSerializer,
+    EditedImageSerializer,
     ImageSerializer,
     ItemSerializer,
     UploadAnswerSerializer,
@@ -26,7 +27,7 @@ from searchapp.infra.upload_handler import HashedUpload
 from searchapp.models import Dataset, Image, ImageState
 from searchapp.services.datasets import dataset_deletion, dataset_service
 from searchapp.services.errors import Invalid
-from searchapp.services.images import image_deletion
+from searchapp.services.images import image_deletion, image_edits
 from searchapp.services.ingest import acceptance
 
 
@@ -35,10 +36,11 @@ def _dataset_body(dataset: Dataset) -> dict[str, Any]:
     return DatasetSerializer(dataset, context=context).data
 
 
-class DatasetList(APIView):
+class DatasetList(StrictView):
     """The datasets that one may see, and new ones."""
 
     pagination_class = DatasetPages
+    parameters = {"GET": PAGING}
 
     @extend_schema(responses=DatasetSerializer(many=True))
     def get(self, request: Request) -> Response:
@@ -59,7 +61,7 @@ class DatasetList(APIView):
         return Response(_dataset_body(dataset), status=201)
 
 
-class DatasetDetail(APIView):
+class DatasetDetail(StrictView):
     """One dataset."""
 
     @extend_schema(responses=DatasetSerializer)
@@ -83,10 +85,11 @@ class DatasetDetail(APIView):
         return Response(status=204)
 
 
-class DatasetImages(APIView):
+class DatasetImages(StrictView):
     """The images of a dataset, newest first, and new ones."""
 
     pagination_class = ImagePages
+    parameters = {"GET": ("state", *PAGING)}
     parser_classes = [MultiPartParser]
 
     @extend_schema(
@@ -117,17 +120,14 @@ class DatasetImages(APIView):
         uploads = cast(list[HashedUpload], request.FILES.getlist("file"))
         if not uploads:
             raise Invalid("no_file", "Send one or more files in the multipart field `file`.")
-        fields = cast(dict[str, Any], request.data)
-        serializer = UploadSerializer(
-            data={name: fields[name] for name in ("title", "metadata") if name in fields}
-        )
+        serializer = UploadSerializer(data=fields_beside_files(request))
         serializer.is_valid(raise_exception=True)
         job = acceptance.accept(dataset, uploads, user=request.user, **serializer.validated_data)
         items = ItemSerializer(job.items.all(), many=True).data
         return Response({"job": str(job.pk), "items": items}, status=202)
 
 
-class ImageDetail(APIView):
+class ImageDetail(StrictView):
     """One image."""
 
     def _image(self, request: Request, pk: int) -> Image:
@@ -138,7 +138,7 @@ class ImageDetail(APIView):
     def get(self, request: Request, pk: int) -> Response:
         return self._answer(request, self._image(request, pk))
 
-    @extend_schema(request=ImageSerializer, responses=ImageSerializer)
+    @extend_schema(request=ImageSerializer, responses=EditedImageSerializer)
     def patch(self, request: Request, pk: int) -> Response:
         image = self._image(request, pk)
         require_editor(request, image.dataset)
@@ -146,9 +146,10 @@ class ImageDetail(APIView):
             image, data=request.data, partial=True, context={"request": request}
         )
         serializer.is_valid(raise_exception=True)
-        if serializer.validated_data:  # only what was sent: a worker may be writing other columns
-            Image.objects.filter(pk=pk).update(**serializer.validated_data)
-        return self._answer(request, self._image(request, pk))
+        edit = image_edits.edit_image(image, serializer.validated_data)
+        answer = self._answer(request, self._image(request, pk))
+        answer.data["edit"] = edit
+        return answer
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request, pk: int) -> Response:

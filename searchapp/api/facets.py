@@ -8,9 +8,9 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from searchapp.api.core.permissions import chosen_datasets
+from searchapp.api.core.strict import StrictView
 from searchapp.services.errors import Invalid
 from searchapp.services.filters.facets import Facet, schema_of
 from searchapp.services.filters.fields import FIXED, OPERATORS, FieldKind, Op
@@ -42,9 +42,11 @@ class FacetsSerializer(serializers.Serializer[Any]):
     facets = FacetSerializer(many=True)
 
 
-class Facets(APIView):
+class Facets(StrictView):
     """What the pictures of datasets can be filtered by, with counts: of those named, or of all that
     one may see."""
+
+    parameters = {"GET": ("dataset",)}
 
     @extend_schema(
         parameters=[OpenApiParameter("dataset", str, many=True)], responses=FacetsSerializer

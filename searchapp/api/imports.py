@@ -14,10 +14,10 @@ from rest_framework.parsers import JSONParser, MultiPartParser
 from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
-from searchapp.api.core.pagination import ItemPages, JobPages
+from searchapp.api.core.pagination import PAGING, ItemPages, JobPages
 from searchapp.api.core.permissions import require_editor, visible_dataset
+from searchapp.api.core.strict import StrictView, fields_beside_files
 from searchapp.api.serializers import (
     FIRST_ITEMS,
     ImportRequestSerializer,
@@ -49,7 +49,7 @@ def job_body(job: ImportJob) -> dict[str, Any]:
     return JobSerializer(job, context=context).data
 
 
-def _page(view: APIView, request: Request, jobs: Any) -> Response:
+def _page(view: StrictView, request: Request, jobs: Any) -> Response:
     state = request.query_params.get("state")
     if state is not None:
         if state not in JobState.values:
@@ -67,10 +67,11 @@ def _page(view: APIView, request: Request, jobs: Any) -> Response:
 _STATE = OpenApiParameter("state", str, enum=JobState.values)
 
 
-class DatasetImports(APIView):
+class DatasetImports(StrictView):
     """The imports of a dataset, newest first, and new ones."""
 
     pagination_class = JobPages
+    parameters = {"GET": ("state", *PAGING)}
     parser_classes = [JSONParser, MultiPartParser]
 
     @extend_schema(parameters=[_STATE], responses=JobSummarySerializer(many=True))
@@ -84,7 +85,7 @@ class DatasetImports(APIView):
     def post(self, request: Request, slug: str) -> Response:
         dataset = visible_dataset(request, slug)
         require_editor(request, dataset)
-        serializer = ImportRequestSerializer(data=request.data)
+        serializer = ImportRequestSerializer(data=fields_beside_files(request))
         serializer.is_valid(raise_exception=True)
         options = ImportOptions.from_dict(serializer.validated_data["options"])
         files = cast(list[HashedUpload], request.FILES.getlist("file"))
@@ -122,17 +123,18 @@ class DatasetImports(APIView):
         return job
 
 
-class JobList(APIView):
+class JobList(StrictView):
     """One's own imports, and those of datasets that one may edit, newest first."""
 
     pagination_class = JobPages
+    parameters = {"GET": ("state", *PAGING)}
 
     @extend_schema(parameters=[_STATE], responses=JobSummarySerializer(many=True))
     def get(self, request: Request) -> Response:
         return _page(self, request, ledger_report.jobs_visible_to(request.user))
 
 
-class JobDetail(APIView):
+class JobDetail(StrictView):
     """How far an import has come, and the first rows of its ledger."""
 
     @extend_schema(responses=JobSerializer)
@@ -140,10 +142,11 @@ class JobDetail(APIView):
         return Response(job_body(job_of(request, pk)))
 
 
-class JobItems(APIView):
+class JobItems(StrictView):
     """The ledger of an import, in its order."""
 
     pagination_class = ItemPages
+    parameters = {"GET": ("state", *PAGING)}
 
     @extend_schema(
         parameters=[OpenApiParameter("state", str, enum=ItemState.values)],
@@ -171,7 +174,7 @@ class _Csv(BaseRenderer):
         return json.dumps(data).encode()
 
 
-class JobLedger(APIView):
+class JobLedger(StrictView):
     """The ledger as a table."""
 
     renderer_classes = [_Csv, JSONRenderer]
@@ -187,9 +190,10 @@ class JobLedger(APIView):
         return response
 
 
-class JobAction(APIView):
+class JobAction(StrictView):
     """Pause, resume, cancel, repeat or close an import."""
 
+    without_body = ("POST",)
     action = ""
     _actions = {
         "pause": control.pause,

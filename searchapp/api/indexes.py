@@ -9,9 +9,9 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from searchapp.api.core.permissions import require_editor, require_owner, visible_dataset
+from searchapp.api.core.strict import StrictSerializer, StrictView
 from searchapp.models import Calibration, Dataset, Index
 from searchapp.services import calibration
 from searchapp.services.indexes import build, comparison, lifecycle, pipelines
@@ -76,11 +76,11 @@ class IndexSerializer(serializers.ModelSerializer[Index]):
         return None if record is None else dict(CalibrationSerializer(record).data)
 
 
-class NewIndexSerializer(serializers.Serializer[Any]):
+class NewIndexSerializer(StrictSerializer):
     pipeline = serializers.CharField(max_length=120)
 
 
-class ComparisonRequestSerializer(serializers.Serializer[Any]):
+class ComparisonRequestSerializer(StrictSerializer):
     seed = serializers.IntegerField(default=1, min_value=0, max_value=comparison.MAX_SEED)
     with_ = serializers.IntegerField(min_value=1, max_value=2**63 - 1)
 
@@ -144,7 +144,7 @@ def _index(request: Request, pk: int) -> Index:
     return index
 
 
-class PipelineList(APIView):
+class PipelineList(StrictView):
     """The pipelines that an index can be made with here."""
 
     @extend_schema(responses=PipelineSerializer(many=True))
@@ -156,7 +156,7 @@ def _pipeline_body(pipeline: pipelines.PipelineChoice) -> dict[str, Any]:
     return dict(PipelineSerializer(pipeline).data)
 
 
-class IndexList(APIView):
+class IndexList(StrictView):
     """The indexes of one dataset, newest first, and new ones."""
 
     @extend_schema(responses=IndexSerializer(many=True))
@@ -176,8 +176,10 @@ class IndexList(APIView):
         return Response(_body(index)[0], status=202)
 
 
-class Rollback(APIView):
+class Rollback(StrictView):
     """Back to the index that was active before."""
+
+    without_body = ("POST",)
 
     @extend_schema(request=None, responses=IndexSerializer)
     def post(self, request: Request, slug: str) -> Response:
@@ -186,7 +188,7 @@ class Rollback(APIView):
         return Response(_body(lifecycle.rollback(dataset))[0])
 
 
-class IndexDetail(APIView):
+class IndexDetail(StrictView):
     """One index."""
 
     @extend_schema(responses=IndexSerializer)
@@ -194,8 +196,10 @@ class IndexDetail(APIView):
         return Response(_body(_index(request, pk))[0])
 
 
-class _Act(APIView):
+class _Act(StrictView):
     """Something that an owner does with an index."""
+
+    without_body = ("POST",)
 
     def _owned(self, request: Request, pk: int) -> Index:
         index = _index(request, pk)
@@ -233,8 +237,10 @@ class Retry(_Act):
         return Response(_body(index)[0], status=202)
 
 
-class Compare(APIView):
+class Compare(StrictView):
     """Two indexes of one dataset by a sample of its pictures."""
+
+    parameters = {"GET": ("with", "seed")}
 
     @extend_schema(
         parameters=[

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import cast
+from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.http import Http404
@@ -10,9 +11,9 @@ from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from searchapp.api.core.permissions import require_editor, require_owner, visible_dataset
+from searchapp.api.core.strict import StrictView
 from searchapp.api.serializers import (
     BulkAnswerSerializer,
     BulkSerializer,
@@ -42,7 +43,7 @@ def _body(dataset: Dataset) -> dict[str, object]:
     return DatasetSerializer(dataset, context=context).data
 
 
-class Members(APIView):
+class Members(StrictView):
     """Who is in a dataset, and with which role."""
 
     @extend_schema(responses=MemberSerializer(many=True))
@@ -51,7 +52,7 @@ class Members(APIView):
         return Response(MemberSerializer(rows, many=True).data)
 
 
-class MemberDetail(APIView):
+class MemberDetail(StrictView):
     """One member."""
 
     @extend_schema(responses=MemberSerializer)
@@ -78,7 +79,7 @@ class MemberDetail(APIView):
         return Response(status=204)
 
 
-class Transfer(APIView):
+class Transfer(StrictView):
     """Hand a dataset over to somebody else."""
 
     @extend_schema(request=TransferSerializer, responses=MemberSerializer(many=True))
@@ -92,8 +93,10 @@ class Transfer(APIView):
         return Response(MemberSerializer(members.members_of(dataset), many=True).data)
 
 
-class Restore(APIView):
+class Restore(StrictView):
     """Bring a deleted dataset back, by the slug that it had."""
+
+    without_body = ("POST",)
 
     @extend_schema(request=None, responses=DatasetSerializer)
     def post(self, request: Request, slug: str) -> Response:
@@ -103,7 +106,7 @@ class Restore(APIView):
         return Response(_body(dataset_deletion.restore_dataset(dataset)))
 
 
-class Copy(APIView):
+class Copy(StrictView):
     """Copy a whole dataset into a new one."""
 
     @extend_schema(request=CopySerializer, responses={202: BulkAnswerSerializer})
@@ -118,7 +121,7 @@ class Copy(APIView):
         return Response({"dataset": _body(new_dataset), "job": str(job.pk)}, status=202)
 
 
-class Bulk(APIView):
+class Bulk(StrictView):
     """One action on many images."""
 
     @extend_schema(
@@ -134,16 +137,19 @@ class Bulk(APIView):
                 "number": outcome.number,
                 "job": None if outcome.job is None else str(outcome.job.pk),
                 "deleted_at": outcome.moment or None,
+                "edit": outcome.edit or None,
             },
             status=200 if outcome.job is None else 202,
         )
 
     def _carry_out(self, request: Request, dataset: Dataset, data: dict[str, object]) -> Outcome:
-        selection = _selection(data)
         user = cast(User, request.user)
         action = str(data["action"])
         if action != Action.COPY:
             require_editor(request, dataset)
+        if action == Action.UNDO:
+            return bulk_actions.undo_edit(dataset, cast(UUID, data["edit"]), user=user)
+        selection = _selection(data)
         if action in (Action.COPY, Action.MOVE):
             target = visible_dataset(request, str(data["target"]))
             require_editor(request, target)
@@ -151,7 +157,7 @@ class Bulk(APIView):
                 dataset, selection, target, user=user, move=action == Action.MOVE
             )
         change = bulk_actions.change_of(
-            action, label=data["label"], add=data["add_tags"], remove=data["remove_tags"]
+            action, label=data.get("label", ""), add=data["add_tags"], remove=data["remove_tags"]
         )
         return bulk_actions.carry_out(dataset, selection, change, user=user)
 
@@ -163,8 +169,10 @@ def _selection(data: dict[str, object]) -> Selection:
     return of_filter(chosen["state"], chosen["label"], chosen["deleted_at"])
 
 
-class RestoreImage(APIView):
+class RestoreImage(StrictView):
     """Bring a deleted image back."""
+
+    without_body = ("POST",)
 
     @extend_schema(request=None, responses=ImageSerializer)
     def post(self, request: Request, pk: int) -> Response:

@@ -9,16 +9,16 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from searchapp.api.core.permissions import chosen_datasets
+from searchapp.api.core.strict import StrictSerializer, StrictView
 from searchapp.api.search_serializers import SearchSerializer, search_answer
 from searchapp.models import Image, Scope
 from searchapp.services import filters, search
 from searchapp.services.errors import Invalid, ServiceError
 
 
-class Search(APIView):
+class Search(StrictView):
     """Send a picture, get the pictures most like it, best first."""
 
     scope = Scope.READ
@@ -55,7 +55,7 @@ class Search(APIView):
         return Response(search_answer(answer, query, image, request))
 
 
-class WhoseRegionsSerializer(serializers.Serializer[Any]):
+class WhoseRegionsSerializer(StrictSerializer):
     """One of both."""
 
     image_id = serializers.IntegerField(required=False, min_value=1, max_value=2**63 - 1)
@@ -73,8 +73,10 @@ class RegionsSerializer(serializers.Serializer[Any]):
     )
 
 
-class Regions(APIView):
+class Regions(StrictView):
     """Boxes of what stands out in a picture, to search with."""
+
+    parameters = {"GET": ("image_id", "query")}
 
     scope = Scope.READ
 

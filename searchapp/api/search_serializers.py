@@ -9,6 +9,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 
 from embeddings.geometry.kinds import Kind
+from searchapp.api.core.strict import StrictSerializer
 from searchapp.api.serializers import absolute
 from searchapp.models import Image, Query
 from searchapp.services.errors import Invalid
@@ -51,7 +52,7 @@ class SlugsField(serializers.ListField):
         return [slug for slug in super().to_internal_value(slugs) if slug]
 
 
-class SearchSerializer(serializers.Serializer[Any]):
+class SearchSerializer(StrictSerializer):
     """A question: one of `image` (a file), `image_id`, `query` (one that is kept), `url`."""
 
     image = serializers.FileField(required=False, allow_empty_file=True)
@@ -71,11 +72,6 @@ class SearchSerializer(serializers.Serializer[Any]):
     box = BoxField(required=False, allow_null=True, default=None)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        unknown = sorted(set(self.initial_data) - set(self.fields))
-        if unknown:
-            raise serializers.ValidationError(
-                {unknown[0]: [f"There is no such field; there are: {', '.join(self.fields)}."]}
-            )
         sources = [name for name in ("image", "image_id", "query", "url") if name in attrs]
         if len(sources) != 1:
             raise serializers.ValidationError(

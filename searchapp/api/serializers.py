@@ -8,6 +8,7 @@ from typing import Any
 from rest_framework import serializers
 from rest_framework.request import Request
 
+from searchapp.api.core.strict import StrictSerializer
 from searchapp.models import (
     Dataset,
     Image,
@@ -25,7 +26,7 @@ MAX_METADATA_BYTES = 16_384
 MAX_METADATA_DEPTH = 20
 
 
-class DatasetSerializer(serializers.ModelSerializer[Dataset]):
+class DatasetSerializer(StrictSerializer, serializers.ModelSerializer[Dataset]):
     slug = serializers.CharField(required=False, max_length=80)
     visibility = serializers.ChoiceField(choices=Visibility.choices, default=Visibility.PRIVATE)
     counts = serializers.SerializerMethodField()
@@ -97,30 +98,30 @@ class MemberSerializer(serializers.Serializer[Any]):
     is_holder = serializers.BooleanField(read_only=True)
 
 
-class RoleSerializer(serializers.Serializer[Any]):
+class RoleSerializer(StrictSerializer):
     role = serializers.ChoiceField(choices=Role.choices)
 
 
-class TransferSerializer(serializers.Serializer[Any]):
+class TransferSerializer(StrictSerializer):
     username = serializers.CharField(max_length=150)
 
 
-class CopySerializer(serializers.Serializer[Any]):
+class CopySerializer(StrictSerializer):
     name = serializers.CharField(max_length=120)
 
 
-class FilterSerializer(serializers.Serializer[Any]):
+class FilterSerializer(StrictSerializer):
     """All images of one state, of one label if wanted, that were there when this was asked."""
 
-    state = serializers.ChoiceField(choices=list(FILTERS), default="ready")
+    state = serializers.ChoiceField(choices=list(FILTERS))
     label = serializers.CharField(  # type: ignore[assignment]
         max_length=image_fields.LABEL_LENGTH, default=""
     )
     deleted_at = serializers.CharField(max_length=40, default="")
 
 
-class BulkSerializer(serializers.Serializer[Any]):
-    """One action on many images: those of `ids`, or all of `filter`."""
+class BulkSerializer(StrictSerializer):
+    """One action on many images: those of `ids`, all of `filter`, or, to undo it, of an `edit`."""
 
     action = serializers.ChoiceField(choices=[str(action) for action in Action])
     ids = serializers.ListField(
@@ -130,15 +131,27 @@ class BulkSerializer(serializers.Serializer[Any]):
     )
     filter = FilterSerializer(required=False)
     label = serializers.CharField(  # type: ignore[assignment]
-        max_length=image_fields.LABEL_LENGTH, allow_blank=True, default=""
+        max_length=image_fields.LABEL_LENGTH, allow_blank=True, required=False
     )
     add_tags = TagsField(default=list)
     remove_tags = TagsField(default=list)
     target = serializers.CharField(max_length=80, required=False)
+    edit = serializers.UUIDField(required=False)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if ("ids" in attrs) == ("filter" in attrs):
+        if attrs["action"] == Action.UNDO:
+            if "edit" not in attrs or "ids" in attrs or "filter" in attrs:
+                raise serializers.ValidationError(
+                    "The action undo takes `edit`, the id of an edit, and nothing else."
+                )
+        elif "edit" in attrs:
+            raise serializers.ValidationError("`edit` goes with the action undo.")
+        elif ("ids" in attrs) == ("filter" in attrs):
             raise serializers.ValidationError("Send either `ids` or `filter`.")
+        if (attrs["action"] == Action.LABEL) != ("label" in attrs):
+            raise serializers.ValidationError(
+                "`label` goes with the action label; an empty one takes labels away."
+            )
         if (attrs["action"] in (Action.COPY, Action.MOVE)) != ("target" in attrs):
             raise serializers.ValidationError(
                 "`target`, the slug of a dataset, goes with the actions copy and move."
@@ -152,9 +165,10 @@ class BulkAnswerSerializer(serializers.Serializer[Any]):
     number = serializers.IntegerField()
     job = serializers.UUIDField(allow_null=True)
     deleted_at = serializers.CharField(allow_null=True)
+    edit = serializers.UUIDField(allow_null=True)
 
 
-class ImageSerializer(serializers.ModelSerializer[Image]):
+class ImageSerializer(StrictSerializer, serializers.ModelSerializer[Image]):
     dataset = serializers.SlugRelatedField[Dataset](slug_field="slug", read_only=True)
     error = serializers.SerializerMethodField()
     title = serializers.CharField(max_length=255, allow_blank=True, required=False)
@@ -187,7 +201,16 @@ class ImageSerializer(serializers.ModelSerializer[Image]):
         return absolute(self.context["request"], image.thumbnail_url())
 
 
-class UploadSerializer(serializers.Serializer[Any]):
+class EditedImageSerializer(ImageSerializer):
+    """An image after an edit; `edit` is null where nothing changed."""
+
+    edit = serializers.UUIDField(read_only=True, allow_null=True)
+
+    class Meta(ImageSerializer.Meta):
+        fields = [*ImageSerializer.Meta.fields, "edit"]
+
+
+class UploadSerializer(StrictSerializer):
     """Fields that come with the files of an upload."""
 
     title = serializers.CharField(max_length=255, allow_blank=True, default="")
@@ -284,7 +307,7 @@ class OptionsField(serializers.JSONField):
         return data
 
 
-class ImportRequestSerializer(serializers.Serializer[Any]):
+class ImportRequestSerializer(StrictSerializer):
     """An import from a place that the server reads, or of files that come with the request."""
 
     kind = serializers.ChoiceField(

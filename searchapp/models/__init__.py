@@ -24,6 +24,7 @@ from searchapp.models.choices import (
 from searchapp.models.dataset import Dataset, FormerSlug, Membership
 from searchapp.models.failed_task import FailedTask
 from searchapp.models.image import Image
+from searchapp.models.image_edit import ImageEdit
 from searchapp.models.import_job import MOVED, ImportItem, ImportJob, ImportSource
 from searchapp.models.index import Index, IndexChunk, IndexGap
 from searchapp.models.partial_upload import PartialUpload
@@ -47,6 +48,7 @@ __all__ = [
     "FeatureState",
     "FormerSlug",
     "Image",
+    "ImageEdit",
     "ImageState",
     "ImportItem",
     "ImportJob",

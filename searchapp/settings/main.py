@@ -231,6 +231,7 @@ REST_FRAMEWORK = {
     ],
     "EXCEPTION_HANDLER": "searchapp.api.core.errors.problem",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "URL_FORMAT_OVERRIDE": None,  # what an answer is written in is said by `Accept`
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
 }
 SPECTACULAR_SETTINGS = {

@@ -1,22 +1,36 @@
 """Lists: `{"next", "previous", "results"}`, by cursor, so that a page costs the same anywhere."""
 
 from django.utils.dateparse import parse_datetime
-from rest_framework.exceptions import NotFound
+from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.pagination import Cursor, CursorPagination
 from rest_framework.request import Request
 
+# The parameters of every list.
+PAGING = ("cursor", "page_size")
 
-class DatasetPages(CursorPagination):
+
+class _Pages(CursorPagination):
     page_size = 50
     page_size_query_param = "page_size"
     max_page_size = 200
+
+    def get_page_size(self, request: Request) -> int:
+        """Return the wanted size; unlike Django REST framework, refuse one that is none."""
+        text = request.query_params.get("page_size")
+        if text is None:
+            return self.page_size
+        if not (text.isascii() and text.isdigit() and 0 < int(text[:9]) <= self.max_page_size):
+            raise ValidationError(
+                {"page_size": [f"This must be a whole number from 1 to {self.max_page_size}."]}
+            )
+        return int(text)
+
+
+class DatasetPages(_Pages):
     ordering = "slug"
 
 
-class ImagePages(CursorPagination):
-    page_size = 50
-    page_size_query_param = "page_size"
-    max_page_size = 200
+class ImagePages(_Pages):
     ordering = "-pk"
 
     def decode_cursor(self, request: Request) -> Cursor | None:

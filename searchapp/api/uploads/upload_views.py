@@ -21,9 +21,9 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from searchapp.api.core.permissions import require_editor
+from searchapp.api.core.strict import StrictView
 from searchapp.api.uploads import tus
 from searchapp.models import Dataset, ImportJob, PartialUpload
 from searchapp.services.errors import Invalid, ServiceError
@@ -50,7 +50,7 @@ class _Untouched(BaseParser):
         return {}
 
 
-class _TusView(APIView):
+class _TusView(StrictView):
     """What each request and answer of the protocol has."""
 
     parser_classes = [_Untouched]

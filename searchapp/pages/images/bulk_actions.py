@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import datetime
 from urllib.parse import urlencode
+from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -26,6 +27,7 @@ _DONE = {
     Action.RESTORE: "{0} back. A worker makes them searchable again.",
     Action.LABEL: "{0} labelled.",
     Action.TAGS: "{0} tagged anew.",
+    Action.UNDO: "{0} as before.",
 }
 
 
@@ -66,36 +68,57 @@ def bulk(request: HttpRequest, slug: str) -> HttpResponse:
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def undo(request: HttpRequest, slug: str) -> HttpResponse:
-    """Restore the images that were deleted at the time `?at=`."""
+    """Restore the images that were deleted at the time `?at=`, or undo the edit `?edit=`."""
     dataset = own_dataset(request.user, slug)
     moment = parsed_moment(request.GET.get("at", ""))
-    if request.method != "POST" or not request.user.is_authenticated or moment is None:
+    edit = _uuid(request.GET.get("edit", ""))
+    if request.method != "POST" or not request.user.is_authenticated:
         return redirect(dataset)
-    outcome = service.undo_deletion(dataset, moment, user=request.user)
+    try:
+        if edit is not None:
+            outcome = service.undo_edit(dataset, edit, user=request.user)
+        elif moment is not None:
+            outcome = service.undo_deletion(dataset, moment, user=request.user)
+        else:
+            return redirect(dataset)
+    except ServiceError as error:
+        messages.error(request, error.detail)
+        return redirect(dataset)
     if outcome.job is not None:
         return redirect("job", outcome.job.pk)
     if outcome.number:
-        _say(request, dataset, Action.RESTORE, outcome)
-    else:
+        _say(request, dataset, Action.RESTORE if edit is None else Action.UNDO, outcome)
+    elif edit is None:
         messages.error(request, "There is nothing left to bring back.")
+    else:
+        messages.error(request, "These pictures were changed again since: nothing is undone.")
     return redirect(dataset)
 
 
-def undo_address(dataset: Dataset, moment: datetime | str) -> str:
-    """Return the URL of a form that restores what was deleted at that time."""
+def undo_address(dataset: Dataset, moment: datetime | str = "", *, edit: str = "") -> str:
+    """Return the URL of a form that restores what was deleted at a time, or undoes an edit."""
     at = moment if isinstance(moment, str) else moment.isoformat()
-    return f"{reverse('dataset-undo', args=[dataset.slug])}?{urlencode({'at': at})}"
+    params = {"edit": edit} if edit else {"at": at}
+    return f"{reverse('dataset-undo', args=[dataset.slug])}?{urlencode(params)}"
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
 
 
 def _say(request: HttpRequest, dataset: Dataset, action: Action, outcome: Outcome) -> None:
     sentence = _DONE[action].format(count(outcome.number, "picture is", "pictures are"))
-    undoable = action == Action.DELETE and outcome.number
-    address = undo_address(dataset, outcome.moment) if undoable else ""
+    undoable = outcome.number and (outcome.moment or outcome.edit)
+    address = undo_address(dataset, outcome.moment, edit=outcome.edit) if undoable else ""
     messages.success(request, sentence, extra_tags=address)
 
 
 def _selection(sent: QueryDict) -> Selection:
     if sent.get("all"):
+        # The gallery names its state; without one, it shows what is ready.
         return of_filter(sent.get("state") or "ready", sent.get("of_label", ""))
     # Ticked boxes, and with JavaScript a list of those ticked on earlier pages.
     words = [word for value in sent.getlist("image") for word in re.split(r"[,\s]+", value)]

@@ -18,6 +18,7 @@ from searchapp.pages.forms import ImageForm
 from searchapp.pages.images.bulk_actions import undo_address
 from searchapp.pages.images.media import SAFE_TYPES
 from searchapp.pages.responses import megabytes
+from searchapp.services.images import image_edits
 from searchapp.services.images.image_deletion import delete_image
 
 # Bytes; of a larger original, the page shows the thumbnail and a link.
@@ -47,10 +48,10 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
     form = ImageForm(request.POST, instance=image)
     if form.is_valid():
         data = form.cleaned_data  # a worker may be writing the other columns of this row
-        Image.objects.filter(pk=pk).update(
-            title=data["title"], label=data["label"].strip(), tags=data["words"]
-        )
-        messages.success(request, "Title, label and tags are saved.")
+        changes = {"title": data["title"], "label": data["label"].strip(), "tags": data["words"]}
+        edit = image_edits.edit_image(image, changes)
+        address = undo_address(image.dataset, edit=edit) if edit else ""
+        messages.success(request, "Title, label and tags are saved.", extra_tags=address)
         return redirect(image)
     stored = own_image(request.user, pk)
     return render(request, "images/detail.html", _context(request, stored, form), status=400)

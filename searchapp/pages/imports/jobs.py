@@ -16,13 +16,19 @@ from django.utils.dateparse import parse_datetime
 from django.utils.timezone import is_naive
 from django.views.decorators.http import require_POST, require_safe
 
-from searchapp.models import ENDED_JOBS, ImportItem, ImportJob, ItemState, JobState
+from searchapp.models import ENDED_JOBS, ImportItem, ImportJob, ItemState, JobState, SourceKind
 from searchapp.pages.access import visible_job
+from searchapp.pages.images.bulk_actions import undo_address
 from searchapp.pages.imports import ledger
 from searchapp.pages.responses import count, duration, fragment_of, is_fragment, news, number
 from searchapp.services.errors import ServiceError
+from searchapp.services.images import image_edits
+from searchapp.services.images.bulk_actions import Action
+from searchapp.services.images.image_deletion import still_kept
+from searchapp.services.images.selection import parsed_moment
 from searchapp.services.imports import control, creation, job_progress, ledger_report
 from searchapp.services.imports.job_progress import JobProgress
+from searchapp.services.imports.sources.dataset import Plan
 from searchapp.services.operations import worker_health
 
 PAGE = 30
@@ -177,10 +183,27 @@ def progress_context(request: HttpRequest, job: ImportJob) -> dict[str, Any]:
         "row": row,
         "sources": [source for source in job.sources.all()[:100] if source.error_code],
         "failures": bad,
+        "undo_address": _undo_address(job),
         "may_control": ledger_report.may_control(job, request.user),
         "may_pause": job.state in (JobState.QUEUED, JobState.RUNNING),
         "may_retry": bool(row.progress.failed),
     }
+
+
+def _undo_address(job: ImportJob) -> str:
+    """Return where an ended change of many images is undone; '' where it cannot be."""
+    if job.kind != SourceKind.DATASET or job.state not in ENDED_JOBS:
+        return ""
+    source = job.sources.first()
+    change = None if source is None else Plan.parse(source.location).change
+    if change is None or change.action == Action.UNDO or not (change.moment or change.edit):
+        return ""
+    moment = parsed_moment(change.moment)
+    if change.edit:
+        kept = image_edits.is_kept(job.dataset, UUID(change.edit))
+    else:
+        kept = moment is not None and moment >= still_kept()
+    return undo_address(job.dataset, change.moment, edit=change.edit) if kept else ""
 
 
 def _progress(request: HttpRequest, job: ImportJob, error: str = "") -> HttpResponse:

@@ -21,7 +21,7 @@ from searchapp.models import (
     VectorCleanup,
 )
 from searchapp.services.errors import Conflict, Gone, Invalid
-from searchapp.services.images import image_deletion
+from searchapp.services.images import image_deletion, image_edits
 from searchapp.services.images.image_deletion import GRACE, UNDO, still_kept
 from searchapp.services.imports import control
 from searchapp.services.operations import cleanup
@@ -111,13 +111,14 @@ def restore_dataset(dataset: Dataset) -> Dataset:
 
 
 def purge(seconds: float = 20.0) -> bool:
-    """Remove datasets and images permanently that can no longer be restored, for about `seconds`.
+    """Remove datasets, images and records of edits permanently that can no longer be restored or
+    undone, for about `seconds`.
 
     Works in small transactions, whatever the number of images; when it is killed, the next call
     continues. Returns whether there is more to do.
     """
     until = time.monotonic() + seconds
-    while image_deletion.purge():
+    while image_deletion.purge() or image_edits.purge():
         if time.monotonic() > until:
             return True
     for dataset in Dataset.objects.filter(deleted__lt=timezone.now() - UNDO - GRACE):

@@ -1,4 +1,4 @@
-"""Actions on many images at once: delete, restore, label, tag, copy, move.
+"""Actions on many images at once: delete, restore, label, tag, undo, copy, move.
 
 Some hundreds are done at once; more become a job with a ledger (`imports.sources.dataset`), which
 continues where it was when it is interrupted. Copying and moving is always a job, in the dataset
@@ -13,15 +13,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
-from django.db import transaction
 from django.utils import timezone
 
 from searchapp.models import Dataset, Image, ImportJob, OnDuplicate, SourceKind
 from searchapp.services.datasets.dataset_service import create_dataset
 from searchapp.services.errors import Invalid
-from searchapp.services.images import image_deletion
-from searchapp.services.images.selection import Selection, of_filter, parsed_moment
+from searchapp.services.images import image_deletion, image_edits
+from searchapp.services.images.selection import Selection, of_edit, of_filter, parsed_moment
 from searchapp.services.imports import creation, image_fields
 from searchapp.services.imports.options import ImportOptions
 from searchapp.services.ingest import acceptance
@@ -37,6 +37,7 @@ class Action(StrEnum):
     RESTORE = "restore"
     LABEL = "label"
     TAGS = "tags"
+    UNDO = "undo"
     COPY = "copy"
     MOVE = "move"
 
@@ -51,18 +52,20 @@ class Change:
     remove: tuple[str, ...] = ()
     # The moment of a deletion, by which it can be undone.
     moment: str = ""
+    # The id of the edit that this makes, or undoes.
+    edit: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         return {
             "action": str(self.action), "label": self.label, "add": list(self.add),
-            "remove": list(self.remove), "moment": self.moment,
+            "remove": list(self.remove), "moment": self.moment, "edit": self.edit,
         }  # fmt: skip
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Change:
         return cls(
             Action(data["action"]), data["label"], tuple(data["add"]), tuple(data["remove"]),
-            data["moment"],
+            data["moment"], data.get("edit", ""),
         )  # fmt: skip
 
 
@@ -73,6 +76,7 @@ class Outcome:
     number: int
     job: ImportJob | None = None
     moment: str = ""
+    edit: str = ""
 
 
 def change_of(action: str, *, label: Any = "", add: Any = (), remove: Any = ()) -> Change:
@@ -80,8 +84,9 @@ def change_of(action: str, *, label: Any = "", add: Any = (), remove: Any = ()) 
 
     Raises `Invalid` with code `invalid_action` or `invalid_words`.
     """
-    if action not in list(Action):
-        raise Invalid("invalid_action", f"An action is one of: {', '.join(Action)}.")
+    if action not in list(Action) or action == Action.UNDO:
+        others = (one for one in Action if one != Action.UNDO)
+        raise Invalid("invalid_action", f"An action is one of: {', '.join(others)}.")
     try:
         change = Change(
             Action(action),
@@ -100,16 +105,19 @@ def carry_out(dataset: Dataset, selection: Selection, change: Change, *, user: U
     """Apply `change` to the selected images of `dataset`, at once or as a job."""
     if change.action in (Action.COPY, Action.MOVE):
         raise ValueError("copying needs a dataset to copy into: see `copy`")
-    moment = ""
+    moment = edit = ""
     if change.action == Action.DELETE:
         moment = timezone.now().isoformat()
         change = Change(change.action, moment=moment)
+    elif change.action in (Action.LABEL, Action.TAGS):
+        edit = image_edits.new_edit()
+        change = replace(change, edit=edit)
     keys = list(selection.images(dataset).values_list("pk", flat=True)[: AT_ONCE + 1])
     if len(keys) <= AT_ONCE:
         number = apply(dataset, keys, change)
         if number and change.action == Action.RESTORE:
             acceptance.wake(number)
-        return Outcome(number, moment=moment)
+        return Outcome(number, moment=moment, edit=edit if number else "")
     meant = selection.upto_now(dataset)
     job = creation.create(
         dataset,
@@ -118,7 +126,7 @@ def carry_out(dataset: Dataset, selection: Selection, change: Change, *, user: U
         name=_NAMES[change.action],
         location=location(dataset, meant, change),
     )
-    return Outcome(meant.images(dataset).count(), job, moment)
+    return Outcome(meant.images(dataset).count(), job, moment, edit)
 
 
 _NAMES = {
@@ -126,6 +134,7 @@ _NAMES = {
     Action.RESTORE: "Bring pictures back",
     Action.LABEL: "Set the label",
     Action.TAGS: "Change tags",
+    Action.UNDO: "Undo an edit",
 }
 
 
@@ -145,21 +154,18 @@ def apply(dataset: Dataset, keys: Sequence[int], change: Change) -> int:
         return image_deletion.delete(dataset.pk, keys, parsed_moment(change.moment))
     if change.action == Action.RESTORE:
         return image_deletion.restore(dataset.pk, keys)
-    there = Image.objects.filter(dataset=dataset, pk__in=keys).there().order_by()
+    if change.action == Action.UNDO:
+        return image_edits.undo(dataset, keys, change.edit)
+    # A job that an older version began has no id for its edit.
+    edit = change.edit or image_edits.new_edit()
     if change.action == Action.LABEL:
-        return there.update(label=change.label)
-    with transaction.atomic():
-        rows = list(there.select_for_update().only("tags"))
-        changed = [row for row in rows if _retag(row, change)]
-        Image.objects.bulk_update(changed, ["tags"])
-    return len(rows)
+        return image_edits.edit_images(dataset, keys, edit, lambda _: {"label": change.label})
+    return image_edits.edit_images(dataset, keys, edit, lambda image: _retagged(image, change))
 
 
-def _retag(image: Image, change: Change) -> bool:
-    before = list(image.tags)
-    tags = [tag for tag in before if tag not in change.remove]
-    image.tags = list(dict.fromkeys([*tags, *change.add]))[: image_fields.MAX_TAGS]
-    return bool(image.tags != before)
+def _retagged(image: Image, change: Change) -> dict[str, Any]:
+    kept = [tag for tag in image.tags if tag not in change.remove]
+    return {"tags": list(dict.fromkeys([*kept, *change.add]))[: image_fields.MAX_TAGS]}
 
 
 def copy(
@@ -198,6 +204,15 @@ def copy_dataset(source: Dataset, *, name: str, user: User) -> tuple[Dataset, Im
     outcome = copy(source, of_filter("all"), new_dataset, user=user)
     assert outcome.job is not None  # noqa: S101 (copying is always a job)
     return new_dataset, outcome.job
+
+
+def undo_edit(dataset: Dataset, edit: UUID, *, user: User) -> Outcome:
+    """Give the images of an edit their former title, label, tags and metadata back.
+
+    Raises `Gone` with code `nothing_to_undo`.
+    """
+    image_edits.check_kept(dataset, edit)
+    return carry_out(dataset, of_edit(edit), Change(Action.UNDO, edit=str(edit)), user=user)
 
 
 def undo_deletion(dataset: Dataset, moment: datetime, *, user: User) -> Outcome:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.db.models import Q, QuerySet
 from django.utils.dateparse import parse_datetime
@@ -31,7 +32,8 @@ FILTERS: dict[str, tuple[ImageState, ...]] = {
 class Selection:
     """Images of one dataset: those with `keys`, or all that pass the filter.
 
-    `moment` restricts deleted images to those deleted at that moment; `last` is the newest key at
+    `moment` restricts deleted images to those deleted at that moment; `edit` selects those of one
+    edit, whatever else is said; `last` is the newest key at
     the time of selection, so that later images are excluded. `ready_only` is for people who may
     only view.
     """
@@ -42,6 +44,7 @@ class Selection:
     moment: str = ""
     last: int | None = None
     ready_only: bool = False
+    edit: str = ""
 
     def images(self, dataset: Dataset) -> QuerySet[Image]:
         """Return the selected images, unordered."""
@@ -50,6 +53,8 @@ class Selection:
             images = images.filter(state=ImageState.READY)
         if self.keys:
             return images.filter(pk__in=self.keys)
+        if self.edit:
+            return images.there().filter(edits__edit=self.edit)
         images = images.filter(self.in_filter())
         return images if self.last is None else images.filter(pk__lte=self.last)
 
@@ -90,6 +95,11 @@ def of_keys(keys: Iterable[int]) -> Selection:
     if not all(0 < key <= MAX_KEY for key in chosen):
         raise Invalid("nothing_selected", "One of these is not the number of a picture.")
     return Selection(chosen)
+
+
+def of_edit(edit: UUID) -> Selection:
+    """Select the images of one edit."""
+    return Selection(edit=str(edit))
 
 
 def of_filter(state: str, label: str = "", moment: str = "") -> Selection:
