@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.http import Http404
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -30,6 +32,10 @@ class AuditDetailSerializer(AuditSerializer):
         fields = [*AuditSerializer.Meta.fields, "findings"]
 
 
+class AuditListSerializer(serializers.Serializer[Any]):
+    results = AuditSerializer(many=True)
+
+
 class NewAuditSerializer(StrictSerializer):
     deep = serializers.BooleanField(default=False)
     repair = serializers.BooleanField(default=False)
@@ -53,7 +59,9 @@ class _ForStaff(StrictView):
 class AuditList(_ForStaff):
     """Audits, newest first, and new ones, which workers carry out."""
 
-    @extend_schema(responses=AuditSerializer(many=True))
+    problems = {"POST": (409,)}
+
+    @extend_schema(operation_id="v1_audits_list", responses=AuditListSerializer)
     def get(self, request: Request) -> Response:
         reports = AuditReport.objects.order_by("-pk")[:_LISTED]
         return Response({"results": AuditSerializer(reports, many=True).data})

@@ -6,12 +6,13 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.urls import reverse
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from searchapp.api.answer_schemas import CompareAnswerSerializer
+from searchapp.api.core.schema import PICTURE_PROBLEMS
 from searchapp.api.core.strict import StrictSerializer, StrictView
 from searchapp.api.search_serializers import BoxField
 from searchapp.models import Query, Scope
@@ -54,8 +55,9 @@ class Compare(StrictView):
     """Send two pictures, learn how alike they are, of which kind, and why."""
 
     scope = Scope.READ
+    problems = {"POST": PICTURE_PROBLEMS}
 
-    @extend_schema(request=CompareSerializer, responses={200: OpenApiTypes.OBJECT})
+    @extend_schema(request=CompareSerializer, responses={200: CompareAnswerSerializer})
     def post(self, request: Request) -> Response:
         if any(len(request.FILES.getlist(name)) > 1 for name in request.FILES):
             raise Invalid("too_many_files", "A comparison takes two pictures.")

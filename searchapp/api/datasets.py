@@ -41,6 +41,7 @@ class DatasetList(StrictView):
 
     pagination_class = DatasetPages
     parameters = {"GET": PAGING}
+    problems = {"GET": (404,), "POST": (409,)}
 
     @extend_schema(responses=DatasetSerializer(many=True))
     def get(self, request: Request) -> Response:
@@ -63,6 +64,8 @@ class DatasetList(StrictView):
 
 class DatasetDetail(StrictView):
     """One dataset."""
+
+    problems = {"PATCH": (409, 410), "DELETE": (410,)}
 
     @extend_schema(responses=DatasetSerializer)
     def get(self, request: Request, slug: str) -> Response:
@@ -90,6 +93,7 @@ class DatasetImages(StrictView):
 
     pagination_class = ImagePages
     parameters = {"GET": ("state", *PAGING)}
+    problems = {"POST": (410, 507)}
     parser_classes = [MultiPartParser]
 
     @extend_schema(

@@ -47,6 +47,7 @@ class Facets(StrictView):
     one may see."""
 
     parameters = {"GET": ("dataset",)}
+    problems = {"GET": (404,)}
 
     @extend_schema(
         parameters=[OpenApiParameter("dataset", str, many=True)], responses=FacetsSerializer

@@ -128,6 +128,7 @@ class JobList(StrictView):
 
     pagination_class = JobPages
     parameters = {"GET": ("state", *PAGING)}
+    problems = {"GET": (404,)}
 
     @extend_schema(parameters=[_STATE], responses=JobSummarySerializer(many=True))
     def get(self, request: Request) -> Response:
@@ -194,6 +195,7 @@ class JobAction(StrictView):
     """Pause, resume, cancel, repeat or close an import."""
 
     without_body = ("POST",)
+    problems = {"POST": (409,)}
     action = ""
     _actions = {
         "pause": control.pause,

@@ -28,6 +28,10 @@ class PipelineSerializer(serializers.Serializer[pipelines.PipelineChoice]):
     licence = serializers.CharField()
 
 
+class PipelineListSerializer(serializers.Serializer[Any]):
+    results = PipelineSerializer(many=True)
+
+
 class ProgressSerializer(serializers.Serializer[build.BuildProgress]):
     done = serializers.IntegerField()
     total = serializers.IntegerField()
@@ -74,6 +78,10 @@ class IndexSerializer(serializers.ModelSerializer[Index]):
     def get_calibration(self, index: Index) -> dict[str, Any] | None:
         record = self.context["calibrations"].get(index.pk)
         return None if record is None else dict(CalibrationSerializer(record).data)
+
+
+class IndexListSerializer(serializers.Serializer[Any]):
+    results = IndexSerializer(many=True)
 
 
 class NewIndexSerializer(StrictSerializer):
@@ -147,7 +155,7 @@ def _index(request: Request, pk: int) -> Index:
 class PipelineList(StrictView):
     """The pipelines that an index can be made with here."""
 
-    @extend_schema(responses=PipelineSerializer(many=True))
+    @extend_schema(operation_id="v1_pipelines_list", responses=PipelineListSerializer)
     def get(self, request: Request) -> Response:
         return Response({"results": [_pipeline_body(one) for one in pipelines.available()]})
 
@@ -159,7 +167,9 @@ def _pipeline_body(pipeline: pipelines.PipelineChoice) -> dict[str, Any]:
 class IndexList(StrictView):
     """The indexes of one dataset, newest first, and new ones."""
 
-    @extend_schema(responses=IndexSerializer(many=True))
+    problems = {"POST": (409,)}
+
+    @extend_schema(operation_id="v1_datasets_indexes_list", responses=IndexListSerializer)
     def get(self, request: Request, slug: str) -> Response:
         dataset = visible_dataset(request, slug)
         require_editor(request, dataset)
@@ -180,6 +190,7 @@ class Rollback(StrictView):
     """Back to the index that was active before."""
 
     without_body = ("POST",)
+    problems = {"POST": (409,)}
 
     @extend_schema(request=None, responses=IndexSerializer)
     def post(self, request: Request, slug: str) -> Response:
@@ -200,6 +211,7 @@ class _Act(StrictView):
     """Something that an owner does with an index."""
 
     without_body = ("POST",)
+    problems = {"POST": (409,)}
 
     def _owned(self, request: Request, pk: int) -> Index:
         index = _index(request, pk)
@@ -241,6 +253,7 @@ class Compare(StrictView):
     """Two indexes of one dataset by a sample of its pictures."""
 
     parameters = {"GET": ("with", "seed")}
+    problems = {"GET": (409,)}
 
     @extend_schema(
         parameters=[

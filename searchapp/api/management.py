@@ -17,6 +17,7 @@ from searchapp.api.core.strict import StrictView
 from searchapp.api.serializers import (
     BulkAnswerSerializer,
     BulkSerializer,
+    CopyAnswerSerializer,
     CopySerializer,
     DatasetSerializer,
     ImageSerializer,
@@ -55,6 +56,8 @@ class Members(StrictView):
 class MemberDetail(StrictView):
     """One member."""
 
+    problems = {"PUT": (409,), "DELETE": (409,)}
+
     @extend_schema(responses=MemberSerializer)
     def get(self, request: Request, slug: str, username: str) -> Response:
         member = members.find(_managed(request, slug), username)
@@ -82,6 +85,8 @@ class MemberDetail(StrictView):
 class Transfer(StrictView):
     """Hand a dataset over to somebody else."""
 
+    problems = {"POST": (409,)}
+
     @extend_schema(request=TransferSerializer, responses=MemberSerializer(many=True))
     def post(self, request: Request, slug: str) -> Response:
         dataset = _managed(request, slug)
@@ -97,6 +102,7 @@ class Restore(StrictView):
     """Bring a deleted dataset back, by the slug that it had."""
 
     without_body = ("POST",)
+    problems = {"POST": (409, 410)}
 
     @extend_schema(request=None, responses=DatasetSerializer)
     def post(self, request: Request, slug: str) -> Response:
@@ -109,7 +115,7 @@ class Restore(StrictView):
 class Copy(StrictView):
     """Copy a whole dataset into a new one."""
 
-    @extend_schema(request=CopySerializer, responses={202: BulkAnswerSerializer})
+    @extend_schema(request=CopySerializer, responses={202: CopyAnswerSerializer})
     def post(self, request: Request, slug: str) -> Response:
         dataset = visible_dataset(request, slug)
         serializer = CopySerializer(data=request.data)
@@ -123,6 +129,8 @@ class Copy(StrictView):
 
 class Bulk(StrictView):
     """One action on many images."""
+
+    problems = {"POST": (409, 410)}
 
     @extend_schema(
         request=BulkSerializer, responses={200: BulkAnswerSerializer, 202: BulkAnswerSerializer}
@@ -173,6 +181,7 @@ class RestoreImage(StrictView):
     """Bring a deleted image back."""
 
     without_body = ("POST",)
+    problems = {"POST": (410,)}
 
     @extend_schema(request=None, responses=ImageSerializer)
     def post(self, request: Request, pk: int) -> Response:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from searchapp.api.answer_schemas import SearchAnswerSerializer
 from searchapp.api.core.permissions import chosen_datasets
+from searchapp.api.core.schema import PICTURE_PROBLEMS
 from searchapp.api.core.strict import StrictSerializer, StrictView
 from searchapp.api.search_serializers import SearchSerializer, search_answer
 from searchapp.models import Image, Scope
@@ -22,8 +23,9 @@ class Search(StrictView):
     """Send a picture, get the pictures most like it, best first."""
 
     scope = Scope.READ
+    problems = {"POST": PICTURE_PROBLEMS}
 
-    @extend_schema(request=SearchSerializer, responses={200: OpenApiTypes.OBJECT})
+    @extend_schema(request=SearchSerializer, responses={200: SearchAnswerSerializer})
     def post(self, request: Request) -> Response:
         if len(request.FILES.getlist("image")) > 1:
             raise Invalid("too_many_files", "A search takes one picture.")
@@ -77,6 +79,7 @@ class Regions(StrictView):
     """Boxes of what stands out in a picture, to search with."""
 
     parameters = {"GET": ("image_id", "query")}
+    problems = {"GET": PICTURE_PROBLEMS}
 
     scope = Scope.READ
 

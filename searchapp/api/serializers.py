@@ -22,6 +22,7 @@ from searchapp.services.images.bulk_actions import Action
 from searchapp.services.images.selection import FILTERS, MAX_KEY, MAX_KEYS
 from searchapp.services.imports import image_fields
 
+SELECTED_STATES = list(FILTERS)
 MAX_METADATA_BYTES = 16_384
 MAX_METADATA_DEPTH = 20
 
@@ -113,7 +114,7 @@ class CopySerializer(StrictSerializer):
 class FilterSerializer(StrictSerializer):
     """All images of one state, of one label if wanted, that were there when this was asked."""
 
-    state = serializers.ChoiceField(choices=list(FILTERS))
+    state = serializers.ChoiceField(choices=SELECTED_STATES)
     label = serializers.CharField(  # type: ignore[assignment]
         max_length=image_fields.LABEL_LENGTH, default=""
     )
@@ -166,6 +167,13 @@ class BulkAnswerSerializer(serializers.Serializer[Any]):
     job = serializers.UUIDField(allow_null=True)
     deleted_at = serializers.CharField(allow_null=True)
     edit = serializers.UUIDField(allow_null=True)
+
+
+class CopyAnswerSerializer(serializers.Serializer[Any]):
+    """The new dataset, and the job that fills it."""
+
+    dataset = DatasetSerializer()
+    job = serializers.UUIDField()
 
 
 class ImageSerializer(StrictSerializer, serializers.ModelSerializer[Image]):

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.core.files.uploadedfile import UploadedFile
 from django.core.files.uploadhandler import FileUploadHandler
+from django.http import HttpRequest
 
 CHUNK = 256 * 1024
 
@@ -91,6 +92,18 @@ class HashingWriter:
             os.unlink(self._file.name)
 
 
+def _drafts_of(request: HttpRequest) -> list[HashingWriter]:
+    drafts: list[HashingWriter] = request.__dict__.setdefault("upload_drafts", [])
+    return drafts
+
+
+def discard_drafts(request: HttpRequest) -> None:
+    """Remove all that was written of a request's files, whether or not they came whole."""
+    for draft in _drafts_of(request):
+        draft.discard()
+    _drafts_of(request).clear()
+
+
 class HashingUploadHandler(FileUploadHandler):
     """The upload handler for the whole site."""
 
@@ -114,6 +127,8 @@ class HashingUploadHandler(FileUploadHandler):
     def new_file(self, *args: Any, **kwargs: Any) -> None:
         super().new_file(*args, **kwargs)
         self._writer = HashingWriter()
+        if self.request is not None:
+            _drafts_of(self.request).append(self._writer)
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
         assert self._writer is not None  # noqa: S101 (Django calls new_file first)

@@ -76,6 +76,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "searchapp.middleware.health.HealthMiddleware",
     "searchapp.middleware.content_length.LengthRequiredMiddleware",
+    "searchapp.middleware.upload_drafts.UploadDraftsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "searchapp.middleware.csp.ContentSecurityPolicyMiddleware",
@@ -230,7 +231,7 @@ REST_FRAMEWORK = {
         "rest_framework.parsers.FormParser",
     ],
     "EXCEPTION_HANDLER": "searchapp.api.core.errors.problem",
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "searchapp.api.core.schema.Schema",
     "URL_FORMAT_OVERRIDE": None,  # what an answer is written in is said by `Accept`
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
 }
@@ -244,8 +245,18 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "searchapp.api.core.schema.add_head",
+    ],
     # Not all kinds of sources of a job can be requested by a client.
-    "ENUM_NAME_OVERRIDES": {"SourceKindEnum": "searchapp.models.choices.SourceKind"},
+    "ENUM_NAME_OVERRIDES": {
+        "SourceKindEnum": "searchapp.models.choices.SourceKind",
+        "SelectedStateEnum": "searchapp.api.serializers.SELECTED_STATES",
+        "ImageStateEnum": "searchapp.models.choices.ImageState",
+        "ItemStateEnum": "searchapp.models.choices.ItemState",
+        "MatchKindEnum": "searchapp.api.answer_schemas.KINDS",
+    },
 }
 UNFOLD = {
     "SITE_TITLE": "Lookalike",

@@ -182,7 +182,8 @@ def test_edit_title_and_metadata(admin: Client, dataset: str, picture: Picture) 
         "<b>Bold</b>",
         {"a": [1, None]},
     )
-    assert admin.patch(path, json={"state": "failed"}).json()["state"] == "ready"
+    assert admin.patch(path, json={"state": "failed"}).status_code == 400
+    assert admin.get(path).json()["state"] == "ready"
     assert admin.patch(path, json={"metadata": [1]}).status_code == 400
     assert admin.patch(path, json={"title": "x" * 256}).status_code == 400
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import requests
+import schemathesis
 import yaml
 
 from harness.installation import Client, Installation
@@ -19,6 +22,30 @@ def test_schema_and_documentation_need_no_key(installation: Installation) -> Non
     page = requests.get(f"{installation.url}/api/docs/", timeout=30)
     assert page.status_code == 200
     assert "swagger" in page.text.lower()
+
+
+def test_real_answers_are_as_the_schema_says(
+    installation: Installation, admin: Client, dataset: str, giraffe: bytes
+) -> None:
+    """Of searches and comparisons, whose answers are written by hand, and of what workers made."""
+    schema: Any = schemathesis.openapi.from_url(f"{installation.url}/api/schema/")
+
+    def check(answer: requests.Response, method: str, path: str) -> None:
+        assert answer.status_code == 200
+        schema[f"/api/v1{path}"][method].validate_response(answer)
+
+    job = admin.upload(dataset, ("giraffe.jpg", giraffe))["job"]
+    image = admin.finished(job)["items"][0]["id"]
+    check(admin.get(f"/jobs/{job}/"), "get", "/jobs/{id}/")
+    check(admin.get(f"/images/{image}/"), "get", "/images/{id}/")
+    check(admin.get(f"/datasets/{dataset}/indexes/"), "get", "/datasets/{slug}/indexes/")
+    check(admin.get("/pipelines/"), "get", "/pipelines/")
+    check(admin.get("/facets/"), "get", "/facets/")
+    searched = admin.post("/search/", files={"image": giraffe}, data={"box": "0.1,0.1,0.8,0.8"})
+    check(searched, "post", "/search/")
+    check(admin.post("/search/", json={"image_id": image, "dataset": "demo"}), "post", "/search/")
+    both = {"image_id": image, "with_query": searched.json()["query"]["id"]}
+    check(admin.post("/compare/", json=both), "post", "/compare/")
 
 
 def test_alive_and_ready(installation: Installation) -> None:

@@ -101,13 +101,17 @@ def test_indexes_many_pictures_at_once_audits_and_purging(on_postgresql: Install
         return answer.json()  # type: ignore[no-any-return]
 
     assert bulk(action="label", label="cat", ids=keys[:4])["number"] == 4
-    assert bulk(action="tags", add_tags=["red"], filter={"label": "cat"})["number"] == 4
-    gone = bulk(action="delete", filter={"label": "cat"})
+    cats = {"state": "ready", "label": "cat"}
+    assert bulk(action="tags", add_tags=["red"], filter=cats)["number"] == 4
+    dogs = bulk(action="label", label="dog", filter=cats)
+    assert bulk(action="undo", edit=dogs["edit"])["number"] == 4
+    assert bulk(action="tags", add_tags=["blue"], filter=cats)["number"] == 4
+    gone = bulk(action="delete", filter=cats)
     assert (gone["number"], _count(client, slug)) == (4, 8)
     back = {"state": "deleted", "deleted_at": gone["deleted_at"]}
     assert bulk(action="restore", filter=back)["number"] == 4
     wait_until(lambda: _count(client, slug) == 12, "what was brought back is not ready")
-    moved = bulk(action="move", target=other, filter={"label": "cat"})
+    moved = bulk(action="move", target=other, filter=cats)
     assert _imported(client, moved["job"]) == 4
     wait_until(lambda: _count(client, slug) == 8, "what was moved has not left")
     copied = client.post(f"/datasets/{slug}/copy/", json={"name": "Twin"}).json()

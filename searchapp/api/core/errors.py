@@ -12,7 +12,7 @@ from django.core.exceptions import (
     RequestDataTooBig,
     TooManyFilesSent,
 )
-from django.http import Http404, JsonResponse
+from django.http import Http404, JsonResponse, UnreadablePostError
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
@@ -25,11 +25,16 @@ CONTENT_TYPE = "application/problem+json"
 _OWN_PHRASES = {460: "Checksum Mismatch"}
 
 
+def phrase(status: int) -> str:
+    """Return the words for a status, those of a protocol of its own included."""
+    return _OWN_PHRASES.get(status) or HTTPStatus(status).phrase
+
+
 def problem_document(status: int, code: str, detail: str, **more: Any) -> dict[str, Any]:
     """Return the members of a problem; `type` is a name, not a page."""
     return {
         "type": f"urn:lookalike:problem:{code}",
-        "title": _OWN_PHRASES.get(status) or HTTPStatus(status).phrase,
+        "title": phrase(status),
         "status": status,
         "code": code,
         "detail": detail,
@@ -59,6 +64,9 @@ def problem(error: Exception, context: dict[str, Any]) -> Response | None:
     elif isinstance(error, RequestDataTooBig):
         status, code = 413, "request_too_large"
         detail = "The request is too large. Send fewer files at once, or less text."
+    elif isinstance(error, UnreadablePostError):
+        status, code = 400, "body_incomplete"
+        detail = "The connection broke before the whole body had come: send it again."
     elif isinstance(error, RecursionError):
         status, code, detail = 400, "parse_error", "The JSON is nested too deeply."
     elif isinstance(error, Http404):

@@ -93,6 +93,8 @@ class _TusView(StrictView):
 class UploadList(_TusView):
     """New uploads."""
 
+    problems = {"POST": (404, 409, 411, 412, 423, 429, 460, 507)}
+
     @extend_schema(
         parameters=[
             _header("Tus-Resumable"),
@@ -121,6 +123,8 @@ class UploadList(_TusView):
 
 class UploadDetail(_TusView):
     """One upload that is on its way."""
+
+    problems = {"PATCH": (409, 411, 412, 423, 460, 507), "DELETE": (412, 423)}
 
     def _upload(self, request: Request, pk: UUID) -> PartialUpload:
         rows = PartialUpload.objects.select_related("job__dataset")
