@@ -12,11 +12,11 @@ from searchapp.infra.vectors.client import import_driver
 
 _host = f"[{settings.HOST}]" if ":" in settings.HOST else settings.HOST
 bind = [f"{_host}:{settings.PORT}"]
-worker_class = "gthread"
+worker_class = "searchapp.web_worker.BufferingWorker"
 workers = settings.WEB_WORKERS
 threads = settings.WEB_THREADS
 # A worker without a heartbeat is replaced. A slow upload does not stop the heartbeat of a threaded
-# worker.
+# worker: its main loop receives requests.
 timeout = 60
 # A search is completely described by its URL, including long filters.
 limit_request_line = 8190
@@ -25,10 +25,9 @@ keepalive = 30
 max_requests_jitter = 0
 worker_tmp_dir = str(settings.RUNTIME_DIR)
 control_socket_disable = True
-if hasattr(settings, "SECURE_PROXY_SSL_HEADER"):
-    forwarded_allow_ips = "*"
-else:
-    secure_scheme_headers: dict[str, str] = {}  # these headers are not trusted from any client
+# From any client these headers are plain text: Django reads what `LOOKALIKE_PROXY_HEADERS` allows.
+secure_scheme_headers: dict[str, str] = {}
+forwarder_headers = ""
 
 
 def post_worker_init(worker: Any) -> None:

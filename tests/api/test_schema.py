@@ -65,6 +65,26 @@ def test_unknown_addresses_are_problems_too(anyone: Client) -> None:
     assert (wrong.status_code, wrong.json()["code"]) == (405, "method_not_allowed")
 
 
+def test_headers_of_clients_change_neither_address_nor_scheme(installation: Installation) -> None:
+    """What a proxy in front would say is believed where `LOOKALIKE_PROXY_HEADERS` says so."""
+    plain = requests.get(f"{installation.url}/datasets/", timeout=30)
+    for name, value in (
+        ("Script_Name", "/evil"), ("Script_Name", "/admin"), ("Script-Name", "/evil"),
+        ("Path_Info", "/admin/"), ("X-Forwarded-Prefix", "/evil"), ("X-Script-Name", "/evil"),
+        ("X-Forwarded-Host", "evil.example"), ("X-Forwarded-Proto", "https"),
+    ):  # fmt: skip
+        answer = requests.get(f"{installation.url}/datasets/", headers={name: value}, timeout=30)
+        assert answer.status_code == 200, name
+        assert answer.headers["Content-Security-Policy"] == plain.headers["Content-Security-Policy"]
+        assert answer.text.count("href=") == plain.text.count("href=")
+        assert "evil" not in answer.text
+    listed = requests.get(
+        f"{installation.url}/api/v1/datasets/demo/images/?page_size=1",
+        headers={"X-Forwarded-Proto": "https"}, timeout=30,
+    ).json()  # fmt: skip
+    assert listed["next"].startswith(installation.url)
+
+
 def test_a_session_needs_the_csrf_token(installation: Installation) -> None:
     browser = requests.Session()
     page = browser.get(f"{installation.url}/login/", timeout=30)

@@ -29,9 +29,6 @@ from searchapp.models import Dataset, ImportJob, PartialUpload
 from searchapp.services.errors import Invalid, ServiceError
 from searchapp.services.uploads import resumable
 
-# A sender that says nothing for so long has gone, even where its connection seems to be there.
-_SILENCE_SECONDS = 60.0
-
 
 def _header(name: str, kind: type = str) -> OpenApiParameter:
     return OpenApiParameter(name, kind, OpenApiParameter.HEADER, required=True)
@@ -192,18 +189,11 @@ def _body(request: Request, length: int) -> Iterator[tus.Read]:
     """The request's bytes, `read(n)` at a time, their checksum proved before the first one where
     the sender gave one. (What is bad must not be written, and what is written is not taken back.)
     """
-    raw = request._request
-    connection = raw.META.get("gunicorn.socket")
-    patience = connection.gettimeout() if connection is not None else None
+    read_body = request._request.read
     try:
-        if connection is not None:
-            connection.settimeout(_SILENCE_SECONDS)
-        with tus.proved(raw.read, length, request.headers.get("Upload-Checksum")) as read:
+        with tus.proved(read_body, length, request.headers.get("Upload-Checksum")) as read:
             yield read
     except UnreadablePostError:
         raise Invalid(
             "body_incomplete", "The connection broke: ask how much has arrived, and go on there."
         ) from None
-    finally:
-        if connection is not None:
-            connection.settimeout(patience)
