@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -84,8 +85,15 @@ def test_precision_asks_about_large_categories_only() -> None:
     assert math.isnan(scores.precision_at_5(gallery, list("abcdefghi")).overall)
 
 
+@pytest.fixture
+def in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pipelines in the precision of the variants, whatever the processor has."""
+    exact = partial(vector_variants.pipeline, precision="float32")
+    monkeypatch.setattr(vector_variants, "pipeline", exact)
+
+
 @pytest.mark.long
-def test_the_variant_exact_is_the_pipeline(listed: list[Labelled]) -> None:
+def test_the_variant_exact_is_the_pipeline(in_float32: None, listed: list[Labelled]) -> None:
     pictures = labels.load(listed[:5])
     variants = vector_variants.Models()(pictures)
     ours = vector_variants.group_of(DEFAULT_PIPELINE)(pictures)[DEFAULT_PIPELINE]
@@ -120,7 +128,7 @@ def test_whitening_makes_a_gallery_round() -> None:
 
 @pytest.mark.long
 def test_the_whole_on_a_few_pictures(
-    tmp_path: Path, listed: list[Labelled], monkeypatch: pytest.MonkeyPatch
+    in_float32: None, tmp_path: Path, listed: list[Labelled], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     few = ("JPEG 25", "mirror", "all")
     monkeypatch.setattr(vector_quality, "EDITS", {name: edits.EDITS[name] for name in few})

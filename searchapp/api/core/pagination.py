@@ -1,9 +1,11 @@
 """Lists: `{"next", "previous", "results"}`, by cursor, so that a page costs the same anywhere."""
 
-from django.utils.dateparse import parse_datetime
 from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.pagination import Cursor, CursorPagination
 from rest_framework.request import Request
+
+from searchapp.services.errors import Invalid
+from searchapp.services.moments import parse_moment
 
 # The parameters of every list.
 PAGING = ("cursor", "page_size")
@@ -25,6 +27,26 @@ class _Pages(CursorPagination):
             )
         return int(text)
 
+    def decode_cursor(self, request: Request) -> Cursor | None:
+        try:
+            cursor: Cursor | None = super().decode_cursor(request)
+        except NotFound:
+            raise _invalid_cursor() from None
+        position = None if cursor is None or cursor.position is None else str(cursor.position)
+        if position is not None and not self.is_position(position):
+            raise _invalid_cursor()
+        return cursor
+
+    def is_position(self, text: str) -> bool:
+        """Whether a cursor holds what the rows are ordered by."""
+        return text.isprintable()
+
+
+def _invalid_cursor() -> Invalid:
+    return Invalid(
+        "invalid_cursor", "This `cursor` is not from a `next` or `previous` of this list."
+    )
+
 
 class DatasetPages(_Pages):
     ordering = "slug"
@@ -33,15 +55,7 @@ class DatasetPages(_Pages):
 class ImagePages(_Pages):
     ordering = "-pk"
 
-    def decode_cursor(self, request: Request) -> Cursor | None:
-        cursor: Cursor | None = super().decode_cursor(request)
-        position = None if cursor is None or cursor.position is None else str(cursor.position)
-        if position is not None and not self.is_position(position):
-            raise NotFound(self.invalid_cursor_message)
-        return cursor
-
     def is_position(self, text: str) -> bool:
-        """Whether a cursor holds what the rows are ordered by."""
         return text.isascii() and text.isdigit() and len(text) < 19
 
 
@@ -53,7 +67,4 @@ class JobPages(ImagePages):
     ordering = "-created"
 
     def is_position(self, text: str) -> bool:
-        try:
-            return parse_datetime(text) is not None
-        except ValueError:
-            return False
+        return parse_moment(text) is not None

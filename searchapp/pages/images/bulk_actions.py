@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -20,7 +21,8 @@ from searchapp.pages.responses import count
 from searchapp.services.errors import Invalid, ServiceError
 from searchapp.services.images import bulk_actions as service
 from searchapp.services.images.bulk_actions import Action, Outcome
-from searchapp.services.images.selection import Selection, of_filter, of_keys, parsed_moment
+from searchapp.services.images.selection import Selection, of_filter, of_keys
+from searchapp.services.moments import parse_moment
 
 _DONE = {
     Action.DELETE: "{0} deleted.",
@@ -70,7 +72,7 @@ def bulk(request: HttpRequest, slug: str) -> HttpResponse:
 def undo(request: HttpRequest, slug: str) -> HttpResponse:
     """Restore the images that were deleted at the time `?at=`, or undo the edit `?edit=`."""
     dataset = own_dataset(request.user, slug)
-    moment = parsed_moment(request.GET.get("at", ""))
+    moment = parse_moment(request.GET.get("at", ""))
     edit = _uuid(request.GET.get("edit", ""))
     if request.method != "POST" or not request.user.is_authenticated:
         return redirect(dataset)
@@ -80,7 +82,7 @@ def undo(request: HttpRequest, slug: str) -> HttpResponse:
         elif moment is not None:
             outcome = service.undo_deletion(dataset, moment, user=request.user)
         else:
-            return redirect(dataset)
+            raise BadRequest("There is no such moment or edit.")
     except ServiceError as error:
         messages.error(request, error.detail)
         return redirect(dataset)

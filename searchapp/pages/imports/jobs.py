@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -12,8 +11,6 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.utils.dateparse import parse_datetime
-from django.utils.timezone import is_naive
 from django.views.decorators.http import require_POST, require_safe
 
 from searchapp.models import ENDED_JOBS, ImportItem, ImportJob, ItemState, JobState, SourceKind
@@ -25,10 +22,10 @@ from searchapp.services.errors import ServiceError
 from searchapp.services.images import image_edits
 from searchapp.services.images.bulk_actions import Action
 from searchapp.services.images.image_deletion import still_kept
-from searchapp.services.images.selection import parsed_moment
 from searchapp.services.imports import control, creation, job_progress, ledger_report
 from searchapp.services.imports.job_progress import JobProgress
 from searchapp.services.imports.sources.dataset import Plan
+from searchapp.services.moments import parse_moment
 from searchapp.services.operations import worker_health
 
 PAGE = 30
@@ -127,7 +124,7 @@ def _pace(job: ImportJob, progress: JobProgress) -> str:
 def job_list(request: HttpRequest) -> HttpResponse:
     """Imports, newest first; `?before=TIME` starts below that time."""
     jobs = ledger_report.jobs_visible_to(request.user).select_related("dataset", "user")
-    before = _moment(request.GET.get("before", ""))
+    before = parse_moment(request.GET.get("before", ""))
     if before is not None:
         jobs = jobs.filter(created__lt=before)
     page = list(jobs.order_by("-created")[: PAGE + 1])
@@ -198,7 +195,7 @@ def _undo_address(job: ImportJob) -> str:
     change = None if source is None else Plan.parse(source.location).change
     if change is None or change.action == Action.UNDO or not (change.moment or change.edit):
         return ""
-    moment = parsed_moment(change.moment)
+    moment = parse_moment(change.moment)
     if change.edit:
         kept = image_edits.is_kept(job.dataset, UUID(change.edit))
     else:
@@ -253,11 +250,3 @@ def act(request: HttpRequest, pk: UUID, action: str) -> HttpResponse:
     else:
         messages.success(request, message)
     return redirect("job", pk)
-
-
-def _moment(text: str) -> datetime | None:
-    try:
-        moment = parse_datetime(text.replace(" ", "+"))
-        return None if moment is None or is_naive(moment) else moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None

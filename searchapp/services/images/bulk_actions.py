@@ -21,10 +21,11 @@ from searchapp.models import Dataset, Image, ImportJob, OnDuplicate, SourceKind
 from searchapp.services.datasets.dataset_service import create_dataset
 from searchapp.services.errors import Invalid
 from searchapp.services.images import image_deletion, image_edits
-from searchapp.services.images.selection import Selection, of_edit, of_filter, parsed_moment
+from searchapp.services.images.selection import Selection, of_edit, of_filter
 from searchapp.services.imports import creation, image_fields
 from searchapp.services.imports.options import ImportOptions
 from searchapp.services.ingest import acceptance
+from searchapp.services.moments import parse_moment
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -151,7 +152,7 @@ def apply(dataset: Dataset, keys: Sequence[int], change: Change) -> int:
     Idempotent.
     """
     if change.action == Action.DELETE:
-        return image_deletion.delete(dataset.pk, keys, parsed_moment(change.moment))
+        return image_deletion.delete(dataset.pk, keys, parse_moment(change.moment))
     if change.action == Action.RESTORE:
         return image_deletion.restore(dataset.pk, keys)
     if change.action == Action.UNDO:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
-from django.utils.dateparse import parse_datetime
-from django.utils.timezone import is_naive
 
 from searchapp.models import PENDING_STATES, Dataset, Image, ImageState
 from searchapp.services.errors import Invalid
+from searchapp.services.moments import parse_moment
 
 MAX_KEYS = 10_000
 MAX_KEY = 2**63 - 1
@@ -109,15 +107,9 @@ def of_filter(state: str, label: str = "", moment: str = "") -> Selection:
     """
     if state not in FILTERS:
         raise Invalid("invalid_filter", f"A filter is one of: {', '.join(FILTERS)}.")
-    if moment and parsed_moment(moment) is None:
-        raise Invalid("invalid_filter", "A moment is a time as it was given, with its zone.")
+    if moment:
+        parsed = parse_moment(moment)
+        if parsed is None:
+            raise Invalid("invalid_filter", "A moment is a time as it was given, with its zone.")
+        moment = parsed.isoformat()
     return Selection(state=state, label=label, moment=moment)
-
-
-def parsed_moment(text: str) -> datetime | None:
-    """Read a moment from an address; None when it is missing or invalid."""
-    try:
-        moment = parse_datetime(text.replace(" ", "+"))
-    except (ValueError, OverflowError):
-        return None
-    return None if moment is None or is_naive(moment) else moment

@@ -153,7 +153,7 @@ def test_wrong_requests_are_refused_with_a_code(
 def test_a_cursor_that_is_none_is_not_found(api: APIClient, address: str) -> None:
     job = job_of(api.post(address, {"open": True}, format="json"))
     for path in ("/api/v1/jobs/", f"/api/v1/jobs/{job.pk}/items/", address):
-        assert api.get(f"{path}?cursor=cD14").status_code == 404
+        assert api.get(f"{path}?cursor=cD14").json()["code"] == "invalid_cursor"
     assert api.get("/api/v1/jobs/?state=x").json()["code"] == "invalid_state"
     assert api.get(f"/api/v1/jobs/{job.pk}/items/?state=x").json()["code"] == "invalid_state"
 
