@@ -14,6 +14,7 @@ from benchmarks.options import Options
 from benchmarks.quality import labels, scores, vector_quality, vector_variants
 from benchmarks.quality.labels import Labelled
 from benchmarks.report import NotHere, Table
+from embeddings import pipeline
 from embeddings.recipes import DEFAULT_PIPELINE
 from harness import edits
 from harness.installation import ROOT
@@ -88,7 +89,7 @@ def test_precision_asks_about_large_categories_only() -> None:
 @pytest.fixture
 def in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pipelines in the precision of the variants, whatever the processor has."""
-    exact = partial(vector_variants.pipeline, precision="float32")
+    exact = partial(pipeline, precision="float32")
     monkeypatch.setattr(vector_variants, "pipeline", exact)
 
 
