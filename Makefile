@@ -52,12 +52,12 @@ $(VENV)/.made:
 	@"$(PYTHON)" -m venv --clear $(VENV)
 	@touch $@
 
-$(VENV)/.run: $(VENV)/.made requirements/run.txt requirements/constraints.txt
+$(VENV)/.run: $(VENV)/.made requirements/run.txt requirements/text.txt requirements/constraints.txt
 	@echo "Installing what the application runs on (about 2 GB on disk, once; minutes on a slow line) …"
 	@$(PIP) -r requirements/run.txt
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.run requirements/dev.txt requirements/text.txt requirements/ray.txt
+$(VENV)/.dev: $(VENV)/.run requirements/dev.txt requirements/ray.txt
 	@echo "Installing what the tests need …"
 	@$(PIP) -r requirements/dev.txt
 	@touch $@

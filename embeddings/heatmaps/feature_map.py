@@ -12,7 +12,6 @@ from PIL import Image
 from embeddings.errors import RecipeError
 from embeddings.operators.multi_view import embed_views
 from embeddings.pipelines import ImagePipeline
-from embeddings.runtimes.conversion_job import convert_elsewhere
 from embeddings.runtimes.loader import load_network
 
 # A chart of coordinates with this long side locates a view to within a hundredth.
@@ -52,7 +51,6 @@ def places_of(pipeline: ImagePipeline, picture: Image.Image) -> Places:
     Raises `RecipeError` for a model without a square map, and what loading a network raises.
     """
     spec = pipeline.places_spec()
-    convert_elsewhere(spec, pipeline.runtime, pipeline.precision)
     network = load_network(spec, pipeline.runtime, pipeline.precision, pipeline.device)
     prepared = pipeline.prepare(picture)
     views = prepared if prepared.ndim == 4 else prepared[None]

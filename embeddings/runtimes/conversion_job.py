@@ -1,8 +1,8 @@
 """Conversion of a model in a subprocess: `python -m embeddings.runtimes.conversion_job` with a
 spec, a runtime and a precision.
 
-Conversion needs torch, whose memory a process never releases. A process without torch therefore
-converts in a subprocess, once per machine.
+Conversion needs torch, whose memory a process never releases. Others therefore convert in a
+subprocess, once per machine.
 """
 
 import importlib
@@ -11,6 +11,7 @@ import sys
 from dataclasses import asdict
 
 from embeddings.runtimes import cache
+from embeddings.runtimes.networks import make_network
 from embeddings.runtimes.spec import FeatureSpec
 from embeddings.runtimes.subprocess_job import run_module
 
@@ -28,18 +29,16 @@ def is_converted(spec: FeatureSpec, runtime: str) -> bool:
 
 
 def convert_elsewhere(spec: FeatureSpec, runtime: str, precision: str) -> None:
-    """Convert `spec` for `runtime` in a subprocess and cache it, unless done or this process
-    has torch. Failures are ignored."""
-    if "torch" not in sys.modules and not is_converted(spec, runtime):
+    """Convert `spec` for `runtime` in a subprocess and cache it, unless that is done. Failures are
+    ignored: they show when the model is loaded."""
+    if not is_converted(spec, runtime):
         run_module(__name__, json.dumps(asdict(spec)), runtime, precision)
 
 
 def main(text: str, runtime: str, precision: str) -> None:
-    from embeddings.runtimes.loader import load_network
-
     fields = json.loads(text)
     fields |= {"mean": tuple(fields["mean"]), "std": tuple(fields["std"])}
-    load_network(FeatureSpec(**fields), runtime, precision)
+    make_network(FeatureSpec(**fields), runtime, precision)
 
 
 if __name__ == "__main__":

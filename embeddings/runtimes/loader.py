@@ -7,6 +7,7 @@ import threading
 
 from embeddings.errors import RuntimeUnavailable, UnknownName
 from embeddings.runtimes import selection
+from embeddings.runtimes.conversion_job import convert_elsewhere
 from embeddings.runtimes.measurement_job import measure_elsewhere
 from embeddings.runtimes.networks import make_network
 from embeddings.runtimes.spec import PRECISIONS, RUNTIMES, FeatureSpec, Network
@@ -101,6 +102,8 @@ def _resolved(way: _Way) -> Network:
     elif runtime == "auto":
         runtime, precision = _fastest(spec, load, precision)
     precision = precision or "float32"
+    if "torch" not in sys.modules:
+        convert_elsewhere(spec, runtime, precision)
     _networks[spec, runtime, precision, device] = network = load(runtime, precision)
     return network
 

@@ -32,6 +32,7 @@ _SHOWN_JOBS = 5
 
 def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Add to the context of the admin index page."""
+    may = request.user.has_perm  # names are for those who may list what they name
     now = worker_health.snapshot()
     numbers: dict[str, int] = cache.get_or_set("admin-states", _by_state, _COUNTED_FOR) or {}
     total = sum(numbers.values())
@@ -52,9 +53,11 @@ def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         now=now,
         workers=_workers(now),
         queues=_queues(now),
-        running=_running(),
+        running=_running() if may("searchapp.view_importjob") else [],
         failed_tasks=FailedTask.objects.filter(again=None).count(),
-        latest_failures=FailedTask.objects.filter(again=None)[:5],
+        latest_failures=(
+            FailedTask.objects.filter(again=None)[:5] if may("searchapp.view_failedtask") else []
+        ),
         disk=_disk(),
     )
     return context

@@ -7,10 +7,10 @@ from typing import Any
 from django.http import Http404
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
-from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from searchapp.api.core.permissions import denied
 from searchapp.api.core.strict import StrictSerializer, StrictView
 from searchapp.models import AuditReport, Dataset
 from searchapp.services import audit
@@ -53,7 +53,7 @@ class _ForStaff(StrictView):
     def check_permissions(self, request: Request) -> None:
         super().check_permissions(request)
         if not request.user.is_staff:
-            raise PermissionDenied("Only staff may look at audits.", code="not_staff")
+            raise denied(request, "Only staff may look at audits.", "not_staff")
 
 
 class AuditList(_ForStaff):

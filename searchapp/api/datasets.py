@@ -105,9 +105,10 @@ class DatasetImages(StrictView):
         images = dataset.images.select_related("dataset")
         state = request.query_params.get("state")
         if state is None:
-            images = images.exclude(state=ImageState.DELETED)
+            may_edit = dataset.may_edit(request.user)
+            images = images.there() if may_edit else images.filter(state=ImageState.READY)
         elif state in ImageState.values:
-            if state == ImageState.DELETED:  # only editors, who can restore them, may list them
+            if state != ImageState.READY:  # what is not ready is for those who can do something
                 require_editor(request, dataset)
             images = images.filter(state=state)
         else:

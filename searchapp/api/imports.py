@@ -9,14 +9,13 @@ from uuid import UUID
 from django.http import Http404, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework.exceptions import PermissionDenied
 from rest_framework.parsers import JSONParser, MultiPartParser
 from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from searchapp.api.core.pagination import PAGING, ItemPages, JobPages
-from searchapp.api.core.permissions import require_editor, visible_dataset
+from searchapp.api.core.permissions import denied, require_editor, visible_dataset
 from searchapp.api.core.strict import StrictView, fields_beside_files
 from searchapp.api.serializers import (
     FIRST_ITEMS,
@@ -37,9 +36,8 @@ def job_of(request: Request, pk: UUID, *, control: bool = False) -> ImportJob:
     seen = ledger_report.jobs_visible_to(request.user).select_related("dataset")
     job = get_object_or_404(seen, pk=pk)
     if control and not ledger_report.may_control(job, request.user):
-        raise PermissionDenied(
-            "Only an editor or owner of this dataset may control its imports.", code="not_editor"
-        )
+        sentence = "Only an editor or owner of this dataset may control its imports."
+        raise denied(request, sentence, "not_editor")
     return job
 
 

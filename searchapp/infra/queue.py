@@ -236,6 +236,38 @@ def remember_fields(key: str, values: Mapping[str, bytes], seconds: int, most: i
         raise QueueUnavailable from None
 
 
+# Replies to fetches that are under way, with the time by which each has ended in any case.
+_FETCHES = "lookalike:fetches"
+
+
+def begin_fetch(reply: str, most: int, seconds: float) -> bool:
+    """Count a fetch that a query worker will do; return False where `most` are under way.
+
+    It is counted until `end_fetch`, or for `seconds`.
+    """
+    now = time.time()
+    try:
+        with client().pipeline() as pipe:
+            pipe.zremrangebyscore(_FETCHES, 0, now)
+            pipe.zadd(_FETCHES, {reply: now + seconds})
+            pipe.zcard(_FETCHES)
+            *_, number = pipe.execute()
+        if int(number) > most:
+            client().zrem(_FETCHES, reply)
+            return False
+    except redis.RedisError:
+        raise QueueUnavailable from None
+    return True
+
+
+def end_fetch(reply: str) -> None:
+    """Count a fetch no longer."""
+    try:
+        client().zrem(_FETCHES, reply)
+    except redis.RedisError:
+        return  # it is forgotten in time
+
+
 def beat_heart(pool: str, worker: str) -> None:
     """Record that `worker` of `pool` is alive and ready for tasks."""
     client().set(f"lookalike:worker:{pool}:{worker}", b"1", ex=_HEARTBEAT_LIFE)

@@ -43,7 +43,12 @@ class ImageQuerySet(models.QuerySet["Image"]):
         return self.exclude(state=ImageState.DELETED)
 
     def visible_to(self, user: User | AnonymousUser) -> ImageQuerySet:
-        return self.there().filter(dataset__in=Dataset.objects.visible_to(user))
+        """Return the ready images of datasets that `user` may see, and all of those that they may
+        edit: a file that was rejected is no business of others."""
+        ready = Q(state=ImageState.READY, dataset__in=Dataset.objects.visible_to(user))
+        if not user.is_authenticated:
+            return self.filter(ready)
+        return self.there().filter(ready | Q(dataset__in=Dataset.objects.editable_by(user)))
 
     def update(self, **changes: Any) -> int:
         """Update rows; if a change affects filters, schedule an update of the scalars in Milvus.

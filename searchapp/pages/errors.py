@@ -15,7 +15,9 @@ from django.shortcuts import render
 from django.template import TemplateDoesNotExist, loader
 
 from searchapp.api.core.errors import problem_response
+from searchapp.middleware.request_id import request_id
 from searchapp.pages.responses import megabytes
+from searchapp.services.errors import ServiceError
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -57,12 +59,36 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     return _page(request, 404, "not_found", "There is nothing here", detail)
 
 
+def method_not_allowed(request: HttpRequest, allowed: str) -> HttpResponse:
+    """Say which methods an address has: `allowed`, as in the header Allow."""
+    detail = f"This address does not take {request.method}; it takes {allowed}."
+    response = _page(request, 405, "method_not_allowed", "Not this way", detail)
+    response["Allow"] = allowed
+    return response
+
+
+def method_unknown(request: HttpRequest) -> HttpResponse:
+    """Refuse a method that no address has, TRACE among them, which repeats what it is sent."""
+    return problem_response(501, "method_unknown", "No address of this site takes this method.")
+
+
+def too_many_attempts(request: HttpRequest, error: ServiceError) -> HttpResponse:
+    response = _page(request, error.status, error.code, "Too many attempts", error.detail)
+    response["Retry-After"] = str(error.retry_after)
+    return response
+
+
 def server_error(request: HttpRequest) -> HttpResponse:
-    detail = "The server met something that it was not prepared for. It is noted in its log."
+    detail = (
+        "The server met something that it was not prepared for. It is noted in its log as request "
+        f"{request_id()}."
+    )
     if _is_api(request):
         return problem_response(500, "internal_error", detail)
     try:
-        return HttpResponseServerError(loader.render_to_string("errors/500.html"))
+        return HttpResponseServerError(
+            loader.render_to_string("errors/500.html", {"request_id": request_id()})
+        )
     except (TemplateDoesNotExist, ValueError):
         # An error page must not fail itself, for example because static files are missing.
         return HttpResponseServerError(detail, content_type="text/plain")

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from searchapp.pages import account, audits, credits
+from searchapp.pages import account, audits, credits, well_known
 from searchapp.pages.compare import compare_views
 from searchapp.pages.datasets import dataset_list, dataset_settings, gallery, indexes
 from searchapp.pages.images import bulk_actions, image_detail, media
@@ -55,6 +55,9 @@ urlpatterns = [
     path("credits/", credits.credit_list, name="credits"),
     path("login/", account.Login.as_view(), name="login"),
     path("logout/", account.Logout.as_view(), name="logout"),
+    path("robots.txt", well_known.robots, name="robots-txt"),
+    path("favicon.ico", well_known.favicon, name="favicon"),
+    path(".well-known/security.txt", well_known.security, name="security-txt"),
     path("media/<int:pk>/original", media.original, name="media-original"),
     path("media/<int:pk>/<int:side>.webp", media.thumbnail, name="media-thumbnail"),
 ]

@@ -165,20 +165,37 @@ def _regions(payload: bytes) -> list[list[float]]:
     return regions
 
 
-def ask_address(
+def embed_address(
     url: str, token: str, user_id: int | None, pipeline: str, fingerprint: str, box: str = ""
-) -> Question:
-    """Request that a worker fetch a picture, store it as the query `token`, and embed it."""
-    return _send(
-        "query.fetch",
-        queue.waiting(queue.QUERY),
-        url=url,
-        token=token,
-        user_id=user_id,
-        pipeline=pipeline,
-        fingerprint=fingerprint,
-        box=box,
-    )
+) -> Embedded:
+    """Let a worker fetch a picture, store it as the query `token`, and embed it.
+
+    A fetch may wait for somebody else's server, and a thread here and one of the worker with it. So
+    only a share of them fetches at a time.
+
+    Raises `Unavailable`, code `busy`, at once where that share is in use, and else what
+    `Question.answer` does.
+    """
+    patience = settings.FETCH_TIMEOUT + settings.QUERY_TIMEOUT
+    fetching = uuid.uuid4().hex
+    if not queue.begin_fetch(fetching, settings.MAX_FETCHES, patience + 5):
+        raise Unavailable(
+            "busy", "Many pictures are being fetched from other sites. Please try again shortly."
+        )
+    try:
+        question = _send(
+            "query.fetch",
+            queue.waiting(queue.QUERY),
+            url=url,
+            token=token,
+            user_id=user_id,
+            pipeline=pipeline,
+            fingerprint=fingerprint,
+            box=box,
+        )
+        return question.answer(patience)
+    finally:
+        queue.end_fetch(fetching)
 
 
 def ask_thumbnail(sha256: str) -> None:

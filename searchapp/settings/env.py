@@ -122,6 +122,13 @@ def password(value: str) -> str:
     return value
 
 
+def contacts(value: str) -> list[str]:
+    addresses = words(value)
+    if not all(word.startswith(("mailto:", "https://", "tel:")) for word in addresses):
+        raise ValueError("must be addresses that begin with mailto:, https:// or tel:")
+    return addresses
+
+
 def host(value: str) -> str:
     if not value or any(character in value for character in " /@\t\n"):
         raise ValueError("must be a host name or an address to listen on, such as 127.0.0.1")
@@ -179,7 +186,14 @@ KNOWN: dict[str, Variable] = _table(
         "LOOKALIKE_PROXY_HEADERS",
         boolean,
         "0",
-        "trust X-Forwarded-Proto from the reverse proxy in front",
+        "trust X-Forwarded-Proto, X-Forwarded-For and X-Request-ID from the reverse proxy in front",
+    ),
+    Variable(
+        "LOOKALIKE_SECURITY_CONTACT",
+        contacts,
+        "",
+        "whom to tell about weaknesses, for `/.well-known/security.txt`: `mailto:` or `https:` "
+        "addresses, comma-separated",
     ),
     Variable(
         "DATABASE_URL",

@@ -56,7 +56,9 @@ SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_SAMESITE = "Lax"
 X_FRAME_OPTIONS = "DENY"
-if env["LOOKALIKE_PROXY_HEADERS"]:
+SECURITY_CONTACT: list[str] = env["LOOKALIKE_SECURITY_CONTACT"]
+PROXY_HEADERS: bool = env["LOOKALIKE_PROXY_HEADERS"]
+if PROXY_HEADERS:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 # --- The application ---------------------------------------------------------------------------
@@ -74,12 +76,16 @@ INSTALLED_APPS = [
     "searchapp",
 ]
 MIDDLEWARE = [
+    "searchapp.middleware.request_id.RequestIdMiddleware",
     "searchapp.middleware.health.HealthMiddleware",
     "searchapp.middleware.content_length.LengthRequiredMiddleware",
+    "searchapp.middleware.throttle.ThrottleMiddleware",
     "searchapp.middleware.upload_drafts.UploadDraftsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "searchapp.middleware.csp.ContentSecurityPolicyMiddleware",
+    "searchapp.middleware.cache_control.PrivateCacheMiddleware",
+    "searchapp.middleware.methods.MethodMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -216,6 +222,8 @@ FETCH_ALLOWED_HOSTS: list[str] = env["LOOKALIKE_FETCH_ALLOWED_HOSTS"]
 FETCH_ALLOWED_PORTS: list[int] = env["LOOKALIKE_FETCH_PORTS"]
 FETCH_TIMEOUT: float = env["LOOKALIKE_FETCH_TIMEOUT"]
 FETCH_MAX_REDIRECTS = 5
+# Searches by address at a time: they leave threads to all others, here and in the query worker.
+MAX_FETCHES = max(1, min(QUERY_THREADS, WEB_WORKERS * WEB_THREADS // 2) // 2)
 
 # --- API ---------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
@@ -263,6 +271,7 @@ UNFOLD = {
     "SITE_HEADER": "Lookalike",
     "SITE_URL": "/",
     "SHOW_HISTORY": True,
+    "LOGIN": {"form": "searchapp.pages.admin_account.AdminSignInForm"},
     "DASHBOARD_CALLBACK": "searchapp.admin.dashboard.context",
     "SIDEBAR": {
         "show_search": True,
@@ -290,16 +299,23 @@ UNFOLD = {
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "formatters": {
+        "line": {"format": "%(asctime)s %(levelname)s %(name)s%(request_id)s: %(message)s"}
+    },
     "filters": {
         # 503 means that a service is not available yet, which is normal at every start.
         "faults": {
             "()": "django.utils.log.CallbackFilter",
             "callback": lambda record: getattr(record, "status_code", 0) != 503,
         },
+        "request_id": {"()": "searchapp.middleware.request_id.RequestIdFilter"},
     },
     "handlers": {
-        "console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["faults"]}
+        "console": {
+            "class": "logging.StreamHandler",
+            "formatter": "line",
+            "filters": ["faults", "request_id"],
+        }
     },
     "root": {"handlers": ["console"], "level": env["LOOKALIKE_LOG_LEVEL"]},
     "loggers": {"django.server": {"propagate": True}, "django.request": {"level": "ERROR"}},

@@ -90,6 +90,8 @@ def _codes_of_call(node: ast.Call) -> Iterator[tuple[str, int]]:
         yield code, _number(node.args[0])
     if name in _THIRD and len(node.args) > 2 and (code := _text(node.args[2])):
         yield code, 0
+    if name == "denied" and len(node.args) > 2 and (code := _text(node.args[2])):
+        yield code, 403
     if name == "_page" and len(node.args) > 2 and (code := _text(node.args[2])):
         yield code, _number(node.args[1])
     if isinstance(refusal := keywords.get("refusal"), ast.Tuple) and (

@@ -97,7 +97,8 @@ def test_an_image_that_is_not_there(house: House, image: str) -> None:
 
 def test_an_image_that_is_not_ready_says_so(house: House) -> None:
     image = add_image(house.public, state=ImageState.PROCESSING)
-    answer = house.client("anonymous").get(f"/search/?image={image.pk}")
+    assert house.client("anonymous").get(f"/search/?image={image.pk}").status_code == 404
+    answer = house.client("owner").get(f"/search/?image={image.pk}")
     assert answer.status_code == 409
     assert "only a picture that is ready" in answer.content.decode()
 

@@ -25,7 +25,8 @@ from tests.permissions.conftest import PEOPLE, House
 OF_NO_DATASET = {
     "home", "search-post", "results", "query-picture", "datasets", "dataset-new", "credits",
     "login", "logout", "jobs", "datasets-deleted", "api-datasets", "api-search", "api-schema",
-    "api-docs", "api-jobs", "api-uploads", "api-pipelines", "query-regions",
+    "api-docs", "api-jobs", "api-uploads", "api-pipelines", "query-regions", "robots-txt",
+    "favicon", "security-txt",
 }  # fmt: skip
 # For staff, whatever datasets they are in: tested where they are made.
 OF_STAFF = {"audits", "audit", "api-audits", "api-audit"}

@@ -12,6 +12,7 @@ from PIL import Image as PillowImage
 
 from embeddings.operators.decode.pillow import Decoded, decode
 from searchapp.services.search.box import Box
+from worker.runtime.pixel_budget import room_for
 
 KEPT_SECONDS = 300.0
 # An image takes three bytes per pixel; a larger one is decoded again for every crop.
@@ -41,7 +42,9 @@ def whole(key: str, open_file: Callable[[], BinaryIO]) -> Decoded:
                 decoded = _kept.get(key)
             if decoded is None:
                 with open_file() as file:
-                    decoded = decode(file, max_pixels=settings.MAX_PIXELS)
+                    data = file.read()
+                with room_for(data):
+                    decoded = decode(data, max_pixels=settings.MAX_PIXELS)
                 _keep(key, decoded)
             return decoded
     finally:

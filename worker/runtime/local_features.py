@@ -20,6 +20,7 @@ from searchapp.models import Image
 from searchapp.services.search.box import Box
 from worker.runtime import decoded_cache
 from worker.runtime.image_decoding import cut_out
+from worker.runtime.pixel_budget import room_for
 
 log = logging.getLogger(__name__)
 # Larger JPEG files are decoded at a smaller size: this keeps all detail that keypoints need,
@@ -159,7 +160,7 @@ def _of_query(sha256: str, box: Box | None) -> LocalFeatures:
             return LocalFeatures.from_bytes(remembered)
     except (redis.RedisError, EmbeddingsError) as error:
         log.warning("the features of a query cannot be recalled: %s", error)
-    features = of_decoded(_shown(sha256, box))
+    features = _compute_of_query(sha256, box)
     try:
         life = settings.QUERY_KEEP_HOURS * 3600
         queue.client().set(key, features.to_bytes(), ex=life)
@@ -168,11 +169,15 @@ def _of_query(sha256: str, box: Box | None) -> LocalFeatures:
     return features
 
 
-def _shown(sha256: str, box: Box | None) -> Decoded:
+def _compute_of_query(sha256: str, box: Box | None) -> LocalFeatures:
     if box is not None:
-        return cut(decoded_cache.whole(sha256, lambda: storage.open_query(sha256)), box)
+        whole = decoded_cache.whole(sha256, lambda: storage.open_query(sha256))
+        return of_decoded(cut(whole, box))
     with storage.open_query(sha256) as file:
-        return decode(file, max_pixels=settings.MAX_PIXELS, draft_short_side=_SHORT_SIDE)
+        data = file.read()
+    with room_for(data, draft_short_side=_SHORT_SIDE):
+        picture = decode(data, max_pixels=settings.MAX_PIXELS, draft_short_side=_SHORT_SIDE)
+        return of_decoded(picture)
 
 
 def cut(whole: Decoded, box: Box | None) -> Decoded:

@@ -24,6 +24,7 @@ from searchapp.services.indexes import build, lifecycle
 from worker.runtime.engines import PipelineEngine, PipelineUnavailable, engine_for
 from worker.runtime.image_decoding import BadBox, look_at, note_facts
 from worker.runtime.lease_renewal import prolonged
+from worker.runtime.pixel_budget import room_for
 
 log = logging.getLogger(__name__)
 # A call takes about this long: imports and index builds alternate in one queue.
@@ -178,7 +179,8 @@ def _embed(index: Index, engine: PipelineEngine, batch: Sequence[Image]) -> int:
 def _prepare(image: Image, engine: PipelineEngine) -> NDArray[np.uint8]:
     with open_original(image) as original:
         data = original.read()
-    return engine.pipeline.prepare(look_at(image, data, engine.pipeline).image)
+    with room_for(data, patience=None):
+        return engine.pipeline.prepare(look_at(image, data, engine.pipeline).image)
 
 
 def _note_runtime(index: Index, engine: PipelineEngine) -> None:

@@ -34,6 +34,7 @@ from searchapp.services.operations import cleanup
 from worker.runtime.engines import PipelineEngine, PipelineUnavailable, engine_for, warm_up
 from worker.runtime.image_decoding import BadBox, look_at, note_facts
 from worker.runtime.lease_renewal import prolonged
+from worker.runtime.pixel_budget import room_for
 
 log = logging.getLogger(__name__)
 DECODE_THREADS = 2
@@ -194,10 +195,11 @@ def _look(image: Image, targets: Iterable[_Target]) -> _Picture:
     with open_original(image) as original:
         data = original.read()
     prepared: list[NDArray[np.uint8]] = []
-    for target in targets:
-        decoded = look_at(image, data, target.engine.pipeline)
-        if not prepared:
-            note_facts(image, decoded)
-        prepared.append(target.engine.pipeline.prepare(decoded.image))
+    with room_for(data, patience=None):
+        for target in targets:
+            decoded = look_at(image, data, target.engine.pipeline)
+            if not prepared:
+                note_facts(image, decoded)
+            prepared.append(target.engine.pipeline.prepare(decoded.image))
     image.duration = round(1000 * (time.perf_counter() - started))
     return _Picture(image, prepared, time.perf_counter() - started)

@@ -31,6 +31,7 @@ from searchapp.services.search.box import parse_box
 from worker.runtime import decoded_cache, local_features
 from worker.runtime.engines import PipelineUnavailable, engine_for, run_once
 from worker.runtime.image_decoding import cut_out
+from worker.runtime.pixel_budget import room_for
 from worker.runtime.replies import Reply, answer
 
 log = logging.getLogger(__name__)
@@ -105,8 +106,10 @@ def make_thumbnail(reply: str, sha256: str) -> None:
 
     def work() -> Reply:
         with storage.open_query(sha256) as original:
-            picture = decode(original, max_pixels=settings.MAX_PIXELS).image
-        storage.put_query_thumbnail(sha256, thumbnail(picture, 512))
+            data = original.read()
+        with room_for(data):
+            picture = decode(data, max_pixels=settings.MAX_PIXELS).image
+            storage.put_query_thumbnail(sha256, thumbnail(picture, 512))
         return Reply(b"{}\n")
 
     answer(reply, work)
@@ -175,8 +178,10 @@ def _embed(
 
 def _prepare_whole(sha256: str, pipeline: ImagePipeline) -> _Prepared:
     with storage.open_query(sha256) as original:
-        picture = pipeline.decode(original, max_pixels=settings.MAX_PIXELS)
-    return pipeline.prepare(picture.image), picture.width, picture.height
+        data = original.read()
+    with room_for(data):
+        picture = pipeline.decode(data, max_pixels=settings.MAX_PIXELS)
+        return pipeline.prepare(picture.image), picture.width, picture.height
 
 
 def _prepare_part(whole: Callable[[], Decoded], box: str, pipeline: ImagePipeline) -> _Prepared:

@@ -134,6 +134,23 @@ def decode(
     return Decoded(image, kind, *whole)
 
 
+def picture_size(data: bytes, *, draft_short_side: int | None = None) -> tuple[int, int]:
+    """Return the width and height that `decode` would load, from the header alone.
+
+    Raises `ImageError` where the header cannot be read.
+    """
+    kind = sniff(data)
+    try:
+        with contextlib.closing(io.BytesIO(data)) as file:
+            opened = OPENERS[kind](file)
+            if draft_short_side is not None and kind == "jpeg":
+                _draft(opened, draft_short_side)
+            width, height = opened.size
+    except Exception as error:  # decoders raise arbitrary exceptions for broken input
+        raise failure(data, kind, error) from error
+    return width, height
+
+
 def _draft(opened: ImageFile.ImageFile, short_side: int) -> None:
     """Make Pillow decode a JPEG at a reduced scale, its short side at least `short_side` pixels."""
     scale = min(opened.size) // short_side

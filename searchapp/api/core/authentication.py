@@ -13,7 +13,9 @@ from rest_framework.authentication import BaseAuthentication, SessionAuthenticat
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
+from searchapp.infra.client_address import client_network
 from searchapp.models import ApiKey, key_digest
+from searchapp.services.throttle import KEYS, TooManyAttempts
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -21,13 +23,14 @@ if TYPE_CHECKING:
 _USE_NOTED_EVERY = timedelta(minutes=5)
 
 
-def key_of(header: str) -> ApiKey | None:
-    """Return the key that an Authorization header names; None where it names none.
+def key_of(request: HttpRequest | Request) -> ApiKey | None:
+    """Return the key that the Authorization header names; None where it names none.
 
     Raises:
         AuthenticationFailed: code `invalid_key`.
+        TooManyAttempts: code `too_many_attempts`, in its place where wrong ones came too often.
     """
-    scheme, _, secret = header.partition(" ")
+    scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer":
         return None
     key = (
@@ -36,6 +39,9 @@ def key_of(header: str) -> ApiKey | None:
         .first()
     )
     if key is None:
+        network = client_network(request._request if isinstance(request, Request) else request)
+        KEYS.check(network)
+        KEYS.count(network)
         raise AuthenticationFailed("This API key is unknown or was revoked.", code="invalid_key")
     now = timezone.now()
     if key.last_used is None or now - key.last_used > _USE_NOTED_EVERY:
@@ -48,10 +54,9 @@ def user_of(request: HttpRequest) -> User | AnonymousUser:
 
     A key that is not valid is nobody: it never falls back to the session.
     """
-    header = request.headers.get("Authorization", "")
     try:
-        key = key_of(header)
-    except AuthenticationFailed:
+        key = key_of(request)
+    except (AuthenticationFailed, TooManyAttempts):
         return AnonymousUser()
     return key.user if key is not None else request.user
 
@@ -60,7 +65,7 @@ class KeyAuthentication(BaseAuthentication):
     """`Authorization: Bearer lk_…`."""
 
     def authenticate(self, request: Request) -> tuple[User, ApiKey] | None:
-        key = key_of(request.headers.get("Authorization", ""))
+        key = key_of(request)
         return None if key is None else (key.user, key)
 
     def authenticate_header(self, request: Request) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from django.http import Http404
-from rest_framework.exceptions import PermissionDenied
+from rest_framework.exceptions import APIException, NotAuthenticated, PermissionDenied
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
@@ -70,15 +70,21 @@ def chosen_datasets(request: Request, slugs: Iterable[str]) -> DatasetQuerySet:
     return visible.filter(pk__in=chosen)
 
 
+def denied(request: Request, sentence: str, code: str) -> APIException:
+    """Return the error for somebody who may not: 401 unless they have said who they are."""
+    if not request.user.is_authenticated:
+        return NotAuthenticated()
+    return PermissionDenied(sentence, code=code)
+
+
 def require_editor(request: Request, dataset: Dataset) -> None:
-    """Raise PermissionDenied unless the user may change the pictures of `dataset`."""
+    """Raise `denied` unless the user may change the pictures of `dataset`."""
     if not dataset.may_edit(request.user):
-        raise PermissionDenied(
-            "Only an editor or owner of this dataset may change its pictures.", code="not_editor"
-        )
+        sentence = "Only an editor or owner of this dataset may change its pictures."
+        raise denied(request, sentence, "not_editor")
 
 
 def require_owner(request: Request, dataset: Dataset) -> None:
-    """Raise PermissionDenied unless the user may change the settings of `dataset`."""
+    """Raise `denied` unless the user may change the settings of `dataset`."""
     if not dataset.may_manage(request.user):
-        raise PermissionDenied("Only an owner of this dataset may do this.", code="not_owner")
+        raise denied(request, "Only an owner of this dataset may do this.", "not_owner")

@@ -14,9 +14,9 @@ from searchapp.api.core.errors import CONTENT_TYPE, phrase
 from searchapp.api.core.strict import StrictSerializer
 from searchapp.models import Scope
 
-# Of any operation: an unknown parameter, a wrong key, no right to it, no JSON wanted, a service
-# that is away.
-_ALWAYS = (400, 401, 403, 406, 503)
+# Of any operation: an unknown parameter, a wrong key, no right to it, no JSON wanted, wrong keys
+# too often, a service that is away.
+_ALWAYS = (400, 401, 403, 406, 429, 503)
 _WITH_BODY = (413, 415)
 # Of pictures that come with a request, or by its address, and are looked at on the spot.
 PICTURE_PROBLEMS = (404, 409, 410, 422, 504, 507)

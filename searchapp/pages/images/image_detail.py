@@ -12,6 +12,7 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
+from searchapp.infra.originals import web_address
 from searchapp.models import PENDING_STATES, Image, ImageState
 from searchapp.pages.access import own_image, visible_image
 from searchapp.pages.forms import ImageForm
@@ -80,7 +81,9 @@ def _context(request: HttpRequest, image: Image, form: ImageForm) -> dict[str, o
         "may_edit": image.dataset.may_edit(request.user),
         "is_ready": image.state == ImageState.READY,
         "is_waiting": image.state in PENDING_STATES,
-        "show_original": image.format.upper() in SAFE_TYPES and image.bytes <= SHOWN_WHOLE,
+        "show_original": image.format.upper() in SAFE_TYPES
+        and image.bytes <= SHOWN_WHOLE
+        and web_address(image) is None,  # which no browser visits unasked
         "size": megabytes(image.bytes),
         "metadata": _metadata(image),
     }

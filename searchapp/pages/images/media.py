@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from typing import IO
+from urllib.parse import urlsplit
 
 from django.http import (
     FileResponse,
@@ -14,7 +15,9 @@ from django.http import (
     HttpResponseBase,
     HttpResponseRedirect,
 )
+from django.shortcuts import render
 from django.utils.cache import get_conditional_response, patch_vary_headers
+from django.utils.encoding import iri_to_uri
 from django.utils.http import content_disposition_header, quote_etag
 from django.views.decorators.http import require_safe
 
@@ -45,14 +48,9 @@ _KEEP = "max-age=86400, immutable"
 def original(request: HttpRequest, pk: int) -> HttpResponseBase:
     """The original file, byte for byte."""
     image = _visible(request, pk)
-    if image.state != ImageState.READY and not image.dataset.may_edit(user_of(request)):
-        raise Http404  # a rejected upload may be private: only editors see it
     address = web_address(image)
     if address is not None:
-        # The original is stored elsewhere, and a visitor must not make this server fetch anything.
-        away = HttpResponseRedirect(address)
-        away["Referrer-Policy"] = "no-referrer"
-        return _governed(away, image)
+        return _elsewhere(request, image, address)
     kind = image.format.upper()
     shown = SAFE_TYPES.get(kind)
     try:
@@ -67,6 +65,22 @@ def original(request: HttpRequest, pk: int) -> HttpResponseBase:
     disposition = content_disposition_header(shown is None, _file_name(image.name, image.pk))
     response["Content-Disposition"] = disposition or "inline"
     return _governed(response, image)
+
+
+def _elsewhere(request: HttpRequest, image: Image, address: str) -> HttpResponse:
+    """Say where the original is. Somebody else chose the address: this server fetches nothing for a
+    visitor, and no browser is sent there unasked."""
+    if request.GET.get("follow"):
+        answer: HttpResponse = HttpResponseRedirect(address)
+    elif request.accepts("text/html"):
+        context = {"image": image, "address": address, "host": urlsplit(address).netloc}
+        answer = render(request, "images/elsewhere.html", context)
+    else:
+        answer = HttpResponse(f"{iri_to_uri(address)}\r\n", content_type="text/uri-list")
+    answer["Referrer-Policy"] = "no-referrer"
+    answer["Cache-Control"] = "private, no-store"
+    patch_vary_headers(answer, ["Accept", "Cookie", "Authorization"])
+    return answer
 
 
 @require_safe
@@ -111,8 +125,8 @@ def _visible(request: HttpRequest, pk: int, columns: Sequence[str] = ()) -> Imag
     """Return an image that the user may see; `columns` limits what is read of its row."""
     there = Image.objects.filter(dataset__deleted=None, pk=pk).select_related("dataset").order_by()
     image = (there.only(*columns) if columns else there).first()
-    if image is not None and image.state == ImageState.DELETED:
-        if not image.dataset.may_edit(user_of(request)):  # editors can restore it
+    if image is not None and image.state != ImageState.READY:
+        if not image.dataset.may_edit(user_of(request)):
             raise Http404("There is no such picture.")
         return image
     if image is not None and image.dataset.visibility == Visibility.PUBLIC:
@@ -140,7 +154,7 @@ def _file(
 
 
 def _governed(response: HttpResponseBase, image: Image) -> HttpResponseBase:
-    if image.dataset.visibility == Visibility.PUBLIC:
+    if image.dataset.visibility == Visibility.PUBLIC and image.state == ImageState.READY:
         response["Cache-Control"] = f"public, {_KEEP}"
     else:
         response["Cache-Control"] = f"private, {_KEEP}"

@@ -53,7 +53,12 @@ def create_dataset(
             return _create(name, candidate, description, visibility, owner, index_like)
         except IntegrityError:
             continue
-    raise Conflict("slug_taken", f"There is a dataset with the slug '{slug}' already.")
+    raise _slug_taken(slug)
+
+
+def _slug_taken(slug: str) -> Conflict:
+    """Say no more than that it is not to be had: who has it may be private."""
+    return Conflict("slug_taken", f"The slug '{slug}' cannot be had: choose another one.")
 
 
 def check_slug(slug: str) -> None:
@@ -133,9 +138,7 @@ def change_dataset(
                 FormerSlug.objects.filter(slug=slug).delete()
                 FormerSlug.objects.update_or_create(slug=before, defaults={"dataset": dataset})
     except IntegrityError:
-        raise Conflict(
-            "slug_taken", f"There is a dataset with the slug '{slug}' already."
-        ) from None
+        raise _slug_taken(slug or "") from None
     for field, value in changes.items():
         setattr(dataset, field, value)
 

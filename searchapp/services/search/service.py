@@ -84,10 +84,9 @@ def _fetch(
     url: str, user: User | AnonymousUser, index: Index, box: Box | None = None
 ) -> tuple[Query, Embedded]:
     token = new_token()
-    question = query_rpc.ask_address(
+    embedded = query_rpc.embed_address(
         url, token, user.pk, index.pipeline, index.fingerprint, _text(box)
     )
-    embedded = question.answer(settings.FETCH_TIMEOUT + settings.QUERY_TIMEOUT)
     return find_query(token), embedded
 
 
