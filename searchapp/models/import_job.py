@@ -19,7 +19,7 @@ from searchapp.models.choices import (
 from searchapp.models.dataset import Dataset
 from searchapp.models.image import Image
 
-# Suffix of a source's cursor once the moved images have been deleted from their old dataset.
+# Suffix of a source's cursor that an earlier version left, when moved images had been deleted.
 MOVED = "m"
 
 

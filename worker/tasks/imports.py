@@ -6,6 +6,7 @@ import contextlib
 
 from searchapp.infra import queue
 from searchapp.infra.queue import celery_app
+from searchapp.services.images import moves
 from searchapp.services.imports import job_claim, step
 
 
@@ -18,5 +19,7 @@ def advance() -> None:
     """
     with contextlib.suppress(queue.QueueUnavailable):  # the marker expires anyway
         queue.called(job_claim.TASK)
-    if step.advance():
+    more = step.advance()
+    moves.finish_moves()  # what was there already needs no worker
+    if more:
         job_claim.wake_worker()

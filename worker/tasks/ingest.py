@@ -26,6 +26,7 @@ from searchapp.infra.vectors.store import get_store
 from searchapp.models import Image, ImageState, Index, IndexState, Source, VectorCleanup
 from searchapp.services.errors import ServiceError
 from searchapp.services.filters.scalar_tokens import scalars_of
+from searchapp.services.images import moves
 from searchapp.services.imports import job_claim
 from searchapp.services.indexes import lifecycle
 from searchapp.services.ingest import claims, feature_claims
@@ -63,6 +64,8 @@ def process() -> None:
             batch = list(members)
             with prolonged(partial(claims.renew, batch)):
                 _process(batch, live[dataset_id])
+    if any(image.source == Source.COPY for image in images):
+        moves.finish_moves()
     if any(image.source in (Source.IMPORT, Source.COPY) for image in images):
         job_claim.wake_worker()  # the queue has room for more files of that import
     if len(images) == settings.INGEST_BATCH or claims.waiting():

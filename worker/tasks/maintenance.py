@@ -51,8 +51,8 @@ def sweep() -> None:
     for _ in range(_FORGET_CALLS):
         if cleanup.forget_vectors() < cleanup.FORGET_AT_ONCE:
             break
-    job_progress.settle_all()
     moves.finish_moves()
+    job_progress.settle_all()
 
 
 @celery_app.task(name=scalar_sync.TASK)

@@ -13,7 +13,6 @@ from django.utils import timezone
 from searchapp.models import (
     ACTIVE_JOBS,
     ENDED_JOBS,
-    MOVED,
     PENDING_ITEMS,
     ImportItem,
     ImportJob,
@@ -117,11 +116,19 @@ _UNSETTLED = Q(state__in=ACTIVE_JOBS, is_open=False) | Q(
 
 
 def settle(keys: Iterable[UUID]) -> int:
-    """End those of these jobs whose files all have an outcome; returns how many."""
+    """End those of these jobs whose files all have an outcome; returns how many.
+
+    A move also waits until the images whose copies are ready have left: see
+    `searchapp.services.images.moves`.
+    """
     number = 0
     pending = ImportItem.objects.filter(job=OuterRef("pk"), state__in=PENDING_ITEMS)
     unlisted = ImportSource.objects.filter(job=OuterRef("pk"), is_listed=False)
     over = ImportJob.objects.filter(_UNSETTLED, ~Exists(pending), pk__in=list(keys))
+    staying = ImportItem.objects.filter(
+        job=OuterRef("pk"), state=ItemState.READY, locator__isnull=False
+    )
+    over = over.exclude(Q(options__move=True, state__in=ACTIVE_JOBS) & Exists(staying))
     for job in over.filter(Q(state=JobState.CANCELLED) | ~Exists(unlisted)):
         cancelled = job.state == JobState.CANCELLED
         by_state = {state: count for _, state, count in _counted([job.pk])}
@@ -152,7 +159,3 @@ def reopen(keys: Iterable[UUID]) -> None:
     ImportJob.objects.filter(pk__in=keys, state__in=ENDED_JOBS).update(
         state=JobState.RUNNING, counts=None, ended=None, resumed=timezone.now()
     )
-    # When a move ends anew, it checks again which images may leave.
-    for source in ImportSource.objects.filter(job__in=keys, cursor__endswith=MOVED):
-        source.cursor = source.cursor.removesuffix(MOVED)
-        source.save(update_fields=["cursor"])

@@ -191,6 +191,12 @@ def _perform(job: ImportJob, source: InPlaceSource, items: Sequence[ImportItem])
     with transaction.atomic():
         if not held(job).update(lease_until=lease_end()):
             raise ClaimLost
+        if source.follows_images:
+            # Locked, so that a worker that finishes one of them meanwhile sees its row.
+            rows = Image.objects.filter(pk__in=images.values()).select_for_update().order_by("pk")
+            states = dict(rows.values_list("pk", "state"))
+            for item in items:
+                item.state = ItemState(states.get(item.image_id or 0, ItemState.READY))
         update_rows(items, _WRITTEN)
 
 

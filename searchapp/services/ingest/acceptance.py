@@ -27,6 +27,7 @@ from searchapp.models import (
     ImportJob,
     OnDuplicate,
     Source,
+    VectorCleanup,
 )
 from searchapp.services.errors import ServiceError
 from searchapp.services.imports import job_progress
@@ -189,6 +190,10 @@ def take(
         _begin(image, upload.refusal)
         results.append((image, False))
     update_rows(again.values(), [*_ARRIVED, *_DESCRIBED])
+    # Of images that were deleted: the removal of their old vectors must not take the new ones.
+    VectorCleanup.objects.filter(
+        image_id__in=again, collection__in=[index.collection for index in dataset.indexes.all()]
+    ).delete()
     # Unlike `update_rows`, this marks the scalars of ready images in Milvus as stale.
     Image.objects.bulk_update(
         [image for image in linked.values() if image.pk not in again], _DESCRIBED

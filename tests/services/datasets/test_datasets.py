@@ -32,7 +32,7 @@ from searchapp.services.images import bulk_actions, image_deletion
 from searchapp.services.images.bulk_actions import Change, change_of
 from searchapp.services.images.moves import finish_moves
 from searchapp.services.images.selection import of_filter, of_keys
-from searchapp.services.imports import job_progress, step
+from searchapp.services.imports import control, job_progress, step
 from searchapp.services.imports.options import ImportOptions
 from searchapp.services.imports.sources import source_of
 from searchapp.services.ingest import claims
@@ -389,18 +389,34 @@ def test_a_moved_picture_leaves_when_its_copy_is_ready(house: House) -> None:
         ImportItem.objects.create(
             job=job, position=place, name="a", state=state, locator={"image": image.pk}
         )
-    assert finish_moves() == 0  # the job has not ended
-    over = {"state": JobState.FINISHED_WITH_ERRORS, "ended": timezone.now()}
-    ImportJob.objects.filter(pk=job.pk).update(**over)
+    job.sources.update(is_listed=True)
+    assert job_progress.settle([job.pk]) == 0  # an image whose copy is ready is still there
     assert finish_moves() == 1
     assert list(Image.objects.there().filter(dataset=source)) == [failed]
+    job.refresh_from_db()
+    assert job.state == JobState.FINISHED_WITH_ERRORS
     assert finish_moves() == 0
     # What failed is tried again: then it leaves, too.
     job_progress.reopen([job.pk])
     job.items.update(state=ItemState.READY)
-    ImportJob.objects.filter(pk=job.pk).update(**over)
     assert finish_moves() == 1
     assert not Image.objects.there().filter(dataset=source).exists()
+    job.refresh_from_db()
+    assert job.state == JobState.FINISHED
+
+
+def test_a_cancelled_move_takes_nothing_more(house: House) -> None:
+    source, user = house.dataset, house.user("editor")
+    target = dataset_service.create_dataset(name="Target", owner=user)
+    image = add_image(source)
+    job = bulk_actions.copy(source, of_filter("ready"), target, user=user, move=True).job
+    assert job is not None
+    ImportItem.objects.create(
+        job=job, position=0, name="a", state=ItemState.READY, locator={"image": image.pk}
+    )
+    control.cancel(job)
+    assert finish_moves() == 0
+    assert list(Image.objects.there().filter(dataset=source)) == [image]
 
 
 def test_copying_asks_who_may_look(house: House) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from searchapp.models import ImportJob
+from searchapp.services.images import moves
 from searchapp.services.imports import job_progress, step
 from searchapp.services.ingest import claims
 
@@ -27,6 +28,7 @@ def run(job: ImportJob, *, bad: frozenset[str] = frozenset()) -> None:
         images = claims.claim(64)
         claims.fail([image for image in images if image.name in bad], "internal_error", "x")
         claims.finish([image for image in images if image.name not in bad], into=[])
+        moves.finish_moves()
         if not more and not images:
             break
     job_progress.settle_all()

@@ -82,6 +82,7 @@ class InPlaceSource(Source):
     """A source that can also name existing images, which are changed in place and not read."""
 
     in_place: bool  # whether this source does
+    follows_images = False  # whether its rows wait for what workers make of the images
 
     @abstractmethod
     def perform(self, items: Sequence[ImportItem]) -> dict[int, int]:

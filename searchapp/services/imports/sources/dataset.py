@@ -54,6 +54,7 @@ class DatasetSource(InPlaceSource):
         super().__init__(source, options)
         self.plan = Plan.parse(source.location)
         self.in_place = self.plan.change.action not in (Action.COPY, Action.MOVE)
+        self.follows_images = self.plan.change.action == Action.RESTORE
 
     @classmethod
     def check(cls, location: str, user: User | None) -> str:
