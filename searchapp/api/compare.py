@@ -15,6 +15,7 @@ from searchapp.api.answer_schemas import CompareAnswerSerializer
 from searchapp.api.core.schema import PICTURE_PROBLEMS
 from searchapp.api.core.strict import StrictSerializer, StrictView
 from searchapp.api.search_serializers import BoxField
+from searchapp.infra.client_address import sender_of
 from searchapp.models import Query, Scope
 from searchapp.services import search
 from searchapp.services.compare import pair_comparison, text
@@ -79,10 +80,12 @@ class Compare(StrictView):
     ) -> ComparedPicture:
         box = data[f"{prefix}box"]
         if f"{prefix}image" in data:
-            queries.append(search.ask_upload(data[f"{prefix}image"], request.user))
+            queries.append(
+                search.ask_upload(data[f"{prefix}image"], request.user, sender_of(request))
+            )
             return ComparedPicture(query=queries[-1], box=box)
         if f"{prefix}url" in data:
-            queries.append(search.ask_url(data[f"{prefix}url"], request.user))
+            queries.append(search.ask_url(data[f"{prefix}url"], request.user, sender_of(request)))
             return ComparedPicture(query=queries[-1], box=box)
         if f"{prefix}query" in data:
             return ComparedPicture(query=search.find_query(data[f"{prefix}query"]), box=box)

@@ -14,6 +14,7 @@ from searchapp.api.core.permissions import chosen_datasets
 from searchapp.api.core.schema import PICTURE_PROBLEMS
 from searchapp.api.core.strict import StrictSerializer, StrictView
 from searchapp.api.search_serializers import SearchSerializer, search_answer
+from searchapp.infra.client_address import sender_of
 from searchapp.models import Image, Scope
 from searchapp.services import filters, search
 from searchapp.services.errors import Invalid, ServiceError
@@ -45,9 +46,13 @@ class Search(StrictView):
         box = data["box"]
         query = image = None
         if "image" in data:
-            query, answer = search.search_upload(data["image"], request.user, search_request, box)
+            query, answer = search.search_upload(
+                data["image"], request.user, sender_of(request), search_request, box
+            )
         elif "url" in data:
-            query, answer = search.search_url(data["url"], request.user, search_request, box)
+            query, answer = search.search_url(
+                data["url"], request.user, sender_of(request), search_request, box
+            )
         elif "query" in data:
             query = search.find_query(data["query"])
             answer = search.answer_query(query, search_request, box)

@@ -6,6 +6,14 @@ import ipaddress
 
 from django.conf import settings
 from django.http import HttpRequest
+from rest_framework.request import Request
+
+
+def sender_of(request: HttpRequest | Request) -> str:
+    """Return who has a share of what the site keeps: a user, else a network."""
+    if request.user.is_authenticated:
+        return f"user {request.user.pk}"
+    return client_network(request._request if isinstance(request, Request) else request)
 
 
 def client_network(request: HttpRequest) -> str:

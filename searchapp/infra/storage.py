@@ -18,6 +18,7 @@ from django.core.files.base import ContentFile, File
 from django.core.files.storage import FileSystemStorage, default_storage
 from django.utils.deconstruct import deconstructible
 
+from searchapp.infra.disk_space import require_room
 from searchapp.infra.upload_handler import CHUNK, HashedUpload
 
 THUMBNAIL_SIDES = (256, 512)
@@ -109,8 +110,11 @@ def thumbnail_name(key: str, side: int) -> str:
 
 
 def _put(name: str, content: File[bytes]) -> None:
-    if not default_storage.exists(name):
-        default_storage.save(name, content)
+    if default_storage.exists(name):
+        return
+    if isinstance(default_storage, FileSystemStorage):
+        require_room(Path(default_storage.location), content.size)
+    default_storage.save(name, content)
 
 
 def _open(name: str) -> BinaryIO:

@@ -15,11 +15,14 @@ from django.core.files.uploadedfile import UploadedFile
 from django.core.files.uploadhandler import FileUploadHandler
 from django.http import HttpRequest
 
+from searchapp.infra.disk_space import require_room
+
 CHUNK = 256 * 1024
 
 
 def temporary_file() -> IO[bytes]:
     """Open a new file in the upload folder; the sweeper deletes files of killed processes."""
+    require_room(settings.UPLOAD_DIR)
     settings.UPLOAD_DIR.mkdir(parents=True, exist_ok=True)
     return tempfile.NamedTemporaryFile(dir=settings.UPLOAD_DIR, prefix="upload-", delete=False)
 

@@ -23,12 +23,16 @@ class Query(models.Model):
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL
     )
+    # Who sent it, a user or a network, and how much of their share it takes.
+    client = models.CharField(max_length=60, blank=True)
+    bytes = models.PositiveBigIntegerField(default=0)
     created = models.DateTimeField(auto_now_add=True)
     expires = models.DateTimeField(db_index=True)
 
     class Meta:
         ordering = ["-created"]
         verbose_name_plural = "queries"
+        indexes = [models.Index(fields=["client", "-created"], name="query_client")]
 
     def __str__(self) -> str:
         return self.name or self.url or self.token

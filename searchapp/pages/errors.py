@@ -15,6 +15,7 @@ from django.shortcuts import render
 from django.template import TemplateDoesNotExist, loader
 
 from searchapp.api.core.errors import problem_response
+from searchapp.infra.disk_space import StorageFull
 from searchapp.middleware.request_id import request_id
 from searchapp.pages.responses import megabytes
 from searchapp.services.errors import ServiceError
@@ -23,6 +24,9 @@ from searchapp.services.errors import ServiceError
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     detail = "The server could not make sense of this request."
     code = "bad_request"
+    if isinstance(exception, StorageFull):
+        detail = "The disk of the server is full, so nothing was kept. Tell its owner."
+        return _page(request, 507, "storage_full", "There is no room left", detail)
     if isinstance(exception, TooManyFilesSent):
         code = "too_many_files"
         detail = f"At most {settings.MAX_FILES} files fit into one request. Send fewer at once."

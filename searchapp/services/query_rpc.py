@@ -166,9 +166,15 @@ def _regions(payload: bytes) -> list[list[float]]:
 
 
 def embed_address(
-    url: str, token: str, user_id: int | None, pipeline: str, fingerprint: str, box: str = ""
+    url: str,
+    token: str,
+    sender: tuple[int | None, str],
+    pipeline: str,
+    fingerprint: str,
+    box: str = "",
 ) -> Embedded:
-    """Let a worker fetch a picture, store it as the query `token`, and embed it.
+    """Let a worker fetch a picture, store it as the query `token` of `sender` (a user's key, and
+    whose share it takes), and embed it.
 
     A fetch may wait for somebody else's server, and a thread here and one of the worker with it. So
     only a share of them fetches at a time.
@@ -188,7 +194,8 @@ def embed_address(
             queue.waiting(queue.QUERY),
             url=url,
             token=token,
-            user_id=user_id,
+            user_id=sender[0],
+            client=sender[1],
             pipeline=pipeline,
             fingerprint=fingerprint,
             box=box,
@@ -199,10 +206,17 @@ def embed_address(
 
 
 def ask_thumbnail(sha256: str) -> None:
-    """Let a worker create the thumbnail of a stored query picture, and wait for it."""
+    """Let a worker decode a stored query picture and create its thumbnail, and wait for it.
+
+    Raises `ServiceError` when the picture cannot be used, or no worker replies in time.
+    """
     question = _send("query.thumbnail", queue.waiting(queue.QUERY), sha256=sha256)
-    if queue.wait_for_reply(question.reply, settings.QUERY_TIMEOUT) is None:
+    payload = queue.wait_for_reply(question.reply, settings.QUERY_TIMEOUT)
+    if payload is None:
         raise Unavailable("search_timeout", "The picture took too long. Please try again.")
+    facts = json.loads(payload)
+    if "error" in facts:
+        raise refused(**facts["error"])
 
 
 def _send(task: str, waiting: int, **kwargs: str | int | None) -> Question:

@@ -299,6 +299,18 @@ KNOWN: dict[str, Variable] = _table(
         "how long a query picture is kept",
     ),
     Variable(
+        "LOOKALIKE_MAX_QUERY_BYTES",
+        integer(1, 2**50),
+        "5000000000",
+        "what all query pictures may have together, in bytes; one client's a tenth of it",
+    ),
+    Variable(
+        "LOOKALIKE_MIN_FREE_BYTES",
+        integer(0, 2**50),
+        "200000000",
+        "what stays free on the disk: uploads are refused before they fill it, in bytes",
+    ),
+    Variable(
         "LOOKALIKE_VERIFY_MS",
         integer(0, 5000),
         "250",

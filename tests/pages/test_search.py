@@ -13,6 +13,7 @@ from django.test import Client
 
 from embeddings.geometry.kinds import Kind
 from searchapp.models import ImageState, Query
+from searchapp.services import query_rpc
 from searchapp.services import search as service
 from searchapp.services.errors import Invalid
 from searchapp.services.search import Answer, Box, Cutoff, Match, SearchRequest, Timings
@@ -35,7 +36,13 @@ def test_the_form_works_without_javascript(house: House) -> None:
     assert re.search(r'<button class="button">\s*Search', form.group())
 
 
-def test_a_picture_leads_to_an_address_that_can_be_shared(house: House) -> None:
+@pytest.fixture
+def looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker has looked at what is sent. (Browser tests have real ones.)"""
+    monkeypatch.setattr(query_rpc, "ask_thumbnail", lambda sha256: None)
+
+
+def test_a_picture_leads_to_an_address_that_can_be_shared(house: House, looked_at: None) -> None:
     client = house.client("anonymous")
     answer = client.post("/search/", {"picture": upload(), "dataset": "birds"})
     query = Query.objects.get()
@@ -43,7 +50,7 @@ def test_a_picture_leads_to_an_address_that_can_be_shared(house: House) -> None:
     assert answer["Location"] == f"/search/{query.token}/?dataset=birds"
 
 
-def test_the_camera_is_a_picker_too(house: House) -> None:
+def test_the_camera_is_a_picker_too(house: House, looked_at: None) -> None:
     answer = house.client("anonymous").post("/search/", {"camera": upload()})
     assert answer.status_code == 303
 
@@ -73,7 +80,7 @@ def test_an_empty_file_is_named_as_such(house: House) -> None:
     assert "This file is empty" in answer.content.decode()
 
 
-def test_services_that_are_away_are_said_in_words(house: House) -> None:
+def test_services_that_are_away_are_said_in_words(house: House, looked_at: None) -> None:
     client = house.client("anonymous")
     where = client.post("/search/", {"picture": upload()})["Location"]
     answer = client.get(where)

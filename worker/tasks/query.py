@@ -79,6 +79,7 @@ def fetch(
     pipeline: str,
     fingerprint: str,
     box: str = "",
+    client: str = "",
 ) -> None:
     """Fetch an image from a URL, store it as a query, and embed it."""
 
@@ -90,7 +91,7 @@ def fetch(
             writer.discard()
             raise
         with writer.finish("") as upload:
-            query = search.keep_fetched(upload, url, token, user_id)
+            query = search.keep_fetched(upload, url, token, user_id, client)
         try:
             return _embed_stored(query.sha256, pipeline, fingerprint, box)
         except BaseException:

@@ -17,6 +17,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
+from searchapp.infra.disk_space import StorageFull
 from searchapp.services.errors import ServiceError
 
 log = logging.getLogger(__name__)
@@ -64,6 +65,9 @@ def problem(error: Exception, context: dict[str, Any]) -> Response | None:
     elif isinstance(error, RequestDataTooBig):
         status, code = 413, "request_too_large"
         detail = "The request is too large. Send fewer files at once, or less text."
+    elif isinstance(error, StorageFull):
+        status, code = 507, "storage_full"
+        detail = "The disk of the server is full; nothing was kept."
     elif isinstance(error, UnreadablePostError):
         status, code = 400, "body_incomplete"
         detail = "The connection broke before the whole body had come: send it again."

@@ -15,6 +15,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
 from searchapp.api.core.authentication import user_of
+from searchapp.infra.client_address import sender_of
 from searchapp.infra.upload_handler import HashedUpload
 from searchapp.pages.compare import comparison_drawing
 from searchapp.pages.compare.comparison_table import ComparisonRow, facts_of
@@ -131,7 +132,7 @@ def _given(
     upload = request.FILES.get(f"{prefix}picture")
     address = request.POST.get(f"{prefix}address", "").strip()
     if isinstance(upload, HashedUpload) and (upload.size or not address):
-        return ComparedPicture(query=search.ask_upload(upload, request.user))
+        return ComparedPicture(query=search.ask_upload(upload, request.user, sender_of(request)))
     if not address:
         return service.side_of(request.POST, names, request.user)
     if address.isascii() and address.isdigit():
@@ -145,7 +146,7 @@ def _given(
         return ComparedPicture(image=service.find_image(own[1], request.user))
     if parts.scheme not in ("http", "https"):
         raise _no_address(address)
-    return ComparedPicture(query=search.ask_url(address, request.user))
+    return ComparedPicture(query=search.ask_url(address, request.user, sender_of(request)))
 
 
 def _no_address(address: str) -> Invalid:

@@ -15,6 +15,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
+from searchapp.infra.client_address import sender_of
 from searchapp.infra.upload_handler import HashedUpload
 from searchapp.models import PENDING_STATES, Dataset, Image, Query
 from searchapp.pages.access import find_dataset, visible_image
@@ -126,9 +127,9 @@ def _ask(request: HttpRequest) -> HttpResponse:
         if slug:
             slug = find_dataset(request.user, slug).slug
         if isinstance(upload, HashedUpload) and (upload.size or not address):
-            query = service.ask_upload(upload, request.user)
+            query = service.ask_upload(upload, request.user, sender_of(request))
         elif address:
-            query = service.ask_url(address, request.user)
+            query = service.ask_url(address, request.user, sender_of(request))
         else:
             raise Invalid("no_picture", "Choose a picture first, or give the address of one.")
     except Http404 as error:

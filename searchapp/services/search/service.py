@@ -16,6 +16,7 @@ from searchapp.models import Image, ImageState, Index, IndexState, Query
 from searchapp.models.query import new_token
 from searchapp.services import query_rpc
 from searchapp.services.errors import Conflict, Invalid, ServiceError
+from searchapp.services.imports.creation import full_disks
 from searchapp.services.operations.cleanup import discard_query
 from searchapp.services.query_rpc import Embedded, Question
 from searchapp.services.search.box import Box
@@ -29,7 +30,11 @@ if TYPE_CHECKING:
 
 
 def search_upload(
-    upload: HashedUpload, user: User | AnonymousUser, request: SearchRequest, box: Box | None = None
+    upload: HashedUpload,
+    user: User | AnonymousUser,
+    client: str,
+    request: SearchRequest,
+    box: Box | None = None,
 ) -> tuple[Query, Answer]:
     """Store an uploaded query picture and search with (a box of) it. A refused picture is not
     stored."""
@@ -37,9 +42,10 @@ def search_upload(
     refuse(upload)
     token = new_token()
     try:
-        storage.put_query(upload)
+        with full_disks():
+            storage.put_query(upload)
         question = _ask_stored(upload.sha256, request, box)
-        query = keep(upload, user.pk, token=token)  # while the worker embeds
+        query = keep(upload, user.pk, client, token=token)  # while the worker embeds
         embedded = _insist(question, query, request, box)
     except ServiceError:
         discard_query(token, upload.sha256)  # its token was never returned
@@ -60,7 +66,7 @@ def _insist(question: Question, query: Query, request: SearchRequest, box: Box |
         return _ask_stored(query.sha256, request, box).answer()
 
 
-def ask_url(url: str, user: User | AnonymousUser) -> Query:
+def ask_url(url: str, user: User | AnonymousUser, client: str) -> Query:
     """Let a worker fetch a picture and store it as a query picture for a day.
 
     Raises `ServiceError` with a code such as `address_not_allowed` when the worker refuses it.
@@ -68,24 +74,28 @@ def ask_url(url: str, user: User | AnonymousUser) -> Query:
     index = Index.objects.filter(state=IndexState.ACTIVE).first()
     if index is None:
         raise Invalid("no_dataset", "There is no dataset to search in yet.")
-    return _fetch(url, user, index)[0]
+    return _fetch(url, (user.pk, client), index)[0]
 
 
 def search_url(
-    url: str, user: User | AnonymousUser, request: SearchRequest, box: Box | None = None
+    url: str,
+    user: User | AnonymousUser,
+    client: str,
+    request: SearchRequest,
+    box: Box | None = None,
 ) -> tuple[Query, Answer]:
     """Let a worker fetch a picture, store it as a query picture, and search with (a box of) it."""
     clock = Clock()
-    query, embedded = _fetch(url, user, request.indexes[0], box)
+    query, embedded = _fetch(url, (user.pk, client), request.indexes[0], box)
     return query, _answer(embedded, request, clock, box)
 
 
 def _fetch(
-    url: str, user: User | AnonymousUser, index: Index, box: Box | None = None
+    url: str, sender: tuple[int | None, str], index: Index, box: Box | None = None
 ) -> tuple[Query, Embedded]:
     token = new_token()
     embedded = query_rpc.embed_address(
-        url, token, user.pk, index.pipeline, index.fingerprint, _text(box)
+        url, token, sender, index.pipeline, index.fingerprint, _text(box)
     )
     return find_query(token), embedded
 
