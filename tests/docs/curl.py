@@ -35,6 +35,8 @@ def carry_out(command: str, variables: dict[str, str]) -> requests.Response:
             word = words.pop(0)
             if word == "-X":
                 method = words.pop(0)
+            elif word == "-I":
+                method = "HEAD"
             elif word == "-H":
                 name, _, value = words.pop(0).partition(": ")
                 headers[name] = value

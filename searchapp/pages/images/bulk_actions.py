@@ -15,11 +15,12 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
-from searchapp.models import Dataset
+from searchapp.models import Dataset, Image
 from searchapp.pages.access import find_dataset, own_dataset, visible_dataset
 from searchapp.pages.responses import count
 from searchapp.services.errors import Invalid, ServiceError
 from searchapp.services.images import bulk_actions as service
+from searchapp.services.images import image_edits
 from searchapp.services.images.bulk_actions import Action, Outcome
 from searchapp.services.images.selection import Selection, of_filter, of_keys
 from searchapp.services.moments import parse_moment
@@ -76,8 +77,10 @@ def undo(request: HttpRequest, slug: str) -> HttpResponse:
     edit = _uuid(request.GET.get("edit", ""))
     if request.method != "POST" or not request.user.is_authenticated:
         return redirect(dataset)
+    place: Dataset | Image = dataset
     try:
         if edit is not None:
+            place = image_edits.only_image(dataset, edit) or dataset
             outcome = service.undo_edit(dataset, edit, user=request.user)
         elif moment is not None:
             outcome = service.undo_deletion(dataset, moment, user=request.user)
@@ -85,7 +88,7 @@ def undo(request: HttpRequest, slug: str) -> HttpResponse:
             raise BadRequest("There is no such moment or edit.")
     except ServiceError as error:
         messages.error(request, error.detail)
-        return redirect(dataset)
+        return redirect(place)
     if outcome.job is not None:
         return redirect("job", outcome.job.pk)
     if outcome.number:
@@ -94,7 +97,7 @@ def undo(request: HttpRequest, slug: str) -> HttpResponse:
         messages.error(request, "There is nothing left to bring back.")
     else:
         messages.error(request, "These pictures were changed again since: nothing is undone.")
-    return redirect(dataset)
+    return redirect(place)
 
 
 def undo_address(dataset: Dataset, moment: datetime | str = "", *, edit: str = "") -> str:

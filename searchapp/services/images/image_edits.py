@@ -58,6 +58,12 @@ def is_kept(dataset: Dataset, edit: uuid.UUID) -> bool:
     return records.filter(created__gte=still_kept()).exists()
 
 
+def only_image(dataset: Dataset, edit: uuid.UUID) -> Image | None:
+    """Return the image of an edit of one; None for one of several, or that is not kept."""
+    images = list(Image.objects.filter(dataset=dataset, edits__edit=edit).there()[:2])
+    return images[0] if len(images) == 1 else None
+
+
 def check_kept(dataset: Dataset, edit: uuid.UUID) -> None:
     """Raise `Gone`, code `nothing_to_undo`, unless an edit of this dataset can be undone."""
     if not is_kept(dataset, edit):

@@ -163,8 +163,9 @@ def test_pages_offer_to_undo(house: House) -> None:
     page = client.post(f"/images/{image.pk}/edit/", form, follow=True).content.decode()
     edit = ImageEdit.objects.get().edit
     assert f'action="/datasets/letters/undo/?edit={edit}"' in page
-    page = client.post(f"/datasets/letters/undo/?edit={edit}", follow=True).content.decode()
-    assert "1 picture is as before." in page
+    undone = client.post(f"/datasets/letters/undo/?edit={edit}", follow=True)
+    assert "1 picture is as before." in undone.content.decode()
+    assert undone.redirect_chain[-1][0] == f"/images/{image.pk}/"  # where one was
     image.refresh_from_db()
     assert (image.title, image.label, image.tags) == ("old", "a", [])
     form = {"action": "label", "label": "b", "image": str(image.pk)}
