@@ -305,10 +305,11 @@ LOGGING = {
         "line": {"format": "%(asctime)s %(levelname)s %(name)s%(request_id)s: %(message)s"}
     },
     "filters": {
-        # 503 means that a service is not available yet, which is normal at every start.
+        # 503 means that a service is not available yet, which is normal at every start; 504 that
+        # somebody else's server did not answer, 501 that a stranger tried a method of no address.
         "faults": {
             "()": "django.utils.log.CallbackFilter",
-            "callback": lambda record: getattr(record, "status_code", 0) != 503,
+            "callback": lambda record: getattr(record, "status_code", 0) not in (501, 503, 504),
         },
         "request_id": {"()": "searchapp.middleware.request_id.RequestIdFilter"},
     },

@@ -238,6 +238,15 @@ def test_the_log_names_the_request(
     assert record.__dict__["request_id"] == f" [{answer['X-Request-ID']}]"
 
 
+@pytest.mark.parametrize(
+    ("status", "noted"), [(500, True), (507, True), (501, False), (503, False), (504, False)]
+)
+def test_what_strangers_cause_is_no_error_of_ours(status: int, noted: bool, settings: Any) -> None:
+    faults = settings.LOGGING["filters"]["faults"]["callback"]
+    record = logging.makeLogRecord({"status_code": status})
+    assert bool(faults(record)) is noted
+
+
 # For machines.
 
 
