@@ -19,6 +19,7 @@ check: lint ## lint, types and the quick tests (minutes)
 
 test: lint ## set up everything and run every check and test, but for the long ones
 	@$(BIN)/python -m harness.chromium
+	@$(BIN)/python -m harness.nginx
 	@$(BIN)/python -m pytest --numprocesses 2 -m "not long"
 
 test-long: $(VENV)/.long ## the long tests, and all properties with many more examples

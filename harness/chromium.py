@@ -18,15 +18,16 @@ def find_browser() -> str | None:
     return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, _NAMES)), None)
 
 
+def apt(*arguments: str, check: bool = True) -> bool:
+    """Run Debian's apt-get, which takes root; returns whether it succeeded."""
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    command = ["apt-get", "-qq", *arguments]
+    done = subprocess.run(command, check=check, env=environment, stdout=subprocess.DEVNULL)
+    return done.returncode == 0
+
+
 def install() -> None:
-    """Install Debian's Chromium, which takes root; the whole one where there is no shell."""
-
-    def apt(*arguments: str, check: bool = True) -> bool:
-        environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-        command = ["apt-get", "-qq", *arguments]
-        done = subprocess.run(command, check=check, env=environment, stdout=subprocess.DEVNULL)
-        return done.returncode == 0
-
+    """Install Debian's Chromium; the whole one where there is no shell."""
     apt("update")
     if not apt("install", "-y", _SHELL, check=False):
         apt("install", "-y", "chromium")

@@ -68,7 +68,7 @@ class ContentSecurityPolicyMiddleware:
                 (
                     policy
                     for prefix, policy in _BY_PREFIX.items()
-                    if request.path.startswith(prefix)
+                    if request.path_info.startswith(prefix)
                 ),
                 OURS,
             )

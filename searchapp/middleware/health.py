@@ -21,9 +21,9 @@ class HealthMiddleware:
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if request.path == "/healthz":
+        if request.path_info == "/healthz":
             return JsonResponse({"status": "alive"})
-        if request.path == "/readyz":
+        if request.path_info == "/readyz":
             return ready()
         return self._get_response(request)
 

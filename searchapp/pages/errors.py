@@ -13,6 +13,7 @@ from django.db import DataError
 from django.http import HttpRequest, HttpResponse, HttpResponseServerError
 from django.shortcuts import render
 from django.template import TemplateDoesNotExist, loader
+from django.urls import reverse
 
 from searchapp.api.core.errors import problem_response
 from searchapp.infra.disk_space import StorageFull
@@ -91,7 +92,9 @@ def server_error(request: HttpRequest) -> HttpResponse:
         return problem_response(500, "internal_error", detail)
     try:
         return HttpResponseServerError(
-            loader.render_to_string("errors/500.html", {"request_id": request_id()})
+            loader.render_to_string(
+                "errors/500.html", {"request_id": request_id(), "home": reverse("home")}
+            )
         )
     except (TemplateDoesNotExist, ValueError):
         # An error page must not fail itself, for example because static files are missing.
@@ -106,4 +109,4 @@ def _page(request: HttpRequest, status: int, code: str, heading: str, detail: st
 
 
 def _is_api(request: HttpRequest) -> bool:
-    return request.path.startswith("/api/")
+    return request.path_info.startswith("/api/")

@@ -7,6 +7,7 @@ a message that names the variable. `docs/configuration.md` is checked against th
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,6 +130,13 @@ def contacts(value: str) -> list[str]:
     return addresses
 
 
+def prefix(value: str) -> str:
+    path = f"/{value.strip('/')}" if value.strip("/") else ""
+    if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)*", path) or {".", ".."} & set(path.split("/")):
+        raise ValueError("must be a path such as /pictures")
+    return path
+
+
 def host(value: str) -> str:
     if not value or any(character in value for character in " /@\t\n"):
         raise ValueError("must be a host name or an address to listen on, such as 127.0.0.1")
@@ -182,6 +190,12 @@ KNOWN: dict[str, Variable] = _table(
     Variable("ALLOWED_HOSTS", words, "", "host names that the site answers to, comma-separated"),
     Variable("CSRF_TRUSTED_ORIGINS", words, "", "origins whose forms are trusted, comma-separated"),
     Variable("LOOKALIKE_HTTPS", boolean, None, "redirect to HTTPS, secure cookies, HSTS"),
+    Variable(
+        "LOOKALIKE_PREFIX",
+        prefix,
+        "",
+        "path below which a reverse proxy serves the site, such as `/pictures`",
+    ),
     Variable(
         "LOOKALIKE_PROXY_HEADERS",
         boolean,

@@ -55,6 +55,11 @@ SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_SAMESITE = "Lax"
+# Every address of the site begins with it, whether the proxy in front passes it on or cuts it off:
+# see `searchapp.wsgi`.
+PREFIX: str = env["LOOKALIKE_PREFIX"]
+FORCE_SCRIPT_NAME = PREFIX or None
+SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = f"{PREFIX}/"
 X_FRAME_OPTIONS = "DENY"
 SECURITY_CONTACT: list[str] = env["LOOKALIKE_SECURITY_CONTACT"]
 PROXY_HEADERS: bool = env["LOOKALIKE_PROXY_HEADERS"]
@@ -117,8 +122,8 @@ LANGUAGE_CODE = "en"
 USE_I18N = True
 USE_TZ = True
 TIME_ZONE = "UTC"
-LOGIN_URL = "/login/"
-LOGIN_REDIRECT_URL = "/datasets/"
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "datasets"
 LOGOUT_REDIRECT_URL = "/"
 CSRF_FAILURE_VIEW = "searchapp.pages.errors.csrf_failure"
 AUTH_PASSWORD_VALIDATORS = [
@@ -196,7 +201,7 @@ AWS_ACCESS_KEY_ID: str = env["AWS_ACCESS_KEY_ID"]
 AWS_SECRET_ACCESS_KEY: str = env["AWS_SECRET_ACCESS_KEY"]
 AWS_S3_ENDPOINT_URL: str = env["AWS_S3_ENDPOINT_URL"]
 AWS_S3_REGION_NAME: str = env["AWS_S3_REGION_NAME"]
-STATIC_URL = "/static/"
+STATIC_URL = f"{PREFIX}/static/"
 STATIC_ROOT = DATA_DIR / "static"
 WHITENOISE_SKIP_COMPRESS_EXTENSIONS = ["map", "png", "webp", "woff2", "ico", "gz", "br"]
 STATICFILES_DIRS = [BASE_DIR / "static"]
@@ -250,6 +255,7 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Reverse image search: send a picture, get the pictures most like it.",
     "VERSION": "v1",
     "SERVE_INCLUDE_SCHEMA": False,
+    "SERVERS": [{"url": PREFIX}] if PREFIX else [],
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SERVE_AUTHENTICATION": [],
     "SWAGGER_UI_DIST": "SIDECAR",
@@ -271,7 +277,7 @@ SPECTACULAR_SETTINGS = {
 UNFOLD = {
     "SITE_TITLE": "Lookalike",
     "SITE_HEADER": "Lookalike",
-    "SITE_URL": "/",
+    "SITE_URL": f"{PREFIX}/",
     "SHOW_HISTORY": True,
     "LOGIN": {"form": "searchapp.pages.admin_account.AdminSignInForm"},
     "DASHBOARD_CALLBACK": "searchapp.admin.dashboard.context",

@@ -211,7 +211,7 @@ class Panel {
     const job = sender.job;
     for (let pause = 500; ; pause = Math.min(2 * pause, 8000)) {
       try {
-        const response = await fetch(`/jobs/${job}/close/`, {
+        const response = await fetch(`${document.documentElement.dataset.home}jobs/${job}/close/`, {
           method: "POST",
           headers: { "X-CSRFToken": this.token, "HX-Request": "true" },
         });

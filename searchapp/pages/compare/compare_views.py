@@ -141,7 +141,7 @@ def _given(
         parts = urlsplit(address)
     except ValueError:  # such as 'http://['
         raise _no_address(address) from None
-    own = _OWN_PAGE.match(parts.path)
+    own = _OWN_PAGE.match(parts.path.removeprefix(settings.PREFIX))
     if own and parts.netloc in ("", request.get_host()):
         return ComparedPicture(image=service.find_image(own[1], request.user))
     if parts.scheme not in ("http", "https"):
