@@ -17,7 +17,8 @@ from tests.factories import add_image
 from tests.pages.conftest import ReadingClient
 from tests.pictures import plain_picture
 
-PEOPLE = ("anonymous", "outsider", "viewer", "editor", "owner", "superuser")
+# Staff that are in no dataset, and have no rights, are outsiders.
+PEOPLE = ("anonymous", "outsider", "staff", "viewer", "editor", "owner", "superuser")
 
 
 @dataclass
@@ -43,6 +44,7 @@ def house(db: None) -> House:
         name: User.objects.create_user(name)
         for name in ("holder", "outsider", "viewer", "editor", "owner")
     }
+    people["staff"] = User.objects.create_user("staff", is_staff=True)
     people["superuser"] = User.objects.create_superuser("superuser")
     dataset = create_dataset(name="Letters", owner=people["holder"])
     for role in Role.values:

@@ -14,8 +14,10 @@ from django.db import transaction
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from searchapp.models import (
+    ApiKey,
     Image,
     ImageState,
+    Scope,
     Visibility,
 )
 from searchapp.services.datasets import dataset_deletion
@@ -33,6 +35,8 @@ OF_STAFF = {"audits", "audit", "api-audits", "api-audit"}
 # Of a public dataset everybody who is signed in may have a copy; only members can leave it, which
 # others are told in words.
 COPIED_BY_ANYBODY = {"dataset-copy", "api-copy", "dataset-leave"}
+# Their method is POST, and they change nothing.
+READS_BY_POST = {"api-compare", "api-search"}
 LOOKS = {"viewer", "editor", "owner", "superuser"}
 EDITS = LOOKS - {"viewer"}
 MANAGES = EDITS - {"editor"}
@@ -157,20 +161,23 @@ def test_every_address_has_an_entry() -> None:
     assert sorted(set(addresses()) - known) == []
 
 
-def ask(house: House, who: str, door: Door, keys: dict[str, Any]) -> bool:
-    """Whether it lets them in. What they do there is undone."""
+def ask(house: House, who: str, door: Door, keys: dict[str, Any], key: str = "") -> bool:
+    """Whether it lets them in, by a session or by a key of theirs. What they do there is undone."""
     address = reverse(door.name, args=[keys.get(key, key) for key in door.keys])
     body = {name: keys.get(str(value), value) for name, value in door.body.items()}
-    options: dict[str, Any] = {"headers": door.headers}
+    options: dict[str, Any] = {"headers": dict(door.headers)}
+    if key:
+        options["headers"]["Authorization"] = f"Bearer {key}"
     if door.name.startswith("api-") and door.method not in ("get", "head"):
         options["content_type"] = "application/json"
     if door.name == "api-images" and door.method == "post":
-        options = {}  # a form
+        del options["content_type"]  # a form
     if door.name == "api-upload" and door.method == "patch":
         options["content_type"], body = "application/offset+octet-stream", {}
     with transaction.atomic():
         sent = body or ("" if door.method == "delete" else None)
-        answer = getattr(house.client(who), door.method)(address, sent, **options)
+        client = house.client("anonymous" if key else who)
+        answer = getattr(client, door.method)(address, sent, **options)
         transaction.set_rollback(True)
     signs_in = answer.status_code == 302 and answer["Location"].startswith("/login/")
     # 503 is said to those who are let in: no worker is there to do what they ask for.
@@ -219,6 +226,39 @@ def test_whom_a_public_dataset_lets_in(house: House, keys: dict[str, Any]) -> No
     house.dataset.save()
     access = ask_all(house, keys, PEOPLE[:3])
     assert access == expected(access, PEOPLE[:3], PEOPLE)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scope", Scope.values)
+@pytest.mark.parametrize("visibility", Visibility.values)
+def test_what_keys_of_a_scope_let_in(
+    house: House, keys: dict[str, Any], scope: str, visibility: str
+) -> None:
+    """A key that may only read changes nothing, whoever has it; others do what their user may."""
+    house.dataset.visibility = visibility
+    house.dataset.save()
+    public = PEOPLE if visibility == Visibility.PUBLIC else ()
+    people = ("outsider", "viewer", "owner")
+    doors = [door for door in DOORS if door.name.startswith("api-")]
+    access = {}
+    for door in doors:
+        access[f"{door} {door.keys}"] = {
+            who
+            for who in people
+            if ask(
+                house, who, door, keys,
+                ApiKey.issue(name="x", user_id=house.user(who).pk, scope=scope)[1],
+            )
+        }  # fmt: skip
+    changes = {
+        f"{door} {door.keys}"
+        for door in doors
+        if door.method not in ("get", "head") and door.name not in READS_BY_POST
+    }
+    wanted = expected(access, people, public)
+    if scope == Scope.READ:
+        wanted = {name: set() if name in changes else lets_in for name, lets_in in wanted.items()}
+    assert access == wanted
 
 
 @pytest.mark.slow
