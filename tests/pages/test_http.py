@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
 
@@ -172,9 +172,7 @@ def test_nobody_in_particular_gets_401_where_a_key_would_help(
 def test_staff_without_rights_see_no_names(house: House) -> None:
     ImportJob.objects.create(dataset=house.dataset, name="secret import", state=JobState.RUNNING)
     FailedTask.objects.create(name="ingest.secret", error="secret error")
-    staff = User.objects.create_user("staff", is_staff=True)
-    client = Client()
-    client.force_login(staff)
+    staff, client = house.user("staff"), house.client("staff")
     page = client.get("/admin/").content.decode()
     assert "secret" not in page
     assert "Letters" not in page
